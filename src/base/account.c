@@ -82,11 +82,8 @@ void tarn__account_attach(
     account->pool = pool;
 }
 
-bool tarn__account_charge(tarn__account *account, size_t bytes)
+void tarn__account_count(tarn__account *account, size_t bytes)
 {
-    if (account->charge != NULL && !account->charge(account->pool, bytes)) {
-        return false;
-    }
     const size_t now =
         atomic_fetch_add_explicit(&account->bytes, bytes, memory_order_relaxed) + bytes;
     size_t peak = atomic_load_explicit(&account->bytes_peak, memory_order_relaxed);
@@ -94,6 +91,14 @@ bool tarn__account_charge(tarn__account *account, size_t bytes)
            !atomic_compare_exchange_weak_explicit(
                &account->bytes_peak, &peak, now, memory_order_relaxed, memory_order_relaxed)) {
     }
+}
+
+bool tarn__account_charge(tarn__account *account, size_t bytes)
+{
+    if (account->charge != NULL && !account->charge(account->pool, bytes)) {
+        return false;
+    }
+    tarn__account_count(account, bytes);
     return true;
 }
 

@@ -48,6 +48,9 @@ void tarn__account_attach(
 bool tarn__account_charge(tarn__account *account, size_t bytes);
 void tarn__account_discharge(tarn__account *account, size_t bytes);
 
+/* Counts bytes that the account's pool has been charged with already. */
+void tarn__account_count(tarn__account *account, size_t bytes);
+
 /* Uninitialised memory of size > 0 bytes, or NULL: out of memory or over the pool's limit. */
 void *tarn__allocate(tarn__account *account, size_t size);
 

@@ -2,7 +2,7 @@
 #include "tarn/version.h"
 
 #define TEXT_OF(x) #x
-#define TEXT(x) TEXT_OF(x)
+#define TEXT(x)    TEXT_OF(x)
 
 uint32_t tarn_version_number(void)
 {

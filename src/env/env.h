@@ -1,0 +1,53 @@
+/*
+ * env.h - what the backends, snapshots and stores of one process share.
+ *
+ *     config ──► plan ──► budget: heap | managed | network | off-heap
+ *                            │                │
+ *                            │                └─► rocks memory: one block cache, one write-buffer budget
+ *                            └─► owner "env" (heap), whose account everything small is charged to
+ *     workers: threads for flushes' links, uploads, downloads
+ *
+ * Invariants
+ *   - Children (backends, stores) are counted; an environment with children does not close.
+ *   - The managed pool is reserved whole by "rocksdb" at open: nobody else plans with it.
+ *
+ * Thread: shared. All that is handed out lives as long as the environment.
+ */
+#ifndef TARN_ENV_ENV_H
+#define TARN_ENV_ENV_H
+
+#include "tarn/env.h"
+
+#include "base/account.h"
+#include "base/clock.h"
+#include "base/workers.h"
+
+typedef struct tarn__rocks_memory tarn__rocks_memory; /* rocks/memory.h */
+
+/* The account of the environment's own owner, in the heap pool. */
+tarn__account *tarn__env_account(tarn_env *env);
+
+const tarn__clock *tarn__env_clock(const tarn_env *env);
+tarn__workers *tarn__env_workers(tarn_env *env);
+
+/* The environment's own copy of its configuration. */
+const tarn_config *tarn__env_config(const tarn_env *env);
+
+tarn__rocks_memory *tarn__env_rocks_memory(tarn_env *env);
+
+/* Says something to the application's log hook; cut at 512 bytes. */
+__attribute__((format(printf, 3, 4))) void
+tarn__env_log(tarn_env *env, tarn_log_level level, const char *format, ...);
+
+/* Counts a child in and out. The name is copied; it is what tarn_env_close() complains about. */
+typedef struct tarn__env_child {
+    struct tarn__env_child *previous;
+    struct tarn__env_child *next;
+    char name[256];
+} tarn__env_child;
+
+__attribute__((format(printf, 3, 4))) void
+tarn__env_adopt(tarn_env *env, tarn__env_child *child, const char *format, ...);
+void tarn__env_disown(tarn_env *env, tarn__env_child *child);
+
+#endif
