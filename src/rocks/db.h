@@ -78,12 +78,14 @@ void tarn__rocks_drop_family(tarn__rocks_family *family);
 
 /*
  * Gives a family other settings: flushes, closes and opens the database when they differ, as table
- * options cannot be changed in place. No iterator and no pin may be open. When it fails while the
- * database is closed, it stays closed: only tarn__rocks_close() may follow, *is_lost_out says so.
+ * options cannot be changed in place. No pin may be open; TARN_BUSY when there are iterators. When
+ * it can be opened with neither the new nor the old settings, *is_lost_out is set and only
+ * tarn__rocks_close() may follow.
  */
 TARN_NODISCARD tarn_status tarn__rocks_retune_family(
     tarn__rocks_family *family,
     const tarn__rocks_settings *settings,
+    uint32_t iterator_count,
     bool *is_lost_out,
     tarn_error *error);
 
