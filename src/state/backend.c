@@ -66,13 +66,14 @@ static tarn_status check_options(tarn_backend_options *options, tarn_error *erro
 static tarn_status
 load_settings(tarn_backend *backend, const tarn_config *config, tarn_error *error)
 {
-    backend->settings = tarn__allocate(backend->account, sizeof *backend->settings);
-    if (backend->settings == NULL) {
-        return tarn__fail_no_memory(error, "RocksDB's options", sizeof *backend->settings);
+    tarn__rocks_settings *settings = tarn__allocate(backend->account, sizeof *settings);
+    if (settings == NULL) {
+        return tarn__fail_no_memory(error, "RocksDB's options", sizeof *settings);
     }
-    tarn__rocks_settings_init(backend->settings);
+    backend->settings = settings;
+    tarn__rocks_settings_init(settings);
     const tarn_config *used = config != NULL ? config : tarn__env_config(backend->env);
-    return tarn__rocks_settings_load(backend->settings, used, /* is_state= */ false, error);
+    return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
 }
 
 static tarn_status open_database(tarn_backend *backend, tarn_error *error)
@@ -117,6 +118,14 @@ set_up(tarn_backend *backend, const tarn_backend_options *options, tarn_error *e
     return open_database(backend, error);
 }
 
+/* Closes an owner that holds nothing any more. */
+static void close_owner(tarn_owner *owner)
+{
+    const tarn_status status = tarn_owner_close(owner, NULL);
+    assert(status == TARN_OK);
+    (void)status;
+}
+
 /* Frees what there is of a backend that has no children. */
 static void destroy(tarn_backend *backend)
 {
@@ -131,9 +140,7 @@ static void destroy(tarn_backend *backend)
     (void)pthread_mutex_destroy(&backend->gate_mutex);
     tarn__env_disown(backend->env, &backend->env_child);
     tarn__release(backend);
-    const tarn_status status = tarn_owner_close(owner, NULL);
-    assert(status == TARN_OK); /* All of the backend's memory was given back above. */
-    (void)status;
+    close_owner(owner); /* All of the backend's memory was given back above. */
 }
 
 static tarn_status
@@ -151,7 +158,7 @@ new_backend(const tarn_backend_options *options, tarn_backend **out, tarn_error 
     tarn__account *account = tarn__owner_account(owner);
     tarn_backend *backend = tarn__allocate_zeroed(account, 1, sizeof *backend);
     if (backend == NULL) {
-        (void)tarn_owner_close(owner, NULL);
+        close_owner(owner);
         return tarn__fail_no_memory(error, "a backend", sizeof *backend);
     }
     backend->owner = owner;
@@ -176,6 +183,7 @@ tarn_backend_open(const tarn_backend_options *options, tarn_backend **out, tarn_
     }
     tarn_backend *backend = NULL;
     TARN_TRY(new_backend(&known, &backend, error));
+    assert(backend != NULL);
     backend->key_groups = key_groups;
     const tarn_status status = set_up(backend, &known, error);
     if (status != TARN_OK) {
@@ -362,7 +370,7 @@ tarn_status tarn_backend_set_key(tarn_backend *backend, tarn_bytes key, tarn_err
 {
     TARN_TRY(tarn__backend_enter(backend, error));
     TARN_TRY(check_key(key, error));
-    int32_t hash;
+    int32_t hash = 0;
     TARN_TRY(hash_key(backend, key, &hash, error));
     TARN_TRY(make_current(backend, key, hash, error));
     tarn__rocks_unpin(&backend->pin);
