@@ -194,8 +194,8 @@ static void clear_opening(family_arrays *opening)
     tarn__release(opening->handles);
 }
 
-static tarn_status
-fill_opening(family_arrays *opening, tarn__rocks *rocks, tarn__rocks_family *family, tarn_error *error)
+static tarn_status fill_opening(
+    family_arrays *opening, tarn__rocks *rocks, tarn__rocks_family *family, tarn_error *error)
 {
     const uint32_t i = opening->count;
     opening->names[i] = family->name;
@@ -280,8 +280,8 @@ static tarn_status add_existing(
 }
 
 /* Learns the families of the files in the directory; none when there is no database yet. */
-static tarn_status
-list_existing(tarn__rocks *rocks, const tarn__rocks_settings *settings, tarn_error *error)
+static tarn_status list_existing(
+    tarn__rocks *rocks, const tarn__rocks_settings *settings, tarn_error *error)
 {
     char current[TARN__ROCKS_PATH_BYTES];
     const int size = snprintf(current, sizeof current, "%s/CURRENT", rocks->directory);
@@ -306,8 +306,8 @@ list_existing(tarn__rocks *rocks, const tarn__rocks_settings *settings, tarn_err
     return status;
 }
 
-static tarn_status
-set_up(tarn__rocks *rocks, const tarn__rocks_open_options *options, tarn_error *error)
+static tarn_status set_up(
+    tarn__rocks *rocks, const tarn__rocks_open_options *options, tarn_error *error)
 {
     rocks->directory = tarn__allocate_string(rocks->account, options->directory);
     if (rocks->directory == NULL) {
@@ -334,8 +334,8 @@ set_up(tarn__rocks *rocks, const tarn__rocks_open_options *options, tarn_error *
     return open_database(rocks, error);
 }
 
-tarn_status
-tarn__rocks_open(const tarn__rocks_open_options *options, tarn__rocks **out, tarn_error *error)
+tarn_status tarn__rocks_open(
+    const tarn__rocks_open_options *options, tarn__rocks **out, tarn_error *error)
 {
     tarn__rocks *rocks = tarn__allocate_zeroed(options->account, 1, sizeof *rocks);
     if (rocks == NULL) {

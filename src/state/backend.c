@@ -24,7 +24,8 @@ void tarn_backend_options_init(tarn_backend_options *options, size_t struct_size
     options->struct_size = struct_size;
 }
 
-static tarn_status check_text(const char *name, const char *text, size_t size_max, tarn_error *error)
+static tarn_status check_text(
+    const char *name, const char *text, size_t size_max, tarn_error *error)
 {
     const size_t size = text != NULL ? strnlen(text, size_max + 1) : 0;
     if (size == 0 || size > size_max) {
@@ -63,8 +64,8 @@ static tarn_status check_options(tarn_backend_options *options, tarn_error *erro
     return TARN_OK;
 }
 
-static tarn_status
-load_settings(tarn_backend *backend, const tarn_config *config, tarn_error *error)
+static tarn_status load_settings(
+    tarn_backend *backend, const tarn_config *config, tarn_error *error)
 {
     tarn__rocks_settings *settings = tarn__allocate(backend->account, sizeof *settings);
     if (settings == NULL) {
@@ -108,8 +109,8 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
         backend->subtask_index);
 }
 
-static tarn_status
-set_up(tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
+static tarn_status set_up(
+    tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
 {
     TARN_TRY(load_settings(backend, options->config, error));
     TARN_TRY(tarn__backend_reserve_namespace(backend, TARN__ROW_VARINT_BYTES_MAX, error));
@@ -143,8 +144,8 @@ static void destroy(tarn_backend *backend)
     close_owner(owner); /* All of the backend's memory was given back above. */
 }
 
-static tarn_status
-new_backend(const tarn_backend_options *options, tarn_backend **out, tarn_error *error)
+static tarn_status new_backend(
+    const tarn_backend_options *options, tarn_backend **out, tarn_error *error)
 {
     tarn_owner *owner = NULL;
     TARN_TRY(tarn__owner_open(
@@ -168,12 +169,11 @@ new_backend(const tarn_backend_options *options, tarn_backend **out, tarn_error 
     return TARN_OK;
 }
 
-tarn_status
-tarn_backend_open(const tarn_backend_options *options, tarn_backend **out, tarn_error *error)
+tarn_status tarn_backend_open(
+    const tarn_backend_options *options, tarn_backend **out, tarn_error *error)
 {
     tarn_backend_options known;
-    TARN_TRY(
-        tarn__options_copy("tarn_backend_options", options, &known, sizeof known, error));
+    TARN_TRY(tarn__options_copy("tarn_backend_options", options, &known, sizeof known, error));
     TARN_TRY(check_options(&known, error));
     tarn_key_group_range key_groups;
     TARN_TRY(tarn_key_group_range_of(
@@ -260,8 +260,8 @@ static tarn_status reserve_row(tarn_backend *backend, size_t prefix_bytes, tarn_
     return TARN_OK;
 }
 
-tarn_status
-tarn__backend_reserve_namespace(tarn_backend *backend, size_t encoded_bytes, tarn_error *error)
+tarn_status tarn__backend_reserve_namespace(
+    tarn_backend *backend, size_t encoded_bytes, tarn_error *error)
 {
     const size_t room_before = backend->namespace_room;
     if (encoded_bytes > backend->namespace_room) {
@@ -291,8 +291,8 @@ static tarn_status make_current(
             backend->key_groups.first,
             backend->key_groups.last);
     }
-    TARN_TRY(reserve_row(
-        backend, TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + key.size, error));
+    TARN_TRY(
+        reserve_row(backend, TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + key.size, error));
     backend->row.size = tarn__row_encode_key(backend->row.data, group, key);
     backend->has_key = true;
     return TARN_OK;
@@ -311,8 +311,7 @@ static tarn_status check_key(tarn_bytes key, tarn_error *error)
     return TARN_OK;
 }
 
-static tarn_status
-check_key_size(tarn_bytes key, size_t size, const char *type, tarn_error *error)
+static tarn_status check_key_size(tarn_bytes key, size_t size, const char *type, tarn_error *error)
 {
     if (key.size != size) {
         return tarn__fail(
@@ -336,8 +335,8 @@ static uint64_t read_big_endian(tarn_bytes key)
     return value;
 }
 
-static tarn_status
-hash_key(const tarn_backend *backend, tarn_bytes key, int32_t *out, tarn_error *error)
+static tarn_status hash_key(
+    const tarn_backend *backend, tarn_bytes key, int32_t *out, tarn_error *error)
 {
     switch (backend->key_hash) {
     case TARN_KEY_HASH_BYTES:
@@ -408,8 +407,7 @@ void tarn__backend_poison(tarn_backend *backend, const tarn_error *error)
     }
 }
 
-tarn_status
-tarn__backend_finish_write(tarn_backend *backend, tarn_status status, tarn_error *error)
+tarn_status tarn__backend_finish_write(tarn_backend *backend, tarn_status status, tarn_error *error)
 {
     if (__builtin_expect(status == TARN_OK, 1)) {
         return TARN_OK;

@@ -46,14 +46,14 @@ typedef struct tarn__child {
 
 struct tarn_backend {
     /* What every record touches. */
-    bool needs_attention;      /* An edit is pending, or the backend is poisoned. */
-    bool has_key;              /* A key is current. */
-    atomic_bool is_gate_shut;  /* Writes wait: a snapshot's links are being made. */
-    tarn_buffer row;           /* size: of the prefix, [key group][key]. */
-    size_t namespace_room;     /* Kept free behind the longest prefix. */
-    tarn__rocks_pin pin;       /* Of the bytes that the last call gave out. */
-    tarn_value *edited;        /* The state whose edit is pending. NULL: none. */
-    tarn_buffer edit;          /* Its value. */
+    bool needs_attention;     /* An edit is pending, or the backend is poisoned. */
+    bool has_key;             /* A key is current. */
+    atomic_bool is_gate_shut; /* Writes wait: a snapshot's links are being made. */
+    tarn_buffer row;          /* size: of the prefix, [key group][key]. */
+    size_t namespace_room;    /* Kept free behind the longest prefix. */
+    tarn__rocks_pin pin;      /* Of the bytes that the last call gave out. */
+    tarn_value *edited;       /* The state whose edit is pending. NULL: none. */
+    tarn_buffer edit;         /* Its value. */
     tarn_key_group_range key_groups;
     uint32_t max_parallelism;
     tarn_key_hash key_hash;
@@ -92,8 +92,8 @@ void tarn__backend_wait_at_gate(tarn_backend *backend);
  * Begins a call that does not write. Bytes that the last call gave out stay pinned until this one
  * lets them go: they may well be its argument.
  */
-TARN_NODISCARD static inline tarn_status
-tarn__backend_enter(tarn_backend *backend, tarn_error *error)
+TARN_NODISCARD static inline tarn_status tarn__backend_enter(
+    tarn_backend *backend, tarn_error *error)
 {
     if (__builtin_expect(backend->needs_attention, 0)) {
         TARN_TRY(tarn__backend_settle(backend, error));
@@ -102,14 +102,13 @@ tarn__backend_enter(tarn_backend *backend, tarn_error *error)
 }
 
 /* Begins a call that writes. src/rocks counts the bytes. */
-TARN_NODISCARD static inline tarn_status
-tarn__backend_enter_write(tarn_backend *backend, tarn_error *error)
+TARN_NODISCARD static inline tarn_status tarn__backend_enter_write(
+    tarn_backend *backend, tarn_error *error)
 {
     if (__builtin_expect(backend->needs_attention, 0)) {
         TARN_TRY(tarn__backend_settle(backend, error));
     }
-    if (__builtin_expect(
-            atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire), 0)) {
+    if (__builtin_expect(atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire), 0)) {
         tarn__backend_wait_at_gate(backend);
     }
     return TARN_OK;

@@ -94,11 +94,11 @@ static bool is_current(const char *path, int descriptor)
            locked.st_ino == named.st_ino && locked.st_dev == named.st_dev;
 }
 
-static tarn_status write_holder(int descriptor, const char *path, const char *holder, tarn_error *error)
+static tarn_status write_holder(
+    int descriptor, const char *path, const char *holder, tarn_error *error)
 {
     char text[HOLDER_BYTES_MAX];
-    const int size =
-        snprintf(text, sizeof text, "process %ld (%.255s)\n", (long)getpid(), holder);
+    const int size = snprintf(text, sizeof text, "process %ld (%.255s)\n", (long)getpid(), holder);
     if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, text, (size_t)size, 0) != size) {
         return tarn__fail_errno(error, errno, "cannot write %s", path);
     }
@@ -146,8 +146,8 @@ static tarn_status wipe(const tarn__directory *directory, tarn_error *error)
     return tarn__directory_remove(directory->links, error);
 }
 
-static tarn_status
-set_up(tarn__directory *directory, tarn__account *account, const char *holder, tarn_error *error)
+static tarn_status set_up(
+    tarn__directory *directory, tarn__account *account, const char *holder, tarn_error *error)
 {
     directory->db = join(account, directory->path, "db");
     directory->links = join(account, directory->path, "links");

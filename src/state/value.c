@@ -33,8 +33,8 @@ void tarn_state_options_init(tarn_state_options *options, size_t struct_size)
     options->struct_size = struct_size;
 }
 
-static tarn_status
-check_options(const tarn_state_options *options, tarn__descriptor *out, tarn_error *error)
+static tarn_status check_options(
+    const tarn_state_options *options, tarn__descriptor *out, tarn_error *error)
 {
     const size_t name_size =
         options->name != NULL ? strnlen(options->name, TARN__ROCKS_NAME_BYTES_MAX + 1) : 0;
@@ -71,8 +71,8 @@ check_options(const tarn_state_options *options, tarn__descriptor *out, tarn_err
 }
 
 /* Reads the descriptor that is stored for a state. */
-static tarn_status
-read_descriptor(tarn_backend *backend, const char *name, tarn__descriptor *out, tarn_error *error)
+static tarn_status read_descriptor(
+    tarn_backend *backend, const char *name, tarn__descriptor *out, tarn_error *error)
 {
     TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
     tarn_bytes bytes;
@@ -153,8 +153,7 @@ static tarn_status create(
     tarn_backend *backend = state->backend;
     uint8_t bytes[TARN__DESCRIPTOR_BYTES_MAX];
     const size_t size = tarn__descriptor_encode(descriptor, bytes);
-    TARN_TRY(
-        tarn__rocks_create_family(backend->rocks, name, settings, &state->family, error));
+    TARN_TRY(tarn__rocks_create_family(backend->rocks, name, settings, &state->family, error));
     const tarn_status status = tarn__rocks_put(
         tarn__rocks_default_family(backend->rocks),
         tarn_bytes_of(name),
@@ -204,8 +203,7 @@ static tarn_status set_up(
     return status;
 }
 
-static tarn_status
-check_not_open(const tarn_backend *backend, const char *name, tarn_error *error)
+static tarn_status check_not_open(const tarn_backend *backend, const char *name, tarn_error *error)
 {
     for (const tarn__child *child = backend->first_child; child != NULL; child = child->next) {
         if (strcmp(child->kind, "state") == 0 && strcmp(child->name, name) == 0) {
@@ -275,8 +273,7 @@ tarn_status tarn_value_close(tarn_value *state, tarn_error *error)
 
 /* ---- the current namespace -------------------------------------------------------------- */
 
-tarn_status
-tarn_value_set_namespace(tarn_value *state, tarn_bytes name_space, tarn_error *error)
+tarn_status tarn_value_set_namespace(tarn_value *state, tarn_bytes name_space, tarn_error *error)
 {
     tarn_backend *backend = state->backend;
     TARN_TRY(tarn__backend_enter(backend, error));
@@ -357,8 +354,8 @@ tarn_status tarn_value_remove(tarn_value *state, tarn_error *error)
     if (__builtin_expect(!backend->has_key, 0)) {
         return refuse_without_key(state, error);
     }
-    const tarn_status status = tarn__rocks_delete(
-        state->family, tarn__backend_row(backend, &state->name_space), error);
+    const tarn_status status =
+        tarn__rocks_delete(state->family, tarn__backend_row(backend, &state->name_space), error);
     tarn__rocks_unpin(&backend->pin);
     return tarn__backend_finish_write(backend, status, error);
 }
@@ -463,14 +460,13 @@ tarn_status tarn_value_iterate(
     iterator->next = state->first_iterator;
     state->first_iterator = iterator;
     backend->iterator_count++;
-    tarn__backend_adopt(
-        backend, &iterator->child, "iterator", owner != NULL ? owner : "iterator");
+    tarn__backend_adopt(backend, &iterator->child, "iterator", owner != NULL ? owner : "iterator");
     *out = iterator;
     return TARN_OK;
 }
 
-tarn_status
-tarn_value_iterator_next(tarn_value_iterator *iterator, tarn_row *row, tarn_error *error)
+tarn_status tarn_value_iterator_next(
+    tarn_value_iterator *iterator, tarn_row *row, tarn_error *error)
 {
     tarn_bytes key;
     tarn_bytes value;
