@@ -68,7 +68,8 @@ static void make_cache(tarn__rocks_memory *memory)
  * The cache by a text: the only way of the C API to another share for high priority. Databases
  * share it through copies of the options. There is no handle: usage is read from a property.
  */
-static tarn_status make_cache_with_ratio(tarn__rocks_memory *memory, double ratio, tarn_error *error)
+static tarn_status make_cache_with_ratio(
+    tarn__rocks_memory *memory, double ratio, tarn_error *error)
 {
     char text[160];
     (void)snprintf(
@@ -91,8 +92,8 @@ static tarn_status make_cache_with_ratio(tarn__rocks_memory *memory, double rati
 }
 
 /* How the total is split: by RocksDB's manager, charged to the cache, or by the watcher. */
-static tarn_status
-split(tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
+static tarn_status split(
+    tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
 {
     const uint64_t capacity = options->write_buffer_capacity_bytes;
     memory->hard_limit_bytes = capacity + capacity / 2;
@@ -120,8 +121,8 @@ split(tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tar
     return TARN_OK;
 }
 
-static tarn_status
-set_up(tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
+static tarn_status set_up(
+    tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
 {
     if (!options->is_managed) {
         return TARN_OK;
@@ -436,7 +437,8 @@ void tarn__rocks_meter_close(tarn__rocks_meter *meter)
 static uint64_t sum_property(tarn__rocks_memory *memory, const char *name)
 {
     uint64_t sum = 0;
-    for (tarn__rocks_meter *meter = step(memory, NULL); meter != NULL; meter = step(memory, meter)) {
+    for (tarn__rocks_meter *meter = step(memory, NULL); meter != NULL;
+         meter = step(memory, meter)) {
         sum += read_property(meter, name);
     }
     return sum;
