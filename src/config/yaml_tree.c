@@ -365,12 +365,16 @@ static tarn_status read_events(reader *r, yaml_parser_t *parser, tarn_error *err
 typedef struct cursor {
     const char *data;
     size_t size;
-    size_t at;    /* Units: bytes. */
-    size_t index; /* Units: characters. */
+    size_t at;     /* Units: bytes. */
+    size_t index;  /* Units: characters. */
+    uint32_t line; /* From 1. */
 } cursor;
 
 static void step(cursor *c)
 {
+    const char now = c->data[c->at];
+    const bool is_pair = now == '\r' && c->at + 1 < c->size && c->data[c->at + 1] == '\n';
+    c->line += now == '\n' || (now == '\r' && !is_pair) ? 1 : 0;
     c->at++;
     while (c->at < c->size && ((unsigned char)c->data[c->at] & 0xC0) == 0x80) {
         c->at++;
@@ -441,7 +445,7 @@ static bool walk_token(cursor *c, const yaml_token_t *token, bool *is_after_plai
 /* Refuses tabs between tokens, which libyaml lets pass. The text is known to parse. */
 static tarn_status check_tabs(reader *r, yaml_parser_t *parser, tarn_bytes text, tarn_error *error)
 {
-    cursor at = {.data = text.data, .size = text.size};
+    cursor at = {.data = text.data, .size = text.size, .line = 1};
     bool is_after_plain = false;
     bool is_at_end = false;
     while (!is_at_end) {
@@ -450,9 +454,9 @@ static tarn_status check_tabs(reader *r, yaml_parser_t *parser, tarn_bytes text,
             return no_memory(error, 0); /* What was read once can fail for nothing else. */
         }
         is_at_end = token.type == YAML_STREAM_END_TOKEN || token.type == YAML_NO_TOKEN;
-        r->line = (uint32_t)token.start_mark.line + 1;
         const bool is_good = walk_token(&at, &token, &is_after_plain);
         yaml_token_delete(&token);
+        r->line = at.line;
         if (!is_good) {
             return refuse(r, "a tab separates or indents; use spaces", error);
         }
