@@ -338,6 +338,20 @@ static void test_nesting_and_aliases_are_bounded(void **state)
     tarn_config_free(config);
 }
 
+static void test_a_text_that_leaves_no_stand_in_is_refused(void **state)
+{
+    (void)state;
+    char text[4096 * 3 + 16] = "a: x\xC2\x85";
+    char *at = text + strlen(text);
+    for (int i = 0; i < 4096; i++) {
+        *at++ = (char)0xEE;
+        *at++ = (char)(0x80 + i / 64);
+        *at++ = (char)(0x80 + i % 64);
+    }
+    *at = '\0';
+    expect_refusal(TARN_CONFIG_STANDARD, text, "file:1", "private-use");
+}
+
 static void test_entries_know_their_line_and_replace_earlier_ones(void **state)
 {
     (void)state;
@@ -517,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_an_empty_document_sets_nothing),
         cmocka_unit_test(test_what_is_no_standard_file_is_refused_with_its_line),
         cmocka_unit_test(test_nesting_and_aliases_are_bounded),
+        cmocka_unit_test(test_a_text_that_leaves_no_stand_in_is_refused),
         cmocka_unit_test(test_entries_know_their_line_and_replace_earlier_ones),
         cmocka_unit_test(test_a_bad_value_of_a_file_is_named_with_file_and_line),
         cmocka_unit_test(test_a_nul_and_an_oversized_text_are_refused),
