@@ -79,7 +79,11 @@ typedef struct tarn_jobmanager_plan {
         .struct_size = sizeof(tarn_jobmanager_plan) \
     }
 
-/** The share of RocksDB. Units of every size: bytes. */
+/**
+ * The share of RocksDB. Units of every size: bytes.
+ *
+ * Flink takes ratios below 0 and NaN, so a plan does too; capacities can then be negative or 0.
+ */
 typedef struct tarn_rocksdb_plan {
     size_t struct_size; /**< Set by TARN_ROCKSDB_PLAN_INIT. */
 

@@ -107,9 +107,17 @@ static tarn_status network_by_rest(
     return tarn__plan_derive_from_rest(rest, &range, NETWORK_FRACTION, out, error);
 }
 
-/* Judges network memory that is what the other pools left. */
+/* Names the total that pools must fit into. */
+static const char *name_total(const tarn__plan_source *source)
+{
+    return tarn__plan_is_set(source, keys.flink_size)
+               ? keys.flink_size
+               : "what taskmanager.memory.process.size leaves for Flink";
+}
+
+/* Judges network memory that is what the other pools left of total. */
 static tarn_status check_network(
-    const tarn__plan_source *source, int64_t network, tarn_error *error)
+    const tarn__plan_source *source, int64_t total, int64_t network, tarn_error *error)
 {
     if (counts_buffers(source)) {
         int64_t wanted = 0;
@@ -118,9 +126,12 @@ static tarn_status check_network(
             return tarn__fail(
                 error,
                 TARN_INVALID_ARGUMENT,
-                "the other pools leave %" PRId64 " bytes of network memory, but " NETWORK_BUFFERS
-                " and " SEGMENT " ask for %" PRId64 " bytes",
+                TASK_HEAP " and the other pools leave %" PRId64 " of the %" PRId64
+                          " bytes of %s, but " NETWORK_BUFFERS " and " SEGMENT " ask for %" PRId64
+                          " bytes",
                 network,
+                total,
+                name_total(source),
                 wanted);
         }
         return TARN_OK;
@@ -131,22 +142,16 @@ static tarn_status check_network(
         return tarn__fail(
             error,
             TARN_INVALID_ARGUMENT,
-            "the task heap (" TASK_HEAP ") and the other pools leave %" PRId64
-            " bytes of network memory, outside of " NETWORK_MIN " (%" PRId64
-            " bytes) to " NETWORK_MAX " (%" PRId64 " bytes)",
+            TASK_HEAP " and the other pools leave %" PRId64 " of the %" PRId64
+                      " bytes of %s for network memory, outside of " NETWORK_MIN " (%" PRId64
+                      " bytes) to " NETWORK_MAX " (%" PRId64 " bytes)",
             network,
+            total,
+            name_total(source),
             range.min,
             range.max);
     }
     return TARN_OK;
-}
-
-/* Names the total that pools must fit into. */
-static const char *name_total(const tarn__plan_source *source)
-{
-    return tarn__plan_is_set(source, keys.flink_size)
-               ? keys.flink_size
-               : "what taskmanager.memory.process.size leaves for Flink";
 }
 
 static tarn_status read_fixed_pools(
@@ -182,7 +187,7 @@ static tarn_status network_as_remainder(
             total);
     }
     plan->network = total - others;
-    return check_network(source, plan->network, error);
+    return check_network(source, total, plan->network, error);
 }
 
 static tarn_status add_all_but_network(

@@ -4,13 +4,17 @@ import lint
 
 
 def has_comment(text, line):
-    """Tells whether the declaration that begins on line follows a Doxygen comment directly."""
-    before = "\n".join(text.split("\n")[: line - 1]).rstrip(" \t")
-    before = before[:-1] if before.endswith("\n") else before
-    if not before.endswith("*/") or before.count("\n") + 2 < line:
-        return False
+    """Tells whether the declaration that begins on line follows a Doxygen comment directly, or is
+    one of several public declarations in a row that share one."""
+    before = "".join(text.splitlines(keepends=True)[: line - 1])
+    end = before.rfind("*/")
     start = before.rfind("/*")
-    return before.startswith("/**", start) and "@file" not in before[start:]
+    between = before[end + 2:]
+    if end < start or not re.match(r"/\*\*[^<*/]", before[start:]) or "@file" in before[start:end]:
+        return False
+    statements = [part.strip() for part in between.split(";")]
+    return "\n\n" not in between and not statements[-1] and all(
+        part.startswith("TARN_API") for part in statements[:-1])
 
 
 def check(tree):
@@ -33,6 +37,10 @@ USE = {"tests/unit/a.c": "int f(void) { return tarn_a(1); }\n"}
 CASES = [
     ("a function with comment and test is accepted", {"include/tarn/a.h": header("/** Does. */\n"), **USE}, None),
     ("a use by the command counts", {"include/tarn/a.h": header("/** Does. */\n"), "src/cli/a.c": "int a = tarn_a(1);\n"}, None),
+    ("functions in a row may share a comment",
+     {"include/tarn/a.h": header("/** Both. */\nTARN_API tarn_b *\ntarn_c(void);\n"), "tests/a.c": "int a = tarn_a(tarn_c());\n"}, None),
+    ("a member's comment is not the function's",
+     {"include/tarn/a.h": header("typedef struct a {\n    int b; /**< B. */\n} a;\n"), **USE}, "no Doxygen comment"),
     ("a missing comment is found", {"include/tarn/a.h": header(""), **USE}, "no Doxygen comment"),
     ("a plain comment is not enough", {"include/tarn/a.h": header("/* Does. */\n"), **USE}, "no Doxygen comment"),
     ("a comment with a gap is not enough", {"include/tarn/a.h": header("/** Does. */\n\n"), **USE}, "no Doxygen comment"),

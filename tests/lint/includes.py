@@ -11,11 +11,12 @@ MAY_INCLUDE = {
     "config": {"base", "codec"},
     "memory": {"base", "config", "metrics"},
     "rocks": ACROSS,
+    "env": ACROSS | {"rocks"},
     "cache": ACROSS | {"rocks"},
     "storage": ACROSS,
-    "snapshot": ACROSS | {"rocks", "storage"},
-    "state": ACROSS | {"rocks", "cache", "snapshot"},
-    "checkpoint": ACROSS | {"snapshot", "storage"},
+    "snapshot": ACROSS | {"rocks", "storage", "env"},
+    "state": ACROSS | {"rocks", "cache", "snapshot", "env"},
+    "checkpoint": ACROSS | {"snapshot", "storage", "env"},
     "cli": set(),
 }
 PUBLIC_MAY_INCLUDE = {"stdbool.h", "stddef.h", "stdint.h"}

@@ -9,6 +9,5 @@ function(tarn_default name value)
 endfunction()
 
 tarn_default(ASAN_OPTIONS "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1")
-tarn_default(LSAN_OPTIONS "suppressions=${support}/lsan.supp:print_suppressions=0")
 tarn_default(UBSAN_OPTIONS "print_stacktrace=1:halt_on_error=1")
 tarn_default(TSAN_OPTIONS "suppressions=${support}/tsan.supp:halt_on_error=1:second_deadlock_stack=1")

@@ -24,7 +24,7 @@ static void test_known_keys_keep_their_hashes(void **state)
     assert_int_equal(hash_text("hello"), 99162322);
     assert_int_equal(tarn_hash_java_bytes(tarn_bytes_at(NULL, 0)), 1);
     assert_int_equal(tarn_hash_java_bytes(tarn_bytes_at("\xff", 1)), 30);
-    assert_int_equal(tarn_hash_bytes(tarn_bytes_at("", 0)), (int32_t)0x51d8e999);
+    assert_int_equal(tarn_hash_bytes(tarn_bytes_at("", 0)), 0x38d394c2);
     assert_int_equal(tarn_hash_murmur(0), 593689054);
 }
 

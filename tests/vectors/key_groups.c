@@ -70,6 +70,10 @@ bool vectors_key_groups(const json_t *vector_case, char *why, size_t why_bytes)
         !vectors_integer(vector_case, "parallelism", &parallelism)) {
         return vectors_differ(why, why_bytes, "the case lacks its hash or its parallelism");
     }
+    if (max_parallelism < 1 || max_parallelism > TARN_MAX_PARALLELISM_LIMIT || parallelism < 1 ||
+        parallelism > max_parallelism || hash < INT32_MIN || hash > INT32_MAX) {
+        return vectors_differ(why, why_bytes, "the case asks for what has no key group");
+    }
     const char *type = vectors_text(vector_case, "type");
     int32_t ours = 0;
     if (type != NULL && !hash_key(vector_case, type, &ours)) {
