@@ -45,10 +45,13 @@ static tarn_status make_options(
 
 static tarn_status write_family_text(
     const tarn__rocks *rocks,
+    const char *name,
     const tarn__rocks_settings *settings,
     tarn_buffer *out,
     tarn_error *error)
 {
+    TARN_TRY(tarn__rocks_memory_check_arena(
+        rocks->memory, name, tarn__rocks_arena_block_bytes(settings), error));
     const tarn_status status =
         tarn__rocks_family_text(settings, tarn__rocks_memory_is_managed(rocks->memory), out);
     return status == TARN_NO_MEMORY ? tarn__fail_no_memory(error, "the options of a state", 1024)
@@ -86,7 +89,7 @@ static tarn_status new_family(
     family->rocks = rocks;
     family->text.allocator = &rocks->account->face;
     memcpy(family->name, name, size + 1);
-    const tarn_status status = write_family_text(rocks, settings, &family->text, error);
+    const tarn_status status = write_family_text(rocks, name, settings, &family->text, error);
     if (status != TARN_OK) {
         free_family(family);
         return status;
@@ -329,7 +332,7 @@ static tarn_status set_up(
     own.write_buffer_bytes = OWN_WRITE_BUFFER_BYTES;
     own.arena_block_bytes = OWN_ARENA_BLOCK_BYTES;
     own.is_cut_at_key_groups = false;
-    TARN_TRY(write_family_text(rocks, &own, &rocks->own.text, error));
+    TARN_TRY(write_family_text(rocks, rocks->own.name, &own, &rocks->own.text, error));
     TARN_TRY(list_existing(rocks, options->settings, error));
     return open_database(rocks, error);
 }
@@ -395,7 +398,7 @@ tarn_status tarn__rocks_retune_family(
     tarn__rocks *rocks = family->rocks;
     TARN_AUTO(tarn_buffer_clear) tarn_buffer text = {.allocator = &rocks->account->face};
     *is_lost_out = false;
-    TARN_TRY(write_family_text(rocks, settings, &text, error));
+    TARN_TRY(write_family_text(rocks, family->name, settings, &text, error));
     if (tarn_bytes_is_equal(tarn_buffer_bytes(&text), tarn_buffer_bytes(&family->text))) {
         return TARN_OK;
     }

@@ -96,6 +96,13 @@ static tarn_status split(
     tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
 {
     const uint64_t capacity = options->write_buffer_capacity_bytes;
+    if (options->high_priority_ratio > 1) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "state.backend.rocksdb.memory.high-prio-pool-ratio is %g; allowed are 0 to 1",
+            options->high_priority_ratio);
+    }
     memory->hard_limit_bytes = capacity + capacity / 2;
     memory->mutable_limit_bytes =
         options->mutable_limit_bytes != 0
@@ -188,6 +195,23 @@ void tarn__rocks_memory_close(tarn__rocks_memory *memory)
 const rocksdb_options_t *tarn__rocks_memory_base(const tarn__rocks_memory *memory)
 {
     return memory->base;
+}
+
+tarn_status tarn__rocks_memory_check_arena(
+    const tarn__rocks_memory *memory, const char *state, uint64_t arena_bytes, tarn_error *error)
+{
+    if (!memory->is_managed || arena_bytes <= memory->mutable_limit_bytes) {
+        return TARN_OK;
+    }
+    return tarn__fail(
+        error,
+        TARN_INVALID_ARGUMENT,
+        "memtables of state \"%s\" would be flushed without end: one arena block of %llu bytes is "
+        "more than the %llu bytes that all memtables may hold; lower "
+        "state.backend.rocksdb.writebuffer.size or tarn.rocksdb.arena-block-size",
+        state,
+        (unsigned long long)arena_bytes,
+        (unsigned long long)memory->mutable_limit_bytes);
 }
 
 bool tarn__rocks_memory_is_managed(const tarn__rocks_memory *memory)
