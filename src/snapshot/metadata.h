@@ -137,7 +137,7 @@ TARN_NODISCARD tarn_status tarn__subtask_check_pair(
  */
 TARN_NODISCARD tarn_status tarn__metadata_encode(
     const tarn__metadata_head *head,
-    const tarn__subtask *const *subtasks,
+    const tarn__subtask *subtasks,
     uint32_t count,
     tarn_buffer *out,
     tarn_error *error);

@@ -182,7 +182,7 @@ static void put_epilogue(writer *w)
 
 static tarn_status check(
     const tarn__metadata_head *head,
-    const tarn__subtask *const *subtasks,
+    const tarn__subtask *subtasks,
     uint32_t count,
     tarn_error *error)
 {
@@ -196,21 +196,21 @@ static tarn_status check(
     }
     assert(head->kind != TARN__METADATA_ACKNOWLEDGEMENT || count == 1);
     for (uint32_t i = 0; i < count; i++) {
-        TARN_TRY(tarn__subtask_check(subtasks[i], error));
+        TARN_TRY(tarn__subtask_check(&subtasks[i], error));
         if (i > 0) {
-            TARN_TRY(tarn__subtask_check_pair(subtasks[i - 1], subtasks[i], error));
+            TARN_TRY(tarn__subtask_check_pair(&subtasks[i - 1], &subtasks[i], error));
         }
     }
     return TARN_OK;
 }
 
 /* The bulk of what the file will have, so that nothing huge is even tried. */
-static uint64_t estimate_bytes(const tarn__subtask *const *subtasks, uint32_t count)
+static uint64_t estimate_bytes(const tarn__subtask *subtasks, uint32_t count)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t j = 0; j < subtasks[i]->piece_count; j++) {
-            bytes += subtasks[i]->pieces[j].bytes.size;
+        for (uint32_t j = 0; j < subtasks[i].piece_count; j++) {
+            bytes += subtasks[i].pieces[j].bytes.size;
         }
     }
     return bytes;
@@ -218,7 +218,7 @@ static uint64_t estimate_bytes(const tarn__subtask *const *subtasks, uint32_t co
 
 tarn_status tarn__metadata_encode(
     const tarn__metadata_head *head,
-    const tarn__subtask *const *subtasks,
+    const tarn__subtask *subtasks,
     uint32_t count,
     tarn_buffer *out,
     tarn_error *error)
@@ -238,7 +238,7 @@ tarn_status tarn__metadata_encode(
     put_prologue(&w, head);
     put_head(&w, head, count);
     for (uint32_t i = 0; i < count; i++) {
-        put_subtask(&w, subtasks[i]);
+        put_subtask(&w, &subtasks[i]);
     }
     put_epilogue(&w);
     if (w.status != TARN_OK) {

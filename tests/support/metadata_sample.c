@@ -66,7 +66,4 @@ void metadata_sample_init(metadata_sample *s)
         .pieces = s->pieces,
         .piece_count = 2,
     };
-    for (uint32_t i = 0; i < SAMPLE_SUBTASKS; i++) {
-        s->order[i] = &s->subtasks[i];
-    }
 }

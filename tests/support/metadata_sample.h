@@ -9,7 +9,6 @@ enum { SAMPLE_SUBTASKS = 3 };
 typedef struct metadata_sample {
     tarn__metadata_head head;
     tarn__subtask subtasks[SAMPLE_SUBTASKS];
-    const tarn__subtask *order[SAMPLE_SUBTASKS];
     tarn__state_part states[2][2];
     tarn__file_part files[2][3];
     tarn__piece_part pieces[2];

@@ -29,7 +29,7 @@ static int set_up(void **state)
     *state = f;
     assert_ok(
         tarn__metadata_encode(
-            &f->sample.head, f->sample.order, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+            &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
         &f->error);
     return 0;
 }
@@ -66,18 +66,14 @@ static void expect_refusal(fixture *f, tarn_bytes bytes, tarn_status expected)
 
 static void expect_same_bytes(fixture *f, const tarn__metadata *metadata, tarn_bytes expected)
 {
-    const tarn__subtask **order = calloc(metadata->subtask_count + 1, sizeof(tarn__subtask *));
-    for (uint32_t i = 0; i < metadata->subtask_count; i++) {
-        order[i] = &metadata->subtasks[i];
-    }
     tarn_buffer again = TARN_BUFFER_INIT;
     assert_ok(
-        tarn__metadata_encode(&metadata->head, order, metadata->subtask_count, &again, &f->error),
+        tarn__metadata_encode(
+            &metadata->head, metadata->subtasks, metadata->subtask_count, &again, &f->error),
         &f->error);
     assert_int_equal(again.size, expected.size);
     assert_memory_equal(again.data, expected.data, expected.size);
     tarn_buffer_clear(&again);
-    free(order);
 }
 
 static void test_everything_comes_back(void **state)
@@ -130,7 +126,8 @@ static void test_an_empty_checkpoint_comes_back(void **state)
     fixture *f = *state;
     tarn_buffer bytes = TARN_BUFFER_INIT;
     assert_ok(
-        tarn__metadata_encode(&f->sample.head, f->sample.order, 0, &bytes, &f->error), &f->error);
+        tarn__metadata_encode(&f->sample.head, f->sample.subtasks, 0, &bytes, &f->error),
+        &f->error);
     tarn__metadata m;
     assert_ok(decode(f, tarn_buffer_bytes(&bytes), &m), &f->error);
     assert_int_equal(m.subtask_count, 0);
@@ -219,7 +216,7 @@ static void test_an_acknowledgement_is_no_checkpoint(void **state)
     fixture *f = *state;
     f->sample.head.kind = TARN__METADATA_ACKNOWLEDGEMENT;
     assert_ok(
-        tarn__metadata_encode(&f->sample.head, &f->sample.order[1], 1, &f->bytes, &f->error),
+        tarn__metadata_encode(&f->sample.head, &f->sample.subtasks[1], 1, &f->bytes, &f->error),
         &f->error);
     expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_CORRUPTION);
     tarn__metadata m;
@@ -240,8 +237,8 @@ static void expect_unencodable(fixture *f, const char *words)
 {
     tarn_buffer out = TARN_BUFFER_INIT;
     assert_int_equal(tarn_buffer_assign(&out, tarn_bytes_of("kept")), TARN_OK);
-    const tarn_status status =
-        tarn__metadata_encode(&f->sample.head, f->sample.order, SAMPLE_SUBTASKS, &out, &f->error);
+    const tarn_status status = tarn__metadata_encode(
+        &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &out, &f->error);
     assert_true(status == TARN_INVALID_ARGUMENT || status == TARN_INCOMPATIBLE);
     if (strstr(f->error.message, words) == NULL) {
         fail_msg("\"%s\" is not in: %s", words, f->error.message);
@@ -303,9 +300,9 @@ static void test_what_would_not_be_read_is_not_written(void **state)
     expect_unencodable(f, "16777217 bytes");
     s->head.job = long_name;
     expect_unencodable(f, "job");
-    const tarn__subtask *first = s->order[0];
-    s->order[0] = s->order[2];
-    s->order[2] = first;
+    const tarn__subtask first = s->subtasks[0];
+    s->subtasks[0] = s->subtasks[2];
+    s->subtasks[2] = first;
     expect_unencodable(f, "order");
 }
 
@@ -385,7 +382,7 @@ static void test_optional_fields_are_kept_and_others_refused(void **state)
         *places[i] = extra_field(bytes, TARN__METADATA_OPTIONAL | 5, 4);
         assert_ok(
             tarn__metadata_encode(
-                &f->sample.head, f->sample.order, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+                &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
             &f->error);
         tarn__metadata m;
         assert_ok(decode(f, tarn_buffer_bytes(&f->bytes), &m), &f->error);
@@ -395,7 +392,7 @@ static void test_optional_fields_are_kept_and_others_refused(void **state)
         *places[i] = extra_field(bytes, 5, 4);
         assert_ok(
             tarn__metadata_encode(
-                &f->sample.head, f->sample.order, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+                &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
             &f->error);
         expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_NOT_SUPPORTED);
         assert_non_null(strstr(f->error.message, "field 5"));
@@ -403,7 +400,7 @@ static void test_optional_fields_are_kept_and_others_refused(void **state)
         *places[i] = extra_field(bytes, TARN__METADATA_OPTIONAL | 5, 5);
         assert_ok(
             tarn__metadata_encode(
-                &f->sample.head, f->sample.order, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+                &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
             &f->error);
         expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_CORRUPTION);
         *places[i] = (tarn_bytes){NULL, 0};
@@ -425,7 +422,7 @@ static void test_decoding_allocates_in_proportion(void **state)
     f->sample.subtasks[1].file_count = FILES;
     assert_ok(
         tarn__metadata_encode(
-            &f->sample.head, f->sample.order, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+            &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
         &f->error);
     const size_t limit =
         TARN__METADATA_MEMORY_RATIO * f->bytes.size + TARN__METADATA_MEMORY_BASE_BYTES;
@@ -460,7 +457,7 @@ static void test_every_allocation_may_fail(void **state)
         tarn__account_init(&account, "test", &fault.base);
         tarn_buffer bytes = {.allocator = &account.face};
         tarn_status status = tarn__metadata_encode(
-            &f->sample.head, f->sample.order, SAMPLE_SUBTASKS, &bytes, &f->error);
+            &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &bytes, &f->error);
         if (status == TARN_OK) {
             tarn__metadata m;
             status = tarn__metadata_decode(
@@ -484,7 +481,7 @@ int main(int argc, char **argv)
         metadata_sample sample;
         metadata_sample_init(&sample);
         tarn_buffer bytes = TARN_BUFFER_INIT;
-        if (tarn__metadata_encode(&sample.head, sample.order, SAMPLE_SUBTASKS, &bytes, NULL) !=
+        if (tarn__metadata_encode(&sample.head, sample.subtasks, SAMPLE_SUBTASKS, &bytes, NULL) !=
             TARN_OK) {
             return 1;
         }
