@@ -91,14 +91,12 @@ static void write_maximum(uint64_t count, int32_t maximum, char out[MEAN_TEXT])
 
 static tarn_status write_line(states *s, const fold *f, sorter *lines, tarn_error *error)
 {
-    counts c;
-    delays d;
+    totals t;
     last_airport airport;
     TRY(tarn_backend_set_key(s->backend, tarn_bytes_at(f->key, f->key_size), error));
-    TRY(read_value(s->counts, &c, sizeof c, error));
-    TRY(read_value(s->delays, &d, sizeof d, error));
+    TRY(read_value(s->totals, &t, sizeof t, error));
     TRY(read_value(s->airport, &airport, sizeof airport, error));
-    if (c.flights != f->flights) {
+    if (t.flights != f->flights) {
         return failure_set(
             error,
             TARN_INTERNAL,
@@ -107,16 +105,16 @@ static tarn_status write_line(states *s, const fold *f, sorter *lines, tarn_erro
             (int)f->key_size,
             f->key,
             f->flights,
-            c.flights);
+            t.flights);
     }
 
     char departure_max[MEAN_TEXT];
     char arrival_max[MEAN_TEXT];
     char mean[MEAN_TEXT];
     char hour[TIME_TEXT];
-    write_maximum(d.departure_count, d.departure_max, departure_max);
-    write_maximum(d.arrival_count, d.arrival_max, arrival_max);
-    write_mean(d.arrival_sum, d.arrival_count, mean);
+    write_maximum(t.departure_count, t.departure_max, departure_max);
+    write_maximum(t.arrival_count, t.arrival_max, arrival_max);
+    write_mean(t.arrival_sum, t.arrival_count, mean);
     write_time(f->busiest_hour, hour);
 
     char line[SORTER_LINE_MAX];
@@ -127,12 +125,12 @@ static tarn_status write_line(states *s, const fold *f, sorter *lines, tarn_erro
         "\t%s\t%s\t%s\t%" PRIu64 "\t%s\t%" PRIu32 "\t%016" PRIx64,
         (int)f->key_size,
         f->key,
-        c.flights,
-        c.cancelled,
-        c.diverted,
-        d.departure_sum,
+        t.flights,
+        t.cancelled,
+        t.diverted,
+        t.departure_sum,
         departure_max,
-        d.arrival_sum,
+        t.arrival_sum,
         arrival_max,
         mean,
         airport.name[0] == '\0' ? "-" : airport.name,
@@ -240,8 +238,7 @@ static tarn_status measure_state(tarn_value *state, state_size *size, tarn_error
 
 tarn_status result_scan(states *s, sorter *lines, state_size *size, tarn_error *error)
 {
-    TRY(measure_state(s->counts, size, error));
-    TRY(measure_state(s->delays, size, error));
+    TRY(measure_state(s->totals, size, error));
     TRY(measure_state(s->airport, size, error));
     return scan_windows(s, lines, size, error);
 }

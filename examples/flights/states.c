@@ -5,14 +5,14 @@
 
 #include "failure.h"
 
-static_assert(sizeof(counts) == 24, "no padding");
-static_assert(sizeof(delays) == 40, "no padding");
+static_assert(sizeof(totals) == 64, "no padding");
 static_assert(sizeof(last_airport) == 16, "no padding");
-static_assert(sizeof(window) == 40 + 4 * DELAY_BUCKETS, "no padding");
+static_assert(sizeof(window) == 40 + 8 * DELAY_BUCKETS, "no padding");
 
 /* Units: minutes. A delay belongs to the first bucket whose border it is below, or to the last. */
-static const int32_t bucket_borders[DELAY_BUCKETS - 1] = {
-    -30, -15, -5, 0, 5, 10, 15, 30, 45, 60, 90, 120, 180, 240, 360};
+static const int32_t bucket_borders[DELAY_BUCKETS - 1] = {-60, -45, -30, -20, -15, -10, -5, 0,
+                                                          5,   10,  15,  20,  30,  45,  60, 90,
+                                                          120, 180, 240, 300, 360, 480, 720};
 
 static tarn_status open_state(
     tarn_backend *backend, const char *name, const char *codec, tarn_value **out, tarn_error *error)
@@ -27,15 +27,14 @@ static tarn_status open_state(
 tarn_status states_open(states *s, tarn_backend *backend, tarn_error *error)
 {
     *s = (states){.backend = backend};
-    TRY(open_state(backend, "counts", "flights.counts", &s->counts, error));
-    TRY(open_state(backend, "delays", "flights.delays", &s->delays, error));
+    TRY(open_state(backend, "totals", "flights.totals", &s->totals, error));
     TRY(open_state(backend, "airport", "flights.airport", &s->airport, error));
     return open_state(backend, "windows", "flights.window", &s->windows, error);
 }
 
 tarn_status states_close(states *s, tarn_error *error)
 {
-    tarn_value *all[] = {s->counts, s->delays, s->airport, s->windows};
+    tarn_value *all[] = {s->totals, s->airport, s->windows};
     tarn_status outcome = TARN_OK;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const tarn_status status = tarn_value_close(all[i], outcome == TARN_OK ? error : NULL);
@@ -45,43 +44,33 @@ tarn_status states_close(states *s, tarn_error *error)
     return outcome;
 }
 
-static tarn_status count(states *s, const message *m, tarn_error *error)
-{
-    void *place = NULL;
-    TRY(tarn_value_edit(s->counts, sizeof(counts), &place, error));
-    counts *c = place;
-    c->flights++;
-    if (m->departure_delay == NO_DELAY) {
-        c->cancelled++;
-    } else if (m->arrival_delay == NO_DELAY) {
-        c->diverted++;
-    }
-    return TARN_OK;
-}
-
 static int32_t larger(int32_t a, int32_t b)
 {
     return a > b ? a : b;
 }
 
-static tarn_status add_delays(states *s, const message *m, tarn_error *error)
+static tarn_status add_to_totals(states *s, const message *m, tarn_error *error)
 {
+    void *place = NULL;
+    TRY(tarn_value_edit(s->totals, sizeof(totals), &place, error));
+    totals *t = place;
+    t->flights++;
     if (m->departure_delay == NO_DELAY) {
+        t->cancelled++;
         return TARN_OK;
     }
-    void *place = NULL;
-    TRY(tarn_value_edit(s->delays, sizeof(delays), &place, error));
-    delays *d = place;
-    d->departure_max =
-        d->departure_count == 0 ? m->departure_delay : larger(d->departure_max, m->departure_delay);
-    d->departure_sum += m->departure_delay;
-    d->departure_count++;
-    if (m->arrival_delay != NO_DELAY) {
-        d->arrival_max =
-            d->arrival_count == 0 ? m->arrival_delay : larger(d->arrival_max, m->arrival_delay);
-        d->arrival_sum += m->arrival_delay;
-        d->arrival_count++;
+    t->departure_max =
+        t->departure_count == 0 ? m->departure_delay : larger(t->departure_max, m->departure_delay);
+    t->departure_sum += m->departure_delay;
+    t->departure_count++;
+    if (m->arrival_delay == NO_DELAY) {
+        t->diverted++;
+        return TARN_OK;
     }
+    t->arrival_max =
+        t->arrival_count == 0 ? m->arrival_delay : larger(t->arrival_max, m->arrival_delay);
+    t->arrival_sum += m->arrival_delay;
+    t->arrival_count++;
     return TARN_OK;
 }
 
@@ -128,12 +117,13 @@ static tarn_status add_to_window(states *s, const message *m, tarn_error *error)
         w->departure_count == 0 ? m->departure_delay : larger(w->departure_max, m->departure_delay);
     w->departure_sum += m->departure_delay;
     w->departure_count++;
+    w->departures[bucket_of(m->departure_delay)]++;
     if (m->arrival_delay != NO_DELAY) {
         w->arrival_max =
             w->arrival_count == 0 ? m->arrival_delay : larger(w->arrival_max, m->arrival_delay);
         w->arrival_sum += m->arrival_delay;
         w->arrival_count++;
-        w->buckets[bucket_of(m->arrival_delay)]++;
+        w->arrivals[bucket_of(m->arrival_delay)]++;
     }
     return TARN_OK;
 }
@@ -141,8 +131,7 @@ static tarn_status add_to_window(states *s, const message *m, tarn_error *error)
 tarn_status states_apply(states *s, const message *m, tarn_error *error)
 {
     TRY(tarn_backend_set_key(s->backend, tarn_bytes_at(m->key, m->key_size), error));
-    TRY(count(s, m, error));
-    TRY(add_delays(s, m, error));
+    TRY(add_to_totals(s, m, error));
     TRY(move_aircraft(s, m, error));
     return add_to_window(s, m, error);
 }

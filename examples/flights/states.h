@@ -2,8 +2,7 @@
  * states.h - the states of the operator "flights", and what a message does to them.
  *
  *     state      key                    namespace     value
- *     counts     aircraft or route      -             counts
- *     delays     aircraft or route      -             delays
+ *     totals     aircraft or route      -             totals
  *     airport    aircraft               -             last_airport
  *     windows    aircraft or route      hour (u64 BE) window
  *
@@ -20,23 +19,20 @@
 
 #include "flight.h"
 
-enum { SECONDS_PER_HOUR = 3600, DELAY_BUCKETS = 16 };
+enum { SECONDS_PER_HOUR = 3600, DELAY_BUCKETS = 24 };
 
-typedef struct counts {
+/* Since the beginning. Units of delays: minutes. A maximum counts only when its count is not 0. */
+typedef struct totals {
     uint64_t flights;
     uint64_t cancelled;
     uint64_t diverted;
-} counts;
-
-/* Units: minutes. A maximum counts only when its count is not 0. */
-typedef struct delays {
     uint64_t departure_count;
     uint64_t arrival_count;
     int64_t departure_sum;
     int64_t arrival_sum;
     int32_t departure_max;
     int32_t arrival_max;
-} delays;
+} totals;
 
 typedef struct last_airport {
     int64_t scheduled_at; /* Of the latest flight by event time. */
@@ -53,13 +49,13 @@ typedef struct window {
     uint32_t cancelled;
     int64_t departure_sum;
     int64_t arrival_sum;
-    uint32_t buckets[DELAY_BUCKETS]; /* Arrivals by delay; the borders are in states.c. */
+    uint32_t departures[DELAY_BUCKETS]; /* By delay; the borders are in states.c. */
+    uint32_t arrivals[DELAY_BUCKETS];
 } window;
 
 typedef struct states {
     tarn_backend *backend;
-    tarn_value *counts;
-    tarn_value *delays;
+    tarn_value *totals;
     tarn_value *airport;
     tarn_value *windows;
 } states;
