@@ -113,6 +113,15 @@ static tarn_status open_rocks_memory(tarn_env *env, tarn_error *error)
             tarn_owner_reserve(env->rocksdb_owner, (uint64_t)plan->per_slot, TARN_NO_WAIT, error));
         env->rocksdb_bytes = (uint64_t)plan->per_slot;
     }
+    /* Set by nobody, it is left to RocksDB: rocks/options.h has the reason. */
+    double ratio = 0;
+    bool has_ratio = false;
+    TARN_TRY(tarn_config_get_double(
+        env->config,
+        "state.backend.rocksdb.memory.high-prio-pool-ratio",
+        &ratio,
+        &has_ratio,
+        error));
     const tarn__rocks_memory_options options = {
         .account = tarn__owner_account(env->owner),
         .clock = tarn__clock_system(),
@@ -121,7 +130,7 @@ static tarn_status open_rocks_memory(tarn_env *env, tarn_error *error)
         .cache_capacity_bytes = (uint64_t)plan->cache_capacity,
         .write_buffer_capacity_bytes = (uint64_t)plan->write_buffer_manager_capacity,
         .mutable_limit_bytes = (uint64_t)plan->mutable_limit,
-        .high_priority_ratio = plan->high_priority_ratio,
+        .high_priority_ratio = has_ratio ? ratio : -1,
     };
     return tarn__rocks_memory_open(&options, &env->rocks_memory, error);
 }
