@@ -85,6 +85,9 @@ TARN_API TARN_NODISCARD tarn_status tarn_key_group_range_of(
 /**
  * Answers the maximum parallelism that Flink chooses when none is set: 1.5 times the parallelism,
  * rounded up to a power of two, at least 128 and at most 32,768.
+ *
+ * @param[in] parallelism  Units: subtasks, 1 .. TARN_MAX_PARALLELISM_LIMIT.
+ * @return The maximum, or 0 for a parallelism outside of that range.
  */
 TARN_API uint32_t tarn_max_parallelism_default(uint32_t parallelism);
 

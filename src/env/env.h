@@ -3,9 +3,9 @@
  *
  *     config ──► plan ──► budget: heap | managed | network | off-heap
  *                            │                │
- *                            │                └─► rocks memory: one block cache, one write-buffer budget
- *                            └─► owner "env" (heap), whose account everything small is charged to
- *     workers: threads for flushes' links, uploads, downloads
+ *                            │                └─► rocks memory: one block cache, one write-buffer
+ * budget └─► owner "env" (heap), whose account everything small is charged to workers: threads for
+ * flushes' links, uploads, downloads
  *
  * Invariants
  *   - Children (backends, stores) are counted; an environment with children does not close.
@@ -36,8 +36,8 @@ const tarn_config *tarn__env_config(const tarn_env *env);
 tarn__rocks_memory *tarn__env_rocks_memory(tarn_env *env);
 
 /* Says something to the application's log hook; cut at 512 bytes. */
-__attribute__((format(printf, 3, 4))) void
-tarn__env_log(tarn_env *env, tarn_log_level level, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void tarn__env_log(
+    tarn_env *env, tarn_log_level level, const char *format, ...);
 
 /* Counts a child in and out. The name is copied; it is what tarn_env_close() complains about. */
 typedef struct tarn__env_child {
@@ -46,8 +46,8 @@ typedef struct tarn__env_child {
     char name[256];
 } tarn__env_child;
 
-__attribute__((format(printf, 3, 4))) void
-tarn__env_adopt(tarn_env *env, tarn__env_child *child, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void tarn__env_adopt(
+    tarn_env *env, tarn__env_child *child, const char *format, ...);
 void tarn__env_disown(tarn_env *env, tarn__env_child *child);
 
 #endif

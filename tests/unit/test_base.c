@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/process.h"
 #include "base/workers.h"
 
 static void test_every_status_has_a_name_and_a_sentence(void **state)
@@ -167,6 +168,14 @@ static void test_the_version_is_one_and_the_same(void **state)
     assert_true(strchr(tarn_version_rocksdb(), '.') != NULL);
 }
 
+static void test_the_process_has_a_size_and_a_larger_peak(void **state)
+{
+    (void)state;
+    const tarn__process_memory memory = tarn__process_measure();
+    assert_true(memory.resident_bytes > 100000);
+    assert_true(memory.resident_peak_bytes >= memory.resident_bytes / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_the_digest_is_xxh3_128),
         cmocka_unit_test(test_workers_run_every_job_before_they_close),
         cmocka_unit_test(test_workers_survive_every_allocation_failure),
+        cmocka_unit_test(test_the_process_has_a_size_and_a_larger_peak),
         cmocka_unit_test(test_the_version_is_one_and_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,437 @@
+/* env.c - see env.h and tarn/env.h. */
+#include "env/env.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "base/process.h"
+#include "base/try.h"
+#include "memory/budget.h"
+#include "rocks/memory.h"
+
+enum {
+    LOG_MESSAGE_BYTES = 512,
+    WORKER_COUNT_MAX = 256,
+    JOBS_PER_WORKER = 16, /* Jobs that wait; a snapshot is one job and recruits idle workers. */
+};
+
+struct tarn_env {
+    tarn_budget *budget;
+    tarn_owner *owner;         /* Of everything small, in the heap pool. */
+    tarn_owner *rocksdb_owner; /* Of RocksDB's whole share, in the managed pool. */
+    uint64_t rocksdb_bytes;    /* What rocksdb_owner holds. */
+    tarn_config *config;
+    tarn_taskmanager_plan plan;
+    tarn_rocksdb_plan rocksdb_plan;
+    tarn__rocks_memory *rocks_memory;
+    tarn__workers *workers;
+    tarn_log_fn *log;
+    void *log_context;
+
+    pthread_mutex_t mutex; /* For the children. A leaf. */
+    tarn__env_child *children;
+};
+
+void tarn_env_options_init(tarn_env_options *options, size_t struct_size)
+{
+    memset(options, 0, struct_size);
+    options->struct_size = struct_size;
+}
+
+static tarn_status open_budget(
+    const tarn_taskmanager_plan *plan,
+    const tarn_allocator *allocator,
+    tarn_budget **out,
+    tarn_error *error)
+{
+    const tarn_budget_options options = {
+        .struct_size = sizeof options,
+        .limit_bytes =
+            {
+                [TARN_POOL_HEAP] = (uint64_t)(plan->framework_heap + plan->task_heap),
+                [TARN_POOL_MANAGED] = (uint64_t)plan->managed,
+                [TARN_POOL_NETWORK] = (uint64_t)plan->network,
+                [TARN_POOL_OFF_HEAP] = (uint64_t)(plan->framework_offheap + plan->task_offheap),
+            },
+        .allocator = allocator,
+    };
+    return tarn_budget_open(&options, out, error);
+}
+
+/*
+ * RocksDB's share for the whole process. Flink divides the managed pool by slots and gives each a
+ * cache; here all backends share one, so the shares of the slots are added up again.
+ */
+static tarn_status plan_rocksdb(
+    const tarn_config *config,
+    const tarn_taskmanager_plan *process,
+    tarn_rocksdb_plan *out,
+    tarn_error *error)
+{
+    tarn_rocksdb_plan plan = TARN_ROCKSDB_PLAN_INIT;
+    TARN_TRY(tarn_plan_rocksdb(config, process->managed, 1, &plan, error));
+    if (plan.using_fixed_per_slot && process->slots > 1) {
+        if (plan.fixed_per_slot > INT64_MAX / process->slots) {
+            return tarn__fail(
+                error,
+                TARN_INVALID_ARGUMENT,
+                "state.backend.rocksdb.memory.fixed-per-slot (%" PRId64
+                " bytes) times taskmanager.numberOfTaskSlots (%" PRId32 ") is more than 2^63 bytes",
+                plan.fixed_per_slot,
+                process->slots);
+        }
+        plan.fixed_per_slot *= process->slots;
+        tarn_plan_rocksdb_calculate(&plan);
+    }
+    if (plan.is_shared && plan.per_slot > process->managed) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "RocksDB is given %" PRId64 " bytes by %s, but the managed pool has %" PRId64
+            "; raise taskmanager.memory.managed.size or lower the other",
+            plan.per_slot,
+            plan.using_fixed_per_slot ? "state.backend.rocksdb.memory.fixed-per-slot"
+                                      : "state.backend.rocksdb.memory.fixed-per-tm",
+            process->managed);
+    }
+    *out = plan;
+    return TARN_OK;
+}
+
+static tarn_status open_rocks_memory(tarn_env *env, tarn_error *error)
+{
+    const tarn_rocksdb_plan *plan = &env->rocksdb_plan;
+    TARN_TRY(
+        tarn__owner_open(env->budget, TARN_POOL_MANAGED, &env->rocksdb_owner, error, "rocksdb"));
+    if (plan->is_shared) {
+        TARN_TRY(
+            tarn_owner_reserve(env->rocksdb_owner, (uint64_t)plan->per_slot, TARN_NO_WAIT, error));
+        env->rocksdb_bytes = (uint64_t)plan->per_slot;
+    }
+    /* Set by nobody, it is left to RocksDB: rocks/options.h has the reason. */
+    double ratio = 0;
+    bool has_ratio = false;
+    TARN_TRY(tarn_config_get_double(
+        env->config,
+        "state.backend.rocksdb.memory.high-prio-pool-ratio",
+        &ratio,
+        &has_ratio,
+        error));
+    const tarn__rocks_memory_options options = {
+        .account = tarn__owner_account(env->owner),
+        .clock = tarn__clock_system(),
+        .is_managed = plan->is_shared,
+        .total_bytes = (uint64_t)plan->per_slot,
+        .cache_capacity_bytes = (uint64_t)plan->cache_capacity,
+        .write_buffer_capacity_bytes = (uint64_t)plan->write_buffer_manager_capacity,
+        .mutable_limit_bytes = (uint64_t)plan->mutable_limit,
+        .high_priority_ratio = has_ratio ? ratio : -1,
+    };
+    return tarn__rocks_memory_open(&options, &env->rocks_memory, error);
+}
+
+static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, tarn_error *error)
+{
+    int32_t configured = 0;
+    TARN_TRY(tarn_config_get_int(
+        env->config,
+        "state.backend.rocksdb.checkpoint.transfer.thread.num",
+        &configured,
+        NULL,
+        error));
+    uint32_t count = options->worker_thread_count;
+    if (count == 0) {
+        count = (uint32_t)(configured < 1 ? 1 : configured);
+    }
+    if (count > WORKER_COUNT_MAX) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "%" PRIu32 " worker threads are asked for; at most %d are allowed",
+            count,
+            WORKER_COUNT_MAX);
+    }
+    return tarn__workers_open(
+        tarn__owner_account(env->owner),
+        count,
+        count * JOBS_PER_WORKER,
+        "tarn-worker",
+        &env->workers,
+        error);
+}
+
+static tarn_status copy_config(tarn_env *env, const tarn_config *config, tarn_error *error)
+{
+    TARN_TRY(tarn_config_new(tarn_owner_allocator(env->owner), &env->config, error));
+    return tarn_config_merge(env->config, config, error);
+}
+
+/* Frees what a half- or fully opened environment without children holds. */
+static void clear(tarn_env *env)
+{
+    tarn__workers_close(env->workers);
+    tarn__rocks_memory_close(env->rocks_memory);
+    if (env->rocksdb_owner != NULL) {
+        tarn_owner_release(env->rocksdb_owner, env->rocksdb_bytes);
+        const tarn_status closed = tarn_owner_close(env->rocksdb_owner, NULL);
+        assert(closed == TARN_OK);
+        (void)closed;
+    }
+    tarn_config_free(env->config);
+    pthread_mutex_destroy(&env->mutex);
+
+    tarn_owner *owner = env->owner;
+    tarn_budget *budget = env->budget;
+    tarn__release(env);
+    const tarn_status owner_closed = tarn_owner_close(owner, NULL);
+    const tarn_status budget_closed = tarn_budget_close(budget, NULL);
+    assert(owner_closed == TARN_OK && budget_closed == TARN_OK);
+    (void)owner_closed;
+    (void)budget_closed;
+}
+
+static tarn_status open_parts(tarn_env *env, const tarn_env_options *options, tarn_error *error)
+{
+    TARN_TRY(copy_config(env, options->config, error));
+    TARN_TRY(open_rocks_memory(env, error));
+    return open_workers(env, options, error);
+}
+
+/* The budget, and in it the environment itself with its owner; the rest is zero. */
+static tarn_status open_frame(
+    const tarn_taskmanager_plan *plan,
+    const tarn_env_options *options,
+    tarn_env **out,
+    tarn_error *error)
+{
+    tarn_budget *budget = NULL;
+    tarn_owner *owner = NULL;
+    TARN_TRY(open_budget(plan, options->allocator, &budget, error));
+    tarn_status status = tarn__owner_open(budget, TARN_POOL_HEAP, &owner, error, "env");
+    tarn_env *env = NULL;
+    if (status == TARN_OK) {
+        env = tarn__allocate_zeroed(tarn__owner_account(owner), 1, sizeof *env);
+        status = env != NULL ? TARN_OK : tarn__fail_no_memory(error, "an environment", sizeof *env);
+    }
+    if (status != TARN_OK) {
+        const tarn_status owner_closed = tarn_owner_close(owner, NULL);
+        const tarn_status budget_closed = tarn_budget_close(budget, NULL);
+        assert(owner_closed == TARN_OK && budget_closed == TARN_OK);
+        (void)owner_closed;
+        (void)budget_closed;
+        return status;
+    }
+    env->budget = budget;
+    env->owner = owner;
+    env->plan = *plan;
+    env->log = options->log;
+    env->log_context = options->log_context;
+    pthread_mutex_init(&env->mutex, NULL);
+    *out = env;
+    return TARN_OK;
+}
+
+static tarn_status refuse_endless_flushes(const tarn_rocksdb_plan *plan, tarn_error *error)
+{
+    return tarn__fail(
+        error,
+        TARN_INVALID_ARGUMENT,
+        "memtables would be flushed without end: one arena block of %" PRId64
+        " bytes is more than the %" PRId64 " bytes that memtables may hold of RocksDB's %" PRId64
+        "; raise the managed pool or state.backend.rocksdb.memory.write-buffer-ratio, or lower "
+        "state.backend.rocksdb.writebuffer.size",
+        plan->arena_used,
+        plan->mutable_limit,
+        plan->per_slot);
+}
+
+tarn_status tarn_env_open(const tarn_env_options *given, tarn_env **out, tarn_error *error)
+{
+    tarn_env_options options;
+    TARN_TRY(tarn__options_copy("tarn_env_options", given, &options, sizeof options, error));
+    if (options.config == NULL || out == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "config and out are required");
+    }
+    TARN_TRY(tarn_config_check(options.config, error));
+    tarn_taskmanager_plan plan = TARN_TASKMANAGER_PLAN_INIT;
+    tarn_rocksdb_plan rocksdb_plan = TARN_ROCKSDB_PLAN_INIT;
+    TARN_TRY(tarn_plan_taskmanager(options.config, TARN_PLAN_SHELL, &plan, error));
+    TARN_TRY(plan_rocksdb(options.config, &plan, &rocksdb_plan, error));
+    if (rocksdb_plan.is_shared && !rocksdb_plan.arena_valid) {
+        return refuse_endless_flushes(&rocksdb_plan, error);
+    }
+
+    tarn_env *env = NULL;
+    TARN_TRY(open_frame(&plan, &options, &env, error));
+    env->rocksdb_plan = rocksdb_plan;
+    const tarn_status status = open_parts(env, &options, error);
+    if (status != TARN_OK) {
+        clear(env);
+        return status;
+    }
+    *out = env;
+    return TARN_OK;
+}
+
+static tarn_status refuse_leaks(tarn_env *env, tarn_error *error)
+{
+    pthread_mutex_lock(&env->mutex);
+    tarn_status status = TARN_OK;
+    if (env->children != NULL) {
+        status = tarn__fail(error, TARN_BUSY, "%s is still open", env->children->name);
+    }
+    pthread_mutex_unlock(&env->mutex);
+    return status;
+}
+
+typedef struct leak {
+    const tarn_env *env;
+    tarn_owner_stats largest; /* name NULL: none found. */
+    char name[256];
+} leak;
+
+static void find_leak(const tarn_owner_stats *stats, void *context)
+{
+    leak *found = context;
+    const tarn__account *own[] = {
+        tarn__owner_account(found->env->owner),
+        tarn__owner_account(found->env->rocksdb_owner),
+    };
+    if (stats->name == own[0]->name || stats->name == own[1]->name) {
+        return;
+    }
+    if (found->largest.name == NULL || stats->used_bytes > found->largest.used_bytes) {
+        found->largest = *stats;
+        snprintf(found->name, sizeof found->name, "%s", stats->name);
+    }
+}
+
+tarn_status tarn_env_close(tarn_env *env, tarn_error *error)
+{
+    if (env == NULL) {
+        return TARN_OK;
+    }
+    TARN_TRY(refuse_leaks(env, error));
+    leak found = {.env = env};
+    tarn_budget_visit(env->budget, find_leak, &found);
+    if (found.largest.name != NULL) {
+        return tarn__fail(
+            error,
+            TARN_BUSY,
+            "memory owner %s is still open and holds %" PRIu64 " bytes of the %s pool",
+            found.name,
+            found.largest.used_bytes,
+            tarn_pool_name(found.largest.pool));
+    }
+    clear(env);
+    return TARN_OK;
+}
+
+tarn_budget *tarn_env_budget(tarn_env *env)
+{
+    return env->budget;
+}
+
+const tarn_taskmanager_plan *tarn_env_plan(const tarn_env *env)
+{
+    return &env->plan;
+}
+
+const tarn_rocksdb_plan *tarn_env_rocksdb_plan(const tarn_env *env)
+{
+    return &env->rocksdb_plan;
+}
+
+void tarn_env_measure(tarn_env *env, tarn_env_memory *out)
+{
+    tarn__rocks_memory_stats rocks;
+    tarn__rocks_memory_measure(env->rocks_memory, &rocks);
+    const tarn__process_memory process = tarn__process_measure();
+    *out = (tarn_env_memory){
+        .block_cache_capacity_bytes = rocks.cache_capacity_bytes,
+        .block_cache_used_bytes = rocks.cache_used_bytes,
+        .block_cache_pinned_bytes = rocks.cache_pinned_bytes,
+        .memtable_bytes = rocks.memtable_bytes,
+        .memtable_limit_bytes = rocks.memtable_limit_bytes,
+        .table_reader_bytes = rocks.table_reader_bytes,
+        .resident_bytes = process.resident_bytes,
+        .resident_peak_bytes = process.resident_peak_bytes,
+        .planned_process_bytes = (uint64_t)env->plan.total_process,
+        .write_stall_count = rocks.stall_count,
+        .write_stall_ns = rocks.stall_ns,
+    };
+}
+
+tarn__account *tarn__env_account(tarn_env *env)
+{
+    return tarn__owner_account(env->owner);
+}
+
+const tarn__clock *tarn__env_clock(const tarn_env *env)
+{
+    (void)env;
+    return tarn__clock_system();
+}
+
+tarn__workers *tarn__env_workers(tarn_env *env)
+{
+    return env->workers;
+}
+
+const tarn_config *tarn__env_config(const tarn_env *env)
+{
+    return env->config;
+}
+
+tarn__rocks_memory *tarn__env_rocks_memory(tarn_env *env)
+{
+    return env->rocks_memory;
+}
+
+void tarn__env_log(tarn_env *env, tarn_log_level level, const char *format, ...)
+{
+    if (env->log == NULL) {
+        return;
+    }
+    char message[LOG_MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    env->log(level, message, env->log_context);
+}
+
+void tarn__env_adopt(tarn_env *env, tarn__env_child *child, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(child->name, sizeof child->name, format, arguments);
+    va_end(arguments);
+    pthread_mutex_lock(&env->mutex);
+    child->previous = NULL;
+    child->next = env->children;
+    if (env->children != NULL) {
+        env->children->previous = child;
+    }
+    env->children = child;
+    pthread_mutex_unlock(&env->mutex);
+}
+
+void tarn__env_disown(tarn_env *env, tarn__env_child *child)
+{
+    pthread_mutex_lock(&env->mutex);
+    if (child->previous != NULL) {
+        child->previous->next = child->next;
+    } else {
+        env->children = child->next;
+    }
+    if (child->next != NULL) {
+        child->next->previous = child->previous;
+    }
+    pthread_mutex_unlock(&env->mutex);
+}

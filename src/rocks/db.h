@@ -1,0 +1,221 @@
+/*
+ * db.h - one RocksDB instance: its column families, rows, iterators, files and figures.
+ *
+ *     tarn__rocks ── family "default"   (Tarn's own: descriptors of states)
+ *                 ├─ family "flights"   ── meter ──► tarn__rocks_memory
+ *                 └─ family "delays"    ── meter
+ *
+ * Invariants
+ *   - The write-ahead log is off: rows are durable only by a checkpoint.
+ *   - An iterator is bounded on both sides.
+ *   - Every existing family is opened with the database; a family once known stays known.
+ *   - A call that fails leaves what RocksDB holds as it was, unless it says otherwise.
+ *
+ * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), which any thread may call
+ * between open and close (not beside a retuning), and the flushes of the memory's watcher.
+ */
+#ifndef TARN_ROCKS_DB_H
+#define TARN_ROCKS_DB_H
+
+#include "tarn/bytes.h"
+
+#include "base/account.h"
+#include "rocks/memory.h"
+#include "rocks/options.h"
+
+struct rocksdb_pinnableslice_t;
+struct rocksdb_writebatch_t;
+
+#define TARN__ROCKS_DEFAULT_FAMILY "default"
+enum { TARN__ROCKS_NAME_BYTES_MAX = 255 };
+
+typedef struct tarn__rocks tarn__rocks;
+
+/* One column family. Its members belong to src/rocks; the inline functions below need them. */
+typedef struct tarn__rocks_family {
+    tarn__rocks *rocks;
+    struct rocksdb_column_family_handle_t *handle;
+    tarn__rocks_meter meter;
+    tarn_buffer text; /* The options that it was opened with, with a NUL. */
+    struct tarn__rocks_family *next;
+    char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
+} tarn__rocks_family;
+
+typedef struct tarn__rocks_open_options {
+    tarn__account *account;
+    tarn__rocks_memory *memory;
+    const char *directory;                /* Created when absent; its parent exists. */
+    const tarn__rocks_settings *settings; /* Of the database, and of families that exist. */
+} tarn__rocks_open_options;
+
+/* Opens a database: an empty one, or the one whose files are in the directory. */
+TARN_NODISCARD tarn_status
+tarn__rocks_open(const tarn__rocks_open_options *options, tarn__rocks **out, tarn_error *error);
+
+/* Closes it without flushing: what was not linked is gone. NULL does nothing. */
+void tarn__rocks_close(tarn__rocks *rocks);
+
+const char *tarn__rocks_directory(const tarn__rocks *rocks);
+
+/* ---- families --------------------------------------------------------------------------- */
+
+/* Tarn's own family. */
+tarn__rocks_family *tarn__rocks_default_family(tarn__rocks *rocks);
+
+/* All others: the first, then each one's next; NULL ends. */
+tarn__rocks_family *tarn__rocks_first_family(tarn__rocks *rocks);
+tarn__rocks_family *tarn__rocks_find_family(tarn__rocks *rocks, const char *name);
+
+TARN_NODISCARD tarn_status tarn__rocks_create_family(
+    tarn__rocks *rocks,
+    const char *name,
+    const tarn__rocks_settings *settings,
+    tarn__rocks_family **out,
+    tarn_error *error);
+
+/* Removes a family that was created and never written, such as one whose descriptor failed. */
+void tarn__rocks_drop_family(tarn__rocks_family *family);
+
+/*
+ * Gives a family other settings: flushes, closes and opens the database when they differ, as table
+ * options cannot be changed in place. No pin may be open; TARN_BUSY when there are iterators. When
+ * it can be opened with neither the new nor the old settings, *is_lost_out is set and only
+ * tarn__rocks_close() may follow.
+ */
+TARN_NODISCARD tarn_status tarn__rocks_retune_family(
+    tarn__rocks_family *family,
+    const tarn__rocks_settings *settings,
+    uint32_t iterator_count,
+    bool *is_lost_out,
+    tarn_error *error);
+
+/* ---- rows ------------------------------------------------------------------------------- */
+
+/* What keeps a value that was read in memory. Empty: {NULL}. */
+typedef struct tarn__rocks_pin {
+    struct rocksdb_pinnableslice_t *slice;
+} tarn__rocks_pin;
+
+/*
+ * Reads a row without copying it.
+ *
+ * pin  Empty; holds the value until tarn__rocks_unpin(). Stays empty unless TARN_OK.
+ * Returns TARN_OK, TARN_NOT_FOUND, or why the read failed.
+ */
+TARN_NODISCARD tarn_status tarn__rocks_get(
+    tarn__rocks_family *family,
+    tarn_bytes key,
+    tarn__rocks_pin *pin,
+    tarn_bytes *out,
+    tarn_error *error);
+
+void tarn__rocks_unpin_slice(tarn__rocks_pin *pin);
+
+static inline void tarn__rocks_unpin(tarn__rocks_pin *pin)
+{
+    if (pin->slice != NULL) {
+        tarn__rocks_unpin_slice(pin);
+    }
+}
+
+/* Count into the family's meter, which may flush or wait, and write. */
+TARN_NODISCARD tarn_status
+tarn__rocks_put(tarn__rocks_family *family, tarn_bytes key, tarn_bytes value, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__rocks_delete(tarn__rocks_family *family, tarn_bytes key, tarn_error *error);
+
+/* ---- batches ---------------------------------------------------------------------------- */
+
+/* Rows that are written in one step, all or none. Its memory is RocksDB's; keep it small. */
+typedef struct tarn__rocks_batch {
+    struct rocksdb_writebatch_t *rows;
+    uint64_t bytes;
+} tarn__rocks_batch;
+
+void tarn__rocks_batch_init(tarn__rocks_batch *batch);
+void tarn__rocks_batch_clear(tarn__rocks_batch *batch); /* Gives the memory back. */
+void tarn__rocks_batch_put(
+    tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes value);
+void tarn__rocks_batch_delete(tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key);
+/* Writes the rows and leaves an empty batch; on failure the batch stays as it is. */
+TARN_NODISCARD tarn_status
+tarn__rocks_batch_write(tarn__rocks *rocks, tarn__rocks_batch *batch, tarn_error *error);
+
+/* ---- iterators -------------------------------------------------------------------------- */
+
+typedef struct tarn__rocks_iterator tarn__rocks_iterator;
+
+/*
+ * Begins to iterate over the rows of lower <= key < upper, as they are now.
+ *
+ * lower, upper  Copied.
+ * account       Of the iterator's own memory.
+ */
+TARN_NODISCARD tarn_status tarn__rocks_iterate(
+    tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    tarn__rocks_iterator **out,
+    tarn_error *error);
+
+/* TARN_OK with a row, borrowed until the next call; TARN_DONE; or why it failed. */
+TARN_NODISCARD tarn_status tarn__rocks_iterator_next(
+    tarn__rocks_iterator *iterator, tarn_bytes *key, tarn_bytes *value, tarn_error *error);
+
+void tarn__rocks_iterator_close(tarn__rocks_iterator *iterator);
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+/* Flushes every family and waits for it. */
+TARN_NODISCARD tarn_status tarn__rocks_flush(tarn__rocks *rocks, tarn_error *error);
+
+/* Compacts one family into its last level and waits for it. */
+void tarn__rocks_compact(tarn__rocks_family *family);
+
+/*
+ * Flushes, and hard-links every file of the database into a new directory: one cut over all
+ * families, if nobody writes meanwhile.
+ *
+ * directory  Must not exist; its parent must, on the same file system: elsewhere RocksDB copies.
+ *            Does not exist either when the call fails.
+ * Thread: any.
+ */
+TARN_NODISCARD tarn_status
+tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory, tarn_error *error);
+
+typedef enum tarn__rocks_file_kind {
+    TARN__ROCKS_FILE_TABLE, /* Immutable, can be shared between checkpoints. */
+    TARN__ROCKS_FILE_OTHER, /* MANIFEST, CURRENT, OPTIONS: of one checkpoint alone. */
+} tarn__rocks_file_kind;
+
+typedef struct tarn__rocks_file {
+    const char *name; /* Valid during the visit. */
+    tarn__rocks_file_kind kind;
+    uint64_t size;
+} tarn__rocks_file;
+
+/* Called for each file; any status but TARN_OK ends the visit and is passed on. */
+typedef tarn_status tarn__rocks_file_visit(
+    const tarn__rocks_file *file, void *context, tarn_error *error);
+
+/* Visits the files of a linked snapshot, in no order. */
+TARN_NODISCARD tarn_status tarn__rocks_visit_files(
+    const char *directory, tarn__rocks_file_visit *visit, void *context, tarn_error *error);
+
+/* ---- figures ---------------------------------------------------------------------------- */
+
+/* Sums over all families, but where named otherwise. */
+typedef struct tarn__rocks_stats {
+    uint64_t live_file_bytes;
+    uint64_t live_data_bytes;
+    uint64_t row_count_estimate;
+    uint64_t memtable_bytes;
+    uint64_t table_reader_bytes;
+    uint64_t immutable_count;
+    uint64_t level0_file_count; /* The largest of the families. */
+    uint64_t pending_compaction_bytes;
+} tarn__rocks_stats;
+
+void tarn__rocks_measure(tarn__rocks *rocks, tarn__rocks_stats *out);
+
+#endif

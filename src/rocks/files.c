@@ -1,0 +1,152 @@
+/* files.c - flushes, linked snapshots, their files, and the figures of db.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/try.h"
+#include "rocks/outcome.h"
+#include "rocks/rocks_private.h"
+
+/* ---- flushes and snapshots -------------------------------------------------------------- */
+
+static tarn_status flush_family(
+    tarn__rocks_family *family, rocksdb_flushoptions_t *options, tarn_error *error)
+{
+    char *message = NULL;
+    rocksdb_flush_cf(family->rocks->db, options, family->handle, &message);
+    return tarn__rocks_outcome("flush", family->name, &message, error);
+}
+
+tarn_status tarn__rocks_flush(tarn__rocks *rocks, tarn_error *error)
+{
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create(); /* Waits by default. */
+    tarn_status status = flush_family(&rocks->own, options, error);
+    for (tarn__rocks_family *family = rocks->first; family != NULL && status == TARN_OK;
+         family = family->next) {
+        status = flush_family(family, options, error);
+    }
+    rocksdb_flushoptions_destroy(options);
+    return status;
+}
+
+void tarn__rocks_compact(tarn__rocks_family *family)
+{
+    rocksdb_compact_range_cf(family->rocks->db, family->handle, NULL, 0, NULL, 0);
+}
+
+tarn_status tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory, tarn_error *error)
+{
+    char *message = NULL;
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(rocks->db, &message);
+    TARN_TRY(tarn__rocks_outcome("prepare a snapshot of", rocks->directory, &message, error));
+    /* Zero means flush always. The write-ahead log is off: what is not flushed is not linked. */
+    rocksdb_checkpoint_create(checkpoint, directory, /* log_size_for_flush= */ 0, &message);
+    rocksdb_checkpoint_object_destroy(checkpoint);
+    return tarn__rocks_outcome("link a snapshot into", directory, &message, error);
+}
+
+static tarn__rocks_file_kind kind_of(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot != NULL && strcmp(dot, ".sst") == 0 ? TARN__ROCKS_FILE_TABLE
+                                                   : TARN__ROCKS_FILE_OTHER;
+}
+
+static tarn_status visit_entry(
+    const char *directory,
+    int descriptor,
+    const char *name,
+    tarn__rocks_file_visit *visit,
+    void *context,
+    tarn_error *error)
+{
+    struct stat status;
+    if (fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        return tarn__fail_errno(error, errno, "cannot look at %s/%s", directory, name);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return TARN_OK;
+    }
+    const tarn__rocks_file file = {
+        .name = name,
+        .kind = kind_of(name),
+        .size = (uint64_t)status.st_size,
+    };
+    return visit(&file, context, error);
+}
+
+static void close_directory(DIR **entries)
+{
+    if (*entries != NULL) {
+        (void)closedir(*entries);
+    }
+}
+
+tarn_status tarn__rocks_visit_files(
+    const char *directory, tarn__rocks_file_visit *visit, void *context, tarn_error *error)
+{
+    TARN_AUTO(close_directory) DIR *entries = opendir(directory);
+    if (entries == NULL) {
+        return tarn__fail_errno(error, errno, "cannot list %s", directory);
+    }
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(entries);
+        if (entry == NULL) {
+            return errno == 0 ? TARN_OK
+                              : tarn__fail_errno(error, errno, "cannot list %s", directory);
+        }
+        TARN_TRY(visit_entry(directory, dirfd(entries), entry->d_name, visit, context, error));
+    }
+}
+
+/* ---- figures ---------------------------------------------------------------------------- */
+
+static uint64_t read_property(const tarn__rocks_family *family, const char *name)
+{
+    uint64_t value = 0;
+    const int failed = rocksdb_property_int_cf(family->rocks->db, family->handle, name, &value);
+    return failed == 0 ? value : 0;
+}
+
+/* RocksDB answers this one as text only. */
+static uint64_t read_level0_count(const tarn__rocks_family *family)
+{
+    char *text =
+        rocksdb_property_value_cf(family->rocks->db, family->handle, "rocksdb.num-files-at-level0");
+    uint64_t count = 0;
+    for (const char *digit = text; digit != NULL && *digit >= '0' && *digit <= '9'; digit++) {
+        count = count * 10 + (uint64_t)(*digit - '0');
+    }
+    rocksdb_free(text);
+    return count;
+}
+
+static void add_figures(const tarn__rocks_family *family, tarn__rocks_stats *out)
+{
+    out->live_file_bytes += read_property(family, "rocksdb.live-sst-files-size");
+    out->live_data_bytes += read_property(family, "rocksdb.estimate-live-data-size");
+    out->row_count_estimate += read_property(family, "rocksdb.estimate-num-keys");
+    out->memtable_bytes += read_property(family, "rocksdb.size-all-mem-tables");
+    out->table_reader_bytes += read_property(family, "rocksdb.estimate-table-readers-mem");
+    out->immutable_count += read_property(family, "rocksdb.num-immutable-mem-table");
+    out->pending_compaction_bytes +=
+        read_property(family, "rocksdb.estimate-pending-compaction-bytes");
+    const uint64_t level0_count = read_level0_count(family);
+    if (level0_count > out->level0_file_count) {
+        out->level0_file_count = level0_count;
+    }
+}
+
+void tarn__rocks_measure(tarn__rocks *rocks, tarn__rocks_stats *out)
+{
+    *out = (tarn__rocks_stats){0};
+    if (rocks->db == NULL) {
+        return;
+    }
+    for (const tarn__rocks_family *family = rocks->first; family != NULL; family = family->next) {
+        add_figures(family, out);
+    }
+}

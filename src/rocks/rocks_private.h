@@ -1,0 +1,21 @@
+/* rocks_private.h - what the files of src/rocks share about a database. */
+#ifndef TARN_ROCKS_ROCKS_PRIVATE_H
+#define TARN_ROCKS_ROCKS_PRIVATE_H
+
+#include <rocksdb/c.h>
+
+#include "rocks/db.h"
+
+struct tarn__rocks {
+    tarn__account *account;
+    tarn__rocks_memory *memory;
+    char *directory;
+    tarn_buffer text; /* The options of the database, with a NUL. */
+    rocksdb_t *db;    /* NULL: lost by a failed retuning. */
+    rocksdb_writeoptions_t *write_options;
+    rocksdb_readoptions_t *read_options;
+    tarn__rocks_family own;    /* The default family. */
+    tarn__rocks_family *first; /* All others. */
+};
+
+#endif
