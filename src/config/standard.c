@@ -11,7 +11,7 @@
 #include "config/yaml_tree.h"
 
 /* Of all keys and values together; what nesting and aliases can make of a file is bounded by it. */
-enum { EXPANSION_BYTES_MAX = 64 << 20 };
+enum { EXPANSION_BYTES_MAX = 8 << 20 };
 
 /* A mapping that is being flattened. */
 typedef struct level {
@@ -123,7 +123,7 @@ static tarn_status set(
 {
     f->expansion += f->path.size + value.size;
     if (f->expansion > EXPANSION_BYTES_MAX) {
-        return refuse(f->origin, key->line, "the keys and values of the file exceed 64 MiB", error);
+        return refuse(f->origin, key->line, "the keys and values of the file exceed 8 MiB", error);
     }
     return tarn__config_put(
         f->config, tarn_buffer_bytes(&f->path), value, f->origin, key->line, error);

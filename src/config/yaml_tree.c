@@ -145,7 +145,8 @@ static tarn_status keep_anchor(reader *r, const yaml_char_t *name, uint32_t node
     }
     const char *text = (const char *)name;
     anchor made = {.node = node};
-    if (strlen(text) >= sizeof made.name) {
+    const size_t size = strlen(text) + 1;
+    if (size > sizeof made.name) {
         return refuse(r, "an anchor's name is longer than 63 bytes", error);
     }
     anchor *found = find_anchor(r, text);
@@ -156,7 +157,7 @@ static tarn_status keep_anchor(reader *r, const yaml_char_t *name, uint32_t node
     if (r->anchors.size / sizeof made >= ANCHORS_MAX) {
         return refuse(r, "there are more than 1,024 anchors", error);
     }
-    strcpy(made.name, text);
+    memcpy(made.name, text, size);
     return push(&r->anchors, &made, sizeof made, error);
 }
 
@@ -256,10 +257,10 @@ static tarn_status add_scalar(reader *r, const yaml_event_t *event, tarn_error *
         return refuse(r, "a value cannot be what its tag or form says", error);
     }
     node.text_size = r->tree->texts.size - node.text;
+    TARN_TRY(push(&r->tree->texts, "", 1, error));
     if (memchr(r->tree->texts.data + node.text, '\0', node.text_size) != NULL) {
         return refuse(r, "a text holds the character NUL", error);
     }
-    TARN_TRY(push(&r->tree->texts, "", 1, error));
     uint32_t index = 0;
     return add_node(r, node, event->data.scalar.anchor, &index, error);
 }
@@ -365,12 +366,16 @@ static tarn_status read_events(reader *r, yaml_parser_t *parser, tarn_error *err
 typedef struct cursor {
     const char *data;
     size_t size;
-    size_t at;    /* Units: bytes. */
-    size_t index; /* Units: characters. */
+    size_t at;     /* Units: bytes. */
+    size_t index;  /* Units: characters. */
+    uint32_t line; /* From 1. */
 } cursor;
 
 static void step(cursor *c)
 {
+    const char now = c->data[c->at];
+    const bool is_pair = now == '\r' && c->at + 1 < c->size && c->data[c->at + 1] == '\n';
+    c->line += now == '\n' || (now == '\r' && !is_pair) ? 1 : 0;
     c->at++;
     while (c->at < c->size && ((unsigned char)c->data[c->at] & 0xC0) == 0x80) {
         c->at++;
@@ -441,7 +446,7 @@ static bool walk_token(cursor *c, const yaml_token_t *token, bool *is_after_plai
 /* Refuses tabs between tokens, which libyaml lets pass. The text is known to parse. */
 static tarn_status check_tabs(reader *r, yaml_parser_t *parser, tarn_bytes text, tarn_error *error)
 {
-    cursor at = {.data = text.data, .size = text.size};
+    cursor at = {.data = text.data, .size = text.size, .line = 1};
     bool is_after_plain = false;
     bool is_at_end = false;
     while (!is_at_end) {
@@ -450,9 +455,9 @@ static tarn_status check_tabs(reader *r, yaml_parser_t *parser, tarn_bytes text,
             return no_memory(error, 0); /* What was read once can fail for nothing else. */
         }
         is_at_end = token.type == YAML_STREAM_END_TOKEN || token.type == YAML_NO_TOKEN;
-        r->line = (uint32_t)token.start_mark.line + 1;
         const bool is_good = walk_token(&at, &token, &is_after_plain);
         yaml_token_delete(&token);
+        r->line = at.line;
         if (!is_good) {
             return refuse(r, "a tab separates or indents; use spaces", error);
         }
@@ -465,28 +470,39 @@ static bool contains(tarn_bytes text, const char *part)
     return memmem(text.data, text.size, part, strlen(part)) != NULL;
 }
 
-/* Chooses stand-ins from the private-use characters U+E000 and up that the text has not. */
-static bool choose_stand_ins(reader *r, tarn_bytes text)
+/* Chooses a private-use character, from the candidate on, that the text has not; false: none. */
+static bool choose_stand_in(stand_in *at, tarn_bytes text, unsigned *candidate)
+{
+    enum { CANDIDATES = 64 * 64 }; /* U+E000 .. U+EFFF. */
+    for (; *candidate < CANDIDATES; (*candidate)++) {
+        at->replacement[0] = (char)0xEE;
+        at->replacement[1] = (char)(0x80 + *candidate / 64);
+        at->replacement[2] = (char)(0x80 + *candidate % 64);
+        if (!contains(text, at->replacement)) {
+            (*candidate)++;
+            return true;
+        }
+    }
+    return false;
+}
+
+static tarn_status choose_stand_ins(
+    reader *r, tarn_bytes text, bool *are_needed_out, tarn_error *error)
 {
     static const char *const originals[STAND_IN_COUNT] = {
         "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xEF\xBB\xBF"};
-    bool are_needed = false;
     unsigned candidate = 0;
     for (size_t i = 0; i < STAND_IN_COUNT; i++) {
-        stand_in *at = &r->stand_ins[i];
-        at->original = originals[i];
+        r->stand_ins[i].original = originals[i];
         if (!contains(text, originals[i])) {
             continue;
         }
-        are_needed = true;
-        do {
-            at->replacement[0] = (char)0xEE;
-            at->replacement[1] = (char)(0x80 + candidate / 64 % 64);
-            at->replacement[2] = (char)(0x80 + candidate % 64);
-            candidate++;
-        } while (contains(text, at->replacement) && candidate < 4096);
+        *are_needed_out = true;
+        if (!choose_stand_in(&r->stand_ins[i], text, &candidate)) {
+            return refuse(r, "it has every private-use character from U+E000 to U+EFFF", error);
+        }
     }
-    return are_needed;
+    return TARN_OK;
 }
 
 static tarn_status replace(const reader *r, tarn_bytes text, tarn_buffer *out, tarn_error *error)
@@ -567,7 +583,9 @@ tarn_status tarn__yaml_tree_parse(
     reader r = {.tree = tree, .account = account, .origin = origin, .line = 1};
     r.anchors.allocator = &account->face;
     TARN_AUTO(tarn_buffer_clear) tarn_buffer replaced = {.allocator = &account->face};
-    if (choose_stand_ins(&r, text)) {
+    bool are_needed = false;
+    TARN_TRY(choose_stand_ins(&r, text, &are_needed, error));
+    if (are_needed) {
         TARN_TRY(replace(&r, text, &replaced, error));
         text = tarn_buffer_bytes(&replaced);
     }
