@@ -136,6 +136,28 @@ static void test_key_groups_are_those_of_the_subtask(void **state)
     assert_ok(tarn_backend_close(backend, &f->error), &f->error);
 }
 
+/* What C++ and bindings use instead of the INIT macros. */
+static void test_options_can_be_initialised_by_calls(void **state)
+{
+    fixture *f = *state;
+    tarn_backend_options options;
+    memset(&options, 0xff, sizeof options);
+    tarn_backend_options_init(&options, sizeof options);
+    options.env = f->env;
+    options.operator_name = "test";
+    options.directory = f->directory;
+    tarn_backend *backend = NULL;
+    assert_ok(tarn_backend_open(&options, &backend, &f->error), &f->error);
+    tarn_state_options state_options;
+    memset(&state_options, 0xff, sizeof state_options);
+    tarn_state_options_init(&state_options, sizeof state_options);
+    state_options.name = "v";
+    tarn_value *value = NULL;
+    assert_ok(tarn_value_open(backend, &state_options, &value, &f->error), &f->error);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+}
+
 /* ---- the directory ---------------------------------------------------------------------- */
 
 static void test_a_directory_is_made_with_those_above_it(void **state)
@@ -527,6 +549,7 @@ int main(void)
         TEST(test_bad_options_are_refused_by_name),
         TEST(test_a_bad_rocksdb_option_leaves_nothing_behind),
         TEST(test_key_groups_are_those_of_the_subtask),
+        TEST(test_options_can_be_initialised_by_calls),
         TEST(test_a_directory_is_made_with_those_above_it),
         TEST(test_a_file_in_place_of_the_directory_is_an_error_that_names_it),
         TEST(test_another_backend_on_the_directory_is_refused_and_named),
