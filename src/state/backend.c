@@ -116,6 +116,15 @@ static tarn_status set_up(
     TARN_TRY(tarn__backend_reserve_namespace(backend, TARN__ROW_VARINT_BYTES_MAX, error));
     TARN_TRY(tarn__directory_open(
         &backend->directory, backend->account, options->directory, options->operator_name, error));
+    /* The files of a checkpoint come here, before the database is opened over them. */
+    if (options->restore != NULL) {
+        return tarn__fail(
+            error,
+            TARN_NOT_SUPPORTED,
+            "backend %s/%u cannot be restored by this version",
+            backend->operator_name,
+            backend->subtask_index);
+    }
     return open_database(backend, error);
 }
 
