@@ -85,6 +85,12 @@ TARN_API TARN_NODISCARD tarn_status tarn_config_set_assignment(
 TARN_API TARN_NODISCARD tarn_status
 tarn_config_get(const tarn_config *config, const char *key, const char **out);
 
+/**
+ * Tells whether the value of a key must not be shown: the key tells of a password, token or the
+ * like. Messages of this header hide such values.
+ */
+TARN_API bool tarn_config_is_secret(const char *key);
+
 /** Removes a key; nothing happens when it is not set. */
 TARN_API void tarn_config_remove(tarn_config *config, const char *key);
 
