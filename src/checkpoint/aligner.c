@@ -1,0 +1,1 @@
+typedef int tarn__aligner_placeholder;
