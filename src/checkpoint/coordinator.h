@@ -170,6 +170,10 @@ tarn_coordinator_effect *tarn__coordinator_emit(
 void tarn__coordinator_defer(tarn_coordinator *c, tarn__deferred_kind kind);
 bool tarn__coordinator_is_valid(const tarn_coordinator *c);
 
+/* coordinator_options.c */
+TARN_NODISCARD tarn_status
+tarn__coordinator_check(const tarn_coordinator_options *options, tarn_error *error);
+
 /* failure.c */
 void tarn__failure_account(
     tarn_coordinator *c,
