@@ -112,9 +112,9 @@ tarn_config_merge(tarn_config *config, const tarn_config *from, tarn_error *erro
 /**
  * Reads a file into the configuration; its keys replace equal ones.
  *
- * @param[in] path  A file: named config.yaml or with that ending (".config.yaml", "-config.yaml")
- *                  it is standard YAML, any other name is legacy. Or a directory: its
- *                  flink-conf.yaml when it has one, else its config.yaml, as Flink looks.
+ * @param[in] path  A file: with the ending .yaml or .yml it is standard YAML, unless its name
+ *                  begins with "flink-conf"; that, and any other name, is legacy. Or a directory:
+ *                  its flink-conf.yaml when it has one, else its config.yaml, as Flink looks.
  *
  * @retval TARN_OK                Every key of the file is set.
  * @retval TARN_MISSING           There is no such file, or neither file in the directory.

@@ -66,11 +66,12 @@ typedef struct tarn_coordinator_options {
     uint32_t max_concurrent; /**< Default 1. Savepoints may exceed it. */
     uint32_t tolerable_failures; /**< Consecutive ones that do not fail the job. Default 0;
                                       TARN_COORDINATOR_UNLIMITED: any number. */
-    uint32_t retained_count;  /**< Completed checkpoints that are kept, 1 .. 10,000. Default 1. */
-    tarn_retention retention; /**< Of the retained ones, when the job ends. Default NEVER. */
-    bool is_at_least_once;    /**< Barriers do not align. Default false: exactly once. */
-    bool is_unaligned;        /**< Barriers overtake data; without effect at least once; needs
-                                   max_concurrent 1. Default false. */
+    uint32_t retained_count; /**< Completed checkpoints that are kept, 1 .. 10,000. Default 1. */
+    tarn_checkpoint_retention
+        retention;               /**< Of the retained ones, when the job ends. Default NEVER. */
+    bool is_at_least_once;       /**< Barriers do not align. Default false: exactly once. */
+    bool is_unaligned;           /**< Barriers overtake data; without effect at least once; needs
+                                      max_concurrent 1. Default false. */
     bool refuses_finished_tasks; /**< No checkpoint once a task has finished. Default false. */
 
     uint64_t next_checkpoint_id;               /**< At least 1. Default 1. */
@@ -125,6 +126,10 @@ typedef struct tarn_coordinator_figures {
 
 /** Fills options with defaults; for C++ and bindings, where the INIT macro warns. */
 TARN_API void tarn_coordinator_options_init(tarn_coordinator_options *options, size_t struct_size);
+
+/** Takes over what a configuration says; the job's shape and the limits stay as they are. */
+TARN_API void tarn_coordinator_options_apply(
+    tarn_coordinator_options *options, const tarn_checkpoint_settings *settings);
 
 /**
  * Opens a coordinator; all the memory it will ever use is allocated here.

@@ -10,6 +10,7 @@
 #ifndef TARN_COORDINATOR_TYPES_H
 #define TARN_COORDINATOR_TYPES_H
 
+#include "tarn/checkpoint_settings.h"
 #include "tarn/status.h"
 
 #ifdef __cplusplus
@@ -80,13 +81,7 @@ typedef enum tarn_alignment {
     TARN_ALIGNMENT_AT_LEAST_ONCE, /**< Nothing waits. */
 } tarn_alignment;
 
-/** What becomes of retained checkpoints when the job ends. All are deleted when it FINISHED. */
-typedef enum tarn_retention {
-    TARN_RETENTION_NEVER,           /**< Deleted however the job ends. */
-    TARN_RETENTION_ON_FAILURE,      /**< Kept when the job FAILED. */
-    TARN_RETENTION_ON_CANCELLATION, /**< Kept when it FAILED, was CANCELED or SUSPENDED. */
-} tarn_retention;
-
+/** How a job ends. Retained checkpoints of one that FINISHED are deleted whatever the retention. */
 typedef enum tarn_job_end {
     TARN_JOB_FINISHED,
     TARN_JOB_CANCELED,

@@ -17,6 +17,31 @@ void tarn_coordinator_options_init(tarn_coordinator_options *options, size_t str
     options->struct_size = struct_size;
 }
 
+/* Settings say "for ever" with the largest signed number. */
+static uint64_t interval_of(int64_t interval_ms)
+{
+    return interval_ms == TARN_CHECKPOINT_NEVER_MS ? TARN_COORDINATOR_NEVER : (uint64_t)interval_ms;
+}
+
+void tarn_coordinator_options_apply(
+    tarn_coordinator_options *options, const tarn_checkpoint_settings *settings)
+{
+    const bool is_unlimited = settings->tolerable_failures == INT32_MAX;
+    options->interval_ms =
+        settings->is_enabled ? interval_of(settings->interval_ms) : TARN_COORDINATOR_NEVER;
+    options->backlog_interval_ms = interval_of(settings->interval_during_backlog_ms);
+    options->min_pause_ms = (uint64_t)settings->min_pause_ms;
+    options->timeout_ms = (uint64_t)settings->timeout_ms;
+    options->aligned_timeout_ms = (uint64_t)settings->aligned_timeout_ms;
+    options->max_concurrent = (uint32_t)settings->max_concurrent;
+    options->tolerable_failures =
+        is_unlimited ? TARN_COORDINATOR_UNLIMITED : (uint32_t)settings->tolerable_failures;
+    options->retention = settings->retention;
+    options->is_at_least_once = !settings->is_exactly_once;
+    options->is_unaligned = settings->is_unaligned;
+    options->refuses_finished_tasks = !settings->is_continued_after_tasks_finish;
+}
+
 static tarn_status check_range(
     const char *name, uint64_t value, uint64_t min, uint64_t max, tarn_error *error)
 {

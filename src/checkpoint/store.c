@@ -15,7 +15,7 @@ enum { LISTS = 5 };
 tarn_status tarn__store_init(
     tarn__store *store,
     uint32_t retained_count,
-    tarn_retention retention,
+    tarn_checkpoint_retention retention,
     tarn__account *account,
     tarn_error *error)
 {
@@ -118,11 +118,11 @@ static bool is_discarded_at_end(
         return true;
     }
     switch (store->retention) {
-    case TARN_RETENTION_NEVER:
+    case TARN_CHECKPOINT_RETAIN_NEVER:
         return true;
-    case TARN_RETENTION_ON_FAILURE:
+    case TARN_CHECKPOINT_RETAIN_ON_FAILURE:
         return end != TARN_JOB_FAILED;
-    case TARN_RETENTION_ON_CANCELLATION:
+    case TARN_CHECKPOINT_RETAIN_ON_CANCELLATION:
         return false;
     }
     return false;

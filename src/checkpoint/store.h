@@ -30,7 +30,7 @@ typedef struct tarn__store_entry {
 } tarn__store_entry;
 
 typedef struct tarn__store {
-    tarn_retention retention;
+    tarn_checkpoint_retention retention;
     uint32_t retained_count;
     uint32_t count;
     uint32_t capacity;
@@ -47,7 +47,7 @@ typedef struct tarn__store {
 TARN_NODISCARD tarn_status tarn__store_init(
     tarn__store *store,
     uint32_t retained_count,
-    tarn_retention retention,
+    tarn_checkpoint_retention retention,
     tarn__account *account,
     tarn_error *error);
 void tarn__store_clear(tarn__store *store);

@@ -30,7 +30,8 @@ typedef struct origin {
 } origin;
 
 struct tarn_config {
-    tarn__account account;
+    tarn__account own;      /* Not used by a draft. */
+    tarn__account *account; /* Its own, or the one of what it is a draft of. */
     entry *entries;
     size_t count;
     size_t capacity;
@@ -47,16 +48,15 @@ tarn_status tarn_config_new(const tarn_allocator *allocator, tarn_config **out, 
         return tarn__fail_no_memory(error, "a configuration", sizeof *config);
     }
     *config = (tarn_config){.count = 0};
-    tarn__account_init(&config->account, "config", below);
+    tarn__account_init(&config->own, "config", below);
+    config->account = &config->own;
     *out = config;
     return TARN_OK;
 }
 
-void tarn_config_free(tarn_config *config)
+/* Gives back what a configuration holds, but not itself. */
+static void release_contents(tarn_config *config)
 {
-    if (config == NULL) {
-        return;
-    }
     for (size_t i = 0; i < config->count; i++) {
         tarn__release(config->entries[i].key);
         tarn__release(config->entries[i].value);
@@ -68,13 +68,21 @@ void tarn_config_free(tarn_config *config)
     }
     tarn__release(config->entries);
     tarn__release(config->slots);
-    const tarn_allocator *below = config->account.below;
+}
+
+void tarn_config_free(tarn_config *config)
+{
+    if (config == NULL) {
+        return;
+    }
+    release_contents(config);
+    const tarn_allocator *below = config->own.below;
     below->release(config, below->context);
 }
 
 tarn__account *tarn__config_account(tarn_config *config)
 {
-    return &config->account;
+    return config->account;
 }
 
 static size_t hash_of(tarn_bytes key)
@@ -123,7 +131,7 @@ static tarn_status grow(tarn_config *config, tarn_error *error)
     if (config->count == config->capacity) {
         const size_t capacity = config->capacity == 0 ? SLOTS_MIN / 2 : config->capacity * 2;
         entry *entries =
-            tarn__reallocate(&config->account, config->entries, capacity * sizeof *entries);
+            tarn__reallocate(config->account, config->entries, capacity * sizeof *entries);
         if (entries == NULL) {
             return tarn__fail_no_memory(error, "the keys of a configuration", capacity);
         }
@@ -132,8 +140,7 @@ static tarn_status grow(tarn_config *config, tarn_error *error)
     }
     if (config->capacity * 2 > config->slot_count) {
         const size_t slot_count = config->capacity * 2;
-        uint32_t *slots =
-            tarn__allocate_zeroed(&config->account, slot_count, sizeof *config->slots);
+        uint32_t *slots = tarn__allocate_zeroed(config->account, slot_count, sizeof *config->slots);
         if (slots == NULL) {
             return tarn__fail_no_memory(error, "the index of a configuration", slot_count);
         }
@@ -155,7 +162,7 @@ static tarn_status keep_origin(
         }
     }
     const size_t size = strlen(name) + 1;
-    origin *kept = tarn__allocate(&config->account, sizeof *kept + size);
+    origin *kept = tarn__allocate(config->account, sizeof *kept + size);
     if (kept == NULL) {
         return tarn__fail_no_memory(error, "the name of a configuration's origin", size);
     }
@@ -169,7 +176,7 @@ static tarn_status keep_origin(
 /* A NUL-terminated copy, or NULL. */
 static char *copy(tarn_config *config, tarn_bytes text)
 {
-    char *made = tarn__allocate(&config->account, text.size + 1);
+    char *made = tarn__allocate(config->account, text.size + 1);
     if (made != NULL) {
         if (text.size > 0) {
             memcpy(made, text.data, text.size);
@@ -330,15 +337,88 @@ void tarn_config_visit_unknown(
     }
 }
 
-tarn_status tarn_config_merge(tarn_config *config, const tarn_config *from, tarn_error *error)
+static tarn_status put_all(tarn_config *config, const tarn_config *from, tarn_error *error)
 {
-    if (config == from) {
-        return TARN_OK;
-    }
     for (size_t i = 0; i < from->count; i++) {
         const entry *at = &from->entries[i];
         TARN_TRY(tarn__config_put(
             config, tarn_bytes_of(at->key), tarn_bytes_of(at->value), at->origin, at->line, error));
     }
+    return TARN_OK;
+}
+
+/* Replaces what a configuration holds by its draft's. */
+static void adopt(tarn_config *config, const tarn_config *draft)
+{
+    release_contents(config);
+    config->entries = draft->entries;
+    config->count = draft->count;
+    config->capacity = draft->capacity;
+    config->slots = draft->slots;
+    config->slot_count = draft->slot_count;
+    config->origins = draft->origins;
+}
+
+tarn_status tarn_config_merge(tarn_config *config, const tarn_config *from, tarn_error *error)
+{
+    if (config == from) {
+        return TARN_OK;
+    }
+    tarn_config draft = {.account = config->account};
+    tarn_status status = put_all(&draft, config, error);
+    if (status == TARN_OK) {
+        status = put_all(&draft, from, error);
+    }
+    if (status != TARN_OK) {
+        release_contents(&draft);
+        return status;
+    }
+    adopt(config, &draft);
+    return TARN_OK;
+}
+
+static tarn_status parse(
+    tarn_config *config,
+    tarn_config_flavour flavour,
+    tarn_bytes text,
+    const char *name,
+    tarn_error *error)
+{
+    switch (flavour) {
+    case TARN_CONFIG_LEGACY:
+        return tarn__config_parse_legacy(config, text, name, error);
+    case TARN_CONFIG_STANDARD:
+        return tarn__config_parse_standard(config, text, name, error);
+    }
+    return tarn__fail(
+        error, TARN_INVALID_ARGUMENT, "a configuration has no flavour %d", (int)flavour);
+}
+
+tarn_status tarn_config_parse(
+    tarn_config *config,
+    tarn_config_flavour flavour,
+    tarn_bytes text,
+    const char *origin_name,
+    tarn_error *error)
+{
+    const char *name = origin_name != NULL ? origin_name : "text";
+    if (text.size > TARN_CONFIG_FILE_BYTES_MAX) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "the configuration %.200s has more than %u bytes",
+            name,
+            TARN_CONFIG_FILE_BYTES_MAX);
+    }
+    tarn_config draft = {.account = config->account};
+    tarn_status status = put_all(&draft, config, error);
+    if (status == TARN_OK) {
+        status = parse(&draft, flavour, text, name, error);
+    }
+    if (status != TARN_OK) {
+        release_contents(&draft);
+        return status;
+    }
+    adopt(config, &draft);
     return TARN_OK;
 }

@@ -28,7 +28,7 @@ TARN_NODISCARD tarn_status tarn__config_put(
 /* The entry of exactly this key; its key is NULL when there is none. */
 tarn_config_entry tarn__config_find(const tarn_config *config, const char *key);
 
-/* Both parsers fill an empty configuration; on failure what they set so far stays in it. */
+/* Both parsers add to a draft; on failure what they set so far stays in it, and it is dropped. */
 TARN_NODISCARD tarn_status tarn__config_parse_legacy(
     tarn_config *config, tarn_bytes text, const char *origin, tarn_error *error);
 TARN_NODISCARD tarn_status tarn__config_parse_standard(

@@ -74,7 +74,7 @@ static void lower_unit(tarn_bytes unit, char out[UNIT_BYTES_MAX])
             at += 2;
         }
         if (c == '\0' || size == UNIT_BYTES_MAX - 1) {
-            strcpy(out, "?");
+            memcpy(out, "?", sizeof "?");
             return;
         }
         out[size++] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -277,7 +277,7 @@ static bool is_divided_by(tarn_duration duration, const time_unit *unit)
 void tarn_duration_format(tarn_duration duration, char text[TARN_DURATION_TEXT_BYTES])
 {
     if (duration.seconds == 0 && duration.nanos == 0) {
-        strcpy(text, "0 ms");
+        memcpy(text, "0 ms", sizeof "0 ms");
         return;
     }
     const time_unit *unit = time_units;

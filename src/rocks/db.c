@@ -45,10 +45,13 @@ static tarn_status make_options(
 
 static tarn_status write_family_text(
     const tarn__rocks *rocks,
+    const char *name,
     const tarn__rocks_settings *settings,
     tarn_buffer *out,
     tarn_error *error)
 {
+    TARN_TRY(tarn__rocks_memory_check_arena(
+        rocks->memory, name, tarn__rocks_arena_block_bytes(settings), error));
     const tarn_status status =
         tarn__rocks_family_text(settings, tarn__rocks_memory_is_managed(rocks->memory), out);
     return status == TARN_NO_MEMORY ? tarn__fail_no_memory(error, "the options of a state", 1024)
@@ -86,7 +89,7 @@ static tarn_status new_family(
     family->rocks = rocks;
     family->text.allocator = &rocks->account->face;
     memcpy(family->name, name, size + 1);
-    const tarn_status status = write_family_text(rocks, settings, &family->text, error);
+    const tarn_status status = write_family_text(rocks, name, settings, &family->text, error);
     if (status != TARN_OK) {
         free_family(family);
         return status;
@@ -175,15 +178,15 @@ void tarn__rocks_drop_family(tarn__rocks_family *family)
 /* ---- opening and closing ---------------------------------------------------------------- */
 
 /* Arrays for rocksdb_open_column_families(), in one block. */
-typedef struct opening {
+typedef struct family_arrays {
     uint32_t count;
     const char **names;
     rocksdb_options_t **options;
     const rocksdb_options_t **const_options;
     rocksdb_column_family_handle_t **handles;
-} opening;
+} family_arrays;
 
-static void clear_opening(opening *opening)
+static void clear_opening(family_arrays *opening)
 {
     for (uint32_t i = 0; opening->options != NULL && i < opening->count; i++) {
         destroy_options(&opening->options[i]);
@@ -194,8 +197,8 @@ static void clear_opening(opening *opening)
     tarn__release(opening->handles);
 }
 
-static tarn_status
-fill_opening(opening *opening, tarn__rocks *rocks, tarn__rocks_family *family, tarn_error *error)
+static tarn_status fill_opening(
+    family_arrays *opening, tarn__rocks *rocks, tarn__rocks_family *family, tarn_error *error)
 {
     const uint32_t i = opening->count;
     opening->names[i] = family->name;
@@ -206,7 +209,7 @@ fill_opening(opening *opening, tarn__rocks *rocks, tarn__rocks_family *family, t
     return TARN_OK;
 }
 
-static tarn_status init_opening(opening *opening, tarn__rocks *rocks, tarn_error *error)
+static tarn_status init_opening(family_arrays *opening, tarn__rocks *rocks, tarn_error *error)
 {
     uint32_t count = 1;
     for (const tarn__rocks_family *family = rocks->first; family != NULL; family = family->next) {
@@ -231,7 +234,7 @@ static tarn_status init_opening(opening *opening, tarn__rocks *rocks, tarn_error
 /* Opens the database with the families that the object knows. */
 static tarn_status open_database(tarn__rocks *rocks, tarn_error *error)
 {
-    TARN_AUTO(clear_opening) opening opening = {0};
+    TARN_AUTO(clear_opening) family_arrays opening = {0};
     TARN_TRY(init_opening(&opening, rocks, error));
     TARN_AUTO(destroy_options) rocksdb_options_t *options = NULL;
     TARN_TRY(make_options(rocks, &rocks->text, &options, error));
@@ -280,8 +283,8 @@ static tarn_status add_existing(
 }
 
 /* Learns the families of the files in the directory; none when there is no database yet. */
-static tarn_status
-list_existing(tarn__rocks *rocks, const tarn__rocks_settings *settings, tarn_error *error)
+static tarn_status list_existing(
+    tarn__rocks *rocks, const tarn__rocks_settings *settings, tarn_error *error)
 {
     char current[TARN__ROCKS_PATH_BYTES];
     const int size = snprintf(current, sizeof current, "%s/CURRENT", rocks->directory);
@@ -306,8 +309,8 @@ list_existing(tarn__rocks *rocks, const tarn__rocks_settings *settings, tarn_err
     return status;
 }
 
-static tarn_status
-set_up(tarn__rocks *rocks, const tarn__rocks_open_options *options, tarn_error *error)
+static tarn_status set_up(
+    tarn__rocks *rocks, const tarn__rocks_open_options *options, tarn_error *error)
 {
     rocks->directory = tarn__allocate_string(rocks->account, options->directory);
     if (rocks->directory == NULL) {
@@ -329,13 +332,13 @@ set_up(tarn__rocks *rocks, const tarn__rocks_open_options *options, tarn_error *
     own.write_buffer_bytes = OWN_WRITE_BUFFER_BYTES;
     own.arena_block_bytes = OWN_ARENA_BLOCK_BYTES;
     own.is_cut_at_key_groups = false;
-    TARN_TRY(write_family_text(rocks, &own, &rocks->own.text, error));
+    TARN_TRY(write_family_text(rocks, rocks->own.name, &own, &rocks->own.text, error));
     TARN_TRY(list_existing(rocks, options->settings, error));
     return open_database(rocks, error);
 }
 
-tarn_status
-tarn__rocks_open(const tarn__rocks_open_options *options, tarn__rocks **out, tarn_error *error)
+tarn_status tarn__rocks_open(
+    const tarn__rocks_open_options *options, tarn__rocks **out, tarn_error *error)
 {
     tarn__rocks *rocks = tarn__allocate_zeroed(options->account, 1, sizeof *rocks);
     if (rocks == NULL) {
@@ -388,15 +391,24 @@ static void swap_texts(tarn_buffer *a, tarn_buffer *b)
 tarn_status tarn__rocks_retune_family(
     tarn__rocks_family *family,
     const tarn__rocks_settings *settings,
+    uint32_t iterator_count,
     bool *is_lost_out,
     tarn_error *error)
 {
     tarn__rocks *rocks = family->rocks;
     TARN_AUTO(tarn_buffer_clear) tarn_buffer text = {.allocator = &rocks->account->face};
     *is_lost_out = false;
-    TARN_TRY(write_family_text(rocks, settings, &text, error));
+    TARN_TRY(write_family_text(rocks, family->name, settings, &text, error));
     if (tarn_bytes_is_equal(tarn_buffer_bytes(&text), tarn_buffer_bytes(&family->text))) {
         return TARN_OK;
+    }
+    if (iterator_count > 0) {
+        return tarn__fail(
+            error,
+            TARN_BUSY,
+            "state \"%s\" cannot be tuned while iterators are open (%u)",
+            family->name,
+            iterator_count);
     }
     TARN_TRY(tarn__rocks_flush(rocks, error));
     close_database(rocks);

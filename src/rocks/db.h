@@ -78,12 +78,14 @@ void tarn__rocks_drop_family(tarn__rocks_family *family);
 
 /*
  * Gives a family other settings: flushes, closes and opens the database when they differ, as table
- * options cannot be changed in place. No iterator and no pin may be open. When it fails while the
- * database is closed, it stays closed: only tarn__rocks_close() may follow, *is_lost_out says so.
+ * options cannot be changed in place. No pin may be open; TARN_BUSY when there are iterators. When
+ * it can be opened with neither the new nor the old settings, *is_lost_out is set and only
+ * tarn__rocks_close() may follow.
  */
 TARN_NODISCARD tarn_status tarn__rocks_retune_family(
     tarn__rocks_family *family,
     const tarn__rocks_settings *settings,
+    uint32_t iterator_count,
     bool *is_lost_out,
     tarn_error *error);
 
@@ -117,8 +119,8 @@ static inline void tarn__rocks_unpin(tarn__rocks_pin *pin)
 }
 
 /* Count into the family's meter, which may flush or wait, and write. */
-TARN_NODISCARD tarn_status tarn__rocks_put(
-    tarn__rocks_family *family, tarn_bytes key, tarn_bytes value, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__rocks_put(tarn__rocks_family *family, tarn_bytes key, tarn_bytes value, tarn_error *error);
 TARN_NODISCARD tarn_status
 tarn__rocks_delete(tarn__rocks_family *family, tarn_bytes key, tarn_error *error);
 
@@ -134,8 +136,7 @@ void tarn__rocks_batch_init(tarn__rocks_batch *batch);
 void tarn__rocks_batch_clear(tarn__rocks_batch *batch); /* Gives the memory back. */
 void tarn__rocks_batch_put(
     tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes value);
-void tarn__rocks_batch_delete(
-    tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key);
+void tarn__rocks_batch_delete(tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key);
 /* Writes the rows and leaves an empty batch; on failure the batch stays as it is. */
 TARN_NODISCARD tarn_status
 tarn__rocks_batch_write(tarn__rocks *rocks, tarn__rocks_batch *batch, tarn_error *error);
@@ -194,8 +195,8 @@ typedef struct tarn__rocks_file {
 } tarn__rocks_file;
 
 /* Called for each file; any status but TARN_OK ends the visit and is passed on. */
-typedef tarn_status
-tarn__rocks_file_visit(const tarn__rocks_file *file, void *context, tarn_error *error);
+typedef tarn_status tarn__rocks_file_visit(
+    const tarn__rocks_file *file, void *context, tarn_error *error);
 
 /* Visits the files of a linked snapshot, in no order. */
 TARN_NODISCARD tarn_status tarn__rocks_visit_files(

@@ -1,8 +1,8 @@
 /* files.c - flushes, linked snapshots, their files, and the figures of db.h. */
 #include <dirent.h>
 #include <errno.h>
-#include <string.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/try.h"
@@ -11,8 +11,8 @@
 
 /* ---- flushes and snapshots -------------------------------------------------------------- */
 
-static tarn_status
-flush_family(tarn__rocks_family *family, rocksdb_flushoptions_t *options, tarn_error *error)
+static tarn_status flush_family(
+    tarn__rocks_family *family, rocksdb_flushoptions_t *options, tarn_error *error)
 {
     char *message = NULL;
     rocksdb_flush_cf(family->rocks->db, options, family->handle, &message);
@@ -36,8 +36,7 @@ void tarn__rocks_compact(tarn__rocks_family *family)
     rocksdb_compact_range_cf(family->rocks->db, family->handle, NULL, 0, NULL, 0);
 }
 
-tarn_status
-tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory, tarn_error *error)
+tarn_status tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory, tarn_error *error)
 {
     char *message = NULL;
     rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(rocks->db, &message);
@@ -108,16 +107,15 @@ tarn_status tarn__rocks_visit_files(
 static uint64_t read_property(const tarn__rocks_family *family, const char *name)
 {
     uint64_t value = 0;
-    const int failed =
-        rocksdb_property_int_cf(family->rocks->db, family->handle, name, &value);
+    const int failed = rocksdb_property_int_cf(family->rocks->db, family->handle, name, &value);
     return failed == 0 ? value : 0;
 }
 
 /* RocksDB answers this one as text only. */
 static uint64_t read_level0_count(const tarn__rocks_family *family)
 {
-    char *text = rocksdb_property_value_cf(
-        family->rocks->db, family->handle, "rocksdb.num-files-at-level0");
+    char *text =
+        rocksdb_property_value_cf(family->rocks->db, family->handle, "rocksdb.num-files-at-level0");
     uint64_t count = 0;
     for (const char *digit = text; digit != NULL && *digit >= '0' && *digit <= '9'; digit++) {
         count = count * 10 + (uint64_t)(*digit - '0');

@@ -68,7 +68,8 @@ static void make_cache(tarn__rocks_memory *memory)
  * The cache by a text: the only way of the C API to another share for high priority. Databases
  * share it through copies of the options. There is no handle: usage is read from a property.
  */
-static tarn_status make_cache_with_ratio(tarn__rocks_memory *memory, double ratio, tarn_error *error)
+static tarn_status make_cache_with_ratio(
+    tarn__rocks_memory *memory, double ratio, tarn_error *error)
 {
     char text[160];
     (void)snprintf(
@@ -91,10 +92,17 @@ static tarn_status make_cache_with_ratio(tarn__rocks_memory *memory, double rati
 }
 
 /* How the total is split: by RocksDB's manager, charged to the cache, or by the watcher. */
-static tarn_status
-split(tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
+static tarn_status split(
+    tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
 {
     const uint64_t capacity = options->write_buffer_capacity_bytes;
+    if (options->high_priority_ratio > 1) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "state.backend.rocksdb.memory.high-prio-pool-ratio is %g; allowed are 0 to 1",
+            options->high_priority_ratio);
+    }
     memory->hard_limit_bytes = capacity + capacity / 2;
     memory->mutable_limit_bytes =
         options->mutable_limit_bytes != 0
@@ -120,8 +128,8 @@ split(tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tar
     return TARN_OK;
 }
 
-static tarn_status
-set_up(tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
+static tarn_status set_up(
+    tarn__rocks_memory *memory, const tarn__rocks_memory_options *options, tarn_error *error)
 {
     if (!options->is_managed) {
         return TARN_OK;
@@ -187,6 +195,23 @@ void tarn__rocks_memory_close(tarn__rocks_memory *memory)
 const rocksdb_options_t *tarn__rocks_memory_base(const tarn__rocks_memory *memory)
 {
     return memory->base;
+}
+
+tarn_status tarn__rocks_memory_check_arena(
+    const tarn__rocks_memory *memory, const char *state, uint64_t arena_bytes, tarn_error *error)
+{
+    if (!memory->is_managed || arena_bytes <= memory->mutable_limit_bytes) {
+        return TARN_OK;
+    }
+    return tarn__fail(
+        error,
+        TARN_INVALID_ARGUMENT,
+        "memtables of state \"%s\" would be flushed without end: one arena block of %llu bytes is "
+        "more than the %llu bytes that all memtables may hold; lower "
+        "state.backend.rocksdb.writebuffer.size or tarn.rocksdb.arena-block-size",
+        state,
+        (unsigned long long)arena_bytes,
+        (unsigned long long)memory->mutable_limit_bytes);
 }
 
 bool tarn__rocks_memory_is_managed(const tarn__rocks_memory *memory)
@@ -436,7 +461,8 @@ void tarn__rocks_meter_close(tarn__rocks_meter *meter)
 static uint64_t sum_property(tarn__rocks_memory *memory, const char *name)
 {
     uint64_t sum = 0;
-    for (tarn__rocks_meter *meter = step(memory, NULL); meter != NULL; meter = step(memory, meter)) {
+    for (tarn__rocks_meter *meter = step(memory, NULL); meter != NULL;
+         meter = step(memory, meter)) {
         sum += read_property(meter, name);
     }
     return sum;

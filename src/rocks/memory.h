@@ -53,7 +53,8 @@ typedef struct tarn__rocks_memory_options {
     uint64_t cache_capacity_bytes;        /* As Flink computes it: used with RocksDB >= 8.9. */
     uint64_t write_buffer_capacity_bytes; /* As Flink computes it. */
     uint64_t mutable_limit_bytes;         /* As Flink computes it: 7/8 of the capacity. */
-    /* Share of the cache for index and filter blocks. Negative: not set, RocksDB's own 0.5. */
+    /* Share of the cache for index and filter blocks, at most 1. Negative: not set, RocksDB's own
+     * 0.5. */
     double high_priority_ratio;
 } tarn__rocks_memory_options;
 
@@ -89,6 +90,10 @@ void tarn__rocks_memory_measure(tarn__rocks_memory *memory, tarn__rocks_memory_s
 /* The options that every database and family starts from: they hold the shared cache. Borrowed. */
 const struct rocksdb_options_t *tarn__rocks_memory_base(const tarn__rocks_memory *memory);
 bool tarn__rocks_memory_is_managed(const tarn__rocks_memory *memory);
+
+/* Refuses an arena block that no budget of memtables can hold: they would flush without end. */
+TARN_NODISCARD tarn_status tarn__rocks_memory_check_arena(
+    const tarn__rocks_memory *memory, const char *state, uint64_t arena_bytes, tarn_error *error);
 
 /* One column family under watch. Embedded in tarn__rocks_family; does not move. */
 typedef struct tarn__rocks_meter {

@@ -122,8 +122,8 @@ uint64_t tarn__rocks_arena_block_bytes(const tarn__rocks_settings *settings)
     return (eighth + ARENA_BLOCK_ALIGNMENT - 1) / ARENA_BLOCK_ALIGNMENT * ARENA_BLOCK_ALIGNMENT;
 }
 
-__attribute__((format(printf, 2, 3))) static tarn_status
-append(tarn_buffer *out, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static tarn_status append(
+    tarn_buffer *out, const char *format, ...)
 {
     char text[TARN__ROCKS_PATH_BYTES + 64];
     va_list arguments;
@@ -185,8 +185,8 @@ static tarn_status append_compression(const tarn__rocks_settings *settings, tarn
         training_bytes);
 }
 
-static tarn_status
-append_table(const tarn__rocks_settings *settings, bool is_managed, tarn_buffer *out)
+static tarn_status append_table(
+    const tarn__rocks_settings *settings, bool is_managed, tarn_buffer *out)
 {
     TARN_TRY(append(
         out,
@@ -215,8 +215,8 @@ append_table(const tarn__rocks_settings *settings, bool is_managed, tarn_buffer 
     return append(out, "block_cache=%" PRIu64 "};", settings->block_cache_bytes);
 }
 
-tarn_status
-tarn__rocks_family_text(const tarn__rocks_settings *settings, bool is_managed, tarn_buffer *out)
+tarn_status tarn__rocks_family_text(
+    const tarn__rocks_settings *settings, bool is_managed, tarn_buffer *out)
 {
     out->size = 0;
     TARN_TRY(append(

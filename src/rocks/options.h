@@ -92,8 +92,8 @@ typedef struct tarn__rocks_settings {
     uint64_t block_cache_bytes; /* Without managed memory only. */
     bool has_bloom_filter;
     double bloom_bits_per_key;
-    bool is_partitioned;        /* Index and filters in partitions. */
-    bool is_cut_at_key_groups;  /* Table files end at the borders of key groups. */
+    bool is_partitioned;       /* Index and filters in partitions. */
+    bool is_cut_at_key_groups; /* Table files end at the borders of key groups. */
 } tarn__rocks_settings;
 
 enum { TARN__ROCKS_COMPRESSION_LEVEL_DEFAULT = 32767 };
@@ -119,7 +119,7 @@ uint64_t tarn__rocks_arena_block_bytes(const tarn__rocks_settings *settings);
 /* Replace out by the text for a database, and for a column family. */
 TARN_NODISCARD tarn_status
 tarn__rocks_database_text(const tarn__rocks_settings *settings, tarn_buffer *out);
-TARN_NODISCARD tarn_status tarn__rocks_family_text(
-    const tarn__rocks_settings *settings, bool is_managed, tarn_buffer *out);
+TARN_NODISCARD tarn_status
+tarn__rocks_family_text(const tarn__rocks_settings *settings, bool is_managed, tarn_buffer *out);
 
 #endif

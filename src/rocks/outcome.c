@@ -87,8 +87,8 @@ static int system_code_of(tarn_status status)
     return status == TARN_MISSING ? ENOENT : 0;
 }
 
-tarn_status
-tarn__rocks_outcome(const char *action, const char *object, char **message, tarn_error *error)
+tarn_status tarn__rocks_outcome(
+    const char *action, const char *object, char **message, tarn_error *error)
 {
     if (*message == NULL) {
         return TARN_OK;

@@ -11,11 +11,11 @@ struct tarn__rocks {
     tarn__rocks_memory *memory;
     char *directory;
     tarn_buffer text; /* The options of the database, with a NUL. */
-    rocksdb_t *db; /* NULL: lost by a failed retuning. */
+    rocksdb_t *db;    /* NULL: lost by a failed retuning. */
     rocksdb_writeoptions_t *write_options;
     rocksdb_readoptions_t *read_options;
-    tarn__rocks_family own;      /* The default family. */
-    tarn__rocks_family *first;   /* All others. */
+    tarn__rocks_family own;    /* The default family. */
+    tarn__rocks_family *first; /* All others. */
 };
 
 #endif

@@ -9,17 +9,23 @@
 #define OWN(name)   "tarn.rocksdb." name
 
 /* Where an option of a plain type goes. */
-typedef struct slot {
+typedef struct option_slot {
     const char *key;
     enum { SLOT_MEMORY, SLOT_INT, SLOT_COUNT, SLOT_BOOL, SLOT_DOUBLE, SLOT_ENUM } kind;
     size_t offset;
     bool is_of_database; /* A state cannot have it for itself. */
-} slot;
+} option_slot;
 
-#define SLOT(key, kind, member) {key, kind, offsetof(tarn__rocks_settings, member), false}
-#define DATABASE(key, kind, member) {key, kind, offsetof(tarn__rocks_settings, member), true}
+#define SLOT(key, kind, member)                                  \
+    {                                                            \
+        key, kind, offsetof(tarn__rocks_settings, member), false \
+    }
+#define DATABASE(key, kind, member)                             \
+    {                                                           \
+        key, kind, offsetof(tarn__rocks_settings, member), true \
+    }
 
-static const slot SLOTS[] = {
+static const option_slot SLOTS[] = {
     DATABASE(FLINK("thread.num"), SLOT_INT, background_job_count),
     DATABASE(FLINK("files.open"), SLOT_INT, open_file_count),
     DATABASE(FLINK("log.max-file-size"), SLOT_MEMORY, log_file_bytes),
@@ -45,7 +51,11 @@ static const slot SLOTS[] = {
 };
 
 static tarn_status load_slot(
-    const slot *slot, void *member, const tarn_config *config, bool *is_set, tarn_error *error)
+    const option_slot *slot,
+    void *member,
+    const tarn_config *config,
+    bool *is_set,
+    tarn_error *error)
 {
     int64_t bytes;
     int32_t number;
@@ -106,8 +116,8 @@ static tarn_status load_slots(
     return TARN_OK;
 }
 
-static tarn_status
-load_compression(tarn__rocks_settings *settings, const tarn_config *config, tarn_error *error)
+static tarn_status load_compression(
+    tarn__rocks_settings *settings, const tarn_config *config, tarn_error *error)
 {
     int found[TARN__ROCKS_LEVELS_MAX];
     size_t count = 0;
@@ -175,8 +185,7 @@ tarn_status tarn__rocks_settings_load(
     tarn__rocks_settings loaded = *settings;
     const char *profile = NULL;
     bool is_set = false;
-    TARN_TRY(
-        tarn_config_get_string(config, FLINK("predefined-options"), &profile, &is_set, error));
+    TARN_TRY(tarn_config_get_string(config, FLINK("predefined-options"), &profile, &is_set, error));
     if (is_set) {
         TARN_TRY(tarn__rocks_settings_apply_profile(&loaded, profile, error));
         if (is_state) {

@@ -29,7 +29,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static tarn__store *open_with(void **state, uint32_t retained_count, tarn_retention retention)
+static tarn__store *open_with(
+    void **state, uint32_t retained_count, tarn_checkpoint_retention retention)
 {
     fixture *f = *state;
     assert_ok(
@@ -70,7 +71,7 @@ static void expect_discarded(const tarn__store *store, uint64_t a, uint64_t b)
 
 static void test_the_oldest_beyond_the_number_retained_is_discarded(void **state)
 {
-    tarn__store *store = open_with(state, 2, TARN_RETENTION_NEVER);
+    tarn__store *store = open_with(state, 2, TARN_CHECKPOINT_RETAIN_NEVER);
     assert_int_equal(tarn__store_latest_id(store), 0);
     add(store, 1);
     add(store, 2);
@@ -84,7 +85,7 @@ static void test_the_oldest_beyond_the_number_retained_is_discarded(void **state
 /* The next incremental checkpoint builds on the newest checkpoint, not on a savepoint. */
 static void test_a_savepoint_does_not_push_the_newest_checkpoint_out(void **state)
 {
-    tarn__store *store = open_with(state, 1, TARN_RETENTION_NEVER);
+    tarn__store *store = open_with(state, 1, TARN_CHECKPOINT_RETAIN_NEVER);
     add(store, 1);
     add_savepoint(store, 2, /* stops_job= */ false);
     expect_stored(store, 1, 2);
@@ -98,7 +99,7 @@ static void test_a_savepoint_does_not_push_the_newest_checkpoint_out(void **stat
 
 static void test_a_savepoint_is_never_discarded(void **state)
 {
-    tarn__store *store = open_with(state, 1, TARN_RETENTION_NEVER);
+    tarn__store *store = open_with(state, 1, TARN_CHECKPOINT_RETAIN_NEVER);
     add_savepoint(store, 1, /* stops_job= */ false);
     add(store, 2);
     assert_int_equal(store->subsumed_count, 1);
@@ -111,7 +112,7 @@ static void test_a_savepoint_is_never_discarded(void **state)
 /* After a savepoint that stops the job the last checkpoint is subsumed; yet it is kept for now. */
 static void test_what_a_stopping_savepoint_subsumes_waits_for_a_newer_checkpoint(void **state)
 {
-    tarn__store *store = open_with(state, 1, TARN_RETENTION_ON_CANCELLATION);
+    tarn__store *store = open_with(state, 1, TARN_CHECKPOINT_RETAIN_ON_CANCELLATION);
     add(store, 1);
     add_savepoint(store, 2, /* stops_job= */ true);
     expect_stored(store, 2, 0);
@@ -123,7 +124,7 @@ static void test_what_a_stopping_savepoint_subsumes_waits_for_a_newer_checkpoint
 
 static void test_a_suspended_job_keeps_what_waits(void **state)
 {
-    tarn__store *store = open_with(state, 1, TARN_RETENTION_NEVER);
+    tarn__store *store = open_with(state, 1, TARN_CHECKPOINT_RETAIN_NEVER);
     add(store, 1);
     add_savepoint(store, 2, /* stops_job= */ true);
     tarn__store_end(store, TARN_JOB_SUSPENDED);
@@ -134,12 +135,12 @@ static void test_a_suspended_job_keeps_what_waits(void **state)
 static void test_the_retention_decides_at_the_end_of_the_job(void **state)
 {
     static const struct {
-        tarn_retention retention;
+        tarn_checkpoint_retention retention;
         bool is_discarded[4]; /* FINISHED, CANCELED, FAILED, SUSPENDED. */
     } cases[] = {
-        {TARN_RETENTION_NEVER, {true, true, true, true}},
-        {TARN_RETENTION_ON_FAILURE, {true, true, false, true}},
-        {TARN_RETENTION_ON_CANCELLATION, {true, false, false, false}},
+        {TARN_CHECKPOINT_RETAIN_NEVER, {true, true, true, true}},
+        {TARN_CHECKPOINT_RETAIN_ON_FAILURE, {true, true, false, true}},
+        {TARN_CHECKPOINT_RETAIN_ON_CANCELLATION, {true, false, false, false}},
     };
     fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -164,7 +165,7 @@ static void test_init_survives_every_allocation_failure(void **state)
         tarn__account_init(&account, "test", &fault.base);
         tarn__store store = {.count = 0};
         const tarn_status status =
-            tarn__store_init(&store, 3, TARN_RETENTION_NEVER, &account, &f->error);
+            tarn__store_init(&store, 3, TARN_CHECKPOINT_RETAIN_NEVER, &account, &f->error);
         has_fired = fault.fired;
         assert_int_equal(status, has_fired ? TARN_NO_MEMORY : TARN_OK);
         tarn__store_clear(&store);

@@ -722,6 +722,40 @@ static void test_options_init_gives_the_defaults_of_the_macro(void **state)
     assert_null(options.parallelism);
 }
 
+static void test_settings_of_a_configuration_become_options(void **state)
+{
+    fixture *f = *state;
+    tarn_checkpoint_settings settings = TARN_CHECKPOINT_SETTINGS_INIT;
+    settings.is_enabled = true;
+    settings.is_exactly_once = true;
+    settings.is_unaligned = true;
+    settings.is_continued_after_tasks_finish = true;
+    settings.retention = TARN_CHECKPOINT_RETAIN_ON_CANCELLATION;
+    settings.max_concurrent = 1;
+    settings.tolerable_failures = INT32_MAX;
+    settings.interval_ms = 1000;
+    settings.interval_during_backlog_ms = TARN_CHECKPOINT_NEVER_MS;
+    settings.timeout_ms = 500;
+    settings.min_pause_ms = 20;
+    settings.aligned_timeout_ms = 30;
+    tarn_coordinator_options_apply(&f->options, &settings);
+    assert_int_equal(f->options.interval_ms, 1000);
+    assert_int_equal(f->options.backlog_interval_ms, TARN_COORDINATOR_NEVER);
+    assert_int_equal(f->options.min_pause_ms, 20);
+    assert_int_equal(f->options.tolerable_failures, TARN_COORDINATOR_UNLIMITED);
+    assert_false(f->options.is_at_least_once || f->options.refuses_finished_tasks);
+    assert_int_equal(f->options.operator_count, 2);
+    open_with(state);
+    TELL(f, START, .delay_ms = 0);
+    const tarn_coordinator_effect *trigger = expect_start(f, 1);
+    assert_int_equal(trigger->alignment, TARN_ALIGNMENT_TIMED);
+    assert_int_equal(trigger->aligned_timeout_ms, 30);
+
+    settings.is_enabled = false;
+    tarn_coordinator_options_apply(&f->options, &settings);
+    assert_int_equal(f->options.interval_ms, TARN_COORDINATOR_NEVER);
+}
+
 static void test_every_reason_has_a_name_and_a_sentence(void **state)
 {
     (void)state;
@@ -818,6 +852,7 @@ int main(void)
         TEST(test_events_that_make_no_sense_are_refused),
         TEST(test_options_out_of_range_are_refused_by_name),
         TEST(test_options_init_gives_the_defaults_of_the_macro),
+        TEST(test_settings_of_a_configuration_become_options),
         TEST(test_every_reason_has_a_name_and_a_sentence),
         TEST(test_open_survives_every_allocation_failure),
         TEST(test_steps_allocate_nothing),

@@ -722,13 +722,13 @@ static bool run_step(const json_t *s, char *why, size_t why_bytes)
 
 /* The case */
 
-static tarn_retention retention_of(const char *name)
+static tarn_checkpoint_retention retention_of(const char *name)
 {
     if (strcmp(name, "RETAIN_ON_CANCELLATION") == 0) {
-        return TARN_RETENTION_ON_CANCELLATION;
+        return TARN_CHECKPOINT_RETAIN_ON_CANCELLATION;
     }
-    return strcmp(name, "RETAIN_ON_FAILURE") == 0 ? TARN_RETENTION_ON_FAILURE
-                                                  : TARN_RETENTION_NEVER;
+    return strcmp(name, "RETAIN_ON_FAILURE") == 0 ? TARN_CHECKPOINT_RETAIN_ON_FAILURE
+                                                  : TARN_CHECKPOINT_RETAIN_NEVER;
 }
 
 static uint64_t interval_of(const json_t *config, const char *name)

@@ -8,13 +8,13 @@
 
 enum { RETAINED_MAX = 1000 };
 
-static tarn_retention retention_of(const char *name)
+static tarn_checkpoint_retention retention_of(const char *name)
 {
     if (strcmp(name, "RETAIN_ON_CANCELLATION") == 0) {
-        return TARN_RETENTION_ON_CANCELLATION;
+        return TARN_CHECKPOINT_RETAIN_ON_CANCELLATION;
     }
-    return strcmp(name, "RETAIN_ON_FAILURE") == 0 ? TARN_RETENTION_ON_FAILURE
-                                                  : TARN_RETENTION_NEVER;
+    return strcmp(name, "RETAIN_ON_FAILURE") == 0 ? TARN_CHECKPOINT_RETAIN_ON_FAILURE
+                                                  : TARN_CHECKPOINT_RETAIN_NEVER;
 }
 
 static tarn_job_end job_end_of(const char *name)

@@ -1,0 +1,51 @@
+/* descriptor.c - see descriptor.h. */
+#include "codec/descriptor.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { FORMAT = 1, FIXED_BYTES = 7 };
+
+const char *tarn__state_kind_name(tarn__state_kind kind)
+{
+    return kind == TARN__STATE_VALUE ? "value" : "?";
+}
+
+size_t tarn__descriptor_encode(
+    const tarn__descriptor *descriptor, uint8_t out[TARN__DESCRIPTOR_BYTES_MAX])
+{
+    const size_t size = strlen(descriptor->codec_name);
+    assert(size <= TARN__CODEC_NAME_BYTES_MAX);
+    out[0] = FORMAT;
+    out[1] = (uint8_t)descriptor->kind;
+    for (uint32_t i = 0; i < 4; i++) {
+        out[2 + i] = (uint8_t)(descriptor->codec_version >> (24 - 8 * i));
+    }
+    out[6] = (uint8_t)size;
+    memcpy(out + FIXED_BYTES, descriptor->codec_name, size);
+    return FIXED_BYTES + size;
+}
+
+tarn__descriptor_outcome tarn__descriptor_decode(tarn_bytes bytes, tarn__descriptor *out)
+{
+    const uint8_t *data = bytes.data;
+    if (bytes.size < 2) {
+        return TARN__DESCRIPTOR_DAMAGED;
+    }
+    if (data[0] != FORMAT) {
+        return data[0] == 0 ? TARN__DESCRIPTOR_DAMAGED : TARN__DESCRIPTOR_NEWER;
+    }
+    if (data[1] != TARN__STATE_VALUE) {
+        return data[1] == 0 ? TARN__DESCRIPTOR_DAMAGED : TARN__DESCRIPTOR_NEWER;
+    }
+    if (bytes.size < FIXED_BYTES || bytes.size != (size_t)FIXED_BYTES + data[6] ||
+        memchr(data + FIXED_BYTES, '\0', data[6]) != NULL) {
+        return TARN__DESCRIPTOR_DAMAGED;
+    }
+    out->kind = TARN__STATE_VALUE;
+    out->codec_version = (uint32_t)data[2] << 24 | (uint32_t)data[3] << 16 |
+                         (uint32_t)data[4] << 8 | (uint32_t)data[5];
+    memcpy(out->codec_name, data + FIXED_BYTES, data[6]);
+    out->codec_name[data[6]] = '\0';
+    return TARN__DESCRIPTOR_OK;
+}

@@ -1,0 +1,48 @@
+/*
+ * descriptor.h - what is stored about a state: its kind and the codec of its values.
+ *
+ *     [format u8 = 1][kind u8][codec version u32 BE][codec name size u8][codec name]
+ *
+ * Kept in the database itself, in the "default" column family under the state's name: it is cut and
+ * restored with the rows that it describes, and a database is readable without anything beside it.
+ * Metadata of a checkpoint repeats it for tools that do not open databases; the database is right.
+ *
+ * Thread: pure.
+ */
+#ifndef TARN_CODEC_DESCRIPTOR_H
+#define TARN_CODEC_DESCRIPTOR_H
+
+#include "tarn/bytes.h"
+
+/* Values are part of the format. */
+typedef enum tarn__state_kind {
+    TARN__STATE_VALUE = 1,
+} tarn__state_kind;
+
+enum {
+    TARN__CODEC_NAME_BYTES_MAX = 255,
+    TARN__DESCRIPTOR_BYTES_MAX = 1 + 1 + 4 + 1 + TARN__CODEC_NAME_BYTES_MAX,
+};
+
+typedef struct tarn__descriptor {
+    tarn__state_kind kind;
+    uint32_t codec_version;
+    char codec_name[TARN__CODEC_NAME_BYTES_MAX + 1];
+} tarn__descriptor;
+
+/* Answers "value"; "?" for a value that is no kind. */
+const char *tarn__state_kind_name(tarn__state_kind kind);
+
+/* Writes a descriptor; answers its bytes. */
+size_t tarn__descriptor_encode(
+    const tarn__descriptor *descriptor, uint8_t out[TARN__DESCRIPTOR_BYTES_MAX]);
+
+typedef enum tarn__descriptor_outcome {
+    TARN__DESCRIPTOR_OK,
+    TARN__DESCRIPTOR_DAMAGED,
+    TARN__DESCRIPTOR_NEWER, /* Of a format or kind that this version does not know. */
+} tarn__descriptor_outcome;
+
+tarn__descriptor_outcome tarn__descriptor_decode(tarn_bytes bytes, tarn__descriptor *out);
+
+#endif

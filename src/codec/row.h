@@ -1,0 +1,78 @@
+/*
+ * row.h - how a row is named in the store.
+ *
+ *     [key group u16 BE][key size varint][key][namespace size varint][namespace][user key]
+ *
+ * Self-delimiting: no row's prefix is another key's prefix; the rows of a key group are contiguous,
+ * so are those of a key and of a namespace within it, and user keys sort by their bytes. A varint
+ * has seven bits a byte, the low ones first; the shortest form is the only valid one, so a row has
+ * one encoding. docs/FORMATS.md, "Rows".
+ *
+ * Thread: pure.
+ */
+#ifndef TARN_CODEC_ROW_H
+#define TARN_CODEC_ROW_H
+
+#include <string.h>
+
+#include "tarn/bytes.h"
+
+enum {
+    TARN__ROW_KEY_BYTES_MAX = (64 << 10) - 1,
+    TARN__ROW_NAMESPACE_BYTES_MAX = (64 << 10) - 1,
+    TARN__ROW_GROUP_BYTES = 2,
+    TARN__ROW_VARINT_BYTES_MAX = 3, /* Of a size of at most 64 KiB - 1. */
+    /* Everything but the namespace's and the user key's own bytes. */
+    TARN__ROW_PREFIX_BYTES_MAX =
+        TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + TARN__ROW_KEY_BYTES_MAX,
+};
+
+typedef struct tarn__row {
+    uint32_t key_group;
+    tarn_bytes key;
+    tarn_bytes name_space;
+    tarn_bytes user_key;
+} tarn__row;
+
+/* Writes a size of at most 64 KiB - 1; answers the bytes written, 1 .. 3. */
+static inline size_t tarn__row_encode_size(uint8_t *out, size_t size)
+{
+    size_t count = 0;
+    while (size >= 0x80) {
+        out[count++] = (uint8_t)(size | 0x80);
+        size >>= 7;
+    }
+    out[count++] = (uint8_t)size;
+    return count;
+}
+
+/* Writes key group and key, the part that all states share; answers its bytes. Room: 5 + key. */
+static inline size_t tarn__row_encode_key(uint8_t *out, uint32_t key_group, tarn_bytes key)
+{
+    out[0] = (uint8_t)(key_group >> 8);
+    out[1] = (uint8_t)key_group;
+    size_t at = TARN__ROW_GROUP_BYTES;
+    at += tarn__row_encode_size(out + at, key.size);
+    if (key.size > 0) {
+        memcpy(out + at, key.data, key.size);
+    }
+    return at + key.size;
+}
+
+/* Writes a namespace with its size; answers its bytes. Room: 3 + namespace. */
+static inline size_t tarn__row_encode_namespace(uint8_t *out, tarn_bytes name_space)
+{
+    const size_t at = tarn__row_encode_size(out, name_space.size);
+    if (name_space.size > 0) {
+        memcpy(out + at, name_space.data, name_space.size);
+    }
+    return at + name_space.size;
+}
+
+/*
+ * Reads a row; its views lie in bytes. False: the bytes are no row (too short, a size that goes
+ * beyond the end, is too large, or is not in its shortest form, a key group beyond 32,767).
+ */
+bool tarn__row_decode(tarn_bytes bytes, tarn__row *out);
+
+#endif

@@ -1,0 +1,487 @@
+/* backend.c - opening, the current key, and closing. See backend.h. */
+#include "state/backend.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/options.h"
+#include "memory/budget.h"
+#include "state/restore.h"
+
+enum {
+    PARALLELISM_DEFAULT = 1,
+    MAX_PARALLELISM_DEFAULT = 128,
+    JAVA_INT_BYTES = 4,
+    JAVA_LONG_BYTES = 8,
+    KEY_BYTES_EXPECTED = 64, /* The row buffer's first size; it grows to the longest key. */
+};
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+void tarn_backend_options_init(tarn_backend_options *options, size_t struct_size)
+{
+    memset(options, 0, struct_size);
+    options->struct_size = struct_size;
+}
+
+static tarn_status check_text(
+    const char *name, const char *text, size_t size_max, tarn_error *error)
+{
+    const size_t size = text != NULL ? strnlen(text, size_max + 1) : 0;
+    if (size == 0 || size > size_max) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "tarn_backend_options.%s is %s; it needs 1 to %zu bytes",
+            name,
+            size == 0 ? "missing" : "too long",
+            size_max);
+    }
+    return TARN_OK;
+}
+
+static tarn_status check_options(tarn_backend_options *options, tarn_error *error)
+{
+    if (options->env == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "tarn_backend_options.env is missing");
+    }
+    TARN_TRY(
+        check_text("operator_name", options->operator_name, TARN__ROCKS_NAME_BYTES_MAX, error));
+    TARN_TRY(check_text("directory", options->directory, TARN__ROCKS_PATH_BYTES / 2, error));
+    if ((uint32_t)options->key_hash > TARN_KEY_HASH_CALLER) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "tarn_backend_options.key_hash is %u, which is no tarn_key_hash",
+            (uint32_t)options->key_hash);
+    }
+    if (options->parallelism == 0) {
+        options->parallelism = PARALLELISM_DEFAULT;
+    }
+    if (options->max_parallelism == 0) {
+        options->max_parallelism = MAX_PARALLELISM_DEFAULT;
+    }
+    return TARN_OK;
+}
+
+static tarn_status load_settings(
+    tarn_backend *backend, const tarn_config *config, tarn_error *error)
+{
+    tarn__rocks_settings *settings = tarn__allocate(backend->account, sizeof *settings);
+    if (settings == NULL) {
+        return tarn__fail_no_memory(error, "RocksDB's options", sizeof *settings);
+    }
+    backend->settings = settings;
+    tarn__rocks_settings_init(settings);
+    const tarn_config *used = config != NULL ? config : tarn__env_config(backend->env);
+    return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
+}
+
+static tarn_status open_database(tarn_backend *backend, tarn_error *error)
+{
+    const tarn__rocks_open_options options = {
+        .account = backend->account,
+        .memory = tarn__env_rocks_memory(backend->env),
+        .directory = backend->directory.db,
+        .settings = backend->settings,
+    };
+    return tarn__rocks_open(&options, &backend->rocks, error);
+}
+
+static void copy_options(tarn_backend *backend, const tarn_backend_options *options)
+{
+    backend->env = options->env;
+    backend->subtask_index = options->subtask_index;
+    backend->parallelism = options->parallelism;
+    backend->max_parallelism = options->max_parallelism;
+    backend->key_hash = options->key_hash;
+    memcpy(backend->operator_name, options->operator_name, strlen(options->operator_name) + 1);
+    backend->row.allocator = &backend->account->face;
+    backend->edit.allocator = &backend->account->face;
+    backend->directory.lock_descriptor = -1;
+    (void)pthread_mutex_init(&backend->gate_mutex, NULL);
+    (void)pthread_cond_init(&backend->gate_opened, NULL);
+    tarn__env_adopt(
+        backend->env,
+        &backend->env_child,
+        "backend %s/%u",
+        backend->operator_name,
+        backend->subtask_index);
+}
+
+static tarn_status set_up(
+    tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
+{
+    TARN_TRY(load_settings(backend, options->config, error));
+    TARN_TRY(tarn__backend_reserve_namespace(backend, TARN__ROW_VARINT_BYTES_MAX, error));
+    TARN_TRY(tarn__directory_open(
+        &backend->directory, backend->account, options->directory, options->operator_name, error));
+    if (options->restore != NULL) {
+        TARN_TRY(tarn__restore_run(backend, options->restore, error));
+    }
+    return open_database(backend, error);
+}
+
+/* Closes an owner that holds nothing any more. */
+static void close_owner(tarn_owner *owner)
+{
+    const tarn_status status = tarn_owner_close(owner, NULL);
+    assert(status == TARN_OK);
+    (void)status;
+}
+
+/* Frees what there is of a backend that has no children. */
+static void destroy(tarn_backend *backend)
+{
+    tarn_owner *owner = backend->owner;
+    tarn__rocks_unpin(&backend->pin);
+    tarn__rocks_close(backend->rocks);
+    tarn__directory_close(&backend->directory);
+    tarn__bases_clear(&backend->bases);
+    tarn_buffer_clear(&backend->row);
+    tarn_buffer_clear(&backend->edit);
+    tarn__release(backend->settings);
+    (void)pthread_cond_destroy(&backend->gate_opened);
+    (void)pthread_mutex_destroy(&backend->gate_mutex);
+    tarn__env_disown(backend->env, &backend->env_child);
+    tarn__release(backend);
+    close_owner(owner); /* All of the backend's memory was given back above. */
+}
+
+static tarn_status new_backend(
+    const tarn_backend_options *options, tarn_backend **out, tarn_error *error)
+{
+    tarn_owner *owner = NULL;
+    TARN_TRY(tarn__owner_open(
+        tarn_env_budget(options->env),
+        TARN_POOL_HEAP,
+        &owner,
+        error,
+        "backend %s/%u",
+        options->operator_name,
+        options->subtask_index));
+    tarn__account *account = tarn__owner_account(owner);
+    tarn_backend *backend = tarn__allocate_zeroed(account, 1, sizeof *backend);
+    if (backend == NULL) {
+        close_owner(owner);
+        return tarn__fail_no_memory(error, "a backend", sizeof *backend);
+    }
+    backend->owner = owner;
+    backend->account = account;
+    copy_options(backend, options);
+    *out = backend;
+    return TARN_OK;
+}
+
+tarn_status tarn_backend_open(
+    const tarn_backend_options *options, tarn_backend **out, tarn_error *error)
+{
+    tarn_backend_options known;
+    TARN_TRY(tarn__options_copy("tarn_backend_options", options, &known, sizeof known, error));
+    TARN_TRY(check_options(&known, error));
+    tarn_key_group_range key_groups;
+    TARN_TRY(tarn_key_group_range_of(
+        known.subtask_index, known.parallelism, known.max_parallelism, &key_groups, error));
+    if (out == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "out is missing");
+    }
+    tarn_backend *backend = NULL;
+    TARN_TRY(new_backend(&known, &backend, error));
+    assert(backend != NULL);
+    backend->key_groups = key_groups;
+    const tarn_status status = set_up(backend, &known, error);
+    if (status != TARN_OK) {
+        destroy(backend);
+        return status;
+    }
+    *out = backend;
+    return TARN_OK;
+}
+
+tarn_status tarn_backend_close(tarn_backend *backend, tarn_error *error)
+{
+    if (backend == NULL) {
+        return TARN_OK;
+    }
+    const tarn__child *child = backend->first_child;
+    if (child != NULL) {
+        return tarn__fail(
+            error,
+            TARN_BUSY,
+            "backend %s/%u cannot be closed before its %s \"%s\"",
+            backend->operator_name,
+            backend->subtask_index,
+            child->kind,
+            child->name);
+    }
+    destroy(backend);
+    return TARN_OK;
+}
+
+/* ---- children --------------------------------------------------------------------------- */
+
+void tarn__backend_adopt(
+    tarn_backend *backend, tarn__child *child, const char *kind, const char *name)
+{
+    child->kind = kind;
+    (void)snprintf(child->name, sizeof child->name, "%s", name);
+    child->next = NULL;
+    child->previous = backend->last_child;
+    if (child->previous != NULL) {
+        child->previous->next = child;
+    } else {
+        backend->first_child = child;
+    }
+    backend->last_child = child;
+}
+
+void tarn__backend_disown(tarn_backend *backend, tarn__child *child)
+{
+    if (child->previous != NULL) {
+        child->previous->next = child->next;
+    } else {
+        backend->first_child = child->next;
+    }
+    if (child->next != NULL) {
+        child->next->previous = child->previous;
+    } else {
+        backend->last_child = child->previous;
+    }
+}
+
+/* ---- the current key -------------------------------------------------------------------- */
+
+/* Sees to it that a prefix of some bytes and the longest namespace fit into the row buffer. */
+static tarn_status reserve_row(tarn_backend *backend, size_t prefix_bytes, tarn_error *error)
+{
+    const size_t needed = prefix_bytes + backend->namespace_room;
+    if (__builtin_expect(needed <= backend->row.capacity, 1)) {
+        return TARN_OK;
+    }
+    if (tarn_buffer_reserve(&backend->row, needed) != TARN_OK) {
+        return tarn__fail_no_memory(error, "the current key", needed);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__backend_reserve_namespace(
+    tarn_backend *backend, size_t encoded_bytes, tarn_error *error)
+{
+    const size_t room_before = backend->namespace_room;
+    if (encoded_bytes > backend->namespace_room) {
+        backend->namespace_room = encoded_bytes;
+    }
+    const size_t prefix = backend->has_key ? backend->row.size : KEY_BYTES_EXPECTED;
+    const tarn_status status = reserve_row(backend, prefix, error);
+    if (status != TARN_OK) {
+        backend->namespace_room = room_before;
+    }
+    return status;
+}
+
+static tarn_status make_current(
+    tarn_backend *backend, tarn_bytes key, int32_t hash, tarn_error *error)
+{
+    const uint32_t group = tarn_key_group_of(hash, backend->max_parallelism);
+    if (__builtin_expect(
+            group < backend->key_groups.first || group > backend->key_groups.last, 0)) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "a key of group %u came to %s/%u, which owns the groups %u to %u",
+            group,
+            backend->operator_name,
+            backend->subtask_index,
+            backend->key_groups.first,
+            backend->key_groups.last);
+    }
+    TARN_TRY(
+        reserve_row(backend, TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + key.size, error));
+    backend->row.size = tarn__row_encode_key(backend->row.data, group, key);
+    backend->has_key = true;
+    return TARN_OK;
+}
+
+static tarn_status check_key(tarn_bytes key, tarn_error *error)
+{
+    if (__builtin_expect(key.size > TARN__ROW_KEY_BYTES_MAX, 0)) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "a key has %zu bytes; allowed are %d",
+            key.size,
+            TARN__ROW_KEY_BYTES_MAX);
+    }
+    return TARN_OK;
+}
+
+static tarn_status check_key_size(tarn_bytes key, size_t size, const char *type, tarn_error *error)
+{
+    if (key.size != size) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "a key has %zu bytes; the backend's key hash is Java's of %s, whose keys have %zu",
+            key.size,
+            type,
+            size);
+    }
+    return TARN_OK;
+}
+
+static uint64_t read_big_endian(tarn_bytes key)
+{
+    const uint8_t *bytes = key.data;
+    uint64_t value = 0;
+    for (size_t i = 0; i < key.size; i++) {
+        value = value << 8 | bytes[i];
+    }
+    return value;
+}
+
+static tarn_status hash_key(
+    const tarn_backend *backend, tarn_bytes key, int32_t *out, tarn_error *error)
+{
+    switch (backend->key_hash) {
+    case TARN_KEY_HASH_BYTES:
+        *out = tarn_hash_bytes(key);
+        return TARN_OK;
+    case TARN_KEY_HASH_JAVA_STRING:
+        *out = tarn_hash_java_string(key.data, key.size);
+        return TARN_OK;
+    case TARN_KEY_HASH_JAVA_INT:
+        TARN_TRY(check_key_size(key, JAVA_INT_BYTES, "int", error));
+        *out = tarn_hash_java_int((int32_t)read_big_endian(key));
+        return TARN_OK;
+    case TARN_KEY_HASH_JAVA_LONG:
+        TARN_TRY(check_key_size(key, JAVA_LONG_BYTES, "long", error));
+        *out = tarn_hash_java_long((int64_t)read_big_endian(key));
+        return TARN_OK;
+    case TARN_KEY_HASH_JAVA_BYTES:
+        *out = tarn_hash_java_bytes(key);
+        return TARN_OK;
+    case TARN_KEY_HASH_CALLER:
+        break;
+    }
+    return tarn__fail(
+        error,
+        TARN_INVALID_ARGUMENT,
+        "the backend's key hash is the caller's: use tarn_backend_set_key_hashed()");
+}
+
+tarn_status tarn_backend_set_key(tarn_backend *backend, tarn_bytes key, tarn_error *error)
+{
+    TARN_TRY(tarn__backend_enter(backend, error));
+    TARN_TRY(check_key(key, error));
+    int32_t hash = 0;
+    TARN_TRY(hash_key(backend, key, &hash, error));
+    TARN_TRY(make_current(backend, key, hash, error));
+    tarn__rocks_unpin(&backend->pin);
+    return TARN_OK;
+}
+
+tarn_status tarn_backend_set_key_hashed(
+    tarn_backend *backend, tarn_bytes key, int32_t hash, tarn_error *error)
+{
+    TARN_TRY(tarn__backend_enter(backend, error));
+    TARN_TRY(check_key(key, error));
+    if (backend->key_hash != TARN_KEY_HASH_CALLER) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "the backend hashes keys itself: use tarn_backend_set_key()");
+    }
+    TARN_TRY(make_current(backend, key, hash, error));
+    tarn__rocks_unpin(&backend->pin);
+    return TARN_OK;
+}
+
+tarn_key_group_range tarn_backend_key_groups(const tarn_backend *backend)
+{
+    return backend->key_groups;
+}
+
+/* ---- who may write ---------------------------------------------------------------------- */
+
+void tarn__backend_poison(tarn_backend *backend, const tarn_error *error)
+{
+    if (backend->poison.status == TARN_OK) {
+        backend->poison = *error;
+        backend->needs_attention = true;
+    }
+}
+
+tarn_status tarn__backend_finish_write(tarn_backend *backend, tarn_status status, tarn_error *error)
+{
+    if (__builtin_expect(status == TARN_OK, 1)) {
+        return TARN_OK;
+    }
+    tarn_error unknown = {.status = status, .message = "a write failed"};
+    tarn__backend_poison(backend, error != NULL ? error : &unknown);
+    return status;
+}
+
+tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error)
+{
+    if (backend->poison.status != TARN_OK) {
+        return tarn__fail(
+            error,
+            TARN_POISONED,
+            "backend %s/%u lost a write (%s); close it and restore the last checkpoint",
+            backend->operator_name,
+            backend->subtask_index,
+            backend->poison.message);
+    }
+    if (backend->edited == NULL) {
+        backend->needs_attention = false;
+        return TARN_OK;
+    }
+    return tarn__value_store_edit(backend, error);
+}
+
+void tarn__backend_shut_gate(tarn_backend *backend)
+{
+    atomic_store(&backend->is_gate_shut, true);
+}
+
+void tarn__backend_open_gate(tarn_backend *backend)
+{
+    (void)pthread_mutex_lock(&backend->gate_mutex);
+    atomic_store(&backend->is_gate_shut, false);
+    (void)pthread_cond_broadcast(&backend->gate_opened);
+    (void)pthread_mutex_unlock(&backend->gate_mutex);
+}
+
+void tarn__backend_wait_at_gate(tarn_backend *backend)
+{
+    const tarn__clock *clock = tarn__env_clock(backend->env);
+    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
+    (void)pthread_mutex_lock(&backend->gate_mutex);
+    while (atomic_load(&backend->is_gate_shut)) {
+        (void)pthread_cond_wait(&backend->gate_opened, &backend->gate_mutex);
+    }
+    (void)pthread_mutex_unlock(&backend->gate_mutex);
+    backend->snapshot_wait_count++;
+    backend->snapshot_wait_ns += tarn__clock_monotonic_ns(clock) - begin_ns;
+}
+
+/* ---- figures ---------------------------------------------------------------------------- */
+
+void tarn_backend_measure(tarn_backend *backend, tarn_backend_stats *out)
+{
+    tarn__rocks_stats stats;
+    tarn__rocks_measure(backend->rocks, &stats);
+    *out = (tarn_backend_stats){
+        .live_file_bytes = stats.live_file_bytes,
+        .live_data_bytes = stats.live_data_bytes,
+        .row_count_estimate = stats.row_count_estimate,
+        .memtable_bytes = stats.memtable_bytes,
+        .table_reader_bytes = stats.table_reader_bytes,
+        .immutable_count = stats.immutable_count,
+        .level0_file_count = stats.level0_file_count,
+        .pending_compaction_bytes = stats.pending_compaction_bytes,
+        .snapshot_wait_count = backend->snapshot_wait_count,
+        .snapshot_wait_ns = backend->snapshot_wait_ns,
+    };
+}

@@ -1,0 +1,154 @@
+/*
+ * backend.h - one subtask's keyed state: the current key, the row buffer, and who may write when.
+ *
+ *     row buffer    [key group][key] | [namespace]
+ *                    \_ set_key() _/   \_ each state appends its own, a few bytes, per call
+ *
+ * A call on a state goes
+ *
+ *     read    tarn__backend_enter()        a pending edit is stored
+ *     write   tarn__backend_enter_write()  the same, and waits while a snapshot's links are made
+ *
+ * and costs two compares and a load when there is nothing to do.
+ *
+ * Invariants
+ *   - The hot path allocates nothing once the longest key and value were seen, and takes no lock.
+ *   - A failed write poisons the backend: what it holds is no longer what the program wrote, so
+ *     that neither a read nor a snapshot may come from it. A failed read does not.
+ *   - What tarn_value_edit() hands out is stored before anything else happens.
+ *
+ * Thread: confined, but for tarn__backend_open_gate().
+ */
+#ifndef TARN_STATE_BACKEND_H
+#define TARN_STATE_BACKEND_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "tarn/backend.h"
+
+#include "base/account.h"
+#include "base/try.h"
+#include "codec/row.h"
+#include "env/env.h"
+#include "rocks/db.h"
+#include "state/directory.h"
+#include "state/snapshot.h"
+
+typedef struct tarn_value tarn_value;
+
+/* Something that must be closed before the backend: a state, an iterator, a snapshot. */
+typedef struct tarn__child {
+    struct tarn__child *previous;
+    struct tarn__child *next;
+    const char *kind; /* A literal such as "state". */
+    char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
+} tarn__child;
+
+struct tarn_backend {
+    /* What every record touches. */
+    bool needs_attention;     /* An edit is pending, or the backend is poisoned. */
+    bool has_key;             /* A key is current. */
+    atomic_bool is_gate_shut; /* Writes wait: a snapshot's links are being made. */
+    tarn_buffer row;          /* size: of the prefix, [key group][key]. */
+    size_t namespace_room;    /* Kept free behind the longest prefix. */
+    tarn__rocks_pin pin;      /* Of the bytes that the last call gave out. */
+    tarn_value *edited;       /* The state whose edit is pending. NULL: none. */
+    tarn_buffer edit;         /* Its value. */
+    tarn_key_group_range key_groups;
+    uint32_t max_parallelism;
+    tarn_key_hash key_hash;
+    tarn__rocks *rocks;
+
+    /* The rest. */
+    tarn_env *env;
+    tarn__env_child env_child;
+    tarn_owner *owner;
+    tarn__account *account;
+    tarn__directory directory;
+    tarn__rocks_settings *settings; /* Of states without tuning. */
+    char operator_name[TARN__ROCKS_NAME_BYTES_MAX + 1];
+    uint32_t subtask_index;
+    uint32_t parallelism;
+
+    tarn__child *first_child; /* In the order of opening. */
+    tarn__child *last_child;
+    uint32_t iterator_count; /* Open over any state. */
+    bool has_snapshot;       /* One is open. */
+    tarn__bases bases;       /* What uploads build on. */
+
+    pthread_mutex_t gate_mutex;
+    pthread_cond_t gate_opened;
+    uint64_t snapshot_wait_count;
+    uint64_t snapshot_wait_ns;
+
+    tarn_error poison; /* Why the backend is poisoned; status TARN_OK: it is not. */
+};
+
+/* Settles what the last call left: stores a pending edit, refuses when poisoned. */
+TARN_NODISCARD tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error);
+
+/* Waits until the gate is open; counts the wait. */
+void tarn__backend_wait_at_gate(tarn_backend *backend);
+
+/*
+ * Begins a call that does not write. Bytes that the last call gave out stay pinned until this one
+ * lets them go: they may well be its argument.
+ */
+TARN_NODISCARD static inline tarn_status tarn__backend_enter(
+    tarn_backend *backend, tarn_error *error)
+{
+    if (__builtin_expect(backend->needs_attention, 0)) {
+        TARN_TRY(tarn__backend_settle(backend, error));
+    }
+    return TARN_OK;
+}
+
+/* Begins a call that writes. src/rocks counts the bytes. */
+TARN_NODISCARD static inline tarn_status tarn__backend_enter_write(
+    tarn_backend *backend, tarn_error *error)
+{
+    if (__builtin_expect(backend->needs_attention, 0)) {
+        TARN_TRY(tarn__backend_settle(backend, error));
+    }
+    if (__builtin_expect(atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire), 0)) {
+        tarn__backend_wait_at_gate(backend);
+    }
+    return TARN_OK;
+}
+
+/* Passes on the outcome of a write; a failed one poisons the backend. */
+TARN_NODISCARD tarn_status
+tarn__backend_finish_write(tarn_backend *backend, tarn_status status, tarn_error *error);
+
+/* Makes the backend unusable because of what *error says. */
+void tarn__backend_poison(tarn_backend *backend, const tarn_error *error);
+
+/*
+ * Shuts the gate: writes wait from now on. The backend's thread, after tarn__backend_settle().
+ * Whoever makes the links opens it again, whatever the outcome.
+ */
+void tarn__backend_shut_gate(tarn_backend *backend);
+void tarn__backend_open_gate(tarn_backend *backend);
+
+/* Counts a child in and out; its name is cut to 255 bytes. */
+void tarn__backend_adopt(
+    tarn_backend *backend, tarn__child *child, const char *kind, const char *name);
+void tarn__backend_disown(tarn_backend *backend, tarn__child *child);
+
+/* Makes room for a namespace of encoded_bytes behind any prefix. */
+TARN_NODISCARD tarn_status
+tarn__backend_reserve_namespace(tarn_backend *backend, size_t encoded_bytes, tarn_error *error);
+
+/* The row of the current key and an encoded namespace. Borrowed until the next call. */
+static inline tarn_bytes tarn__backend_row(tarn_backend *backend, const tarn_buffer *name_space)
+{
+    const size_t prefix = backend->row.size;
+    memcpy(backend->row.data + prefix, name_space->data, name_space->size);
+    return tarn_bytes_at(backend->row.data, prefix + name_space->size);
+}
+
+/* value.c: stores the pending edit of backend->edited. */
+TARN_NODISCARD tarn_status tarn__value_store_edit(tarn_backend *backend, tarn_error *error);
+
+#endif

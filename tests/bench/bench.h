@@ -1,0 +1,47 @@
+/*
+ * bench.h - what the workloads of tarn-bench share: options, clock, and the line that sums up.
+ *
+ * A workload runs both sides in one process, in alternating slices of equal work, round by round;
+ * a round's ratio is our throughput over the baseline's. The last line on stdout is one JSON object
+ * with the median, least and greatest ratio, and both sides' operations a second.
+ */
+#ifndef TARN_TESTS_BENCH_H
+#define TARN_TESTS_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { BENCH_ROUNDS_MAX = 1000 };
+
+typedef struct bench_options {
+    const char *against;
+    uint64_t keys;
+    uint64_t ops; /* Per round and side. */
+    uint64_t value_bytes;
+    uint64_t rounds;
+    uint64_t seed;
+    uint64_t managed_mib;  /* RocksDB's share, of each side. */
+    const char *directory; /* Where working directories are made. */
+    bool is_json;          /* The JSON line alone; else the rounds before it. */
+} bench_options;
+
+/* One side of a workload, by round. Units: operations a second. */
+typedef struct bench_side {
+    double rates[BENCH_ROUNDS_MAX];
+} bench_side;
+
+uint64_t bench_now_ns(void);
+
+/* Prints the summary. Sides have options->rounds rates each. */
+void bench_report(
+    const char *workload,
+    const bench_options *options,
+    const bench_side *ours,
+    const bench_side *baseline);
+
+/* Says why and ends the program with status 1. */
+_Noreturn __attribute__((format(printf, 1, 2))) void bench_fail(const char *format, ...);
+
+int bench_value(const bench_options *options);
+
+#endif

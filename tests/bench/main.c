@@ -1,0 +1,204 @@
+/*
+ * tarn-bench - what Tarn costs, measured beside what it is built on.
+ *
+ *     tarn-bench value --against raw [--json] [--keys N] [--ops N] [--value-bytes N] [--rounds N]
+ *                      [--seed N] [--managed-mib N] [--directory DIR]
+ *
+ * Exit status: 0, 1 (something failed), 2 (usage).
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench.h"
+
+typedef struct number {
+    const char *flag;
+    size_t offset;
+    uint64_t min;
+    uint64_t max;
+} number;
+
+static const number NUMBERS[] = {
+    {"--keys", offsetof(bench_options, keys), 1, UINT32_MAX},
+    {"--ops", offsetof(bench_options, ops), 1, UINT32_MAX},
+    {"--value-bytes", offsetof(bench_options, value_bytes), 8, 1 << 20},
+    {"--rounds", offsetof(bench_options, rounds), 1, BENCH_ROUNDS_MAX},
+    {"--seed", offsetof(bench_options, seed), 0, UINT64_MAX},
+    {"--managed-mib", offsetof(bench_options, managed_mib), 32, 1 << 20},
+};
+
+static int usage(const char *problem, const char *what)
+{
+    fprintf(
+        stderr,
+        "tarn-bench: %s%s\n"
+        "usage: tarn-bench value --against raw [--json] [--keys N] [--ops N] [--value-bytes N]\n"
+        "                        [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]\n",
+        problem,
+        what);
+    return 2;
+}
+
+static bool read_number(const char *flag, const char *text, bench_options *options)
+{
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0]; i++) {
+        if (strcmp(NUMBERS[i].flag, flag) != 0) {
+            continue;
+        }
+        char *end = NULL;
+        errno = 0;
+        const unsigned long long value = strtoull(text, &end, 10);
+        if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || value < NUMBERS[i].min ||
+            value > NUMBERS[i].max) {
+            return false;
+        }
+        *(uint64_t *)(void *)((char *)options + NUMBERS[i].offset) = value;
+        return true;
+    }
+    return false;
+}
+
+static bool read_flag(const char *flag, const char *text, bench_options *options)
+{
+    if (strcmp(flag, "--against") == 0) {
+        options->against = text;
+        return true;
+    }
+    if (strcmp(flag, "--directory") == 0) {
+        options->directory = text;
+        return true;
+    }
+    return read_number(flag, text, options);
+}
+
+int main(int argc, char **argv)
+{
+    const char *temporary = getenv("TMPDIR");
+    bench_options options = {
+        .keys = 200000,
+        .ops = 200000,
+        .value_bytes = 100,
+        .rounds = 11,
+        .seed = 1,
+        .managed_mib = 256,
+        .directory = temporary != NULL ? temporary : "/tmp",
+    };
+    if (argc < 2) {
+        return usage("a workload is missing", "");
+    }
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            options.is_json = true;
+        } else if (i + 1 == argc || !read_flag(argv[i], argv[i + 1], &options)) {
+            return usage("unknown option, or a value that is missing or not allowed: ", argv[i]);
+        } else {
+            i++;
+        }
+    }
+    if (strcmp(argv[1], "value") != 0) {
+        return usage("unknown workload ", argv[1]);
+    }
+    if (options.against == NULL || strcmp(options.against, "raw") != 0) {
+        return usage("value is measured --against raw", "");
+    }
+    return bench_value(&options);
+}
+
+/* ---- what workloads share --------------------------------------------------------------- */
+
+uint64_t bench_now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void bench_fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("tarn-bench: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(1);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double left = *(const double *)a;
+    const double right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+typedef struct spread {
+    double median;
+    double min;
+    double max;
+} spread;
+
+static spread spread_of(const double *values, uint64_t count)
+{
+    double sorted[BENCH_ROUNDS_MAX];
+    memcpy(sorted, values, count * sizeof sorted[0]);
+    qsort(sorted, count, sizeof sorted[0], compare);
+    const double median =
+        count % 2 == 1 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+    return (spread){.median = median, .min = sorted[0], .max = sorted[count - 1]};
+}
+
+static void print_side(const char *name, spread side)
+{
+    printf(
+        ",\"%s\":{\"ops_per_s\":{\"median\":%.0f,\"min\":%.0f,\"max\":%.0f}}",
+        name,
+        side.median,
+        side.min,
+        side.max);
+}
+
+void bench_report(
+    const char *workload,
+    const bench_options *options,
+    const bench_side *ours,
+    const bench_side *baseline)
+{
+    double ratios[BENCH_ROUNDS_MAX];
+    for (uint64_t i = 0; i < options->rounds; i++) {
+        ratios[i] = ours->rates[i] / baseline->rates[i];
+        if (!options->is_json) {
+            printf(
+                "round %llu: ours %.0f/s, %s %.0f/s, ratio %.3f\n",
+                (unsigned long long)i + 1,
+                ours->rates[i],
+                options->against,
+                baseline->rates[i],
+                ratios[i]);
+        }
+    }
+    const spread ratio = spread_of(ratios, options->rounds);
+    printf(
+        "{\"workload\":\"%s\",\"against\":\"%s\",\"ratio\":{\"median\":%.4f,\"min\":%.4f,"
+        "\"max\":%.4f}",
+        workload,
+        options->against,
+        ratio.median,
+        ratio.min,
+        ratio.max);
+    print_side("ours", spread_of(ours->rates, options->rounds));
+    print_side("baseline", spread_of(baseline->rates, options->rounds));
+    printf(
+        ",\"parameters\":{\"keys\":%llu,\"ops\":%llu,\"value_bytes\":%llu,\"rounds\":%llu,"
+        "\"seed\":%llu,\"managed_mib\":%llu}}\n",
+        (unsigned long long)options->keys,
+        (unsigned long long)options->ops,
+        (unsigned long long)options->value_bytes,
+        (unsigned long long)options->rounds,
+        (unsigned long long)options->seed,
+        (unsigned long long)options->managed_mib);
+}
