@@ -24,8 +24,8 @@
 #ifndef TARN_CHECKPOINT_H
 #define TARN_CHECKPOINT_H
 
+#include "tarn/allocator.h"
 #include "tarn/bytes.h"
-#include "tarn/env.h"
 #include "tarn/key_group.h"
 #include "tarn/status.h"
 
@@ -33,6 +33,7 @@
 extern "C" {
 #endif
 
+typedef struct tarn_env tarn_env; /* tarn/env.h */
 typedef struct tarn_checkpoint_store tarn_checkpoint_store;
 typedef struct tarn_pending_checkpoint tarn_pending_checkpoint;
 typedef struct tarn_checkpoint tarn_checkpoint;
@@ -58,7 +59,7 @@ typedef struct tarn_checkpoint_summary {
     uint64_t id;
     int64_t timestamp_ms;     /**< Units: milliseconds since 1970 UTC, when it was begun. */
     uint64_t duration_ms;     /**< From begin to commit. */
-    uint32_t max_parallelism; /**< 0: no keyed state. */
+    uint32_t max_parallelism; /**< The largest of the operators'; 0: no keyed state. */
     uint32_t operator_count;
     uint32_t subtask_count; /**< Over all operators. */
     uint64_t file_count;
@@ -82,6 +83,7 @@ typedef struct tarn_checkpoint_subtask {
     uint32_t parallelism;
     bool has_keyed_state;
     uint32_t key_hash;               /**< A tarn_key_hash. */
+    uint32_t max_parallelism;        /**< Of the operator; 0 without keyed state. */
     tarn_key_group_range key_groups; /**< Of the keyed state. */
     uint32_t state_count;            /**< Keyed states: tarn_checkpoint_state_at(). */
     uint32_t file_count;             /**< Files: tarn_checkpoint_file_at(). */
@@ -162,10 +164,12 @@ TARN_API uint64_t tarn_pending_checkpoint_id(const tarn_pending_checkpoint *chec
 /**
  * Encodes the acknowledgement of a subtask that has no keyed state, such as a source.
  *
+ * @param[in]  checkpoint_id  Of the checkpoint that it is meant for; no other one takes it.
  * @param[in]  states  Shape: count named pieces, each at most 16 MiB.
  * @param[out] out     Replaced by the acknowledgement.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_acknowledgement_encode(
+    uint64_t checkpoint_id,
     const char *operator_name,
     uint32_t subtask_index,
     uint32_t parallelism,
@@ -178,7 +182,9 @@ TARN_API TARN_NODISCARD tarn_status tarn_acknowledgement_encode(
  * Takes a subtask's part into the checkpoint. A repeated acknowledgement changes nothing.
  *
  * @retval TARN_CORRUPTION    The bytes are no acknowledgement; the message says where and why.
- * @retval TARN_INCOMPATIBLE  It contradicts another subtask's (parallelism, maximum parallelism).
+ * @retval TARN_INCOMPATIBLE  It contradicts another subtask's (parallelism, maximum parallelism),
+ * or is of another checkpoint.
+ * @retval TARN_MISSING       A file that it names is not in the storage.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
     tarn_pending_checkpoint *checkpoint, tarn_bytes acknowledgement, tarn_error *error);

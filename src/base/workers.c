@@ -105,6 +105,15 @@ tarn_status tarn__workers_open(
     return TARN_OK;
 }
 
+/* Under the mutex; there is room. */
+static void queue(tarn__workers *workers, tarn__job_fn *job_run, void *context)
+{
+    const uint32_t tail = (workers->head + workers->count) % workers->capacity;
+    workers->ring[tail] = (job){.run = job_run, .context = context};
+    workers->count++;
+    pthread_cond_signal(&workers->has_job);
+}
+
 void tarn__workers_submit(tarn__workers *workers, tarn__job_fn *job_run, void *context)
 {
     pthread_mutex_lock(&workers->mutex);
@@ -112,11 +121,19 @@ void tarn__workers_submit(tarn__workers *workers, tarn__job_fn *job_run, void *c
     while (workers->count == workers->capacity) {
         pthread_cond_wait(&workers->has_room, &workers->mutex);
     }
-    const uint32_t tail = (workers->head + workers->count) % workers->capacity;
-    workers->ring[tail] = (job){.run = job_run, .context = context};
-    workers->count++;
-    pthread_cond_signal(&workers->has_job);
+    queue(workers, job_run, context);
     pthread_mutex_unlock(&workers->mutex);
+}
+
+bool tarn__workers_try_submit(tarn__workers *workers, tarn__job_fn *job_run, void *context)
+{
+    pthread_mutex_lock(&workers->mutex);
+    const bool has_room = !workers->is_closing && workers->count < workers->capacity;
+    if (has_room) {
+        queue(workers, job_run, context);
+    }
+    pthread_mutex_unlock(&workers->mutex);
+    return has_room;
 }
 
 void tarn__workers_close(tarn__workers *workers)

@@ -34,6 +34,10 @@ TARN_NODISCARD tarn_status tarn__workers_open(
 /* Queues a job; waits while the queue is full. */
 void tarn__workers_submit(tarn__workers *workers, tarn__job_fn *run, void *context);
 
+/* Queues a job if there is room, and answers whether it did. Never waits, so workers may call it.
+ */
+bool tarn__workers_try_submit(tarn__workers *workers, tarn__job_fn *run, void *context);
+
 /* Runs what is queued, joins the threads and frees. NULL does nothing. */
 void tarn__workers_close(tarn__workers *workers);
 

@@ -1,0 +1,93 @@
+/*
+ * checkpoint.h - a checkpoint that is read: its metadata beside the storage that its files are in.
+ *
+ * Thread: immutable once opened.
+ */
+#ifndef TARN_SNAPSHOT_CHECKPOINT_H
+#define TARN_SNAPSHOT_CHECKPOINT_H
+
+#include "tarn/checkpoint.h"
+
+#include "snapshot/metadata.h"
+#include "storage/storage.h"
+
+enum {
+    TARN__CHECKPOINT_NAME_BYTES = 32, /* "chk-18446744073709551615/_metadata" fits twice. */
+    TARN__CONTENT_NAME_BYTES = 64,    /* shared/xx/<32>-<20 digits> */
+    TARN__CHECKPOINT_PATH_BYTES = 4096,
+};
+
+struct tarn_checkpoint {
+    tarn__account account; /* Over the allocator of the caller. */
+    tarn__metadata metadata;
+    tarn_storage *storage; /* The directory of the job. Owned. */
+    tarn_checkpoint_summary summary;
+    char path[TARN__CHECKPOINT_PATH_BYTES];
+};
+
+/* Writes "chk-<id>". */
+void tarn__checkpoint_name(uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES]);
+
+/* Reads "chk-<id>" without leading zeros; false when it is something else. */
+bool tarn__checkpoint_parse_name(const char *name, uint64_t *id_out);
+
+/* Writes the name of a shared file: "shared/<2>/<32>-<size>". */
+void tarn__content_name(const tarn__content *content, char out[TARN__CONTENT_NAME_BYTES]);
+
+/*
+ * Reads and checks chk-<id>/_metadata, and that its paths are where the format has them.
+ *
+ * Errors: TARN_MISSING (there is no _metadata), those of tarn__metadata_decode() and of reading;
+ * the message begins with the path.
+ */
+TARN_NODISCARD tarn_status tarn__checkpoint_read_metadata(
+    tarn_storage *storage,
+    uint64_t id,
+    tarn__account *account,
+    tarn__metadata *out,
+    tarn_error *error);
+
+/* Checks that shared files are named by content and private ones below chk-<id>. */
+TARN_NODISCARD tarn_status
+tarn__checkpoint_check_paths(const tarn__subtask *subtask, uint64_t id, tarn_error *error);
+
+tarn_checkpoint_summary tarn__checkpoint_summarize(const tarn__metadata *metadata);
+
+/* The ids of a job's directory, ascending: every chk-N, complete or not. */
+typedef struct tarn__checkpoint_ids {
+    tarn__account *account;
+    uint64_t *items; /* [count], owned. */
+    uint32_t count;
+    uint32_t capacity;
+    bool is_out_of_memory;
+} tarn__checkpoint_ids;
+
+TARN_NODISCARD tarn_status tarn__checkpoint_ids_list(
+    tarn_storage *storage, tarn__account *account, tarn__checkpoint_ids *out, tarn_error *error);
+void tarn__checkpoint_ids_clear(tarn__checkpoint_ids *ids);
+
+/* tarn_checkpoint_open() with file calls of a test's own; NULL: the system's. */
+TARN_NODISCARD tarn_status tarn__checkpoint_open(
+    const char *address,
+    const tarn_allocator *allocator,
+    const tarn__file_calls *calls,
+    tarn_checkpoint **out,
+    tarn_error *error);
+
+/*
+ * Reads a file of a checkpoint from end to end, and compares size and digest.
+ *
+ * buffer  Of buffer_bytes; take, if not NULL, is given each part of it.
+ * Errors: TARN_MISSING, TARN_CORRUPTION (the message has both digests), what take answers, reading.
+ */
+typedef tarn_status tarn__checkpoint_take_fn(tarn_bytes part, void *context, tarn_error *error);
+TARN_NODISCARD tarn_status tarn__checkpoint_read_file(
+    tarn_storage *storage,
+    const tarn__file_part *file,
+    uint8_t *buffer,
+    size_t buffer_bytes,
+    tarn__checkpoint_take_fn *take,
+    void *context,
+    tarn_error *error);
+
+#endif

@@ -1,0 +1,241 @@
+/*
+ * clean.c - deleting: checkpoints beyond the retained, and shared files that nothing names.
+ *
+ * One thread cleans at a time; who comes meanwhile leaves a note, and the cleaner goes round again.
+ * What cannot be deleted is logged, kept in mind and tried again the next time.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/try.h"
+#include "snapshot/store_private.h"
+
+enum { BATCH = 64 };
+
+/* --- A checkpoint's directory --- */
+
+/* Names found below a directory, collected before they are deleted. */
+typedef struct found {
+    tarn__arena arena;
+    struct found_name {
+        struct found_name *next;
+        const char *name;
+    } * files, *directories;
+    const char *directory; /* That is being listed. */
+    bool is_out_of_memory;
+} found;
+
+static bool note(const tarn_storage_entry *entry, void *context)
+{
+    found *f = context;
+    char name[TARN__STORAGE_NAME_BYTES_MAX + 1];
+    const int size = snprintf(name, sizeof name, "%s/%s", f->directory, entry->name);
+    if (size < 0 || (size_t)size >= sizeof name) {
+        return true; /* No name of an object: not ours. */
+    }
+    struct found_name *item = tarn__arena_allocate(&f->arena, 1, sizeof *item);
+    item = item != NULL && (item->name = tarn__arena_copy(&f->arena, tarn_bytes_of(name))) != NULL
+               ? item
+               : NULL;
+    if (item == NULL) {
+        f->is_out_of_memory = true;
+        return false;
+    }
+    struct found_name **list = entry->is_directory ? &f->directories : &f->files;
+    item->next = *list;
+    *list = item;
+    return true;
+}
+
+/* Lists everything below f->directories, which the listings add to. */
+static tarn_status find_all(tarn_checkpoint_store *store, found *f, tarn_error *error)
+{
+    while (f->directories != NULL) {
+        f->directory = f->directories->name;
+        f->directories = f->directories->next;
+        TARN_TRY(tarn__storage_list(store->storage, f->directory, note, f, error));
+        if (f->is_out_of_memory) {
+            return tarn__fail_no_memory(error, "the names of files to delete", sizeof *f->files);
+        }
+    }
+    return TARN_OK;
+}
+
+static tarn_status remove_all(tarn_checkpoint_store *store, const found *f, tarn_error *error)
+{
+    const char *names[BATCH];
+    uint32_t count = 0;
+    for (const struct found_name *file = f->files; file != NULL; file = file->next) {
+        names[count++] = file->name;
+        if (count == BATCH || file->next == NULL) {
+            TARN_TRY(tarn__storage_remove(store->storage, names, count, error));
+            count = 0;
+        }
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__store_remove_metadata(
+    tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
+{
+    char name[TARN__CHECKPOINT_NAME_BYTES + 16];
+    tarn__checkpoint_name(id, name);
+    strcat(name, "/_metadata");
+    const char *const names[] = {name};
+    return tarn__storage_remove(store->storage, names, 1, error);
+}
+
+tarn_status tarn__store_remove_directory(
+    tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
+{
+    TARN_TRY(tarn__store_remove_metadata(store, id, error));
+    char name[TARN__CHECKPOINT_NAME_BYTES];
+    tarn__checkpoint_name(id, name);
+    struct found_name root = {.name = name};
+    found f = {.directories = &root};
+    tarn__arena_init(&f.arena, store->options.account);
+    tarn_status status = find_all(store, &f, error);
+    if (status == TARN_OK) {
+        status = remove_all(store, &f, error);
+    }
+    tarn__arena_clear(&f.arena);
+    return status;
+}
+
+/* --- Retention --- */
+
+/* Answers the oldest checkpoint beyond the retained, or NULL. Only the cleaner takes any out. */
+static tarn__retained *find_surplus(tarn_checkpoint_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    tarn__retained *oldest =
+        store->retained_count > store->options.retained_count ? store->retained : NULL;
+    pthread_mutex_unlock(&store->mutex);
+    return oldest;
+}
+
+static void condemn(tarn_checkpoint_store *store, tarn__retained *record)
+{
+    pthread_mutex_lock(&store->mutex);
+    tarn__retained **place = &store->retained;
+    while (*place != record) {
+        place = &(*place)->next;
+    }
+    *place = record->next;
+    store->retained_count--;
+    for (uint32_t i = 0; i < record->count; i++) {
+        tarn__registry_unref(&store->registry, &record->contents[i]);
+    }
+    record->count = 0;
+    record->next = store->condemned;
+    store->condemned = record;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static void condemn_surplus(tarn_checkpoint_store *store)
+{
+    tarn__retained *oldest = NULL;
+    while ((oldest = find_surplus(store)) != NULL) {
+        tarn_error error;
+        if (tarn__store_remove_metadata(store, oldest->id, &error) != TARN_OK) {
+            tarn__store_log(
+                store, "checkpoint %" PRIu64 " is deleted later: %s", oldest->id, error.message);
+            return;
+        }
+        condemn(store, oldest);
+    }
+}
+
+static void execute_condemned(tarn_checkpoint_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    tarn__retained *record = store->condemned;
+    store->condemned = NULL;
+    pthread_mutex_unlock(&store->mutex);
+    while (record != NULL) {
+        tarn__retained *next = record->next;
+        tarn_error error;
+        if (tarn__store_remove_directory(store, record->id, &error) == TARN_OK) {
+            tarn__release(record);
+        } else {
+            tarn__store_log(
+                store,
+                "files of checkpoint %" PRIu64 " are deleted later: %s",
+                record->id,
+                error.message);
+            pthread_mutex_lock(&store->mutex);
+            record->next = store->condemned;
+            store->condemned = record;
+            pthread_mutex_unlock(&store->mutex);
+        }
+        record = next;
+    }
+}
+
+/* --- Shared files --- */
+
+static tarn_status remove_contents(
+    tarn_checkpoint_store *store, const tarn__content *contents, uint32_t count)
+{
+    char texts[BATCH][TARN__CONTENT_NAME_BYTES];
+    const char *names[BATCH];
+    for (uint32_t i = 0; i < count; i++) {
+        tarn__content_name(&contents[i], texts[i]);
+        names[i] = texts[i];
+    }
+    tarn_error error;
+    const tarn_status status = tarn__storage_remove(store->storage, names, count, &error);
+    if (status != TARN_OK) {
+        tarn__store_log(store, "shared files are deleted later: %s", error.message);
+    }
+    return status;
+}
+
+static void collect_garbage(tarn_checkpoint_store *store)
+{
+    tarn_status status = TARN_OK;
+    while (status == TARN_OK) {
+        tarn__content contents[BATCH];
+        pthread_mutex_lock(&store->mutex);
+        const uint32_t count = tarn__registry_doom(&store->registry, contents, BATCH);
+        const bool keeps_shared = store->keeps_shared;
+        pthread_mutex_unlock(&store->mutex);
+        if (count == 0) {
+            return;
+        }
+        /* With a checkpoint that cannot be read, files are forgotten, not deleted. */
+        status = keeps_shared ? TARN_OK : remove_contents(store, contents, count);
+        pthread_mutex_lock(&store->mutex);
+        for (uint32_t i = 0; i < count; i++) {
+            if (status == TARN_OK) {
+                tarn__registry_forget(&store->registry, &contents[i]);
+            } else {
+                tarn__registry_spare(&store->registry, &contents[i]);
+            }
+        }
+        pthread_cond_broadcast(&store->undoomed);
+        pthread_mutex_unlock(&store->mutex);
+    }
+}
+
+void tarn__store_clean(tarn_checkpoint_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    const bool is_mine = !store->is_cleaning;
+    store->is_cleaning = true;
+    store->must_clean_again = !is_mine;
+    pthread_mutex_unlock(&store->mutex);
+    bool goes_on = is_mine;
+    while (goes_on) {
+        condemn_surplus(store);
+        execute_condemned(store);
+        collect_garbage(store);
+        pthread_mutex_lock(&store->mutex);
+        goes_on = store->must_clean_again;
+        store->must_clean_again = false;
+        store->is_cleaning = goes_on;
+        pthread_mutex_unlock(&store->mutex);
+    }
+}

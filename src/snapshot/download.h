@@ -1,0 +1,54 @@
+/*
+ * download.h - the files of one subtask, out of a checkpoint into a working directory.
+ *
+ * Every byte is digested on its way; a file that is missing, damaged or of another size fails the
+ * download with its name, and what was written is taken away again. The files are not synchronised:
+ * a working directory does not outlive its process.
+ *
+ * Files are copied, also where the checkpoint lies on the same disk. A hard link would cost
+ * nothing, and RocksDB never writes to a table file; but then the working directory and the
+ * checkpoint share one inode, and whatever damages the one damages the other: the copy that is
+ * there for that case.
+ *
+ * Thread: confined; progress and is_cancelled are shared.
+ */
+#ifndef TARN_SNAPSHOT_DOWNLOAD_H
+#define TARN_SNAPSHOT_DOWNLOAD_H
+
+#include <stdatomic.h>
+
+#include "base/workers.h"
+#include "snapshot/checkpoint.h"
+#include "snapshot/local.h"
+
+typedef struct tarn__download_progress {
+    atomic_uint_least64_t file_count;
+    atomic_uint_least64_t bytes;
+} tarn__download_progress;
+
+typedef struct tarn__download_options {
+    const tarn_checkpoint *checkpoint;
+    uint32_t subtask;                /* 0 .. summary.subtask_count - 1. */
+    const char *directory;           /* Exists; holds no file of these names. */
+    tarn__account *account;          /* Of the environment: outlives the workers' queue. */
+    tarn__account *buffers;          /* Of the off-heap pool; likewise. */
+    tarn__workers *workers;          /* NULL: no help. */
+    uint32_t parallelism_max;        /* Files at once, and buffers. 0: the default of transfers. */
+    const tarn__file_calls *calls;   /* For writing local files. NULL: the system's. */
+    const atomic_bool *is_cancelled; /* May be NULL. */
+    tarn__download_progress *progress; /* May be NULL. */
+} tarn__download_options;
+
+/*
+ * Downloads all files of the subtask.
+ *
+ * base_out  What the first upload may build on, so that the first checkpoint is incremental: the
+ *           shared files. May be NULL.
+ *
+ * Errors: TARN_MISSING, TARN_CORRUPTION (both digests or sizes), TARN_ABANDONED, TARN_OVER_BUDGET,
+ * TARN_NO_MEMORY, TARN_IO_ERROR, TARN_NO_SPACE; none of the files is left.
+ */
+TARN_NODISCARD tarn_status
+tarn__download_run(const tarn__download_options *options, tarn__base **base_out, tarn_error *error);
+
+#endif

@@ -1,0 +1,330 @@
+/* store.c - a store's life, and the references that uploads take. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "base/try.h"
+#include "snapshot/store_private.h"
+
+void tarn__store_log(tarn_checkpoint_store *store, const char *format, ...)
+{
+    if (store->options.log == NULL) {
+        return;
+    }
+    char message[TARN_ERROR_MESSAGE_BYTES + 128];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    store->options.log(message, store->options.log_context);
+}
+
+/* --- Retained checkpoints --- */
+
+tarn__retained *tarn__retained_new(tarn__account *account, uint64_t id, uint64_t count)
+{
+    tarn__retained *record = NULL;
+    if (count <= UINT32_MAX && count <= (SIZE_MAX - sizeof *record) / sizeof *record->contents) {
+        record = tarn__allocate_zeroed(
+            account, 1, sizeof *record + (size_t)count * sizeof *record->contents);
+    }
+    if (record != NULL) {
+        record->id = id;
+    }
+    return record;
+}
+
+uint32_t tarn__subtask_shared_count(const tarn__subtask *subtask)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < subtask->file_count; i++) {
+        count += subtask->files[i].is_shared ? 1 : 0;
+    }
+    return count;
+}
+
+void tarn__retained_add(tarn__retained *record, const tarn__subtask *subtask)
+{
+    for (uint32_t i = 0; i < subtask->file_count; i++) {
+        if (subtask->files[i].is_shared) {
+            record->contents[record->count++] = subtask->files[i].content;
+        }
+    }
+}
+
+void tarn__store_retain(tarn_checkpoint_store *store, tarn__retained *record)
+{
+    tarn__retained **place = &store->retained;
+    while (*place != NULL && (*place)->id < record->id) {
+        place = &(*place)->next;
+    }
+    record->next = *place;
+    *place = record;
+    store->retained_count++;
+}
+
+/* Takes the references of a checkpoint that an earlier process committed. */
+static tarn_status adopt_metadata(
+    tarn_checkpoint_store *store, const tarn__metadata *metadata, tarn_error *error)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < metadata->subtask_count; i++) {
+        count += tarn__subtask_shared_count(&metadata->subtasks[i]);
+    }
+    tarn__retained *record =
+        tarn__retained_new(store->options.account, metadata->head.checkpoint_id, count);
+    if (record == NULL) {
+        return tarn__fail_no_memory(error, "a retained checkpoint", (size_t)count);
+    }
+    for (uint32_t i = 0; i < metadata->subtask_count; i++) {
+        tarn__retained_add(record, &metadata->subtasks[i]);
+    }
+    for (uint32_t i = 0; i < record->count; i++) {
+        tarn__content_state before = TARN__CONTENT_ABSENT;
+        const tarn_status status =
+            tarn__registry_ref(&store->registry, &record->contents[i], &before, error);
+        if (status != TARN_OK) {
+            tarn__release(record); /* The whole store goes now, with its registry. */
+            return status;
+        }
+        tarn__registry_confirm(&store->registry, &record->contents[i]);
+    }
+    tarn__store_retain(store, record);
+    return TARN_OK;
+}
+
+static tarn_status adopt(tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
+{
+    tarn__metadata metadata;
+    tarn_error reason;
+    const tarn_status read = tarn__checkpoint_read_metadata(
+        store->storage, id, store->options.account, &metadata, &reason);
+    if (read == TARN_MISSING) {
+        return TARN_OK; /* Unfinished or half deleted: garbage. */
+    }
+    if (read == TARN_NO_MEMORY) {
+        return tarn__fail(error, read, "%s", reason.message);
+    }
+    if (read != TARN_OK) {
+        store->keeps_shared = true;
+        tarn__store_log(
+            store,
+            "checkpoint %" PRIu64 " cannot be read and is kept, with every shared file: %s",
+            id,
+            reason.message);
+        return TARN_OK;
+    }
+    const tarn_status status = adopt_metadata(store, &metadata, error);
+    tarn__metadata_clear(&metadata);
+    return status;
+}
+
+static tarn_status adopt_all(tarn_checkpoint_store *store, tarn_error *error)
+{
+    tarn__checkpoint_ids ids;
+    TARN_TRY(tarn__checkpoint_ids_list(store->storage, store->options.account, &ids, error));
+    tarn_status status = TARN_OK;
+    for (uint32_t i = 0; status == TARN_OK && i < ids.count; i++) {
+        store->highest_id = ids.items[i]; /* Ascending. */
+        status = adopt(store, ids.items[i], error);
+    }
+    tarn__checkpoint_ids_clear(&ids);
+    return status;
+}
+
+/* --- Life --- */
+
+static void free_records(tarn__retained *record)
+{
+    while (record != NULL) {
+        tarn__retained *next = record->next;
+        tarn__release(record);
+        record = next;
+    }
+}
+
+static void free_store(tarn_checkpoint_store *store)
+{
+    free_records(store->retained);
+    free_records(store->condemned);
+    tarn__registry_clear(&store->registry);
+    tarn__storage_unlock(store->lock);
+    tarn__storage_free(store->storage);
+    pthread_cond_destroy(&store->undoomed);
+    pthread_mutex_destroy(&store->mutex);
+    tarn__release(store);
+}
+
+static tarn_status check_options(const tarn__store_options *options, tarn_error *error)
+{
+    if (options->address == NULL || options->address[0] == '\0') {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "address is missing");
+    }
+    if (options->job == NULL || options->job[0] == '\0') {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "job is missing");
+    }
+    uint64_t id = 0;
+    if (!tarn__storage_is_name(tarn_bytes_of(options->job)) || strchr(options->job, '/') != NULL ||
+        tarn__checkpoint_parse_name(options->job, &id)) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "job \"%.255s\" cannot name a directory: 1 to 255 bytes without '/', not of the form "
+            "chk-N, \"..\" or .tarn-",
+            options->job);
+    }
+    return TARN_OK;
+}
+
+static tarn_status open_storage(
+    tarn_checkpoint_store *store, const tarn__store_options *options, tarn_error *error)
+{
+    char address[TARN__CHECKPOINT_PATH_BYTES];
+    size_t size = strlen(options->address);
+    while (size > 1 && options->address[size - 1] == '/') {
+        size--;
+    }
+    const int written = snprintf(
+        address,
+        sizeof address,
+        "%.*s/%s",
+        (int)(size < sizeof address ? size : sizeof address),
+        options->address,
+        options->job);
+    if (written < 0 || (size_t)written >= sizeof address) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "the address %.200s... has %zu bytes, %d are the limit",
+            options->address,
+            size,
+            TARN__CHECKPOINT_PATH_BYTES - 1);
+    }
+    const tarn__storage_options storage_options = {
+        .address = address,
+        .account = options->account,
+        .calls = options->calls,
+    };
+    TARN_TRY(tarn__storage_open(&storage_options, &store->storage, error));
+    TARN_TRY(tarn__storage_lock(store->storage, &store->lock, error));
+    return adopt_all(store, error);
+}
+
+static uint64_t seed_of(const tarn__clock *clock, const void *unique)
+{
+    const uint64_t now = tarn__random_mix(tarn__clock_monotonic_ns(clock));
+    return tarn__random_mix(
+        now ^ (uint64_t)tarn__clock_wall_ms(clock) ^ (uint64_t)(uintptr_t)unique);
+}
+
+tarn_status tarn__store_open(
+    const tarn__store_options *options, tarn_checkpoint_store **out, tarn_error *error)
+{
+    assert(options->retained_count >= 1);
+    TARN_TRY(check_options(options, error));
+    tarn_checkpoint_store *store = tarn__allocate_zeroed(options->account, 1, sizeof *store);
+    if (store == NULL) {
+        return tarn__fail_no_memory(error, "a checkpoint store", sizeof *store);
+    }
+    store->options = *options;
+    if (store->options.clock == NULL) {
+        store->options.clock = tarn__clock_system();
+    }
+    snprintf(store->job, sizeof store->job, "%s", options->job);
+    pthread_mutex_init(&store->mutex, NULL);
+    pthread_cond_init(&store->undoomed, NULL);
+    tarn__registry_init(&store->registry, options->account);
+    store->token = seed_of(store->options.clock, store);
+    const tarn_status status = open_storage(store, options, error);
+    if (status != TARN_OK) {
+        free_store(store);
+        return status;
+    }
+    *out = store;
+    return TARN_OK;
+}
+
+tarn_status tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error *error)
+{
+    if (store == NULL) {
+        return TARN_OK;
+    }
+    pthread_mutex_lock(&store->mutex);
+    const uint32_t pending_count = store->pending_count;
+    pthread_mutex_unlock(&store->mutex);
+    if (pending_count > 0) {
+        return tarn__fail(
+            error,
+            TARN_BUSY,
+            "the checkpoint store of job \"%s\" has %" PRIu32
+            " pending checkpoints or uploads; commit or abandon them first",
+            store->job,
+            pending_count);
+    }
+    const tarn__store_options options = store->options;
+    free_store(store);
+    if (options.closed != NULL) {
+        options.closed(options.closed_context);
+    }
+    return TARN_OK;
+}
+
+uint64_t tarn_checkpoint_store_next_id(tarn_checkpoint_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    const uint64_t id = store->highest_id + 1;
+    pthread_mutex_unlock(&store->mutex);
+    return id;
+}
+
+tarn_storage *tarn__store_storage(tarn_checkpoint_store *store)
+{
+    return store->storage;
+}
+
+/* --- References --- */
+
+bool tarn__store_ref_present(tarn_checkpoint_store *store, const tarn__content *content)
+{
+    pthread_mutex_lock(&store->mutex);
+    bool is_present = tarn__registry_state(&store->registry, content) == TARN__CONTENT_PRESENT;
+    if (is_present) {
+        tarn__content_state before = TARN__CONTENT_ABSENT;
+        is_present = tarn__registry_ref(&store->registry, content, &before, NULL) == TARN_OK;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return is_present;
+}
+
+tarn_status tarn__store_ref(
+    tarn_checkpoint_store *store, const tarn__content *content, bool *is_present, tarn_error *error)
+{
+    tarn__content_state before = TARN__CONTENT_ABSENT;
+    pthread_mutex_lock(&store->mutex);
+    while (tarn__registry_state(&store->registry, content) == TARN__CONTENT_DOOMED) {
+        pthread_cond_wait(&store->undoomed, &store->mutex);
+    }
+    const tarn_status status = tarn__registry_ref(&store->registry, content, &before, error);
+    pthread_mutex_unlock(&store->mutex);
+    TARN_TRY(status);
+    *is_present = before == TARN__CONTENT_PRESENT;
+    return TARN_OK;
+}
+
+void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *content)
+{
+    pthread_mutex_lock(&store->mutex);
+    tarn__registry_confirm(&store->registry, content);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void tarn__store_unref(tarn_checkpoint_store *store, const tarn__content *contents, uint32_t count)
+{
+    pthread_mutex_lock(&store->mutex);
+    for (uint32_t i = 0; i < count; i++) {
+        tarn__registry_unref(&store->registry, &contents[i]);
+    }
+    pthread_mutex_unlock(&store->mutex);
+}

@@ -1,0 +1,99 @@
+/*
+ * store.h - checkpoints of a job being written: who may, what is kept, what is deleted.
+ *
+ *     begin ──► pending ──► join ◄── upload (ref contents) ── keep ──► acknowledge ──► commit
+ *                  │                                                                     │
+ *                  └──────────────────────────── abandon                                 ▼
+ *                                                                     retained: newest N by id
+ *                                                                                        │
+ *     delete: _metadata (durable) ─► the rest of chk-N ─► shared files that nothing names ◄┘
+ *
+ * Invariants
+ *   - A shared file is deleted only when no retained checkpoint, pending checkpoint or upload holds
+ *     a reference; and none at all while a checkpoint in the directory cannot be read.
+ *   - What is deleted is first made invisible: _metadata goes before anything that it names.
+ *   - Nothing that is needed after _metadata was written can fail: memory is taken before.
+ *   - The mutex is a leaf: no I/O, no callback and no other lock under it.
+ *
+ * tarn/checkpoint.h is the public face; this is what uploads and tests use beside it.
+ */
+#ifndef TARN_SNAPSHOT_STORE_H
+#define TARN_SNAPSHOT_STORE_H
+
+#include "tarn/checkpoint.h"
+
+#include "base/clock.h"
+#include "snapshot/metadata.h"
+#include "storage/storage.h"
+
+/* Says something to whoever runs the job; a sentence. */
+typedef void tarn__store_log_fn(const char *message, void *context);
+
+/* What a store is opened with. Everything is borrowed and outlives the store. */
+typedef struct tarn__store_options {
+    const char *address;
+    const char *job;
+    uint32_t retained_count;       /* At least 1. */
+    tarn__account *account;        /* Required. */
+    const tarn__clock *clock;      /* NULL: the system's. */
+    const tarn__file_calls *calls; /* NULL: the system's. */
+    tarn__store_log_fn *log;       /* NULL: silent. */
+    void *log_context;
+    void (*closed)(void *context); /* Called when the store is gone. May be NULL. */
+    void *closed_context;
+} tarn__store_options;
+
+/* As tarn_checkpoint_store_open(), without an environment. */
+TARN_NODISCARD tarn_status tarn__store_open(
+    const tarn__store_options *options, tarn_checkpoint_store **out, tarn_error *error);
+
+/* Encodes a subtask's part, which is sorted (tarn__subtask_sort()). */
+TARN_NODISCARD tarn_status tarn__acknowledgement_encode(
+    uint64_t checkpoint_id, const tarn__subtask *subtask, tarn_buffer *out, tarn_error *error);
+
+/* --- What uploads need --- */
+
+/* References to contents that an upload took, handed to the pending checkpoint when it is kept. */
+typedef struct tarn__grant {
+    struct tarn__grant *next;
+    uint32_t count;
+    tarn__content contents[];
+} tarn__grant;
+
+/* Counts an upload in: the pending checkpoint's memory stays until it leaves. False: it has been
+ * committed or abandoned, or is about to be. */
+bool tarn__pending_join(tarn_pending_checkpoint *pending);
+void tarn__pending_leave(tarn_pending_checkpoint *pending);
+
+/* Tells whether the pending checkpoint was committed or abandoned meanwhile. */
+bool tarn__pending_is_over(tarn_pending_checkpoint *pending);
+
+/* Hands references over, which the pending checkpoint then gives back at its end. False: it is
+ * over; the grant stays the caller's. */
+bool tarn__pending_keep(tarn_pending_checkpoint *pending, tarn__grant *grant);
+
+/* A number that no other upload of this pending checkpoint has, nor of another process's life. */
+uint64_t tarn__pending_token(tarn_pending_checkpoint *pending);
+
+tarn_checkpoint_store *tarn__pending_store(tarn_pending_checkpoint *pending);
+tarn_storage *tarn__store_storage(tarn_checkpoint_store *store);
+
+/* Takes a reference if the content is known to be stored. */
+bool tarn__store_ref_present(tarn_checkpoint_store *store, const tarn__content *content);
+
+/*
+ * Takes a reference, waiting out a deletion of the same content. *is_present: nothing is to be
+ * stored; else the caller stores it and then calls tarn__store_confirm().
+ */
+TARN_NODISCARD tarn_status tarn__store_ref(
+    tarn_checkpoint_store *store,
+    const tarn__content *content,
+    bool *is_present,
+    tarn_error *error);
+void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *content);
+void tarn__store_unref(tarn_checkpoint_store *store, const tarn__content *contents, uint32_t count);
+
+/* Deletes what nothing names any more, and what was left over by earlier failures. */
+void tarn__store_clean(tarn_checkpoint_store *store);
+
+#endif

@@ -1,0 +1,81 @@
+/* store_private.h - the structs of a store, for store.c, pending.c and clean.c. */
+#ifndef TARN_SNAPSHOT_STORE_PRIVATE_H
+#define TARN_SNAPSHOT_STORE_PRIVATE_H
+
+#include <pthread.h>
+
+#include "snapshot/checkpoint.h"
+#include "snapshot/registry.h"
+#include "snapshot/store.h"
+
+/* A complete checkpoint and what it names; or one that is being deleted. */
+typedef struct tarn__retained {
+    struct tarn__retained *next;
+    uint64_t id;
+    uint32_t count;           /* References held. */
+    tarn__content contents[]; /* Of its shared files; one for each time that one is named. */
+} tarn__retained;
+
+struct tarn_checkpoint_store {
+    tarn__store_options options; /* address and job are not used after open. */
+    tarn_storage *storage;       /* The directory of the job. Owned. */
+    tarn_storage_lock *lock;
+    char job[TARN__METADATA_NAME_BYTES_MAX + 1];
+
+    pthread_mutex_t mutex; /* For all below. A leaf. */
+    pthread_cond_t undoomed;
+    tarn__registry registry;
+    tarn__retained *retained; /* By id, ascending. */
+    uint32_t retained_count;
+    tarn__retained *condemned; /* _metadata is gone, the rest not yet. */
+    uint64_t highest_id;
+    uint32_t pending_count;
+    uint64_t token;    /* Of the latest upload. */
+    bool keeps_shared; /* A checkpoint could not be read: nobody knows what it names. */
+    bool is_cleaning;
+    bool must_clean_again; /* Somebody asked while it was cleaning. */
+};
+
+/* A subtask's part, acknowledged. */
+typedef struct tarn__part {
+    tarn__metadata metadata; /* With one subtask. */
+} tarn__part;
+
+struct tarn_pending_checkpoint {
+    tarn_checkpoint_store *store;
+    uint64_t id;
+    uint64_t begun_ns;
+    int64_t timestamp_ms;
+    /* Under the store's mutex: */
+    uint32_t reference_count; /* The owner and the uploads. */
+    bool is_over;
+    tarn__part **parts; /* [part_count], by operator and index; owned. */
+    uint32_t part_count;
+    uint32_t part_capacity;
+    tarn__grant *grants;
+};
+
+__attribute__((format(printf, 2, 3))) void tarn__store_log(
+    tarn_checkpoint_store *store, const char *format, ...);
+
+/* Puts a record into its place among the retained. Under the mutex. */
+void tarn__store_retain(tarn_checkpoint_store *store, tarn__retained *record);
+
+/* A record with room for count contents, or NULL. */
+tarn__retained *tarn__retained_new(tarn__account *account, uint64_t id, uint64_t count);
+
+/* Adds a subtask's shared files to a record that has the room. */
+void tarn__retained_add(tarn__retained *record, const tarn__subtask *subtask);
+
+/* How many shared files a subtask names. */
+uint32_t tarn__subtask_shared_count(const tarn__subtask *subtask);
+
+/* Deletes chk-<id> with all that is in it, _metadata first. */
+TARN_NODISCARD tarn_status
+tarn__store_remove_directory(tarn_checkpoint_store *store, uint64_t id, tarn_error *error);
+
+/* Deletes chk-<id>/_metadata, durably. */
+TARN_NODISCARD tarn_status
+tarn__store_remove_metadata(tarn_checkpoint_store *store, uint64_t id, tarn_error *error);
+
+#endif

@@ -1,0 +1,476 @@
+/* upload.c - see upload.h. */
+#include "snapshot/upload.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/try.h"
+#include "snapshot/checkpoint.h"
+#include "snapshot/transfer.h"
+
+enum {
+    OPERATOR_BYTES = 40, /* Of an operator's name that are shown in its directory's. */
+    DIRECTORY_BYTES = 128,
+};
+
+struct tarn__upload {
+    tarn__upload_options options;
+    tarn__arena arena; /* Filled before the transfer begins, and not by its threads. */
+    uint8_t *buffer;
+    char private_directory[DIRECTORY_BYTES];
+
+    const char *directory; /* Of run(). */
+    const tarn__base *base;
+    uint32_t file_count;
+    tarn__file_part *parts;     /* [file_count], by local name. */
+    tarn__base_file *known;     /* [file_count], likewise. */
+    const char **private_names; /* [file_count]; NULL where nothing was written. */
+    bool *has_reference;        /* [file_count] */
+    tarn__grant *grant;         /* With room for file_count contents. */
+    bool is_run;
+
+    atomic_bool is_cancelled;
+    atomic_uint_least64_t total_count;
+    atomic_uint_least64_t total_bytes;
+    atomic_uint_least64_t uploaded_count;
+    atomic_uint_least64_t uploaded_bytes;
+    atomic_uint_least64_t new_bytes; /* As uploaded_bytes, without what was copied for nothing. */
+    atomic_uint_least64_t reused_count;
+    atomic_uint_least64_t reused_bytes;
+};
+
+/* A local file being read. */
+typedef struct source {
+    const tarn__file_calls *calls;
+    int file;
+    char path[PATH_MAX];
+} source;
+
+static void close_source(source *s)
+{
+    if (s->file >= 0) {
+        (void)s->calls->close(s->file, s->calls->context);
+    }
+}
+
+/* --- Life --- */
+
+/* "chk-7/aircraft-0-<token>": readable, and like no other attempt's, whoever made it. */
+static void name_private_directory(tarn__upload *upload)
+{
+    char chk[TARN__CHECKPOINT_NAME_BYTES];
+    char name[OPERATOR_BYTES + 1];
+    const tarn__upload_options *options = &upload->options;
+    tarn__checkpoint_name(tarn_pending_checkpoint_id(options->checkpoint), chk);
+    snprintf(name, sizeof name, "%s", options->operator_name);
+    for (char *c = name; *c != '\0'; c++) {
+        const bool is_plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                              (*c >= '0' && *c <= '9') || *c == '_';
+        *c = is_plain ? *c : '_';
+    }
+    snprintf(
+        upload->private_directory,
+        sizeof upload->private_directory,
+        "%s/%s-%" PRIu32 "-%016" PRIx64,
+        chk,
+        name,
+        options->subtask_index,
+        tarn__pending_token(options->checkpoint));
+}
+
+tarn_status tarn__upload_open(
+    const tarn__upload_options *options, tarn__upload **out, tarn_error *error)
+{
+    tarn__upload *upload = tarn__allocate_zeroed(options->account, 1, sizeof *upload);
+    if (upload == NULL) {
+        return tarn__fail_no_memory(error, "an upload", sizeof *upload);
+    }
+    upload->options = *options;
+    if (upload->options.calls == NULL) {
+        upload->options.calls = tarn__file_calls_system();
+    }
+    tarn__arena_init(&upload->arena, options->account);
+    const tarn_status status = tarn__transfer_buffer_new(options->buffers, &upload->buffer, error);
+    if (status != TARN_OK) {
+        tarn__release(upload);
+        return status;
+    }
+    if (!tarn__pending_join(options->checkpoint)) {
+        tarn__release(upload->buffer);
+        tarn__release(upload);
+        return tarn__fail(error, TARN_ABANDONED, "the checkpoint of the snapshot is over");
+    }
+    name_private_directory(upload);
+    upload->options.operator_name = NULL; /* Borrowed until here. */
+    *out = upload;
+    return TARN_OK;
+}
+
+static void remove_private(tarn__upload *upload)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < upload->file_count; i++) {
+        if (upload->private_names[i] != NULL) {
+            upload->private_names[count++] = upload->private_names[i];
+        }
+    }
+    /* What stays goes with its checkpoint's directory, or is found as garbage. */
+    tarn_storage *storage = tarn__store_storage(tarn__pending_store(upload->options.checkpoint));
+    (void)!tarn__storage_remove(storage, upload->private_names, count, NULL);
+}
+
+/* Collects the references into the grant, where they are handed over or given back from. */
+static void collect_references(tarn__upload *upload)
+{
+    upload->grant->count = 0;
+    for (uint32_t i = 0; i < upload->file_count; i++) {
+        if (upload->has_reference[i]) {
+            upload->grant->contents[upload->grant->count++] = upload->parts[i].content;
+        }
+    }
+}
+
+void tarn__upload_free(tarn__upload *upload)
+{
+    if (upload == NULL) {
+        return;
+    }
+    tarn_pending_checkpoint *pending = upload->options.checkpoint;
+    if (upload->grant != NULL) {
+        tarn_checkpoint_store *store = tarn__pending_store(pending);
+        remove_private(upload);
+        collect_references(upload);
+        tarn__store_unref(store, upload->grant->contents, upload->grant->count);
+        tarn__release(upload->grant);
+        tarn__store_clean(store);
+    }
+    tarn__release(upload->buffer);
+    tarn__arena_clear(&upload->arena);
+    tarn__release(upload);
+    tarn__pending_leave(pending);
+}
+
+/* --- One file --- */
+
+static tarn_status check_wanted(tarn__upload *upload, tarn_error *error)
+{
+    if (atomic_load_explicit(&upload->is_cancelled, memory_order_relaxed)) {
+        return tarn__fail(
+            error, TARN_ABANDONED, "the upload of %s was cancelled", upload->directory);
+    }
+    return TARN_OK;
+}
+
+static void count_reused(tarn__upload *upload, uint64_t size)
+{
+    atomic_fetch_add(&upload->reused_count, 1);
+    atomic_fetch_add(&upload->reused_bytes, size);
+}
+
+static void count_uploaded(tarn__upload *upload, uint64_t size)
+{
+    atomic_fetch_add(&upload->uploaded_count, 1);
+    atomic_fetch_add(&upload->new_bytes, size);
+}
+
+/* Appends a whole local file to an upload; answers what it read. */
+static tarn_status copy_content(
+    tarn__upload *upload,
+    const source *s,
+    uint8_t *buffer,
+    tarn_storage_upload *target,
+    tarn__content *out,
+    tarn_error *error)
+{
+    tarn__hasher hasher;
+    tarn__hasher_init(&hasher);
+    uint64_t offset = 0;
+    size_t got = TARN__TRANSFER_BUFFER_BYTES;
+    while (got == TARN__TRANSFER_BUFFER_BYTES) {
+        TARN_TRY(check_wanted(upload, error));
+        TARN_TRY(tarn__file_read(
+            s->calls, s->file, offset, buffer, TARN__TRANSFER_BUFFER_BYTES, &got, s->path, error));
+        const tarn_bytes part = tarn_bytes_at(buffer, got);
+        tarn__hasher_update(&hasher, part);
+        TARN_TRY(tarn__storage_append(target, part, error));
+        offset += got;
+        atomic_fetch_add(&upload->uploaded_bytes, got);
+    }
+    *out = (tarn__content){.digest = tarn__hasher_digest(&hasher), .size = offset};
+    return TARN_OK;
+}
+
+/* Starts an object and fills it; on success the caller ends *target. */
+static tarn_status send(
+    tarn__upload *upload,
+    const source *s,
+    const char *name,
+    uint8_t *buffer,
+    tarn_storage_upload **target,
+    tarn__content *content,
+    tarn_error *error)
+{
+    tarn_storage *storage = tarn__store_storage(tarn__pending_store(upload->options.checkpoint));
+    tarn_storage_upload *object = NULL;
+    TARN_TRY(tarn__storage_begin(storage, name, 0, &object, error));
+    const tarn_status status = copy_content(upload, s, buffer, object, content, error);
+    if (status != TARN_OK) {
+        tarn__storage_abandon(object);
+        return status;
+    }
+    *target = object;
+    return TARN_OK;
+}
+
+/* A shared file gets its name when its digest is known; if that is taken, the copy is dropped. */
+static tarn_status upload_shared(
+    tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
+{
+    tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
+    tarn__file_part *part = &upload->parts[i];
+    tarn_storage_upload *object = NULL;
+    TARN_TRY(send(upload, s, NULL, buffer, &object, &part->content, error));
+    bool is_present = false;
+    tarn_status status = tarn__store_ref(store, &part->content, &is_present, error);
+    if (status != TARN_OK || is_present) {
+        tarn__storage_abandon(object);
+        upload->has_reference[i] = status == TARN_OK;
+        if (status == TARN_OK) {
+            count_reused(upload, part->content.size);
+        }
+        return status;
+    }
+    upload->has_reference[i] = true;
+    char name[TARN__CONTENT_NAME_BYTES];
+    tarn__content_name(&part->content, name);
+    status = tarn__storage_finish(object, name, error);
+    if (status == TARN_OK) {
+        tarn__store_confirm(store, &part->content);
+        count_uploaded(upload, part->content.size);
+    }
+    return status;
+}
+
+static tarn_status upload_private(
+    tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
+{
+    tarn__file_part *part = &upload->parts[i];
+    tarn_storage_upload *object = NULL;
+    TARN_TRY(send(upload, s, part->path, buffer, &object, &part->content, error));
+    upload->private_names[i] = part->path; /* Also when finishing fails: it may be there. */
+    TARN_TRY(tarn__storage_finish(object, NULL, error));
+    count_uploaded(upload, part->content.size);
+    return TARN_OK;
+}
+
+static bool reuse(tarn__upload *upload, uint32_t i)
+{
+    tarn__file_part *part = &upload->parts[i];
+    const tarn__base_file *known =
+        tarn__base_find(upload->base, part->local_name, &upload->known[i].identity);
+    if (known == NULL) {
+        return false;
+    }
+    part->content =
+        (tarn__content){.digest = known->digest, .size = upload->known[i].identity.size};
+    upload->has_reference[i] =
+        tarn__store_ref_present(tarn__pending_store(upload->options.checkpoint), &part->content);
+    if (upload->has_reference[i]) {
+        count_reused(upload, part->content.size);
+    }
+    return upload->has_reference[i];
+}
+
+static tarn_status upload_open_file(
+    tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
+{
+    tarn__base_file *known = &upload->known[i];
+    tarn__file_part *part = &upload->parts[i];
+    TARN_TRY(tarn__local_identify(s->calls, s->file, s->path, &known->identity, error));
+    atomic_fetch_add(&upload->total_bytes, known->identity.size);
+    if (part->is_shared && reuse(upload, i)) {
+        known->digest = part->content.digest;
+        return TARN_OK;
+    }
+    TARN_TRY(
+        part->is_shared ? upload_shared(upload, i, s, buffer, error)
+                        : upload_private(upload, i, s, buffer, error));
+    known->digest = part->content.digest;
+    if (part->content.size != known->identity.size) {
+        return tarn__fail(
+            error,
+            TARN_IO_ERROR,
+            "%.300s changed while it was uploaded: %" PRIu64 " bytes, then %" PRIu64,
+            s->path,
+            known->identity.size,
+            part->content.size);
+    }
+    return TARN_OK;
+}
+
+static tarn_status upload_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
+{
+    tarn__upload *upload = context;
+    TARN_TRY(check_wanted(upload, error));
+    if (tarn__pending_is_over(upload->options.checkpoint)) {
+        return tarn__fail(error, TARN_ABANDONED, "the checkpoint of the snapshot is over");
+    }
+    TARN_AUTO(close_source) source s = {.calls = upload->options.calls, .file = -1};
+    const int size =
+        snprintf(s.path, sizeof s.path, "%s/%s", upload->directory, upload->parts[item].local_name);
+    if (size < 0 || (size_t)size >= sizeof s.path) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "the path %.200s... is too long", s.path);
+    }
+    TARN_TRY(tarn__file_open(s.calls, AT_FDCWD, s.path, O_RDONLY, s.path, &s.file, error));
+    return upload_open_file(upload, item, &s, buffer, error);
+}
+
+/* --- All files --- */
+
+static const char *make_private_path(tarn__upload *upload, const char *name)
+{
+    char path[TARN__STORAGE_NAME_BYTES_MAX + 1];
+    snprintf(path, sizeof path, "%s/%s", upload->private_directory, name);
+    return tarn__arena_copy(&upload->arena, tarn_bytes_of(path));
+}
+
+/* The path of a shared file is known when its content is: name_shared(). */
+static bool prepare_file(tarn__upload *upload, uint32_t i, const tarn__local_file *file)
+{
+    const char *name = tarn__arena_copy(&upload->arena, tarn_bytes_of(file->name));
+    const char *path = file->is_shared ? "" : make_private_path(upload, file->name);
+    if (name == NULL || path == NULL) {
+        return false;
+    }
+    upload->parts[i] =
+        (tarn__file_part){.local_name = name, .path = path, .is_shared = file->is_shared};
+    upload->known[i] = (tarn__base_file){.name = name};
+    return true;
+}
+
+static tarn_status prepare_files(
+    tarn__upload *upload, const tarn__local_files *files, tarn_error *error)
+{
+    const uint32_t count = files->count;
+    tarn__arena *arena = &upload->arena;
+    upload->parts = tarn__arena_allocate(arena, count, sizeof *upload->parts);
+    upload->known = tarn__arena_allocate(arena, count, sizeof *upload->known);
+    upload->private_names = tarn__arena_allocate(arena, count, sizeof(char *));
+    upload->has_reference = tarn__arena_allocate(arena, count, sizeof(bool));
+    bool is_prepared = upload->parts != NULL && upload->known != NULL &&
+                       upload->private_names != NULL && upload->has_reference != NULL;
+    for (uint32_t i = 0; is_prepared && i < count; i++) {
+        is_prepared = prepare_file(upload, i, &files->items[i]);
+    }
+    tarn__grant *grant = NULL;
+    if (is_prepared) {
+        grant = tarn__allocate_zeroed(
+            upload->options.account, 1, sizeof *grant + count * sizeof grant->contents[0]);
+    }
+    if (grant == NULL) {
+        return tarn__fail_no_memory(error, "the files of a snapshot", count * sizeof *grant);
+    }
+    upload->grant = grant;
+    upload->file_count = count;
+    atomic_store(&upload->total_count, count);
+    return TARN_OK;
+}
+
+static tarn_status name_shared(tarn__upload *upload, tarn_error *error)
+{
+    for (uint32_t i = 0; i < upload->file_count; i++) {
+        tarn__file_part *part = &upload->parts[i];
+        if (part->is_shared) {
+            char name[TARN__CONTENT_NAME_BYTES];
+            tarn__content_name(&part->content, name);
+            part->path = tarn__arena_copy(&upload->arena, tarn_bytes_of(name));
+            if (part->path == NULL) {
+                return tarn__fail_no_memory(error, "the path of a shared file", sizeof name);
+            }
+        }
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__upload_run(
+    tarn__upload *upload,
+    const char *directory,
+    const tarn__local_files *files,
+    const tarn__base *base,
+    tarn_error *error)
+{
+    assert(upload->grant == NULL && !upload->is_run);
+    TARN_TRY(prepare_files(upload, files, error));
+    upload->directory = directory;
+    upload->base = base;
+    const tarn__transfer_options transfer = {
+        .account = upload->options.account,
+        .buffers = upload->options.buffers,
+        .workers = upload->options.workers,
+        .parallelism_max = upload->options.parallelism_max,
+        .item_count = upload->file_count,
+        .item = upload_item,
+        .context = upload,
+        .buffer = upload->buffer,
+    };
+    const tarn_status status = tarn__transfer_run(&transfer, error);
+    upload->directory = NULL;
+    upload->base = NULL;
+    tarn__release(upload->buffer); /* The pool needs it more than an upload that has ended. */
+    upload->buffer = NULL;
+    TARN_TRY(status);
+    TARN_TRY(name_shared(upload, error));
+    upload->is_run = true;
+    return TARN_OK;
+}
+
+void tarn__upload_cancel(tarn__upload *upload)
+{
+    atomic_store(&upload->is_cancelled, true);
+}
+
+void tarn__upload_measure(const tarn__upload *upload, tarn__upload_progress *out)
+{
+    *out = (tarn__upload_progress){
+        .file_count = atomic_load(&upload->total_count),
+        .total_bytes = atomic_load(&upload->total_bytes),
+        .uploaded_count = atomic_load(&upload->uploaded_count),
+        .uploaded_bytes = atomic_load(&upload->uploaded_bytes),
+        .reused_count = atomic_load(&upload->reused_count),
+        .reused_bytes = atomic_load(&upload->reused_bytes),
+    };
+}
+
+void tarn__upload_describe(const tarn__upload *upload, tarn__subtask *subtask)
+{
+    assert(upload->is_run);
+    subtask->files = upload->parts;
+    subtask->file_count = upload->file_count;
+    subtask->new_bytes = atomic_load(&upload->new_bytes);
+}
+
+tarn_status tarn__upload_copy_base(
+    const tarn__upload *upload, tarn__account *account, tarn__base **out, tarn_error *error)
+{
+    assert(upload->is_run);
+    return tarn__base_new(account, upload->known, upload->file_count, out, error);
+}
+
+tarn_status tarn__upload_keep(tarn__upload *upload, tarn_error *error)
+{
+    assert(upload->is_run);
+    collect_references(upload);
+    if (!tarn__pending_keep(upload->options.checkpoint, upload->grant)) {
+        return tarn__fail(
+            error,
+            TARN_ABANDONED,
+            "checkpoint %" PRIu64 " was ended before its snapshot",
+            tarn_pending_checkpoint_id(upload->options.checkpoint));
+    }
+    upload->grant = NULL;
+    return TARN_OK;
+}

@@ -1,0 +1,88 @@
+/*
+ * upload.h - the files of one subtask's snapshot, into the storage of a pending checkpoint.
+ *
+ *     open (task thread) ──► run (a worker, or anybody) ──► describe ──► keep ──► free
+ *                              │ in parallel, per file:
+ *                              ├─ in the base and still stored: named again, neither read nor sent
+ *                              ├─ shared: copied and digested at once, then named by its content;
+ *                              │          a content that is stored already is not stored twice
+ *                              └─ private: copied to chk-N/<operator>-<index>-<token>/<name>
+ *
+ * What is not kept is taken back by free(): references, shared files that nothing else names,
+ * private files. What is kept belongs to the pending checkpoint until that ends.
+ *
+ * Thread: confined; tarn__upload_measure() and tarn__upload_cancel() are shared, from open to free.
+ */
+#ifndef TARN_SNAPSHOT_UPLOAD_H
+#define TARN_SNAPSHOT_UPLOAD_H
+
+#include "base/workers.h"
+#include "snapshot/local.h"
+#include "snapshot/store.h"
+
+typedef struct tarn__upload tarn__upload;
+
+typedef struct tarn__upload_options {
+    tarn_pending_checkpoint *checkpoint; /* Borrowed until run() has returned; then counted. */
+    const char *operator_name;           /* Copied. Names the directory of private files. */
+    uint32_t subtask_index;
+    tarn__account *account;        /* Of the environment: outlives the workers' queue. */
+    tarn__account *buffers;        /* Of the off-heap pool; likewise. */
+    tarn__workers *workers;        /* NULL: no help. */
+    uint32_t parallelism_max;      /* Files at once, and buffers. 0: the default of transfers. */
+    const tarn__file_calls *calls; /* For reading local files. NULL: the system's. */
+} tarn__upload_options;
+
+/* How far an upload is. */
+typedef struct tarn__upload_progress {
+    uint64_t file_count; /* 0 before run(). */
+    uint64_t total_bytes;
+    uint64_t uploaded_count;
+    uint64_t uploaded_bytes; /* Grows while a file is copied. */
+    uint64_t reused_count;
+    uint64_t reused_bytes;
+} tarn__upload_progress;
+
+/*
+ * Joins the pending checkpoint and reserves the first buffer.
+ *
+ * Errors: TARN_OVER_BUDGET, TARN_NO_MEMORY, TARN_ABANDONED (the checkpoint is over).
+ */
+TARN_NODISCARD tarn_status
+tarn__upload_open(const tarn__upload_options *options, tarn__upload **out, tarn_error *error);
+
+/*
+ * Uploads the files; returns when all are durable, or none is under way any more. Called once.
+ *
+ * directory  Where the files are.
+ * files      Which. Borrowed for the call.
+ * base       Files of the last completed checkpoint of the same backend's life. May be NULL.
+ *
+ * Errors: TARN_ABANDONED (cancelled, or the checkpoint is over), of reading and of the storage.
+ */
+TARN_NODISCARD tarn_status tarn__upload_run(
+    tarn__upload *upload,
+    const char *directory,
+    const tarn__local_files *files,
+    const tarn__base *base,
+    tarn_error *error);
+
+/* Makes run() end soon with TARN_ABANDONED. */
+void tarn__upload_cancel(tarn__upload *upload);
+
+void tarn__upload_measure(const tarn__upload *upload, tarn__upload_progress *out);
+
+/* After run(): sets files, file_count and new_bytes; what they point to lives as long as upload. */
+void tarn__upload_describe(const tarn__upload *upload, tarn__subtask *subtask);
+
+/* After run(): what the next upload may build on, once this checkpoint is complete. */
+TARN_NODISCARD tarn_status tarn__upload_copy_base(
+    const tarn__upload *upload, tarn__account *account, tarn__base **out, tarn_error *error);
+
+/* After run(): hands what was uploaded to the pending checkpoint. TARN_ABANDONED: it is over. */
+TARN_NODISCARD tarn_status tarn__upload_keep(tarn__upload *upload, tarn_error *error);
+
+/* Frees; what was not kept is taken back. NULL does nothing. */
+void tarn__upload_free(tarn__upload *upload);
+
+#endif

@@ -1,0 +1,91 @@
+/* verify.c - every file of a checkpoint read and compared, each once. */
+#include <string.h>
+
+#include "base/try.h"
+#include "snapshot/checkpoint.h"
+#include "snapshot/registry.h"
+
+enum { BUFFER_BYTES = 1 << 20 };
+
+typedef struct verifier {
+    const tarn_checkpoint *checkpoint;
+    tarn_checkpoint_verify_visit *visit;
+    void *context;
+    tarn__account account;
+    tarn__registry seen; /* Shared files that were read: several subtasks may name one. */
+    uint8_t *buffer;
+    tarn_checkpoint_verification result;
+} verifier;
+
+/* A file that cannot be read is a finding; running out of memory is not. */
+static tarn_status verify_file(
+    verifier *v, uint32_t index, uint32_t number, bool *goes_on, tarn_error *error)
+{
+    const tarn__file_part *part = &v->checkpoint->metadata.subtasks[index].files[number];
+    if (part->is_shared) {
+        tarn__content_state before = TARN__CONTENT_ABSENT;
+        TARN_TRY(tarn__registry_ref(&v->seen, &part->content, &before, error));
+        if (before != TARN__CONTENT_ABSENT) {
+            return TARN_OK;
+        }
+    }
+    tarn_error problem;
+    const tarn_status status = tarn__checkpoint_read_file(
+        v->checkpoint->storage, part, v->buffer, BUFFER_BYTES, NULL, NULL, &problem);
+    if (status == TARN_NO_MEMORY) {
+        return tarn__fail(error, status, "%s", problem.message);
+    }
+    v->result.file_count++;
+    if (status == TARN_OK) {
+        v->result.verified_bytes += part->content.size;
+    } else {
+        v->result.bad_count++;
+    }
+    if (v->visit != NULL) {
+        const tarn_checkpoint_file file = tarn_checkpoint_file_at(v->checkpoint, index, number);
+        *goes_on = v->visit(&file, status == TARN_OK ? NULL : problem.message, v->context);
+    }
+    return TARN_OK;
+}
+
+static tarn_status verify_all(verifier *v, tarn_error *error)
+{
+    const tarn__metadata *metadata = &v->checkpoint->metadata;
+    bool goes_on = true;
+    for (uint32_t i = 0; i < metadata->subtask_count; i++) {
+        for (uint32_t j = 0; j < metadata->subtasks[i].file_count; j++) {
+            TARN_TRY(verify_file(v, i, j, &goes_on, error));
+            if (!goes_on) {
+                return tarn__fail(error, TARN_ABANDONED, "the visitor stopped the verification");
+            }
+        }
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn_checkpoint_verify(
+    const tarn_checkpoint *checkpoint,
+    tarn_checkpoint_verify_visit *visit,
+    void *context,
+    tarn_checkpoint_verification *out,
+    tarn_error *error)
+{
+    if (checkpoint == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
+    }
+    verifier v = {.checkpoint = checkpoint, .visit = visit, .context = context};
+    /* An account of its own: the checkpoint is immutable. */
+    tarn__account_init(&v.account, "verification", checkpoint->account.below);
+    tarn__registry_init(&v.seen, &v.account);
+    v.buffer = tarn__allocate(&v.account, BUFFER_BYTES);
+    if (v.buffer == NULL) {
+        return tarn__fail_no_memory(error, "a buffer for files", BUFFER_BYTES);
+    }
+    const tarn_status status = verify_all(&v, error);
+    tarn__release(v.buffer);
+    tarn__registry_clear(&v.seen);
+    if (status == TARN_OK && out != NULL) {
+        *out = v.result;
+    }
+    return status;
+}

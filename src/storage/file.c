@@ -1,0 +1,642 @@
+/*
+ * file.c - a directory as a storage.
+ *
+ *     append ──► ROOT/.tarn-tmp-...     one temporary file per upload, in the root
+ *     finish ──► fsync(file), make directories, rename, fsync(each directory up to the root)
+ *
+ * A crash leaves at worst a temporary file, which no listing shows. Every directory on the way is
+ * synchronised, not only those that this upload made: another upload may have made one and not
+ * have reached its own fsync yet.
+ *
+ * All names are resolved below a descriptor of the root: moving the directory meanwhile is
+ * harmless.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/try.h"
+#include "storage/storage.h"
+
+enum {
+    /* A concurrent remove() may take an empty directory away between mkdir and rename. */
+    RENAME_ATTEMPTS_MAX = 100,
+    TEMPORARY_NAME_BYTES = 64,
+    PATH_BYTES = 1024, /* Of messages; longer ones are cut. */
+    LOCK_TEXT_BYTES = 32,
+};
+
+static const char LOCK_NAME[] = ".tarn-lock";
+static const char RESERVED[] = ".tarn-";
+
+typedef struct file_storage {
+    tarn_storage base;
+    tarn__account *account;
+    const tarn__file_calls *calls;
+    int root;                          /* Descriptor of the directory. */
+    uint64_t token;                    /* Tells this storage's temporary files from others'. */
+    atomic_uint_least64_t next_upload; /* Numbers them. */
+    char path[];                       /* Of the root, as given. */
+} file_storage;
+
+typedef struct file_upload {
+    tarn_storage_upload base;
+    int file;
+    uint32_t flags;
+    char temporary[TEMPORARY_NAME_BYTES];
+    char name[]; /* Empty: it comes with finish(). */
+} file_upload;
+
+typedef struct file_lock {
+    tarn_storage_lock base;
+    int file;
+} file_lock;
+
+static file_storage *storage_of(tarn_storage *base)
+{
+    return (file_storage *)base;
+}
+
+static void path_of(const file_storage *self, const char *name, char path[PATH_BYTES])
+{
+    snprintf(path, PATH_BYTES, "%s/%s", self->path, name);
+}
+
+static void close_quietly(const file_storage *self, int file)
+{
+    (void)self->calls->close(file, self->calls->context);
+}
+
+/* --- Directories --- */
+
+/* Makes durable what a directory below the root ("": the root itself) holds. */
+static tarn_status sync_directory(file_storage *self, const char *directory, tarn_error *error)
+{
+    char path[PATH_BYTES];
+    path_of(self, directory, path);
+    int file = self->root;
+    if (directory[0] != '\0') {
+        TARN_TRY(tarn__file_open(
+            self->calls, self->root, directory, O_RDONLY | O_DIRECTORY, path, &file, error));
+    }
+    const int code = self->calls->sync(file, self->calls->context) == 0 ? 0 : errno;
+    if (file != self->root) {
+        close_quietly(self, file);
+    }
+    return code == 0 ? TARN_OK
+                     : tarn__fail_errno(error, code, "cannot synchronise directory %s", path);
+}
+
+/* Cuts the last part off a name; false when there was only one, and then the name is "". */
+static bool cut_to_parent(char *name)
+{
+    char *slash = strrchr(name, '/');
+    *(slash != NULL ? slash : name) = '\0';
+    return slash != NULL;
+}
+
+static tarn_status sync_parents(file_storage *self, const char *name, tarn_error *error)
+{
+    char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
+    snprintf(directory, sizeof directory, "%s", name);
+    while (cut_to_parent(directory)) {
+        TARN_TRY(sync_directory(self, directory, error));
+    }
+    return sync_directory(self, "", error);
+}
+
+static tarn_status make_parents(file_storage *self, const char *name, tarn_error *error)
+{
+    char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
+    const mode_t mode = S_IRWXU | S_IRWXG | S_IRWXO;
+    for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        snprintf(directory, sizeof directory, "%.*s", (int)(slash - name), name);
+        if (self->calls->make_directory_at(self->root, directory, mode, self->calls->context) !=
+                0 &&
+            errno != EEXIST && errno != ENOENT) {
+            return tarn__fail_errno(
+                error, errno, "cannot make directory %s/%s", self->path, directory);
+        }
+    }
+    return TARN_OK;
+}
+
+/* Takes away the directories above a name that have become empty; those that have not stay. */
+static void remove_empty_parents(file_storage *self, const char *name)
+{
+    char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
+    snprintf(directory, sizeof directory, "%s", name);
+    while (cut_to_parent(directory) &&
+           self->calls->unlink_at(self->root, directory, AT_REMOVEDIR, self->calls->context) == 0) {
+    }
+}
+
+/* --- Uploads --- */
+
+static tarn_status open_temporary(file_storage *self, file_upload *upload, tarn_error *error)
+{
+    const uint64_t number = atomic_fetch_add(&self->next_upload, 1);
+    snprintf(
+        upload->temporary,
+        sizeof upload->temporary,
+        ".tarn-tmp-%016" PRIx64 "-%" PRIu64,
+        self->token,
+        number);
+    char path[PATH_BYTES];
+    path_of(self, upload->temporary, path);
+    return tarn__file_open(
+        self->calls,
+        self->root,
+        upload->temporary,
+        O_WRONLY | O_CREAT | O_EXCL,
+        path,
+        &upload->file,
+        error);
+}
+
+static tarn_status file_begin(
+    tarn_storage *base,
+    const char *name,
+    uint32_t flags,
+    tarn_storage_upload **out,
+    tarn_error *error)
+{
+    file_storage *self = storage_of(base);
+    const size_t name_size = name != NULL ? strlen(name) + 1 : 1;
+    file_upload *upload = tarn__allocate_zeroed(self->account, 1, sizeof *upload + name_size);
+    if (upload == NULL) {
+        return tarn__fail_no_memory(error, "an upload", sizeof *upload + name_size);
+    }
+    upload->base.storage = base;
+    upload->flags = flags;
+    memcpy(upload->name, name != NULL ? name : "", name_size);
+    const tarn_status status = open_temporary(self, upload, error);
+    if (status != TARN_OK) {
+        tarn__release(upload);
+        return status;
+    }
+    *out = &upload->base;
+    return TARN_OK;
+}
+
+static tarn_status file_append(tarn_storage_upload *base, tarn_bytes part, tarn_error *error)
+{
+    file_upload *upload = (file_upload *)base;
+    file_storage *self = storage_of(base->storage);
+    char path[PATH_BYTES];
+    path_of(self, upload->name[0] != '\0' ? upload->name : upload->temporary, path);
+    return tarn__file_write(self->calls, upload->file, part, path, error);
+}
+
+static void file_abandon(tarn_storage_upload *base)
+{
+    file_upload *upload = (file_upload *)base;
+    file_storage *self = storage_of(base->storage);
+    if (upload->file >= 0) {
+        close_quietly(self, upload->file);
+    }
+    (void)self->calls->unlink_at(self->root, upload->temporary, 0, self->calls->context);
+    tarn__release(upload);
+}
+
+/* The bytes reach the disk before the name does, or a crash could leave a name without bytes. */
+static tarn_status sync_content(file_storage *self, file_upload *upload, tarn_error *error)
+{
+    const tarn__file_calls *calls = self->calls;
+    if (calls->sync(upload->file, calls->context) != 0) {
+        return tarn__fail_errno(error, errno, "cannot synchronise %s/%s", self->path, upload->name);
+    }
+    const int file = upload->file;
+    upload->file = -1;
+    if (calls->close(file, calls->context) != 0 && errno != EINTR) {
+        return tarn__fail_errno(error, errno, "cannot close %s/%s", self->path, upload->name);
+    }
+    return TARN_OK;
+}
+
+/* Renames once; falls back where the file system cannot refuse to replace. Answers 0 or errno. */
+static int rename_once(file_storage *self, const file_upload *upload, const char *name)
+{
+    const tarn__file_calls *calls = self->calls;
+    if ((upload->flags & TARN_UPLOAD_IF_ABSENT) != 0) {
+        if (calls->rename_at(
+                self->root, upload->temporary, name, RENAME_NOREPLACE, calls->context) == 0) {
+            return 0;
+        }
+        if (errno != EINVAL && errno != ENOSYS) {
+            return errno;
+        }
+        /* Not atomic; the lock of the directory keeps other writers out. */
+        struct stat status;
+        if (calls->stat_at(self->root, name, &status, calls->context) == 0) {
+            return EEXIST;
+        }
+    }
+    return calls->rename_at(self->root, upload->temporary, name, 0, calls->context) == 0 ? 0
+                                                                                         : errno;
+}
+
+static tarn_status rename_into_place(
+    file_storage *self, const file_upload *upload, const char *name, tarn_error *error)
+{
+    int code = rename_once(self, upload, name);
+    for (int attempt = 1; code == ENOENT && attempt < RENAME_ATTEMPTS_MAX; attempt++) {
+        TARN_TRY(make_parents(self, name, error));
+        code = rename_once(self, upload, name);
+    }
+    if (code == EEXIST) {
+        return tarn__fail(error, TARN_BUSY, "%s/%s exists already", self->path, name);
+    }
+    if (code != 0) {
+        return tarn__fail_errno(error, code, "cannot name %s/%s", self->path, name);
+    }
+    return TARN_OK;
+}
+
+static tarn_status file_finish(tarn_storage_upload *base, const char *name, tarn_error *error)
+{
+    file_upload *upload = (file_upload *)base;
+    file_storage *self = storage_of(base->storage);
+    assert((name == NULL) != (upload->name[0] == '\0'));
+    const char *final_name = name != NULL ? name : upload->name;
+
+    tarn_status status = sync_content(self, upload, error);
+    if (status == TARN_OK) {
+        status = rename_into_place(self, upload, final_name, error);
+    }
+    if (status != TARN_OK) {
+        file_abandon(base);
+        return status;
+    }
+    status = sync_parents(self, final_name, error);
+    tarn__release(upload);
+    return status;
+}
+
+/* --- Objects --- */
+
+static tarn_status file_read(
+    tarn_storage *base,
+    const char *name,
+    uint64_t offset,
+    void *into,
+    size_t size,
+    size_t *size_out,
+    tarn_error *error)
+{
+    file_storage *self = storage_of(base);
+    char path[PATH_BYTES];
+    path_of(self, name, path);
+    if (offset > INT64_MAX - size) {
+        *size_out = 0;
+        return TARN_OK;
+    }
+    int file = -1;
+    TARN_TRY(tarn__file_open(self->calls, self->root, name, O_RDONLY, path, &file, error));
+    const tarn_status status =
+        tarn__file_read(self->calls, file, offset, into, size, size_out, path, error);
+    close_quietly(self, file);
+    return status;
+}
+
+static tarn_status file_stat(
+    tarn_storage *base, const char *name, tarn_storage_info *out, tarn_error *error)
+{
+    file_storage *self = storage_of(base);
+    struct stat status;
+    if (self->calls->stat_at(self->root, name, &status, self->calls->context) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) {
+            return tarn__fail(error, TARN_MISSING, "%s/%s does not exist", self->path, name);
+        }
+        return tarn__fail_errno(error, errno, "cannot look at %s/%s", self->path, name);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return tarn__fail(error, TARN_MISSING, "%s/%s is not a file", self->path, name);
+    }
+    *out = (tarn_storage_info){.size = (uint64_t)status.st_size};
+    return TARN_OK;
+}
+
+static bool has_same_parent(const char *a, const char *b)
+{
+    const char *slash_a = strrchr(a, '/');
+    const char *slash_b = strrchr(b, '/');
+    const size_t size_a = slash_a != NULL ? (size_t)(slash_a - a) : 0;
+    const size_t size_b = slash_b != NULL ? (size_t)(slash_b - b) : 0;
+    return size_a == size_b && memcmp(a, b, size_a) == 0;
+}
+
+/* Makes removals durable: the directory is synchronised, and then goes itself if it is empty. */
+static tarn_status settle_removal(file_storage *self, const char *name, tarn_error *error)
+{
+    char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
+    snprintf(directory, sizeof directory, "%s", name);
+    (void)cut_to_parent(directory);
+    const tarn_status status = sync_directory(self, directory, error);
+    if (status == TARN_MISSING) {
+        return TARN_OK; /* The whole directory was not there. */
+    }
+    TARN_TRY(status);
+    remove_empty_parents(self, name);
+    return TARN_OK;
+}
+
+static tarn_status file_remove(
+    tarn_storage *base, const char *const *names, uint32_t count, tarn_error *error)
+{
+    file_storage *self = storage_of(base);
+    tarn_status result = TARN_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        tarn_error *const details = result == TARN_OK ? error : NULL;
+        tarn_status status = TARN_OK;
+        if (self->calls->unlink_at(self->root, names[i], 0, self->calls->context) != 0 &&
+            errno != ENOENT && errno != ENOTDIR) {
+            status = tarn__fail_errno(details, errno, "cannot remove %s/%s", self->path, names[i]);
+        }
+        if (status == TARN_OK && (i + 1 == count || !has_same_parent(names[i], names[i + 1]))) {
+            status = settle_removal(self, names[i], details);
+        }
+        result = result == TARN_OK ? status : result;
+    }
+    return result;
+}
+
+/* --- Listing --- */
+
+static tarn_status visit_entry(
+    file_storage *self,
+    int directory,
+    const char *name,
+    tarn_storage_visit *visit,
+    void *context,
+    bool *goes_on,
+    tarn_error *error)
+{
+    struct stat status;
+    if (self->calls->stat_at(directory, name, &status, self->calls->context) != 0) {
+        /* Removed since the directory was read, or a symbolic link to nowhere. */
+        return errno == ENOENT
+                   ? TARN_OK
+                   : tarn__fail_errno(error, errno, "cannot look at %s/.../%s", self->path, name);
+    }
+    const tarn_storage_entry entry = {
+        .name = name,
+        .is_directory = S_ISDIR(status.st_mode),
+        .size = S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0,
+    };
+    if (entry.is_directory || S_ISREG(status.st_mode)) {
+        *goes_on = visit(&entry, context);
+    }
+    return TARN_OK;
+}
+
+static tarn_status visit_all(
+    file_storage *self,
+    DIR *listing,
+    const char *path,
+    tarn_storage_visit *visit,
+    void *context,
+    tarn_error *error)
+{
+    bool goes_on = true;
+    while (goes_on) {
+        errno = 0;
+        const struct dirent *next = self->calls->next_entry(listing, self->calls->context);
+        if (next == NULL) {
+            return errno == 0 ? TARN_OK : tarn__fail_errno(error, errno, "cannot list %s", path);
+        }
+        if (strcmp(next->d_name, ".") == 0 || strcmp(next->d_name, "..") == 0 ||
+            strncmp(next->d_name, RESERVED, sizeof RESERVED - 1) == 0) {
+            continue;
+        }
+        TARN_TRY(visit_entry(self, dirfd(listing), next->d_name, visit, context, &goes_on, error));
+    }
+    return TARN_OK;
+}
+
+static tarn_status file_list(
+    tarn_storage *base,
+    const char *directory,
+    tarn_storage_visit *visit,
+    void *context,
+    tarn_error *error)
+{
+    file_storage *self = storage_of(base);
+    char path[PATH_BYTES];
+    path_of(self, directory, path);
+    int file = -1;
+    const tarn_status opened = tarn__file_open(
+        self->calls,
+        self->root,
+        directory[0] != '\0' ? directory : ".",
+        O_RDONLY | O_DIRECTORY,
+        path,
+        &file,
+        error);
+    if (opened == TARN_MISSING) {
+        return TARN_OK;
+    }
+    TARN_TRY(opened);
+    DIR *listing = fdopendir(file); /* Its memory is the C library's, given back by closedir(). */
+    if (listing == NULL) {
+        const int code = errno;
+        close_quietly(self, file);
+        return tarn__fail_errno(error, code, "cannot list %s", path);
+    }
+    const tarn_status status = visit_all(self, listing, path, visit, context, error);
+    closedir(listing);
+    return status;
+}
+
+/* --- The lock --- */
+
+static tarn_status refuse_lock(file_storage *self, int file, int code, tarn_error *error)
+{
+    if (code != EWOULDBLOCK) {
+        return tarn__fail_errno(error, code, "cannot lock %s/%s", self->path, LOCK_NAME);
+    }
+    char text[LOCK_TEXT_BYTES] = "";
+    size_t size = 0;
+    if (tarn__file_read(self->calls, file, 0, text, sizeof text - 1, &size, "", NULL) != TARN_OK) {
+        size = 0;
+    }
+    text[size] = '\0';
+    const unsigned long holder = strtoul(text, NULL, 10);
+    if (holder == 0) {
+        return tarn__fail(
+            error,
+            TARN_BUSY,
+            "another process writes to %s; give each job its own directory",
+            self->path);
+    }
+    return tarn__fail(
+        error,
+        TARN_BUSY,
+        "process %lu writes to %s; stop it, or give this job another directory",
+        holder,
+        self->path);
+}
+
+static tarn_status file_lock_take(tarn_storage *base, tarn_storage_lock **out, tarn_error *error)
+{
+    file_storage *self = storage_of(base);
+    char path[PATH_BYTES];
+    path_of(self, LOCK_NAME, path);
+    file_lock *lock = tarn__allocate_zeroed(self->account, 1, sizeof *lock);
+    if (lock == NULL) {
+        return tarn__fail_no_memory(error, "a lock", sizeof *lock);
+    }
+    lock->base.storage = base;
+    tarn_status status = tarn__file_open(
+        self->calls, self->root, LOCK_NAME, O_RDWR | O_CREAT, path, &lock->file, error);
+    if (status != TARN_OK) {
+        tarn__release(lock);
+        return status;
+    }
+    if (self->calls->lock(lock->file, LOCK_EX | LOCK_NB, self->calls->context) != 0) {
+        status = refuse_lock(self, lock->file, errno, error);
+        close_quietly(self, lock->file);
+        tarn__release(lock);
+        return status;
+    }
+    /* Fixed width, so that a shorter number leaves nothing of the last holder's. Only a message
+     * depends on it: a full disk does not keep a job from restoring. */
+    char text[LOCK_TEXT_BYTES];
+    const int size = snprintf(text, sizeof text, "%-20ld\n", (long)getpid());
+    (void)!tarn__file_write(self->calls, lock->file, tarn_bytes_at(text, (size_t)size), path, NULL);
+    *out = &lock->base;
+    return TARN_OK;
+}
+
+static void file_lock_give(tarn_storage_lock *base)
+{
+    /* The file stays: removing it would let two others lock two files of one name. */
+    file_lock *lock = (file_lock *)base;
+    close_quietly(storage_of(base->storage), lock->file);
+    tarn__release(lock);
+}
+
+/* --- Life --- */
+
+static void file_free(tarn_storage *base)
+{
+    file_storage *self = storage_of(base);
+    close_quietly(self, self->root);
+    tarn__release(self);
+}
+
+static const tarn_storage_ops FILE_OPS = {
+    .struct_size = sizeof(tarn_storage_ops),
+    .begin = file_begin,
+    .append = file_append,
+    .finish = file_finish,
+    .abandon = file_abandon,
+    .read = file_read,
+    .stat = file_stat,
+    .remove = file_remove,
+    .list = file_list,
+    .lock = file_lock_take,
+    .unlock = file_lock_give,
+    .free = file_free,
+};
+
+static tarn_status sync_path(const tarn__file_calls *calls, const char *path, tarn_error *error)
+{
+    int file = -1;
+    TARN_TRY(tarn__file_open(calls, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, path, &file, error));
+    const int code = calls->sync(file, calls->context) == 0 ? 0 : errno;
+    (void)calls->close(file, calls->context);
+    return code == 0 ? TARN_OK
+                     : tarn__fail_errno(error, code, "cannot synchronise directory %s", path);
+}
+
+/* Makes the root and its parents as far as they are missing, each durable in the one above it. */
+static tarn_status make_root(const tarn__file_calls *calls, const char *path, tarn_error *error)
+{
+    char part[PATH_MAX];
+    char above[PATH_MAX] = ".";
+    const mode_t mode = S_IRWXU | S_IRWXG | S_IRWXO;
+    size_t size = 0;
+    while (path[size] != '\0') {
+        size += strspn(path + size, "/");
+        if (size > 0) {
+            snprintf(above, sizeof above, "%.*s", (int)size, path);
+        }
+        size += strcspn(path + size, "/");
+        snprintf(part, sizeof part, "%.*s", (int)size, path);
+        if (calls->make_directory_at(AT_FDCWD, part, mode, calls->context) == 0) {
+            TARN_TRY(sync_path(calls, above, error));
+        } else if (errno != EEXIST) {
+            /* A parent that exists may refuse (read-only file system) before it says so. */
+            const int code = errno;
+            struct stat status;
+            if (calls->stat_at(AT_FDCWD, part, &status, calls->context) != 0) {
+                return tarn__fail_errno(error, code, "cannot make directory %s", part);
+            }
+        }
+    }
+    return TARN_OK;
+}
+
+static uint64_t make_token(const void *unique)
+{
+    const tarn__clock *clock = tarn__clock_system();
+    uint64_t token = tarn__random_mix(tarn__clock_monotonic_ns(clock));
+    token = tarn__random_mix(token ^ (uint64_t)tarn__clock_wall_ms(clock));
+    token = tarn__random_mix(token ^ (uint64_t)getpid());
+    return tarn__random_mix(token ^ (uint64_t)(uintptr_t)unique);
+}
+
+tarn_status tarn__file_storage_open(
+    const tarn__storage_options *options, const char *path, tarn_storage **out, tarn_error *error)
+{
+    const tarn__file_calls *calls =
+        options->calls != NULL ? options->calls : tarn__file_calls_system();
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/') {
+        size--;
+    }
+    if (size >= PATH_MAX) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "the path %.100s... has %zu bytes; %d are the limit",
+            path,
+            size,
+            PATH_MAX - 1);
+    }
+    file_storage *self = tarn__allocate_zeroed(options->account, 1, sizeof *self + size + 1);
+    if (self == NULL) {
+        return tarn__fail_no_memory(error, "a storage", sizeof *self + size + 1);
+    }
+    memcpy(self->path, path, size);
+    self->base = (tarn_storage){
+        .ops = &FILE_OPS,
+        .address = self->path,
+        .features = TARN_STORAGE_LATE_NAMES,
+    };
+    self->account = options->account;
+    self->calls = calls;
+    self->token = make_token(self);
+
+    tarn_status status = options->must_exist ? TARN_OK : make_root(calls, self->path, error);
+    if (status == TARN_OK) {
+        status = tarn__file_open(
+            calls, AT_FDCWD, self->path, O_RDONLY | O_DIRECTORY, self->path, &self->root, error);
+    }
+    if (status != TARN_OK) {
+        tarn__release(self);
+        return status;
+    }
+    *out = &self->base;
+    return TARN_OK;
+}

@@ -1,0 +1,93 @@
+/*
+ * storage.h - storages by address, and checked access to their operations.
+ *
+ *     tarn__storage_open("file:///checkpoints/flights") ──► file.c
+ *     tarn__memory_storage_new()                        ──► memory.c (tests)
+ *            │
+ *            ▼
+ *     tarn__storage_begin/append/finish/..  ──► ops->..   every name checked here, once, for all
+ *
+ * Invariant: no operation sees a name that could leave the root.
+ *
+ * Thread: shared.
+ */
+#ifndef TARN_STORAGE_STORAGE_H
+#define TARN_STORAGE_STORAGE_H
+
+#include "tarn/sys/storage.h"
+
+#include "base/account.h"
+#include "storage/file_calls.h"
+
+enum {
+    TARN__STORAGE_NAME_BYTES_MAX = 1024, /* Fits an S3 key with a prefix before it. */
+    TARN__STORAGE_PART_BYTES_MAX = 255,  /* NAME_MAX of the file systems in use. */
+};
+
+/* What a storage is opened with. Everything is borrowed and outlives the storage. */
+typedef struct tarn__storage_options {
+    const char *address;           /* A path, file:///path or file:/path. */
+    tarn__account *account;        /* Required. */
+    const tarn__file_calls *calls; /* NULL: the system's. */
+    bool must_exist;               /* False: the directory is created, with its parents. */
+} tarn__storage_options;
+
+/*
+ * Opens a storage by its address.
+ *
+ * Errors: TARN_NOT_SUPPORTED for a scheme that is not known, TARN_MISSING when must_exist and there
+ * is no such directory, TARN_INVALID_ARGUMENT for an empty or foreign address, TARN_IO_ERROR.
+ */
+TARN_NODISCARD tarn_status
+tarn__storage_open(const tarn__storage_options *options, tarn_storage **out, tarn_error *error);
+
+/* Answers where the path begins in an address, or fails as tarn__storage_open(). */
+TARN_NODISCARD tarn_status
+tarn__storage_path_of(const char *address, const char **out, tarn_error *error);
+
+/* A storage in memory, which lives as long as its object does. */
+TARN_NODISCARD tarn_status
+tarn__memory_storage_new(tarn__account *account, tarn_storage **out, tarn_error *error);
+
+/* Opens a directory as a storage; path without scheme. */
+TARN_NODISCARD tarn_status tarn__file_storage_open(
+    const tarn__storage_options *options, const char *path, tarn_storage **out, tarn_error *error);
+
+/* Tells whether bytes are a name as tarn/sys/storage.h defines it. Pure. */
+bool tarn__storage_is_name(tarn_bytes name);
+
+TARN_NODISCARD tarn_status tarn__storage_begin(
+    tarn_storage *storage,
+    const char *name,
+    uint32_t flags,
+    tarn_storage_upload **out,
+    tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__storage_append(tarn_storage_upload *upload, tarn_bytes part, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__storage_finish(tarn_storage_upload *upload, const char *name, tarn_error *error);
+void tarn__storage_abandon(tarn_storage_upload *upload); /* NULL does nothing. */
+TARN_NODISCARD tarn_status tarn__storage_read(
+    tarn_storage *storage,
+    const char *name,
+    uint64_t offset,
+    void *into,
+    size_t size,
+    size_t *size_out,
+    tarn_error *error);
+TARN_NODISCARD tarn_status tarn__storage_stat(
+    tarn_storage *storage, const char *name, tarn_storage_info *out, tarn_error *error);
+TARN_NODISCARD tarn_status tarn__storage_remove(
+    tarn_storage *storage, const char *const *names, uint32_t count, tarn_error *error);
+TARN_NODISCARD tarn_status tarn__storage_list(
+    tarn_storage *storage,
+    const char *directory,
+    tarn_storage_visit *visit,
+    void *context,
+    tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__storage_lock(tarn_storage *storage, tarn_storage_lock **out, tarn_error *error);
+void tarn__storage_unlock(tarn_storage_lock *lock); /* NULL does nothing. */
+void tarn__storage_free(tarn_storage *storage);     /* NULL does nothing. */
+
+#endif

@@ -1,0 +1,69 @@
+/* metadata_sample.c - see metadata_sample.h. Nothing here may change: a golden file depends on it.
+ */
+#include "support/metadata_sample.h"
+
+static tarn__file_part file(const char *name, const char *path, bool is_shared, uint64_t size)
+{
+    tarn__file_part part = {
+        .local_name = name,
+        .path = path,
+        .is_shared = is_shared,
+        .content = {.size = size},
+    };
+    for (size_t i = 0; i < sizeof part.content.digest.bytes; i++) {
+        part.content.digest.bytes[i] = (uint8_t)(size * 7 + i * 17);
+    }
+    return part;
+}
+
+static void fill_keyed(metadata_sample *s, uint32_t index)
+{
+    s->states[index][0] = (tarn__state_part){
+        .name = "count", .kind = "value", .codec_name = "i64", .codec_version = 3};
+    s->states[index][1] =
+        (tarn__state_part){.name = "last/\xc3\xa9tat", .kind = "value", .codec_name = ""};
+    s->files[index][0] = file("000012.sst", "shared/0e/0e1f-5000000000", true, 5000000000u);
+    s->files[index][1] =
+        file("CURRENT", index == 0 ? "chk-7/a-0/CURRENT" : "chk-7/a-1/CURRENT", false, 16);
+    s->files[index][2] = file("MANIFEST-000005", "chk-7/a/MANIFEST-000005", false, 900);
+    s->subtasks[index] = (tarn__subtask){
+        .operator_name = "aircraft",
+        .subtask_index = index,
+        .parallelism = 2,
+        .has_keyed_state = true,
+        .key_hash = 1,
+        .max_parallelism = 128,
+        .key_groups = {.first = (uint16_t)(64 * index), .last = (uint16_t)(64 * index + 63)},
+        .new_bytes = 916,
+        .states = s->states[index],
+        .files = s->files[index],
+        .state_count = 2,
+        .file_count = 3,
+    };
+}
+
+void metadata_sample_init(metadata_sample *s)
+{
+    *s = (metadata_sample){
+        .head =
+            {
+                .kind = TARN__METADATA_CHECKPOINT,
+                .checkpoint_id = 7,
+                .timestamp_ms = 1700000000123,
+                .duration_ms = 456,
+                .new_bytes = 1832,
+                .job = "flights",
+                .version = "0.1.0",
+            },
+    };
+    fill_keyed(s, 0);
+    fill_keyed(s, 1);
+    s->pieces[0] = (tarn__piece_part){.name = "empty"};
+    s->pieces[1] = (tarn__piece_part){.name = "position", .bytes = tarn_bytes_at("\0\1\2\xff", 4)};
+    s->subtasks[2] = (tarn__subtask){
+        .operator_name = "source",
+        .parallelism = 1,
+        .pieces = s->pieces,
+        .piece_count = 2,
+    };
+}

@@ -1,0 +1,20 @@
+/* metadata_sample.h - a metadata file with some of everything. The golden file is made of it. */
+#ifndef TARN_TESTS_METADATA_SAMPLE_H
+#define TARN_TESTS_METADATA_SAMPLE_H
+
+#include "snapshot/metadata.h"
+
+enum { SAMPLE_SUBTASKS = 3 };
+
+typedef struct metadata_sample {
+    tarn__metadata_head head;
+    tarn__subtask subtasks[SAMPLE_SUBTASKS];
+    tarn__state_part states[2][2];
+    tarn__file_part files[2][3];
+    tarn__piece_part pieces[2];
+} metadata_sample;
+
+/* Fills the sample in; it must not move afterwards. */
+void metadata_sample_init(metadata_sample *sample);
+
+#endif
