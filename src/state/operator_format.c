@@ -24,7 +24,7 @@ enum {
     AT_ELEMENT_BYTES = AT_ELEMENT_COUNT + 8,
     AT_END = AT_ELEMENT_BYTES + 8,
 };
-_Static_assert(AT_END == TARN__OPERATOR_FIXED_BYTES, "the header and its size disagree");
+_Static_assert((int)AT_END == (int)TARN__OPERATOR_FIXED_BYTES, "the header and its size disagree");
 
 static void write_u32(uint8_t *out, uint32_t number)
 {
@@ -99,6 +99,11 @@ size_t tarn__operator_header_encode(const tarn__operator_part *part, uint8_t *ou
     return at;
 }
 
+void tarn__operator_header_set_part_count(uint8_t *header, uint32_t part_count)
+{
+    write_u32(header + AT_PART_COUNT, part_count);
+}
+
 size_t tarn__operator_element_bytes(tarn__operator_kind kind, size_t key_bytes, size_t value_bytes)
 {
     const size_t size_count = kind == TARN__OPERATOR_LIST ? 1 : 2;
@@ -147,7 +152,11 @@ bool tarn__operator_element_next(
 static tarn_status refuse(tarn_error *error, size_t at, const char *why)
 {
     return tarn__fail(
-        error, TARN_CORRUPTION, "a part of an operator's state is damaged at byte %zu: %s", at, why);
+        error,
+        TARN_CORRUPTION,
+        "a part of an operator's state is damaged at byte %zu: %s",
+        at,
+        why);
 }
 
 static bool is_name(tarn_bytes name, size_t size_max)
@@ -161,8 +170,8 @@ static bool is_kind(uint8_t kind, uint8_t redistribution)
     if (kind == TARN__OPERATOR_BROADCAST) {
         return redistribution == TARN_REDISTRIBUTE_BROADCAST;
     }
-    return kind == TARN__OPERATOR_LIST && (redistribution == TARN_REDISTRIBUTE_SPLIT ||
-                                           redistribution == TARN_REDISTRIBUTE_UNION);
+    return kind == TARN__OPERATOR_LIST &&
+           (redistribution == TARN_REDISTRIBUTE_SPLIT || redistribution == TARN_REDISTRIBUTE_UNION);
 }
 
 static tarn_status check_header(const tarn__operator_part *part, tarn_error *error)
@@ -252,8 +261,8 @@ tarn_status tarn__operator_part_decode(
         .part_index = read_u32(in + AT_PART_INDEX),
         .part_count = read_u32(in + AT_PART_COUNT),
         .element_count = read_u64(in + AT_ELEMENT_COUNT),
-        .elements = tarn_bytes_at(
-            names + name_size + codec_size, element_bytes - name_size - codec_size),
+        .elements =
+            tarn_bytes_at(names + name_size + codec_size, element_bytes - name_size - codec_size),
     };
     TARN_TRY(check_header(&part, error));
     TARN_TRY(check_elements(&part, in, error));

@@ -9,9 +9,10 @@
  *     element of a list   [size u32][bytes]
  *     entry of a map      [key size u32][value size u32][key][value], keys ascending, no two equal
  *
- * Numbers are big endian. The first part is named as the state is, the others .more-S-P (the state's
- * number and the part's), which no state may be called. Metadata has a checksum over each part; what
- * is checked here is that the bytes are what a store writes. docs/FORMATS.md, "Operator state".
+ * Numbers are big endian. The first part is named as the state is, the others .more-S-P (the
+ * state's number and the part's), which no state may be called. Metadata has a checksum over each
+ * part; what is checked here is that the bytes are what a store writes. docs/FORMATS.md, "Operator
+ * state".
  *
  * Thread: pure.
  */
@@ -71,13 +72,15 @@ const char *tarn__redistribution_name(tarn_redistribution redistribution);
 /* Writes everything in front of the elements; answers its bytes. elements.data is not looked at. */
 size_t tarn__operator_header_encode(const tarn__operator_part *part, uint8_t *out);
 
+/* Writes the number of parts into a header that is there. */
+void tarn__operator_header_set_part_count(uint8_t *header, uint32_t part_count);
+
 /* Writes an element at out, which has room; answers its bytes. */
 size_t tarn__operator_element_encode(
     tarn__operator_kind kind, const tarn__operator_element *element, uint8_t *out);
 
 /* Bytes of an element with its sizes. */
-size_t tarn__operator_element_bytes(
-    tarn__operator_kind kind, size_t key_bytes, size_t value_bytes);
+size_t tarn__operator_element_bytes(tarn__operator_kind kind, size_t key_bytes, size_t value_bytes);
 
 /*
  * Takes the first element off *elements. False: there is none, or the bytes are no element; after

@@ -27,8 +27,8 @@ typedef struct tarn__slice {
  * subtask  0 .. parallelism - 1.
  * start    The subtask that gets the first slice, 0 .. parallelism - 1.
  */
-tarn__slice
-tarn__operator_split(uint64_t total, uint32_t subtask, uint32_t parallelism, uint32_t start);
+tarn__slice tarn__operator_split(
+    uint64_t total, uint32_t subtask, uint32_t parallelism, uint32_t start);
 
 /* The subtask that gets the first slice of the state after one of total elements. */
 uint32_t tarn__operator_split_next(uint64_t total, uint32_t parallelism, uint32_t start);
