@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include <tarn/checkpoint_settings.h>
+
 #include "clock.h"
 #include "failure.h"
 
@@ -14,26 +16,31 @@ tarn_status checkpointing_open(
     tarn_env *env,
     const tarn_config *config,
     const char *directory,
-    uint64_t interval_ms,
     uint32_t participant_count,
     tarn_error *error)
 {
     memset(c, 0, sizeof *c);
     c->monitor = m;
     c->participant_count = participant_count;
-    c->interval_ns = interval_ms * NS_PER_MS;
-    c->due_ns = clock_now_ns() + c->interval_ns;
     if (directory == NULL) {
         return TARN_OK;
     }
 
-    int32_t tolerable = 0;
+    tarn_checkpoint_settings settings = TARN_CHECKPOINT_SETTINGS_INIT;
+    TRY(tarn_checkpoint_settings_from_config(config, &settings, error));
+    if (settings.is_enabled) {
+        enum {
+            DAY_MS = 24 * 3600 * 1000
+        }; /* Longer intervals would overflow, and end no sooner. */
+        const int64_t interval_ms = settings.interval_ms < DAY_MS ? settings.interval_ms : DAY_MS;
+        c->interval_ns = (uint64_t)interval_ms * NS_PER_MS;
+    }
+    c->tolerable_count = (uint32_t)settings.tolerable_failures;
+    c->due_ns = clock_now_ns() + c->interval_ns;
+
     int32_t retained = 1;
     TRY(tarn_config_get_int(
-        config, "execution.checkpointing.tolerable-failed-checkpoints", &tolerable, NULL, error));
-    TRY(tarn_config_get_int(
         config, "execution.checkpointing.num-retained", &retained, NULL, error));
-    c->tolerable_count = tolerable > 0 ? (uint32_t)tolerable : 0;
 
     tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
     options.env = env;

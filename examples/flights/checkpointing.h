@@ -38,7 +38,7 @@ typedef struct checkpointing {
     monitor *monitor; /* Its lock guards what follows. */
     tarn_checkpoint_store *store;
     uint32_t participant_count;
-    uint64_t interval_ns;
+    uint64_t interval_ns; /* 0: no checkpoints by themselves. */
     uint32_t tolerable_count;
 
     atomic_bool is_requested; /* Phase is REQUESTED; read by the source for every record. */
@@ -71,8 +71,8 @@ typedef enum checkpointing_event {
 /*
  * Opens the store.
  *
- * directory    Where the checkpoints of all jobs are. NULL: there will be none.
- * interval_ms  0: none.
+ * config     Has the interval, how many failures are tolerable, and how many checkpoints are kept.
+ * directory  Where the checkpoints of all jobs are. NULL: there will be none.
  */
 tarn_status checkpointing_open(
     checkpointing *c,
@@ -80,7 +80,6 @@ tarn_status checkpointing_open(
     tarn_env *env,
     const tarn_config *config,
     const char *directory,
-    uint64_t interval_ms,
     uint32_t participant_count,
     tarn_error *error);
 

@@ -37,19 +37,12 @@ static tarn_status open_env(job *j, tarn_error *error)
 
 static tarn_status open_checkpointing(job *j, tarn_error *error)
 {
-    int64_t interval_ms = 0;
-    const tarn_status status = tarn_config_get_duration_ms(
-        j->config, "execution.checkpointing.interval", &interval_ms, NULL, error);
-    if (status != TARN_NOT_FOUND) {
-        TRY(status);
-    }
     return checkpointing_open(
         &j->checkpointing,
         &j->monitor,
         j->env,
         j->config,
         j->options->checkpoint_dir,
-        (uint64_t)interval_ms,
         j->options->worker_count + 1,
         error);
 }

@@ -160,8 +160,9 @@ static tarn_status answer_request(source *s, tarn_error *error)
     };
     tarn_buffer acknowledgement = TARN_BUFFER_INIT;
     tarn_error decline;
-    if (tarn_acknowledgement_encode(operator_name, 0, 1, &state, 1, &acknowledgement, &decline) ==
-        TARN_OK) {
+    const uint64_t id = tarn_pending_checkpoint_id(checkpointing_pending(s->checkpointing));
+    if (tarn_acknowledgement_encode(
+            id, operator_name, 0, 1, &state, 1, &acknowledgement, &decline) == TARN_OK) {
         checkpointing_acknowledge(s->checkpointing, tarn_buffer_bytes(&acknowledgement));
     } else {
         checkpointing_decline(s->checkpointing, &decline);

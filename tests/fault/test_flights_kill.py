@@ -14,7 +14,7 @@ import time
 import flights
 from flights import read
 
-POINTS = 50 if os.environ.get("TARN_LONG") else 5
+POINTS = 50 if os.environ.get("TARN_LONG") else int(os.environ.get("FLIGHTS_KILL_POINTS", 5))
 KILLS_MAX = 3
 CHECKPOINT_INTERVAL_MS = 100
 
