@@ -160,6 +160,7 @@ static tarn_status new_state(
                                                                  : sizeof(tarn_broadcast);
     void *memory = NULL;
     TARN_TRY(tarn__operator_allocate(store, bytes, &memory, error));
+    assert(memory != NULL);
     memset(memory, 0, bytes);
     tarn__operator_state *state = memory;
     state->store = store;
