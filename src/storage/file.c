@@ -587,6 +587,12 @@ static tarn_status make_root(const tarn__file_calls *calls, const char *path, ta
     return TARN_OK;
 }
 
+static tarn_status open_root(file_storage *self, tarn_error *error)
+{
+    return tarn__file_open(
+        self->calls, AT_FDCWD, self->path, O_RDONLY | O_DIRECTORY, self->path, &self->root, error);
+}
+
 static uint64_t make_token(const void *unique)
 {
     const tarn__clock *clock = tarn__clock_system();
@@ -628,10 +634,12 @@ tarn_status tarn__file_storage_open(
     self->calls = calls;
     self->token = make_token(self);
 
-    tarn_status status = options->must_exist ? TARN_OK : make_root(calls, self->path, error);
-    if (status == TARN_OK) {
-        status = tarn__file_open(
-            calls, AT_FDCWD, self->path, O_RDONLY | O_DIRECTORY, self->path, &self->root, error);
+    tarn_status status = open_root(self, error);
+    if (status == TARN_MISSING && !options->must_exist) {
+        status = make_root(calls, self->path, error);
+        if (status == TARN_OK) {
+            status = open_root(self, error);
+        }
     }
     if (status != TARN_OK) {
         tarn__release(self);
