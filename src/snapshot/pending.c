@@ -454,9 +454,8 @@ static tarn_status prepare(tarn_pending_checkpoint *pending, commit *c, tarn_err
 static tarn_status write_metadata(tarn_pending_checkpoint *pending, commit *c, tarn_error *error)
 {
     tarn_checkpoint_store *store = pending->store;
-    char name[TARN__CHECKPOINT_NAME_BYTES + 16];
-    tarn__checkpoint_name(pending->id, name);
-    strcat(name, "/_metadata");
+    char name[TARN__CHECKPOINT_NAME_BYTES];
+    tarn__checkpoint_metadata_name(pending->id, name);
     tarn_storage_upload *upload = NULL;
     TARN_TRY(tarn__storage_begin(store->storage, name, TARN_UPLOAD_IF_ABSENT, &upload, error));
     tarn_status status = tarn__storage_append(upload, tarn_buffer_bytes(&c->bytes), error);
