@@ -16,7 +16,7 @@
 
 enum {
     SEEDS = 8000,
-    SEEDS_LONG = 500000,
+    SEEDS_LONG = 200000,
     EVENTS = 600, /* Of one seed. */
     TASKS_MAX = 6,
     PENDING_MAX = 16,
