@@ -15,7 +15,7 @@
 #include "checkpoint/coordinator.h"
 
 enum {
-    SEEDS = 8000,
+    SEEDS = 6000,
     SEEDS_LONG = 200000,
     EVENTS = 600, /* Of one seed. */
     TASKS_MAX = 6,
