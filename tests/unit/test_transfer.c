@@ -111,6 +111,8 @@ static void test_busy_workers_are_not_waited_for(void **state)
     assert_ok(run(f, f->workers), &f->error);
     assert_int_equal(atomic_load(&f->total), ITEMS);
     atomic_store(&g.is_open, true);
+    tarn__workers_close(f->workers); /* Before the gate goes. */
+    f->workers = NULL;
 }
 
 /* Helpers that were queued but start after the end find nothing to do and touch nothing. */
