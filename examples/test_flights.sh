@@ -6,7 +6,7 @@ program=$1
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 zstd -dcq "$2" >"$directory/all.csv"
-head -n 20001 "$directory/all.csv" >"$directory/input.csv"
+head -n 12001 "$directory/all.csv" >"$directory/input.csv"
 
 run() { # run NAME OPTION...
     name=$1

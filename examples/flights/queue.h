@@ -25,7 +25,7 @@
 enum {
     BATCH_BYTES = 32 << 10, /* What Flink's exchanges use as well. */
     BATCH_MESSAGES = (BATCH_BYTES - 16) / sizeof(message),
-    QUEUE_BATCHES = 16,
+    QUEUE_BATCHES = 4, /* Few: a barrier has to pass what is queued before it. */
     QUEUE_FOREVER = -1,
 };
 

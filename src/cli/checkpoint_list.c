@@ -173,9 +173,8 @@ const cli_command cli_checkpoint_list = {
     .summary = "list the checkpoints of a job",
     .help = "checkpoint list DIR/JOB [--json]\n"
             "\n"
-            "Lists the checkpoints of a job, the oldest first, with size, new bytes, and how long "
-            "each\n"
-            "took. Unfinished and unreadable ones are shown with the reason.\n"
+            "Lists the checkpoints of a job, the oldest first, with size, new bytes and how long\n"
+            "each took. Unfinished and unreadable ones are shown with the reason.\n"
             "\n"
             "  --json    one line: {\"ok\":true,\"checkpoints\":[...]}\n",
     .run = run,

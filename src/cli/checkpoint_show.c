@@ -261,7 +261,7 @@ static void add_states(cli_table *table, const tarn_checkpoint *checkpoint, uint
     for (uint32_t i = 0; i < at.state_count; i++) {
         const tarn_checkpoint_state state = tarn_checkpoint_state_at(checkpoint, index, i);
         char codec[STATE_BYTES];
-        snprintf(codec, sizeof codec, "%s %" PRIu32, state.codec_name, state.codec_version);
+        snprintf(codec, sizeof codec, "%s v%" PRIu32, state.codec_name, state.codec_version);
         cli_table_add(
             table,
             (const char *const[]){

@@ -190,7 +190,7 @@ static json_t *finding_as_json(const finding *at)
     cli_json_set(
         made, "type", cli_json_text(is_known ? tarn_option_type_name(at->option->type) : NULL));
     cli_json_set(made, "default", cli_json_text(is_known ? at->option->default_text : NULL));
-    cli_json_set(made, "effective", json_boolean(is_known && at->leading == NULL));
+    cli_json_set(made, "effective", is_known ? json_boolean(at->leading == NULL) : json_null());
     cli_json_set(made, "note", cli_json_text(note[0] != '\0' ? note : NULL));
     cli_json_set(made, "problem", cli_json_text(at->is_bad ? at->error.message : NULL));
     return made;
@@ -305,12 +305,10 @@ const cli_command cli_conf = {
     .help =
         "conf FILE [--json]\n"
         "\n"
-        "Shows each key of a flink-conf.yaml or config.yaml (or of the directory of one): its "
-        "line,\n"
-        "value and default, whether Tarn knows it, which spelling is the current one. Passwords "
-        "and\n"
-        "the like are hidden. Exit status 1 when a value is bad or checkpoint options contradict\n"
-        "each other; unknown keys are only reported.\n"
+        "Shows each key of a flink-conf.yaml or config.yaml (or of the directory of one): line,\n"
+        "value and default, whether Tarn knows it, which spelling is the current one. Passwords\n"
+        "and the like are hidden. Exit status 1 when a value is bad or checkpoint options\n"
+        "contradict each other; unknown keys are only reported.\n"
         "\n"
         "  --json    one line: {\"ok\":...,\"entries\":[...],\"problems\":[...]}\n",
     .run = run,

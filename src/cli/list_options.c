@@ -96,14 +96,42 @@ static void print_json(const char *pattern)
     cli_json_print(answer);
 }
 
+/* "integer, threads" */
+static void write_type(const tarn_option *option, char text[ALLOWED_BYTES])
+{
+    text[0] = '\0';
+    add(text, "", tarn_option_type_name(option->type));
+    if (option->unit[0] != '\0') {
+        add(text, ", ", option->unit);
+    }
+}
+
+/* One option with all that is known of it. */
+static void print_one(const tarn_option *option)
+{
+    char text[ALLOWED_BYTES];
+    printf("%s\n    %s\n\n", option->key, option->sentence);
+    write_type(option, text);
+    printf("type:     %s\n", text);
+    printf("default:  %s\n", option->default_text != NULL ? option->default_text : "none");
+    write_allowed(option, text);
+    if (text[0] != '\0') {
+        printf("allowed:  %s\n", text);
+    }
+    for (const char *const *other = option->other_keys; *other != NULL; other++) {
+        printf("also:     %s\n", *other);
+    }
+    printf("origin:   %s, in Tarn since %s\n", option->origin, option->since);
+}
+
 static void print_table(const char *pattern)
 {
     static const cli_column columns[] = {
         {"KEY", CLI_LEFT},
         {"TYPE", CLI_LEFT},
         {"DEFAULT", CLI_LEFT},
-        {"ALLOWED", CLI_WRAP},
-        {"WHAT", CLI_WRAP},
+        {"ALLOWED", CLI_CUT},
+        {"WHAT", CLI_CUT},
     };
     cli_table *table = cli_table_new(columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < tarn_option_count(); i++) {
@@ -111,16 +139,9 @@ static void print_table(const char *pattern)
         if (!fits(option, pattern)) {
             continue;
         }
-        char type[64];
+        char type[ALLOWED_BYTES];
         char allowed[ALLOWED_BYTES];
-        const bool has_unit = option->unit[0] != '\0';
-        snprintf(
-            type,
-            sizeof type,
-            "%s%s%s",
-            tarn_option_type_name(option->type),
-            has_unit ? ", " : "",
-            option->unit);
+        write_type(option, type);
         write_allowed(option, allowed);
         const char *standard = option->default_text != NULL ? option->default_text : "";
         cli_table_add(
@@ -129,14 +150,17 @@ static void print_table(const char *pattern)
     cli_table_print(table);
 }
 
-static bool any_fits(const char *pattern)
+/* Counts the options that fit; *first_out is the first of them. */
+static size_t count_fitting(const char *pattern, const tarn_option **first_out)
 {
+    size_t count = 0;
     for (size_t i = 0; i < tarn_option_count(); i++) {
         if (fits(tarn_option_at(i), pattern)) {
-            return true;
+            *first_out = count == 0 ? tarn_option_at(i) : *first_out;
+            count++;
         }
     }
-    return false;
+    return count;
 }
 
 static int run(const cli_command *command, int argc, char **argv)
@@ -150,13 +174,17 @@ static int run(const cli_command *command, int argc, char **argv)
         return cli_usage(command, "'%s' is one argument too many", argv[optind + 1]);
     }
     const char *pattern = optind < argc ? argv[optind] : NULL;
-    if (!any_fits(pattern)) {
+    const tarn_option *first = NULL;
+    const size_t count = count_fitting(pattern, &first);
+    if (count == 0) {
         char message[TARN_ERROR_MESSAGE_BYTES];
         snprintf(message, sizeof message, "no option has '%.300s' in its key", pattern);
         return cli_refuse(as_json, message);
     }
     if (as_json) {
         print_json(pattern);
+    } else if (count == 1) {
+        print_one(first);
     } else {
         print_table(pattern);
     }
@@ -166,15 +194,14 @@ static int run(const cli_command *command, int argc, char **argv)
 const cli_command cli_options = {
     .name = "options",
     .summary = "list the options that Tarn knows",
-    .help = "options [PATTERN] [--json]\n"
-            "\n"
-            "Lists every option: key, type, default, what is allowed, what it does. "
-            "docs/CONFIGURATION.md\n"
-            "has the same table.\n"
-            "\n"
-            "  PATTERN   only options with this text in the key or another spelling of it; with * "
-            "or ?\n"
-            "            a pattern for the whole key. Exit status 1 when there is none.\n"
-            "  --json    one line: {\"ok\":true,\"options\":[...]}\n",
+    .help =
+        "options [PATTERN] [--json]\n"
+        "\n"
+        "Lists every option: key, type, default, what is allowed, what it does. A single one is\n"
+        "shown with all that is known of it. docs/CONFIGURATION.md has the same table.\n"
+        "\n"
+        "  PATTERN   only options with this text in the key or another spelling of it; with *\n"
+        "            or ? a pattern for the whole key. Exit status 1 when there is none.\n"
+        "  --json    one line: {\"ok\":true,\"options\":[...]}\n",
     .run = run,
 };

@@ -4,6 +4,7 @@
 
 #include "plan.h"
 #include "setting.h"
+#include "text.h"
 
 #define TASK "taskmanager.memory."
 #define JOB  "jobmanager.memory."
@@ -94,7 +95,12 @@ int cli_plan_taskmanager(const cli_plan_request *request)
     }
     print_taskmanager(request, &plan);
     if (!request->as_json) {
-        printf("\nslots: %" PRId32 ", cpu cores: %.15g\n", plan.slots, plan.cpu_cores);
+        const int32_t slots = plan.slots > 0 ? plan.slots : 1;
+        printf(
+            "\nslots: %" PRId32 ", managed memory of a slot: %s, cpu cores: %s\n",
+            plan.slots,
+            cli_text_size(plan.managed / slots).data,
+            cli_text_real(plan.cpu_cores).data);
     }
     return CLI_OK;
 }

@@ -12,8 +12,8 @@ static int flags_of(cli_align align)
         return 0;
     case CLI_RIGHT:
         return SCOLS_FL_RIGHT;
-    case CLI_WRAP:
-        return SCOLS_FL_WRAP;
+    case CLI_CUT:
+        return SCOLS_FL_TRUNC;
     }
     return 0;
 }

@@ -8,7 +8,7 @@
 typedef enum cli_align {
     CLI_LEFT,
     CLI_RIGHT, /* Numbers. */
-    CLI_WRAP,  /* Sentences: on a terminal they go on in the next line. */
+    CLI_CUT,   /* Sentences: cut where a terminal ends, whole elsewhere. */
 } cli_align;
 
 typedef struct cli_column {

@@ -9,12 +9,12 @@
 #include "tarn/checkpoint.h"
 #include "tarn/state.h"
 
-#define EXPECT_SAME(type, INIT)                                     \
+#define EXPECT_SAME(type, init, INIT)                               \
     do {                                                            \
         const type by_macro = INIT;                                 \
         type by_function;                                           \
         memset(&by_function, 0xff, sizeof by_function);             \
-        type##_init(&by_function, sizeof by_function);              \
+        init(&by_function, sizeof by_function);                     \
         assert_int_equal(by_function.struct_size, sizeof(type));    \
         assert_memory_equal(&by_function, &by_macro, sizeof(type)); \
     } while (0)
@@ -22,10 +22,13 @@
 static void test_functions_and_macros_agree(void **state)
 {
     (void)state;
-    EXPECT_SAME(tarn_env_options, TARN_ENV_OPTIONS_INIT);
-    EXPECT_SAME(tarn_backend_options, TARN_BACKEND_OPTIONS_INIT);
-    EXPECT_SAME(tarn_state_options, TARN_STATE_OPTIONS_INIT);
-    EXPECT_SAME(tarn_checkpoint_store_options, TARN_CHECKPOINT_STORE_OPTIONS_INIT);
+    EXPECT_SAME(tarn_env_options, tarn_env_options_init, TARN_ENV_OPTIONS_INIT);
+    EXPECT_SAME(tarn_backend_options, tarn_backend_options_init, TARN_BACKEND_OPTIONS_INIT);
+    EXPECT_SAME(tarn_state_options, tarn_state_options_init, TARN_STATE_OPTIONS_INIT);
+    EXPECT_SAME(
+        tarn_checkpoint_store_options,
+        tarn_checkpoint_store_options_init,
+        TARN_CHECKPOINT_STORE_OPTIONS_INIT);
 }
 
 /* The caller may be older: only its own size is written. */
