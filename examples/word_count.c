@@ -14,12 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tarn/backend.h>
-#include <tarn/checkpoint.h>
-#include <tarn/config.h>
-#include <tarn/env.h>
-#include <tarn/snapshot.h>
-#include <tarn/state.h>
+#include <tarn.h>
 
 static const char verse[] = "the stream goes by the words go by and the counts stay";
 

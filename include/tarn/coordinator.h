@@ -55,21 +55,18 @@ typedef struct tarn_coordinator_options {
 
     uint64_t interval_ms;         /**< Between periodic checkpoints; at least 10. Default
                                        TARN_COORDINATOR_NEVER: only on request. */
-    uint64_t backlog_interval_ms; /**< While a source works off a backlog; at least 10.
+    uint64_t backlog_interval_ms; /**< While a source works off a backlog; at least 1.
                                        TARN_COORDINATOR_NEVER: none meanwhile. Default
                                        TARN_COORDINATOR_SAME. */
     uint64_t min_pause_ms;        /**< From a success to the next periodic one. Default 0. */
-    uint64_t
-        timeout_ms; /**< From begin to the last acknowledgement; at least 10. Default 600,000. */
-    uint64_t
-        aligned_timeout_ms;  /**< Unaligned only after that much alignment. Default 0: at once. */
-    uint32_t max_concurrent; /**< Default 1. Savepoints may exceed it. */
-    uint32_t tolerable_failures; /**< Consecutive ones that do not fail the job. Default 0;
-                                      TARN_COORDINATOR_UNLIMITED: any number. */
+    uint64_t timeout_ms;          /**< Of a checkpoint; at least 10. Default 600,000. */
+    uint64_t aligned_timeout_ms;  /**< Aligned for so long, then unaligned. Default 0. */
+    uint32_t max_concurrent;      /**< Default 1. Savepoints may exceed it. */
+    uint32_t tolerable_failures;  /**< Consecutive ones that do not fail the job. Default 0;
+                                       TARN_COORDINATOR_UNLIMITED: any number. */
     uint32_t retained_count; /**< Completed checkpoints that are kept, 1 .. 10,000. Default 1. */
-    tarn_checkpoint_retention
-        retention;               /**< Of the retained ones, when the job ends. Default NEVER. */
-    bool is_at_least_once;       /**< Barriers do not align. Default false: exactly once. */
+    tarn_checkpoint_retention retention; /**< When the job ends. Default NEVER. */
+    bool is_at_least_once;               /**< Barriers do not align. Default false: exactly once. */
     bool is_unaligned;           /**< Barriers overtake data; without effect at least once; needs
                                       max_concurrent 1. Default false. */
     bool refuses_finished_tasks; /**< No checkpoint once a task has finished. Default false. */

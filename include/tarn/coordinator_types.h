@@ -178,7 +178,8 @@ typedef enum tarn_coordinator_effect_kind {
     TARN_EFFECT_DISCARD,         /**< Delete what checkpoint_id alone names: its metadata when
                                       is_completed, else what tasks acknowledged, and its place;
                                       answer DISCARDED if is_awaited. */
-    TARN_EFFECT_DISCARD_STATE,   /**< Forget what this acknowledgement brought; task, attempt. */
+    TARN_EFFECT_DISCARD_STATE,   /**< Forget what this acknowledgement brought; task, attempt.
+                                      A file that some checkpoint names stays. */
     TARN_EFFECT_FAIL_JOB,        /**< The job must fail: reason, is_threshold. checkpoint_id 0:
                                       none; task: the one that reported it, or NO_TASK. */
 } tarn_coordinator_effect_kind;

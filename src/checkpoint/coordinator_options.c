@@ -68,7 +68,7 @@ static tarn_status check_intervals(const tarn_coordinator_options *options, tarn
     if (backlog_ms == TARN_COORDINATOR_NEVER || backlog_ms == TARN_COORDINATOR_SAME) {
         return TARN_OK;
     }
-    return check_range("backlog_interval_ms", backlog_ms, INTERVAL_MS_MIN, INT64_MAX, error);
+    return check_range("backlog_interval_ms", backlog_ms, 1, INT64_MAX, error);
 }
 
 static tarn_status check_restored(const tarn_coordinator_options *options, tarn_error *error)

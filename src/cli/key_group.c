@@ -346,7 +346,7 @@ const cli_command cli_key_group = {
     .name = "key-group",
     .summary = "say which key group and subtask a key belongs to",
     .help =
-        "key-group --max-parallelism N [--parallelism P] [--hash KIND] [--hex] [--json] KEY...\n"
+        "key-group --max-parallelism N [--parallelism P] [OPTION]... KEY...\n"
         "\n"
         "Says where keys go, as Flink assigns them: hash, murmur of the hash, key group; with a\n"
         "parallelism the subtask and the key groups that it owns.\n"

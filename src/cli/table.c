@@ -2,6 +2,9 @@
 #include "table.h"
 
 #include <libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -36,10 +39,28 @@ void cli_table_add(cli_table *table, const char *const *cells)
     }
 }
 
+/* Writes lines without the blanks that an empty last cell leaves at their ends. */
+static void write_trimmed(const char *text)
+{
+    for (const char *line = text; *line != '\0';) {
+        const size_t size = strcspn(line, "\n");
+        size_t kept = size;
+        while (kept > 0 && line[kept - 1] == ' ') {
+            kept--;
+        }
+        fwrite(line, 1, kept, stdout);
+        fputc('\n', stdout);
+        line += line[size] == '\n' ? size + 1 : size;
+    }
+}
+
 void cli_table_print(cli_table *table)
 {
     static char good;
-    cli_must(scols_print_table(table) == 0 ? &good : NULL);
+    char *text = NULL;
+    cli_must(scols_print_table_to_string(table, &text) == 0 ? &good : NULL);
+    write_trimmed(text != NULL ? text : ""); /* Without a line there is no text. */
+    free(text);
     scols_unref_table(table);
 }
 

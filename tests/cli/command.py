@@ -4,6 +4,7 @@ Each test is a python3 script, standard library only, run by ctest with
     TARN_COMMAND    the built command
     TARN_SOURCE     the root of the project
     TARN_EXAMPLES   the folder with the built examples; empty when they are not built
+    TARN_OPERATOR_STATE  the program built from operator_state.c
 """
 import json
 import os

@@ -123,6 +123,40 @@ class Show(Checkpoint):
         self.assertIn("byte", error)
 
 
+class OperatorState(Case):
+    """A checkpoint of an operator without keys; operator_state.c made it."""
+
+    def setUp(self):
+        super().setUp()
+        subprocess.run([os.environ["TARN_OPERATOR_STATE"], self.folder], stdin=subprocess.DEVNULL,
+                       timeout=TIMEOUT_S, check=True)
+        self.path = os.path.join(self.folder, "job", "chk-1")
+
+    def test_states_are_shown_with_how_they_are_dealt_out(self):
+        answer = self.good_json("checkpoint", "show", self.path)
+        self.assertEqual((answer["job"], answer["max_parallelism"]), ("job", 0))
+        (subtask,) = answer["subtasks"]
+        self.assertEqual((subtask["operator"], subtask["key_groups"], subtask["hash"]), ("sink", None, None))
+        states = {state["name"]: state for state in subtask["operator_states"]}
+        self.assertEqual(sorted(states), ["buffered", "own", "rules", "seen"])
+        buffered = states["buffered"]
+        self.assertGreater(buffered.pop("bytes"), buffered.pop("element_bytes"))
+        self.assertEqual(buffered, {
+            "name": "buffered", "kind": "list", "redistribution": "split", "codec": "words", "codec_version": 3,
+            "part_index": 0, "part_count": 1, "element_count": 3})
+        self.assertEqual((states["seen"]["kind"], states["seen"]["redistribution"]), ("list", "union"))
+        self.assertEqual((states["rules"]["kind"], states["rules"]["element_count"]), ("broadcast", 1))
+        self.assertEqual(states["own"], {"name": "own", "kind": "bytes", "bytes": 12})
+
+    def test_the_table(self):
+        text = self.good("checkpoint", "show", self.path).out
+        self.assertRegex(text, r"(?m)^sink +0 buffered +list +words v3 +split +3 +\d+$")
+        self.assertRegex(text, r"(?m)^sink +0 own +bytes +12$")
+
+    def test_a_checkpoint_without_files_is_good(self):
+        self.assertEqual(self.good_json("checkpoint", "verify", self.path)["file_count"], 0)
+
+
 class Verify(Checkpoint):
     def test_a_good_one_is_good(self):
         answer = self.good_json("checkpoint", "verify", self.path)

@@ -7,7 +7,7 @@ import subprocess
 from command import SOURCE, TIMEOUT_S, Case, main, skip, tarn
 
 DATA = os.path.join(SOURCE, "tests", "vectors", "data")
-SAMPLE = 60  # Cases of each file: each is a process of its own.
+SAMPLE = 40  # Cases of each file: each is a process of its own.
 
 
 def vectors(name):

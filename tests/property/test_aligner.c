@@ -22,8 +22,10 @@ enum {
     IDS_MAX = 12,
     ITEMS_MAX = 512,
     STEPS_MAX = 20000,
-    NOWHERE = UINT32_MAX,
 };
+
+/* No such position. */
+static const uint32_t nowhere = UINT32_MAX;
 
 typedef enum item_kind { ITEM_DATA, ITEM_BARRIER, ITEM_CANCEL, ITEM_END } item_kind;
 
@@ -39,9 +41,9 @@ typedef struct channel {
     uint32_t data_arrived;
     uint32_t data_processed;
     uint64_t next_id;         /* Of its next barrier. */
-    uint32_t before[IDS_MAX]; /* Data before a barrier that has come; or NOWHERE. */
-    uint32_t kept_from;       /* Data that is being kept; or NOWHERE. */
-    uint32_t kept_to;         /* NOWHERE: still open. */
+    uint32_t before[IDS_MAX]; /* Data before a barrier that has come; or nowhere. */
+    uint32_t kept_from;       /* Data that is being kept; or nowhere. */
+    uint32_t kept_to;         /* nowhere: still open. */
     bool is_blocked;
     bool is_ended;
 } channel;
@@ -96,9 +98,9 @@ static void keep(const tarn__alignment_effect *effect)
     channel *c = &w.channels[effect->channel];
     CHECK(!c->is_ended && !w.outcomes[effect->checkpoint_id].has_snapshot);
     const uint32_t before = c->before[effect->checkpoint_id];
-    CHECK(effect->is_open == (before == NOWHERE));
+    CHECK(effect->is_open == (before == nowhere));
     c->kept_from = c->data_processed;
-    c->kept_to = effect->is_open ? NOWHERE : before;
+    c->kept_to = effect->is_open ? nowhere : before;
 }
 
 /* What is kept of a channel ends at its barrier, or with the channel. */
@@ -106,10 +108,10 @@ static void kept(const tarn__alignment_effect *effect)
 {
     channel *c = &w.channels[effect->channel];
     const uint32_t before = c->before[effect->checkpoint_id];
-    CHECK(c->kept_from != NOWHERE);
-    if (c->kept_to == NOWHERE) {
-        CHECK(before != NOWHERE || c->items[c->count - 1].kind == ITEM_END);
-        c->kept_to = before != NOWHERE ? before : c->data_arrived;
+    CHECK(c->kept_from != nowhere);
+    if (c->kept_to == nowhere) {
+        CHECK(before != nowhere || c->items[c->count - 1].kind == ITEM_END);
+        c->kept_to = before != nowhere ? before : c->data_arrived;
     }
 }
 
@@ -133,7 +135,7 @@ static void check_contents(uint64_t id)
         const channel *c = &w.channels[i];
         const uint32_t processed = w.outcomes[id].processed[i];
         const uint32_t before = c->before[id];
-        if (before == NOWHERE) {
+        if (before == nowhere) {
             CHECK(c->is_ended);
         } else if (w.is_at_least_once) {
             CHECK(processed >= before);
@@ -148,8 +150,8 @@ static void check_contents(uint64_t id)
 static void forget_kept(void)
 {
     for (uint32_t i = 0; i < w.channel_count; i++) {
-        w.channels[i].kept_from = NOWHERE;
-        w.channels[i].kept_to = NOWHERE;
+        w.channels[i].kept_from = nowhere;
+        w.channels[i].kept_to = nowhere;
     }
 }
 
@@ -332,7 +334,7 @@ static void set_up(uint64_t seed)
 static bool has_come(uint64_t id)
 {
     for (uint32_t i = 0; i < w.channel_count; i++) {
-        if (w.channels[i].before[id] != NOWHERE) {
+        if (w.channels[i].before[id] != nowhere) {
             return true;
         }
     }

@@ -15,8 +15,8 @@
 #include "checkpoint/coordinator.h"
 
 enum {
-    SEEDS = 8000,
-    SEEDS_LONG = 500000,
+    SEEDS = 6000,
+    SEEDS_LONG = 200000,
     EVENTS = 600, /* Of one seed. */
     TASKS_MAX = 6,
     PENDING_MAX = 16,

@@ -13,13 +13,12 @@
 
 void scratch_init(scratch *self)
 {
-    /* In memory where that is to be had: thousands of small files wait for no disk there. */
     const char *parent = getenv("TMPDIR");
-    if (parent == NULL && access("/dev/shm", W_OK) == 0) {
-        parent = "/dev/shm";
+    if (parent == NULL) {
+        /* Memory when there is some: tests synchronise files thousands of times. */
+        parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     }
-    snprintf(
-        self->path, sizeof self->path, "%s/tarn-test-XXXXXX", parent != NULL ? parent : "/tmp");
+    snprintf(self->path, sizeof self->path, "%s/tarn-test-XXXXXX", parent);
     assert_non_null(mkdtemp(self->path));
 }
 

@@ -7,6 +7,11 @@
  * Everything that a coordinator asks for succeeds at once, as with Flink's direct executors, but
  * for the failures that a case injects and for deletions that it holds back (slow_cleaning). The
  * lines of deletions that stand together are sorted: their order has no meaning.
+ *
+ * No case is left out or differs. One rule is other than Flink's where no case can tell: when the
+ * deletion of a checkpoint that was written but not recorded ends, Flink does not look at the
+ * queue, so that a request may wait for the next event, however long; here it waits only when a
+ * periodic tick will look at the queue anyway (pending.c, is_quiet).
  */
 #include <assert.h>
 #include <inttypes.h>
