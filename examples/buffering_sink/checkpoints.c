@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "failure.h"
+#include "flights/clock.h"
+#include "flights/failure.h"
 
 static const char job_name[] = "buffering_sink";
 

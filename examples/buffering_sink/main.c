@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 #include "checkpoints.h"
-#include "clock.h"
-#include "failure.h"
+#include "flights/clock.h"
+#include "flights/failure.h"
 #include "options.h"
 #include "sink.h"
 #include "source.h"

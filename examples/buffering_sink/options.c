@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "failure.h"
+#include "flights/failure.h"
 
 const char options_usage[] =
     "Usage: buffering_sink --out DIR --checkpoint-dir DIR [OPTION]...\n"

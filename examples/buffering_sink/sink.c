@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "failure.h"
+#include "flights/failure.h"
 
 static const char operator_name[] = "sink";
 

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "failure.h"
+#include "flights/failure.h"
 
 static const char operator_name[] = "source";
 
