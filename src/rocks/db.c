@@ -300,11 +300,12 @@ static tarn_status list_existing(
     char *message = NULL;
     size_t count = 0;
     char **names = rocksdb_list_column_families(options, rocks->directory, &count, &message);
-    TARN_TRY(tarn__rocks_outcome("read the states of", rocks->directory, &message, error));
-    tarn_status status = TARN_OK;
+    tarn_status status =
+        tarn__rocks_outcome("read the states of", rocks->directory, &message, error);
     for (size_t i = 0; i < count && status == TARN_OK; i++) {
         status = add_existing(rocks, names[i], settings, error);
     }
+    /* It answers an empty list to be freed even when it fails. */
     rocksdb_list_column_families_destroy(names, count);
     return status;
 }
