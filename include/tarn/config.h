@@ -85,6 +85,12 @@ TARN_API TARN_NODISCARD tarn_status tarn_config_set_assignment(
 TARN_API TARN_NODISCARD tarn_status
 tarn_config_get(const tarn_config *config, const char *key, const char **out);
 
+/**
+ * Tells whether the value of a key must not be shown: the key tells of a password, token or the
+ * like. Messages of this header hide such values.
+ */
+TARN_API bool tarn_config_is_secret(const char *key);
+
 /** Removes a key; nothing happens when it is not set. */
 TARN_API void tarn_config_remove(tarn_config *config, const char *key);
 
@@ -150,6 +156,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_config_parse(
 TARN_API TARN_NODISCARD tarn_status tarn_config_get_memory(
     const tarn_config *config, const char *key, int64_t *out, bool *is_set_out, tarn_error *error);
 
+/** Units: seconds and nanoseconds. */
 TARN_API TARN_NODISCARD tarn_status tarn_config_get_duration(
     const tarn_config *config,
     const char *key,
@@ -161,18 +168,23 @@ TARN_API TARN_NODISCARD tarn_status tarn_config_get_duration(
 TARN_API TARN_NODISCARD tarn_status tarn_config_get_duration_ms(
     const tarn_config *config, const char *key, int64_t *out, bool *is_set_out, tarn_error *error);
 
+/** "true" or "false", in any case. */
 TARN_API TARN_NODISCARD tarn_status tarn_config_get_bool(
     const tarn_config *config, const char *key, bool *out, bool *is_set_out, tarn_error *error);
 
+/** A 32-bit integer, as Java reads it. */
 TARN_API TARN_NODISCARD tarn_status tarn_config_get_int(
     const tarn_config *config, const char *key, int32_t *out, bool *is_set_out, tarn_error *error);
 
+/** A 64-bit integer, as Java reads it. */
 TARN_API TARN_NODISCARD tarn_status tarn_config_get_long(
     const tarn_config *config, const char *key, int64_t *out, bool *is_set_out, tarn_error *error);
 
+/** A 32-bit float, as Java reads it. */
 TARN_API TARN_NODISCARD tarn_status tarn_config_get_float(
     const tarn_config *config, const char *key, float *out, bool *is_set_out, tarn_error *error);
 
+/** A 64-bit float, as Java reads it. */
 TARN_API TARN_NODISCARD tarn_status tarn_config_get_double(
     const tarn_config *config, const char *key, double *out, bool *is_set_out, tarn_error *error);
 

@@ -18,7 +18,7 @@
  * tarn/map.h, tarn/list.h, tarn/reducing.h, tarn/aggregating.h; what all have: tarn/keyed.h.
  *
  * Ownership: a state borrows from its backend. Bytes that a call gives out are valid until the
- * next call on the same backend.
+ * next call on the same backend; those of an iteration until the next call on its iterator.
  * Thread: confined, with the backend.
  */
 #ifndef TARN_STATE_H
@@ -100,7 +100,10 @@ typedef struct tarn_state_options {
         .struct_size = sizeof(tarn_state_options) \
     }
 
-/** One row of an iteration. Borrowed until the next call on the iterator. */
+/**
+ * One row of an iteration. Borrowed until the next call on its iterator, whatever is called on the
+ * backend meanwhile. The bytes are not aligned: memcpy() them into a struct.
+ */
 typedef struct tarn_row {
     uint32_t key_group;
     tarn_bytes key;

@@ -37,7 +37,4 @@ TARN_NODISCARD tarn_status tarn__config_parse_standard(
 /* Where the memory of a configuration comes from, for what is made while parsing. */
 tarn__account *tarn__config_account(tarn_config *config);
 
-/* Whether a value must not appear in messages: its key tells of a password, token or the like. */
-bool tarn__config_is_secret(const char *key);
-
 #endif

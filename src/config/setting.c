@@ -34,7 +34,7 @@ typedef union value {
     tarn_duration duration;
 } value;
 
-bool tarn__config_is_secret(const char *key)
+bool tarn_config_is_secret(const char *key)
 {
     static const char *const parts[] = {
         "password",
@@ -173,7 +173,7 @@ static tarn_status fail_bad(const setting *at, tarn_error *error)
     if (at->entry.line != 0) {
         snprintf(place, sizeof place, ":%" PRIu32, at->entry.line);
     }
-    const bool is_secret = tarn__config_is_secret(at->entry.key);
+    const bool is_secret = tarn_config_is_secret(at->entry.key);
     return tarn__fail(
         error,
         TARN_INVALID_ARGUMENT,

@@ -22,9 +22,10 @@ enum {
 
 struct tarn_env {
     tarn_budget *budget;
-    tarn_owner *owner;         /* Of everything small, in the heap pool. */
-    tarn_owner *rocksdb_owner; /* Of RocksDB's whole share, in the managed pool. */
-    uint64_t rocksdb_bytes;    /* What rocksdb_owner holds. */
+    tarn_owner *owner;          /* Of everything small, in the heap pool. */
+    tarn_owner *rocksdb_owner;  /* Of RocksDB's whole share, in the managed pool. */
+    uint64_t rocksdb_bytes;     /* What rocksdb_owner holds. */
+    tarn_owner *transfer_owner; /* Of buffers of uploads and downloads, in the off-heap pool. */
     tarn_config *config;
     tarn_taskmanager_plan plan;
     tarn_rocksdb_plan rocksdb_plan;
@@ -171,16 +172,30 @@ static tarn_status copy_config(tarn_env *env, const tarn_config *config, tarn_er
     return tarn_config_merge(env->config, config, error);
 }
 
+/* Closes an owner that holds nothing any more, or NULL. */
+static void close_owner(tarn_owner *owner)
+{
+    const tarn_status status = tarn_owner_close(owner, NULL);
+    assert(status == TARN_OK);
+    (void)status;
+}
+
+static void close_budget(tarn_budget *budget)
+{
+    const tarn_status status = tarn_budget_close(budget, NULL);
+    assert(status == TARN_OK);
+    (void)status;
+}
+
 /* Frees what a half- or fully opened environment without children holds. */
 static void clear(tarn_env *env)
 {
     tarn__workers_close(env->workers);
     tarn__rocks_memory_close(env->rocks_memory);
+    close_owner(env->transfer_owner);
     if (env->rocksdb_owner != NULL) {
         tarn_owner_release(env->rocksdb_owner, env->rocksdb_bytes);
-        const tarn_status closed = tarn_owner_close(env->rocksdb_owner, NULL);
-        assert(closed == TARN_OK);
-        (void)closed;
+        close_owner(env->rocksdb_owner);
     }
     tarn_config_free(env->config);
     pthread_mutex_destroy(&env->mutex);
@@ -188,17 +203,16 @@ static void clear(tarn_env *env)
     tarn_owner *owner = env->owner;
     tarn_budget *budget = env->budget;
     tarn__release(env);
-    const tarn_status owner_closed = tarn_owner_close(owner, NULL);
-    const tarn_status budget_closed = tarn_budget_close(budget, NULL);
-    assert(owner_closed == TARN_OK && budget_closed == TARN_OK);
-    (void)owner_closed;
-    (void)budget_closed;
+    close_owner(owner);
+    close_budget(budget);
 }
 
 static tarn_status open_parts(tarn_env *env, const tarn_env_options *options, tarn_error *error)
 {
     TARN_TRY(copy_config(env, options->config, error));
     TARN_TRY(open_rocks_memory(env, error));
+    TARN_TRY(tarn__owner_open(
+        env->budget, TARN_POOL_OFF_HEAP, &env->transfer_owner, error, "transfers"));
     return open_workers(env, options, error);
 }
 
@@ -219,11 +233,8 @@ static tarn_status open_frame(
         status = env != NULL ? TARN_OK : tarn__fail_no_memory(error, "an environment", sizeof *env);
     }
     if (status != TARN_OK) {
-        const tarn_status owner_closed = tarn_owner_close(owner, NULL);
-        const tarn_status budget_closed = tarn_budget_close(budget, NULL);
-        assert(owner_closed == TARN_OK && budget_closed == TARN_OK);
-        (void)owner_closed;
-        (void)budget_closed;
+        close_owner(owner);
+        close_budget(budget);
         return status;
     }
     env->budget = budget;
@@ -301,9 +312,12 @@ static void find_leak(const tarn_owner_stats *stats, void *context)
     const tarn__account *own[] = {
         tarn__owner_account(found->env->owner),
         tarn__owner_account(found->env->rocksdb_owner),
+        tarn__owner_account(found->env->transfer_owner),
     };
-    if (stats->name == own[0]->name || stats->name == own[1]->name) {
-        return;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (stats->name == own[i]->name) {
+            return;
+        }
     }
     if (found->largest.name == NULL || stats->used_bytes > found->largest.used_bytes) {
         found->largest = *stats;
@@ -370,6 +384,11 @@ void tarn_env_measure(tarn_env *env, tarn_env_memory *out)
 tarn__account *tarn__env_account(tarn_env *env)
 {
     return tarn__owner_account(env->owner);
+}
+
+tarn__account *tarn__env_transfer_account(tarn_env *env)
+{
+    return tarn__owner_account(env->transfer_owner);
 }
 
 const tarn__clock *tarn__env_clock(const tarn_env *env)

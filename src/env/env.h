@@ -27,6 +27,9 @@ typedef struct tarn__rocks_memory tarn__rocks_memory; /* rocks/memory.h */
 /* The account of the environment's own owner, in the heap pool. */
 tarn__account *tarn__env_account(tarn_env *env);
 
+/* The account of the buffers that files are moved through, in the off-heap pool. */
+tarn__account *tarn__env_transfer_account(tarn_env *env);
+
 const tarn__clock *tarn__env_clock(const tarn_env *env);
 tarn__workers *tarn__env_workers(tarn_env *env);
 

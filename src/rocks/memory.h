@@ -7,9 +7,12 @@
  *                                                    0      7/8 x capacity         hard limit
  *                                                           flush the largest      writers wait
  *
- * RocksDB 8.9 and newer bind their write-buffer manager in C: it is charged to the cache, whose
- * capacity is what Flink computes. Older ones do not, and there Tarn watches memtables itself: the
- * cache is smaller by what memtables may take, so that both stay within the same total.
+ * Who flushes and who waits is decided by Tarn's own watcher with every version of RocksDB. What
+ * differs is the cache: from 8.9 on the C API binds RocksDB's write-buffer manager, which charges
+ * memtables to the cache, so that the cache can have what memtables leave; its capacity is then
+ * what Flink computes, and the manager is given a limit at which it never flushes by itself.
+ * Before 8.9, or when the cache has no handle (high_priority_ratio), nothing is charged, and the
+ * cache is smaller by all that memtables may take. Both keep cache and memtables within the total.
  *
  * The watcher. Each column family has a meter. The writer counts bytes into it without any atomic;
  * every few KiB it looks at the family's real figures (two property reads) and publishes them into
@@ -50,7 +53,7 @@ typedef struct tarn__rocks_memory_options {
     /* False: each family has a block cache of its own and memtables are not bounded together. */
     bool is_managed;
     uint64_t total_bytes;                 /* RocksDB's share of the managed pool. */
-    uint64_t cache_capacity_bytes;        /* As Flink computes it: used with RocksDB >= 8.9. */
+    uint64_t cache_capacity_bytes;        /* As Flink computes it: when memtables are charged. */
     uint64_t write_buffer_capacity_bytes; /* As Flink computes it. */
     uint64_t mutable_limit_bytes;         /* As Flink computes it: 7/8 of the capacity. */
     /* Share of the cache for index and filter blocks, at most 1. Negative: not set, RocksDB's own

@@ -71,6 +71,7 @@ void tarn__rocks_settings_init(tarn__rocks_settings *settings)
         .block_cache_bytes = 8 * MIB,
         .has_bloom_filter = true,
         .bloom_bits_per_key = 10.0,
+        .is_partitioned = true,
     };
 }
 

@@ -15,6 +15,11 @@ void tarn__checkpoint_name(uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES])
     snprintf(out, TARN__CHECKPOINT_NAME_BYTES, "%s%" PRIu64, PREFIX, id);
 }
 
+void tarn__checkpoint_metadata_name(uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES])
+{
+    snprintf(out, TARN__CHECKPOINT_NAME_BYTES, "%s%" PRIu64 "/_metadata", PREFIX, id);
+}
+
 bool tarn__checkpoint_parse_name(const char *name, uint64_t *id_out)
 {
     if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0) {
@@ -41,9 +46,8 @@ void tarn__content_name(const tarn__content *content, char out[TARN__CONTENT_NAM
 tarn_status tarn__checkpoint_check_paths(
     const tarn__subtask *subtask, uint64_t id, tarn_error *error)
 {
-    char directory[TARN__CHECKPOINT_NAME_BYTES + 1];
-    tarn__checkpoint_name(id, directory);
-    strcat(directory, "/");
+    char directory[TARN__CHECKPOINT_NAME_BYTES];
+    snprintf(directory, sizeof directory, "%s%" PRIu64 "/", PREFIX, id);
     for (uint32_t i = 0; i < subtask->file_count; i++) {
         const tarn__file_part *file = &subtask->files[i];
         char name[TARN__CONTENT_NAME_BYTES];
@@ -121,9 +125,8 @@ tarn_status tarn__checkpoint_read_metadata(
     tarn__metadata *out,
     tarn_error *error)
 {
-    char name[TARN__CHECKPOINT_NAME_BYTES + 16];
-    tarn__checkpoint_name(id, name);
-    strcat(name, "/_metadata");
+    char name[TARN__CHECKPOINT_NAME_BYTES];
+    tarn__checkpoint_metadata_name(id, name);
     TARN_AUTO(tarn_buffer_clear) tarn_buffer bytes = {.allocator = &account->face};
     tarn_status status = read_whole(storage, name, &bytes, error);
     if (status == TARN_OK) {

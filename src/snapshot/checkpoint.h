@@ -12,7 +12,7 @@
 #include "storage/storage.h"
 
 enum {
-    TARN__CHECKPOINT_NAME_BYTES = 32, /* "chk-18446744073709551615/_metadata" fits twice. */
+    TARN__CHECKPOINT_NAME_BYTES = 40, /* chk-<20 digits>/_metadata */
     TARN__CONTENT_NAME_BYTES = 64,    /* shared/xx/<32>-<20 digits> */
     TARN__CHECKPOINT_PATH_BYTES = 4096,
 };
@@ -27,6 +27,9 @@ struct tarn_checkpoint {
 
 /* Writes "chk-<id>". */
 void tarn__checkpoint_name(uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES]);
+
+/* Writes "chk-<id>/_metadata". */
+void tarn__checkpoint_metadata_name(uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES]);
 
 /* Reads "chk-<id>" without leading zeros; false when it is something else. */
 bool tarn__checkpoint_parse_name(const char *name, uint64_t *id_out);

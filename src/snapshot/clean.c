@@ -80,9 +80,8 @@ static tarn_status remove_all(tarn_checkpoint_store *store, const found *f, tarn
 tarn_status tarn__store_remove_metadata(
     tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
 {
-    char name[TARN__CHECKPOINT_NAME_BYTES + 16];
-    tarn__checkpoint_name(id, name);
-    strcat(name, "/_metadata");
+    char name[TARN__CHECKPOINT_NAME_BYTES];
+    tarn__checkpoint_metadata_name(id, name);
     const char *const names[] = {name};
     return tarn__storage_remove(store->storage, names, 1, error);
 }

@@ -6,7 +6,7 @@
 #include "base/try.h"
 #include "snapshot/metadata.h"
 #include "snapshot/metadata_format.h"
-#include "storage/storage.h"
+#include "storage/name.h"
 
 static int compare_states(const void *a, const void *b)
 {

@@ -58,7 +58,8 @@ static tarn_status resolve(const char *address, place *out, tarn_error *error)
     if (out->has_id) {
         (void)cut_last(out->job);
         if (out->job[0] == '\0') {
-            strcpy(out->job, "/");
+            out->job[0] = '/';
+            out->job[1] = '\0';
         }
     }
     return TARN_OK;

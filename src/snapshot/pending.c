@@ -42,8 +42,16 @@ tarn_status tarn_checkpoint_begin(
     if (pending == NULL) {
         return tarn__fail_no_memory(error, "a pending checkpoint", sizeof *pending);
     }
-    const tarn_status status = take_id(store, id, error);
+    pending->grave = tarn__retained_new(store->options.account, id, 0);
+    tarn_status status = TARN_OK;
+    if (pending->grave == NULL) {
+        status = tarn__fail_no_memory(error, "a pending checkpoint", sizeof *pending->grave);
+    }
+    if (status == TARN_OK) {
+        status = take_id(store, id, error);
+    }
     if (status != TARN_OK) {
+        tarn__release(pending->grave);
         tarn__release(pending);
         return status;
     }
@@ -92,6 +100,7 @@ void tarn__pending_leave(tarn_pending_checkpoint *pending)
     pthread_mutex_unlock(&store->mutex);
     if (is_last) {
         assert(pending->is_over && pending->part_count == 0 && pending->grants == NULL);
+        tarn__release(pending->grave);
         tarn__release(pending->parts);
         tarn__release(pending);
     }
@@ -344,21 +353,22 @@ static void release_parts(tarn_pending_checkpoint *pending, bool keeps_reference
     pending->part_count = 0;
 }
 
-/* Takes a checkpoint back that was not committed. Its own files go even if uploads still run: they
- * delete what they write later. */
+/*
+ * Takes a checkpoint back that was not committed. Its own files go even if uploads still run: they
+ * delete what they write later.
+ */
 static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt)
 {
     tarn_checkpoint_store *store = pending->store;
-    tarn_error error;
-    if (!is_in_doubt && tarn__store_remove_directory(store, pending->id, &error) != TARN_OK) {
-        tarn__store_log(
-            store,
-            "files of checkpoint %" PRIu64 ", which is given up, are left: %s",
-            pending->id,
-            error.message);
-    }
     release_parts(pending, /* keeps_references= */ false);
     release_grants(pending);
+    if (!is_in_doubt) {
+        pthread_mutex_lock(&store->mutex);
+        pending->grave->next = store->condemned;
+        store->condemned = pending->grave;
+        pending->grave = NULL;
+        pthread_mutex_unlock(&store->mutex);
+    }
     tarn__store_clean(store);
     tarn__pending_leave(pending);
 }
@@ -454,9 +464,8 @@ static tarn_status prepare(tarn_pending_checkpoint *pending, commit *c, tarn_err
 static tarn_status write_metadata(tarn_pending_checkpoint *pending, commit *c, tarn_error *error)
 {
     tarn_checkpoint_store *store = pending->store;
-    char name[TARN__CHECKPOINT_NAME_BYTES + 16];
-    tarn__checkpoint_name(pending->id, name);
-    strcat(name, "/_metadata");
+    char name[TARN__CHECKPOINT_NAME_BYTES];
+    tarn__checkpoint_metadata_name(pending->id, name);
     tarn_storage_upload *upload = NULL;
     TARN_TRY(tarn__storage_begin(store->storage, name, TARN_UPLOAD_IF_ABSENT, &upload, error));
     tarn_status status = tarn__storage_append(upload, tarn_buffer_bytes(&c->bytes), error);

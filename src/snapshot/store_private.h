@@ -27,7 +27,7 @@ struct tarn_checkpoint_store {
     tarn__registry registry;
     tarn__retained *retained; /* By id, ascending. */
     uint32_t retained_count;
-    tarn__retained *condemned; /* _metadata is gone, the rest not yet. */
+    tarn__retained *condemned; /* Without _metadata; the rest is still to go. */
     uint64_t highest_id;
     uint32_t pending_count;
     uint64_t token;    /* Of the latest upload. */
@@ -46,6 +46,7 @@ struct tarn_pending_checkpoint {
     uint64_t id;
     uint64_t begun_ns;
     int64_t timestamp_ms;
+    tarn__retained *grave; /* For the condemned, should its files not go at once; owned. */
     /* Under the store's mutex: */
     uint32_t reference_count; /* The owner and the uploads. */
     bool is_over;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/options.h"
 #include "memory/budget.h"
+#include "state/restore.h"
 
 enum {
     PARALLELISM_DEFAULT = 1,
@@ -116,6 +117,9 @@ static tarn_status set_up(
     TARN_TRY(tarn__backend_reserve_namespace(backend, TARN__ROW_VARINT_BYTES_MAX, error));
     TARN_TRY(tarn__directory_open(
         &backend->directory, backend->account, options->directory, options->operator_name, error));
+    if (options->restore != NULL) {
+        TARN_TRY(tarn__restore_run(backend, options->restore, error));
+    }
     return open_database(backend, error);
 }
 
@@ -134,6 +138,7 @@ static void destroy(tarn_backend *backend)
     tarn__rocks_unpin(&backend->pin);
     tarn__rocks_close(backend->rocks);
     tarn__directory_close(&backend->directory);
+    tarn__bases_clear(&backend->bases);
     tarn_buffer_clear(&backend->row);
     tarn_buffer_clear(&backend->edit);
     tarn__release(backend->settings);

@@ -33,6 +33,7 @@
 #include "env/env.h"
 #include "rocks/db.h"
 #include "state/directory.h"
+#include "state/snapshot.h"
 
 typedef struct tarn_value tarn_value;
 
@@ -75,6 +76,8 @@ struct tarn_backend {
     tarn__child *first_child; /* In the order of opening. */
     tarn__child *last_child;
     uint32_t iterator_count; /* Open over any state. */
+    bool has_snapshot;       /* One is open. */
+    tarn__bases bases;       /* What uploads build on. */
 
     pthread_mutex_t gate_mutex;
     pthread_cond_t gate_opened;

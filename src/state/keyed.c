@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/options.h"
+#include "state/descriptors.h"
 
 /* ---- opening and closing ---------------------------------------------------------------- */
 
@@ -83,33 +84,6 @@ static tarn_status check_options(
     return TARN_OK;
 }
 
-tarn_status tarn__keyed_read_descriptor(
-    tarn_backend *backend, const char *name, tarn__descriptor *out, tarn_error *error)
-{
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
-    tarn_bytes bytes;
-    const tarn_status status = tarn__rocks_get(
-        tarn__rocks_default_family(backend->rocks), tarn_bytes_of(name), &pin, &bytes, error);
-    if (status == TARN_NOT_FOUND) {
-        return tarn__fail(
-            error, TARN_CORRUPTION, "the database has a state \"%s\" without a descriptor", name);
-    }
-    TARN_TRY(status);
-    switch (tarn__descriptor_decode(bytes, out)) {
-    case TARN__DESCRIPTOR_OK:
-        return TARN_OK;
-    case TARN__DESCRIPTOR_NEWER:
-        return tarn__fail(
-            error,
-            TARN_NOT_SUPPORTED,
-            "the descriptor of state \"%s\" was written by a newer version of Tarn",
-            name);
-    case TARN__DESCRIPTOR_DAMAGED:
-        break;
-    }
-    return tarn__fail(error, TARN_CORRUPTION, "the descriptor of state \"%s\" is damaged", name);
-}
-
 /* "map of bytes version 0 with TTL": what two descriptors can differ in. */
 static void describe(const tarn__descriptor *descriptor, char *out, size_t size)
 {
@@ -152,7 +126,7 @@ static tarn_status check_stored(
     tarn_backend *backend, const char *name, const tarn__descriptor *wanted, tarn_error *error)
 {
     tarn__descriptor stored;
-    TARN_TRY(tarn__keyed_read_descriptor(backend, name, &stored, error));
+    TARN_TRY(tarn__descriptor_read(backend, name, &stored, error));
     if (stored.kind == wanted->kind && stored.codec_version == wanted->codec_version &&
         stored.flags == wanted->flags && stored.detail == wanted->detail &&
         strcmp(stored.codec_name, wanted->codec_name) == 0) {

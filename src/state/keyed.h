@@ -77,10 +77,6 @@ TARN_NODISCARD tarn_status tarn__keyed_open(
 /* Refuses while an iterator is open; else frees the state. NULL does nothing. */
 TARN_NODISCARD tarn_status tarn__keyed_close(tarn_keyed *keyed, tarn_error *error);
 
-/* Reads the descriptor that is stored for a state. */
-TARN_NODISCARD tarn_status tarn__keyed_read_descriptor(
-    tarn_backend *backend, const char *name, tarn__descriptor *out, tarn_error *error);
-
 /* ---- namespaces -------------------------------------------------------------------------- */
 
 /* Appends a namespace, encoded. Refuses one of more than 64 KiB - 1. */

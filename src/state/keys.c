@@ -9,6 +9,7 @@
  *                      \___ head ___/
  *                      \___________ prefix ______/
  */
+#include "state/descriptors.h"
 #include "state/keyed.h"
 
 /* Goes through the prefixes of a state, or those of one namespace. */
@@ -335,7 +336,7 @@ static tarn_status remove_key_of_family(
     tarn_backend *backend, tarn__rocks_family *family, const tarn_buffer *row, tarn_error *error)
 {
     tarn__descriptor descriptor;
-    TARN_TRY(tarn__keyed_read_descriptor(backend, family->name, &descriptor, error));
+    TARN_TRY(tarn__descriptor_read(backend, family->name, &descriptor, error));
     if ((descriptor.flags & TARN__STATE_NAMESPACE_FIRST) == 0) {
         return remove_all_with(backend, family, tarn_buffer_bytes(row), error);
     }

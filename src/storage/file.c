@@ -17,36 +17,22 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/try.h"
-#include "storage/storage.h"
+#include "storage/file_private.h"
 
 enum {
     /* A concurrent remove() may take an empty directory away between mkdir and rename. */
     RENAME_ATTEMPTS_MAX = 100,
     TEMPORARY_NAME_BYTES = 64,
     PATH_BYTES = 1024, /* Of messages; longer ones are cut. */
-    LOCK_TEXT_BYTES = 32,
 };
 
-static const char LOCK_NAME[] = ".tarn-lock";
 static const char RESERVED[] = ".tarn-";
-
-typedef struct file_storage {
-    tarn_storage base;
-    tarn__account *account;
-    const tarn__file_calls *calls;
-    int root;                          /* Descriptor of the directory. */
-    uint64_t token;                    /* Tells this storage's temporary files from others'. */
-    atomic_uint_least64_t next_upload; /* Numbers them. */
-    char path[];                       /* Of the root, as given. */
-} file_storage;
 
 typedef struct file_upload {
     tarn_storage_upload base;
@@ -56,22 +42,17 @@ typedef struct file_upload {
     char name[]; /* Empty: it comes with finish(). */
 } file_upload;
 
-typedef struct file_lock {
-    tarn_storage_lock base;
-    int file;
-} file_lock;
-
-static file_storage *storage_of(tarn_storage *base)
+static tarn__file_storage *storage_of(tarn_storage *base)
 {
-    return (file_storage *)base;
+    return (tarn__file_storage *)base;
 }
 
-static void path_of(const file_storage *self, const char *name, char path[PATH_BYTES])
+static void path_of(const tarn__file_storage *self, const char *name, char path[PATH_BYTES])
 {
     snprintf(path, PATH_BYTES, "%s/%s", self->path, name);
 }
 
-static void close_quietly(const file_storage *self, int file)
+static void close_quietly(const tarn__file_storage *self, int file)
 {
     (void)self->calls->close(file, self->calls->context);
 }
@@ -79,7 +60,8 @@ static void close_quietly(const file_storage *self, int file)
 /* --- Directories --- */
 
 /* Makes durable what a directory below the root ("": the root itself) holds. */
-static tarn_status sync_directory(file_storage *self, const char *directory, tarn_error *error)
+static tarn_status sync_directory(
+    tarn__file_storage *self, const char *directory, tarn_error *error)
 {
     char path[PATH_BYTES];
     path_of(self, directory, path);
@@ -104,7 +86,7 @@ static bool cut_to_parent(char *name)
     return slash != NULL;
 }
 
-static tarn_status sync_parents(file_storage *self, const char *name, tarn_error *error)
+static tarn_status sync_parents(tarn__file_storage *self, const char *name, tarn_error *error)
 {
     char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
     snprintf(directory, sizeof directory, "%s", name);
@@ -114,7 +96,7 @@ static tarn_status sync_parents(file_storage *self, const char *name, tarn_error
     return sync_directory(self, "", error);
 }
 
-static tarn_status make_parents(file_storage *self, const char *name, tarn_error *error)
+static tarn_status make_parents(tarn__file_storage *self, const char *name, tarn_error *error)
 {
     char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
     const mode_t mode = S_IRWXU | S_IRWXG | S_IRWXO;
@@ -131,7 +113,7 @@ static tarn_status make_parents(file_storage *self, const char *name, tarn_error
 }
 
 /* Takes away the directories above a name that have become empty; those that have not stay. */
-static void remove_empty_parents(file_storage *self, const char *name)
+static void remove_empty_parents(tarn__file_storage *self, const char *name)
 {
     char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
     snprintf(directory, sizeof directory, "%s", name);
@@ -142,7 +124,7 @@ static void remove_empty_parents(file_storage *self, const char *name)
 
 /* --- Uploads --- */
 
-static tarn_status open_temporary(file_storage *self, file_upload *upload, tarn_error *error)
+static tarn_status open_temporary(tarn__file_storage *self, file_upload *upload, tarn_error *error)
 {
     const uint64_t number = atomic_fetch_add(&self->next_upload, 1);
     snprintf(
@@ -170,7 +152,7 @@ static tarn_status file_begin(
     tarn_storage_upload **out,
     tarn_error *error)
 {
-    file_storage *self = storage_of(base);
+    tarn__file_storage *self = storage_of(base);
     const size_t name_size = name != NULL ? strlen(name) + 1 : 1;
     file_upload *upload = tarn__allocate_zeroed(self->account, 1, sizeof *upload + name_size);
     if (upload == NULL) {
@@ -191,7 +173,7 @@ static tarn_status file_begin(
 static tarn_status file_append(tarn_storage_upload *base, tarn_bytes part, tarn_error *error)
 {
     file_upload *upload = (file_upload *)base;
-    file_storage *self = storage_of(base->storage);
+    tarn__file_storage *self = storage_of(base->storage);
     char path[PATH_BYTES];
     path_of(self, upload->name[0] != '\0' ? upload->name : upload->temporary, path);
     return tarn__file_write(self->calls, upload->file, part, path, error);
@@ -200,7 +182,7 @@ static tarn_status file_append(tarn_storage_upload *base, tarn_bytes part, tarn_
 static void file_abandon(tarn_storage_upload *base)
 {
     file_upload *upload = (file_upload *)base;
-    file_storage *self = storage_of(base->storage);
+    tarn__file_storage *self = storage_of(base->storage);
     if (upload->file >= 0) {
         close_quietly(self, upload->file);
     }
@@ -209,7 +191,7 @@ static void file_abandon(tarn_storage_upload *base)
 }
 
 /* The bytes reach the disk before the name does, or a crash could leave a name without bytes. */
-static tarn_status sync_content(file_storage *self, file_upload *upload, tarn_error *error)
+static tarn_status sync_content(tarn__file_storage *self, file_upload *upload, tarn_error *error)
 {
     const tarn__file_calls *calls = self->calls;
     if (calls->sync(upload->file, calls->context) != 0) {
@@ -224,7 +206,7 @@ static tarn_status sync_content(file_storage *self, file_upload *upload, tarn_er
 }
 
 /* Renames once; falls back where the file system cannot refuse to replace. Answers 0 or errno. */
-static int rename_once(file_storage *self, const file_upload *upload, const char *name)
+static int rename_once(tarn__file_storage *self, const file_upload *upload, const char *name)
 {
     const tarn__file_calls *calls = self->calls;
     if ((upload->flags & TARN_UPLOAD_IF_ABSENT) != 0) {
@@ -246,7 +228,7 @@ static int rename_once(file_storage *self, const file_upload *upload, const char
 }
 
 static tarn_status rename_into_place(
-    file_storage *self, const file_upload *upload, const char *name, tarn_error *error)
+    tarn__file_storage *self, const file_upload *upload, const char *name, tarn_error *error)
 {
     int code = rename_once(self, upload, name);
     for (int attempt = 1; code == ENOENT && attempt < RENAME_ATTEMPTS_MAX; attempt++) {
@@ -265,7 +247,7 @@ static tarn_status rename_into_place(
 static tarn_status file_finish(tarn_storage_upload *base, const char *name, tarn_error *error)
 {
     file_upload *upload = (file_upload *)base;
-    file_storage *self = storage_of(base->storage);
+    tarn__file_storage *self = storage_of(base->storage);
     assert((name == NULL) != (upload->name[0] == '\0'));
     const char *final_name = name != NULL ? name : upload->name;
 
@@ -293,7 +275,7 @@ static tarn_status file_read(
     size_t *size_out,
     tarn_error *error)
 {
-    file_storage *self = storage_of(base);
+    tarn__file_storage *self = storage_of(base);
     char path[PATH_BYTES];
     path_of(self, name, path);
     if (offset > INT64_MAX - size) {
@@ -311,7 +293,7 @@ static tarn_status file_read(
 static tarn_status file_stat(
     tarn_storage *base, const char *name, tarn_storage_info *out, tarn_error *error)
 {
-    file_storage *self = storage_of(base);
+    tarn__file_storage *self = storage_of(base);
     struct stat status;
     if (self->calls->stat_at(self->root, name, &status, self->calls->context) != 0) {
         if (errno == ENOENT || errno == ENOTDIR) {
@@ -336,7 +318,7 @@ static bool has_same_parent(const char *a, const char *b)
 }
 
 /* Makes removals durable: the directory is synchronised, and then goes itself if it is empty. */
-static tarn_status settle_removal(file_storage *self, const char *name, tarn_error *error)
+static tarn_status settle_removal(tarn__file_storage *self, const char *name, tarn_error *error)
 {
     char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
     snprintf(directory, sizeof directory, "%s", name);
@@ -353,7 +335,7 @@ static tarn_status settle_removal(file_storage *self, const char *name, tarn_err
 static tarn_status file_remove(
     tarn_storage *base, const char *const *names, uint32_t count, tarn_error *error)
 {
-    file_storage *self = storage_of(base);
+    tarn__file_storage *self = storage_of(base);
     tarn_status result = TARN_OK;
     for (uint32_t i = 0; i < count; i++) {
         tarn_error *const details = result == TARN_OK ? error : NULL;
@@ -373,7 +355,7 @@ static tarn_status file_remove(
 /* --- Listing --- */
 
 static tarn_status visit_entry(
-    file_storage *self,
+    tarn__file_storage *self,
     int directory,
     const char *name,
     tarn_storage_visit *visit,
@@ -400,7 +382,7 @@ static tarn_status visit_entry(
 }
 
 static tarn_status visit_all(
-    file_storage *self,
+    tarn__file_storage *self,
     DIR *listing,
     const char *path,
     tarn_storage_visit *visit,
@@ -430,7 +412,7 @@ static tarn_status file_list(
     void *context,
     tarn_error *error)
 {
-    file_storage *self = storage_of(base);
+    tarn__file_storage *self = storage_of(base);
     char path[PATH_BYTES];
     path_of(self, directory, path);
     int file = -1;
@@ -457,79 +439,11 @@ static tarn_status file_list(
     return status;
 }
 
-/* --- The lock --- */
-
-static tarn_status refuse_lock(file_storage *self, int file, int code, tarn_error *error)
-{
-    if (code != EWOULDBLOCK) {
-        return tarn__fail_errno(error, code, "cannot lock %s/%s", self->path, LOCK_NAME);
-    }
-    char text[LOCK_TEXT_BYTES] = "";
-    size_t size = 0;
-    if (tarn__file_read(self->calls, file, 0, text, sizeof text - 1, &size, "", NULL) != TARN_OK) {
-        size = 0;
-    }
-    text[size] = '\0';
-    const unsigned long holder = strtoul(text, NULL, 10);
-    if (holder == 0) {
-        return tarn__fail(
-            error,
-            TARN_BUSY,
-            "another process writes to %s; give each job its own directory",
-            self->path);
-    }
-    return tarn__fail(
-        error,
-        TARN_BUSY,
-        "process %lu writes to %s; stop it, or give this job another directory",
-        holder,
-        self->path);
-}
-
-static tarn_status file_lock_take(tarn_storage *base, tarn_storage_lock **out, tarn_error *error)
-{
-    file_storage *self = storage_of(base);
-    char path[PATH_BYTES];
-    path_of(self, LOCK_NAME, path);
-    file_lock *lock = tarn__allocate_zeroed(self->account, 1, sizeof *lock);
-    if (lock == NULL) {
-        return tarn__fail_no_memory(error, "a lock", sizeof *lock);
-    }
-    lock->base.storage = base;
-    tarn_status status = tarn__file_open(
-        self->calls, self->root, LOCK_NAME, O_RDWR | O_CREAT, path, &lock->file, error);
-    if (status != TARN_OK) {
-        tarn__release(lock);
-        return status;
-    }
-    if (self->calls->lock(lock->file, LOCK_EX | LOCK_NB, self->calls->context) != 0) {
-        status = refuse_lock(self, lock->file, errno, error);
-        close_quietly(self, lock->file);
-        tarn__release(lock);
-        return status;
-    }
-    /* Fixed width, so that a shorter number leaves nothing of the last holder's. Only a message
-     * depends on it: a full disk does not keep a job from restoring. */
-    char text[LOCK_TEXT_BYTES];
-    const int size = snprintf(text, sizeof text, "%-20ld\n", (long)getpid());
-    (void)!tarn__file_write(self->calls, lock->file, tarn_bytes_at(text, (size_t)size), path, NULL);
-    *out = &lock->base;
-    return TARN_OK;
-}
-
-static void file_lock_give(tarn_storage_lock *base)
-{
-    /* The file stays: removing it would let two others lock two files of one name. */
-    file_lock *lock = (file_lock *)base;
-    close_quietly(storage_of(base->storage), lock->file);
-    tarn__release(lock);
-}
-
 /* --- Life --- */
 
 static void file_free(tarn_storage *base)
 {
-    file_storage *self = storage_of(base);
+    tarn__file_storage *self = storage_of(base);
     close_quietly(self, self->root);
     tarn__release(self);
 }
@@ -544,47 +458,15 @@ static const tarn_storage_ops FILE_OPS = {
     .stat = file_stat,
     .remove = file_remove,
     .list = file_list,
-    .lock = file_lock_take,
-    .unlock = file_lock_give,
+    .lock = tarn__file_lock_take,
+    .unlock = tarn__file_lock_give,
     .free = file_free,
 };
 
-static tarn_status sync_path(const tarn__file_calls *calls, const char *path, tarn_error *error)
+static tarn_status open_root(tarn__file_storage *self, tarn_error *error)
 {
-    int file = -1;
-    TARN_TRY(tarn__file_open(calls, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, path, &file, error));
-    const int code = calls->sync(file, calls->context) == 0 ? 0 : errno;
-    (void)calls->close(file, calls->context);
-    return code == 0 ? TARN_OK
-                     : tarn__fail_errno(error, code, "cannot synchronise directory %s", path);
-}
-
-/* Makes the root and its parents as far as they are missing, each durable in the one above it. */
-static tarn_status make_root(const tarn__file_calls *calls, const char *path, tarn_error *error)
-{
-    char part[PATH_MAX];
-    char above[PATH_MAX] = ".";
-    const mode_t mode = S_IRWXU | S_IRWXG | S_IRWXO;
-    size_t size = 0;
-    while (path[size] != '\0') {
-        size += strspn(path + size, "/");
-        if (size > 0) {
-            snprintf(above, sizeof above, "%.*s", (int)size, path);
-        }
-        size += strcspn(path + size, "/");
-        snprintf(part, sizeof part, "%.*s", (int)size, path);
-        if (calls->make_directory_at(AT_FDCWD, part, mode, calls->context) == 0) {
-            TARN_TRY(sync_path(calls, above, error));
-        } else if (errno != EEXIST) {
-            /* A parent that exists may refuse (read-only file system) before it says so. */
-            const int code = errno;
-            struct stat status;
-            if (calls->stat_at(AT_FDCWD, part, &status, calls->context) != 0) {
-                return tarn__fail_errno(error, code, "cannot make directory %s", part);
-            }
-        }
-    }
-    return TARN_OK;
+    return tarn__file_open(
+        self->calls, AT_FDCWD, self->path, O_RDONLY | O_DIRECTORY, self->path, &self->root, error);
 }
 
 static uint64_t make_token(const void *unique)
@@ -614,7 +496,7 @@ tarn_status tarn__file_storage_open(
             size,
             PATH_MAX - 1);
     }
-    file_storage *self = tarn__allocate_zeroed(options->account, 1, sizeof *self + size + 1);
+    tarn__file_storage *self = tarn__allocate_zeroed(options->account, 1, sizeof *self + size + 1);
     if (self == NULL) {
         return tarn__fail_no_memory(error, "a storage", sizeof *self + size + 1);
     }
@@ -628,10 +510,12 @@ tarn_status tarn__file_storage_open(
     self->calls = calls;
     self->token = make_token(self);
 
-    tarn_status status = options->must_exist ? TARN_OK : make_root(calls, self->path, error);
-    if (status == TARN_OK) {
-        status = tarn__file_open(
-            calls, AT_FDCWD, self->path, O_RDONLY | O_DIRECTORY, self->path, &self->root, error);
+    tarn_status status = open_root(self, error);
+    if (status == TARN_MISSING && !options->must_exist) {
+        status = tarn__file_make_root(calls, self->path, error);
+        if (status == TARN_OK) {
+            status = open_root(self, error);
+        }
     }
     if (status != TARN_OK) {
         tarn__release(self);

@@ -18,11 +18,7 @@
 
 #include "base/account.h"
 #include "storage/file_calls.h"
-
-enum {
-    TARN__STORAGE_NAME_BYTES_MAX = 1024, /* Fits an S3 key with a prefix before it. */
-    TARN__STORAGE_PART_BYTES_MAX = 255,  /* NAME_MAX of the file systems in use. */
-};
+#include "storage/name.h"
 
 /* What a storage is opened with. Everything is borrowed and outlives the storage. */
 typedef struct tarn__storage_options {
@@ -52,9 +48,6 @@ tarn__memory_storage_new(tarn__account *account, tarn_storage **out, tarn_error 
 /* Opens a directory as a storage; path without scheme. */
 TARN_NODISCARD tarn_status tarn__file_storage_open(
     const tarn__storage_options *options, const char *path, tarn_storage **out, tarn_error *error);
-
-/* Tells whether bytes are a name as tarn/sys/storage.h defines it. Pure. */
-bool tarn__storage_is_name(tarn_bytes name);
 
 TARN_NODISCARD tarn_status tarn__storage_begin(
     tarn_storage *storage,

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { BENCH_ROUNDS_MAX = 1000 };
+enum { BENCH_ROUNDS_MAX = 1000, BENCH_ASSIGNMENTS_MAX = 16 };
 
 typedef struct bench_options {
     const char *against;
@@ -20,9 +20,11 @@ typedef struct bench_options {
     uint64_t value_bytes;
     uint64_t rounds;
     uint64_t seed;
-    uint64_t managed_mib;  /* RocksDB's share, of each side. */
-    const char *directory; /* Where working directories are made. */
-    bool is_json;          /* The JSON line alone; else the rounds before it. */
+    uint64_t managed_mib;                           /* RocksDB's share, of each side. */
+    const char *directory;                          /* Where working directories are made. */
+    const char *assignments[BENCH_ASSIGNMENTS_MAX]; /* Options of the configuration: key=value. */
+    uint32_t assignment_count;
+    bool is_json; /* The JSON line alone; else the rounds before it. */
 } bench_options;
 
 /* One side of a workload, by round. Units: operations a second. */

@@ -2,7 +2,9 @@
  * tarn-bench - what Tarn costs, measured beside what it is built on.
  *
  *     tarn-bench value --against raw [--json] [--keys N] [--ops N] [--value-bytes N] [--rounds N]
- *                      [--seed N] [--managed-mib N] [--directory DIR]
+ *                      [--seed N] [--managed-mib N] [--directory DIR] [-D KEY=VALUE]...
+ *
+ * -D sets an option of Tarn's configuration; the raw side runs with what it comes to.
  *
  * Exit status: 0, 1 (something failed), 2 (usage).
  */
@@ -38,7 +40,8 @@ static int usage(const char *problem, const char *what)
         stderr,
         "tarn-bench: %s%s\n"
         "usage: tarn-bench value --against raw [--json] [--keys N] [--ops N] [--value-bytes N]\n"
-        "                        [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]\n",
+        "                        [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]\n"
+        "                        [-D KEY=VALUE]...\n",
         problem,
         what);
     return 2;
@@ -71,6 +74,10 @@ static bool read_flag(const char *flag, const char *text, bench_options *options
     }
     if (strcmp(flag, "--directory") == 0) {
         options->directory = text;
+        return true;
+    }
+    if (strcmp(flag, "-D") == 0 && options->assignment_count < BENCH_ASSIGNMENTS_MAX) {
+        options->assignments[options->assignment_count++] = text;
         return true;
     }
     return read_number(flag, text, options);

@@ -169,6 +169,11 @@ static void open_ours(bench_run *run)
         "taskmanager.memory.process.size",
         run->options->managed_mib * 2 + PROCESS_MIB_BESIDES);
     set(ours->config, "taskmanager.memory.managed.size", run->options->managed_mib);
+    for (uint32_t i = 0; i < run->options->assignment_count; i++) {
+        check(
+            tarn_config_set_assignment(ours->config, run->options->assignments[i], "-D", &error),
+            &error);
+    }
 
     tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
     env_options.config = ours->config;

@@ -11,7 +11,7 @@ typedef struct scratch {
     char path[PATH_MAX];
 } scratch;
 
-/* Makes an empty directory below TMPDIR or /tmp. */
+/* Makes an empty directory below TMPDIR, else /dev/shm, else /tmp. */
 void scratch_init(scratch *scratch);
 
 /* Deletes it with all that it holds. */

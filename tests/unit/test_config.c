@@ -323,6 +323,16 @@ static void test_a_secret_stays_out_of_messages(void **state)
     tarn_config_free(config);
 }
 
+static void test_a_key_tells_whether_its_value_is_secret(void **state)
+{
+    (void)state;
+    assert_true(tarn_config_is_secret("s3.secret-key"));
+    assert_true(tarn_config_is_secret("security.ssl.rest.key-PASSWORD"));
+    assert_true(tarn_config_is_secret("metrics.reporter.x.token"));
+    assert_false(tarn_config_is_secret("taskmanager.memory.process.size"));
+    assert_false(tarn_config_is_secret(""));
+}
+
 static bool count_entry(const tarn_config_entry *entry, void *context)
 {
     (void)entry;
@@ -445,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_a_getter_of_another_type_or_unknown_key_is_an_error),
         cmocka_unit_test(test_a_list_is_read_in_both_notations),
         cmocka_unit_test(test_a_secret_stays_out_of_messages),
+        cmocka_unit_test(test_a_key_tells_whether_its_value_is_secret),
         cmocka_unit_test(test_unknown_keys_are_listed_and_known_spellings_are_not),
         cmocka_unit_test(test_a_merge_overrides_and_keeps_the_order),
         cmocka_unit_test(test_every_row_of_the_table_is_sound),

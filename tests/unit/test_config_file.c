@@ -289,8 +289,7 @@ static char *repeated(const char *head, const char *part, const char *tail, size
     const size_t size = strlen(head) + count * (strlen(part) + strlen(tail)) + 1;
     char *text = malloc(size);
     assert_non_null(text);
-    strcpy(text, head);
-    char *at = text + strlen(head);
+    char *at = stpcpy(text, head);
     for (size_t i = 0; i < count; i++) {
         at = stpcpy(at, part);
     }
@@ -320,10 +319,10 @@ static void test_nesting_and_aliases_are_bounded(void **state)
     /* Ten levels of five aliases each: 5^10 scalars, if anybody copied them. */
     char bomb[1024] = "a0: &a0 [lol, lol, lol, lol, lol]\n";
     for (int i = 1; i <= 10; i++) {
-        char line[80];
+        const size_t size = strlen(bomb);
         snprintf(
-            line,
-            sizeof line,
+            bomb + size,
+            sizeof bomb - size,
             "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d]\n",
             i,
             i,
@@ -332,7 +331,6 @@ static void test_nesting_and_aliases_are_bounded(void **state)
             i - 1,
             i - 1,
             i - 1);
-        strcat(bomb, line);
     }
     expect_refusal(TARN_CONFIG_STANDARD, bomb, "file:", "large");
     tarn_config_free(config);

@@ -80,8 +80,8 @@ static void test_what_is_no_memory_size_is_refused_by_name(void **state)
         "1e3",
         "9223372036854775808",
         "9007199254740992k",
-        "\xC2\xA0"
-        "1",
+        ("\xC2\xA0"
+         "1"),
         "1\xC2\xA0m",
         "1 p",
         "\xEF\xBC\x91m",
@@ -126,7 +126,7 @@ static void test_every_unit_of_time_is_known(void **state)
     static const int64_t seconds[] = {86400, 3600, 60, 1};
     for (size_t i = 0; i < 4; i++) {
         char list[64];
-        strcpy(list, labels[i]);
+        assert_in_range(snprintf(list, sizeof list, "%s", labels[i]), 1, sizeof list - 1);
         char *rest = NULL;
         for (char *label = strtok_r(list, " ", &rest); label != NULL;
              label = strtok_r(NULL, " ", &rest)) {

@@ -143,7 +143,11 @@ static void test_memtables_of_all_databases_stay_within_the_limit(void **state)
     tarn__rocks_memory_measure(f->memory, &stats);
     assert_true(stats.flush_count >= ROWS / 1000 - 2);
     assert_int_equal(stats.memtable_limit_bytes, HARD_LIMIT_BYTES);
-    assert_int_equal(stats.cache_capacity_bytes, TOTAL_BYTES - HARD_LIMIT_BYTES);
+    /* Where RocksDB can charge memtables to the cache, the cache may have what they leave. */
+    assert_int_equal(
+        stats.cache_capacity_bytes,
+        TARN_HAVE_WRITE_BUFFER_MANAGER ? TOTAL_BYTES - CAPACITY_BYTES / 2
+                                       : TOTAL_BYTES - HARD_LIMIT_BYTES);
 }
 
 /* RocksDB's own manager flushes the database that writes, however little it holds. */

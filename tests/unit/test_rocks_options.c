@@ -166,8 +166,8 @@ static void test_defaults_are_the_documented_ones(void **state)
         "block_size=4096",
         "metadata_block_size=4096",
         "filter_policy=bloomfilter:10:false",
-        "index_type=kBinarySearch",
-        "partition_filters=false",
+        "index_type=kTwoLevelIndexSearch",
+        "partition_filters=true",
         /* Forced by managed memory. */
         "cache_index_and_filter_blocks=true",
         "cache_index_and_filter_blocks_with_high_priority=true",
@@ -251,7 +251,8 @@ static void test_every_option_beats_the_profile(void **state)
         {"use-bloom-filter", "false", "filter_policy=nullptr"},
         {"bloom-filter.bits-per-key", "15.5", "filter_policy=bloomfilter:15.5:false"},
         {"memory.partitioned-index-filters", "true", "partition_filters=true"},
-        {"memory.partitioned-index-filters", "true", "index_type=kTwoLevelIndexSearch"},
+        {"memory.partitioned-index-filters", "false", "partition_filters=false"},
+        {"memory.partitioned-index-filters", "false", "index_type=kBinarySearch"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         tarn_config_free(f->config);

@@ -6,7 +6,8 @@
  * Keys are UTF-8 hashed as Java's strings. int64 values are 8 bytes, big endian; a map's values
  * have a byte in front that tells null (0) from the rest (1). TTLs run on the clock of the program.
  *
- * A program that needs timers, snapshots or restores is skipped by builds that have them not.
+ * Snapshots are checkpoints of a store in the program's directory; a restore opens new backends
+ * from one. A program that needs timers, or a restore at another parallelism, is skipped.
  */
 #include <ftw.h>
 #include <stdio.h>
@@ -15,11 +16,20 @@
 #include <unistd.h>
 
 #include "tarn/backend.h"
+#include "tarn/checkpoint.h"
 #include "tarn/keyed.h"
+#include "tarn/snapshot.h"
 
 #include "vectors.h"
 
-enum { STATES_MAX = 16, SUBTASKS_MAX = 16, PATH_BYTES = 512, NUMBER_BYTES = 8, ITEMS_MAX = 4096 };
+enum {
+    SNAPSHOTS_MAX = 64,
+    STATES_MAX = 16,
+    SUBTASKS_MAX = 16,
+    PATH_BYTES = 512,
+    NUMBER_BYTES = 8,
+    ITEMS_MAX = 4096
+};
 
 typedef enum kind { KIND_VALUE, KIND_LIST, KIND_MAP, KIND_REDUCING, KIND_AGGREGATING } kind;
 
@@ -54,7 +64,10 @@ typedef struct program {
     size_t state_count;
     state states[STATES_MAX];
     subtask subtasks[SUBTASKS_MAX];
-    subtask *current; /* Of the current key. NULL: there is none. */
+    subtask *current;             /* Of the current key. NULL: there is none. */
+    tarn_checkpoint_store *store; /* NULL: no snapshot was taken yet. */
+    uint64_t checkpoint_ids[SNAPSHOTS_MAX];
+    uint32_t generation; /* Of the backends: how often they were restored. */
     char directory[PATH_BYTES];
     tarn_error error;
 } program;
@@ -313,11 +326,11 @@ static tarn_keyed *keyed_of(const state *s, handle *h)
     return tarn_aggregating_keyed(h->aggregating);
 }
 
-static tarn_status open_subtask(program *p, uint32_t index)
+static tarn_status open_subtask(program *p, uint32_t index, tarn_checkpoint *restore)
 {
     subtask *t = &p->subtasks[index];
-    char directory[PATH_BYTES + 16];
-    snprintf(directory, sizeof directory, "%s/%u", p->directory, index);
+    char directory[PATH_BYTES + 32];
+    snprintf(directory, sizeof directory, "%s/%u-%u", p->directory, p->generation, index);
     tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
     options.env = shared_env(&p->error);
     options.operator_name = "traced";
@@ -326,6 +339,7 @@ static tarn_status open_subtask(program *p, uint32_t index)
     options.parallelism = p->parallelism;
     options.max_parallelism = p->max_parallelism;
     options.key_hash = TARN_KEY_HASH_JAVA_STRING;
+    options.restore = restore;
     if (options.env == NULL) {
         return p->error.status;
     }
@@ -344,7 +358,8 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
-static bool close_program(program *p)
+/* Closes all backends; false when one would not. */
+static bool close_subtasks(program *p)
 {
     bool is_closed = true;
     for (uint32_t i = 0; i < p->parallelism; i++) {
@@ -354,9 +369,18 @@ static bool close_program(program *p)
                 close_state(&p->states[j], &t->handles[j], &p->error) == TARN_OK && is_closed;
         }
         is_closed = tarn_backend_close(t->backend, &p->error) == TARN_OK && is_closed;
+        *t = (subtask){.backend = NULL};
     }
-    nftw(p->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    p->current = NULL;
     return is_closed;
+}
+
+static bool close_program(program *p)
+{
+    const bool is_closed = close_subtasks(p);
+    const bool is_store_closed = tarn_checkpoint_store_close(p->store, &p->error) == TARN_OK;
+    nftw(p->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return is_closed && is_store_closed;
 }
 
 static bool open_program(const json_t *trace, program *p)
@@ -391,7 +415,7 @@ static bool open_program(const json_t *trace, program *p)
     }
     p->parallelism = (uint32_t)parallelism;
     for (uint32_t i = 0; i < p->parallelism; i++) {
-        if (open_subtask(p, i) != TARN_OK) {
+        if (open_subtask(p, i, NULL) != TARN_OK) {
             return false;
         }
     }
@@ -731,6 +755,85 @@ static tarn_status set_key(program *p, const json_t *op)
     return tarn_backend_set_key(p->current->backend, key, &p->error);
 }
 
+/* ---- snapshots -------------------------------------------------------------------------- */
+
+static tarn_status open_store(program *p)
+{
+    if (p->store != NULL) {
+        return TARN_OK;
+    }
+    char address[PATH_BYTES + 32];
+    snprintf(address, sizeof address, "%s/checkpoints", p->directory);
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = shared_env(&p->error);
+    options.address = address;
+    options.job = "traced";
+    options.retained_count = SNAPSHOTS_MAX;
+    return tarn_checkpoint_store_open(&options, &p->store, &p->error);
+}
+
+static tarn_status snapshot_subtask(program *p, uint32_t index, tarn_pending_checkpoint *pending)
+{
+    tarn_snapshot *snapshot = NULL;
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    tarn_status status =
+        tarn_snapshot_begin(p->subtasks[index].backend, pending, &snapshot, &p->error);
+    if (status == TARN_OK) {
+        status = tarn_snapshot_finish(snapshot, &acknowledgement, &p->error);
+    }
+    if (status == TARN_OK) {
+        status =
+            tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &p->error);
+    }
+    tarn_buffer_clear(&acknowledgement);
+    return status;
+}
+
+static tarn_status take_snapshot(program *p, int64_t number)
+{
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_status status = open_store(p);
+    if (status == TARN_OK) {
+        p->checkpoint_ids[number] = tarn_checkpoint_store_next_id(p->store);
+        status = tarn_checkpoint_begin(p->store, p->checkpoint_ids[number], &pending, &p->error);
+    }
+    for (uint32_t i = 0; i < p->parallelism && status == TARN_OK; i++) {
+        status = snapshot_subtask(p, i, pending);
+    }
+    if (status != TARN_OK) {
+        tarn_checkpoint_abandon(pending);
+        return status;
+    }
+    status = tarn_checkpoint_commit(pending, NULL, &p->error);
+    for (uint32_t i = 0; i < p->parallelism && status == TARN_OK; i++) {
+        tarn_backend_notify_complete(p->subtasks[i].backend, p->checkpoint_ids[number]);
+    }
+    return status;
+}
+
+static tarn_status restore_snapshot(program *p, int64_t number, uint32_t parallelism)
+{
+    char address[PATH_BYTES + 64];
+    tarn_checkpoint *checkpoint = NULL;
+    snprintf(
+        address,
+        sizeof address,
+        "%s/checkpoints/traced/chk-%llu",
+        p->directory,
+        (unsigned long long)p->checkpoint_ids[number]);
+    if (!close_subtasks(p)) {
+        return TARN_INTERNAL;
+    }
+    tarn_status status = tarn_checkpoint_open(address, NULL, &checkpoint, &p->error);
+    p->generation++;
+    p->parallelism = parallelism;
+    for (uint32_t i = 0; i < p->parallelism && status == TARN_OK; i++) {
+        status = open_subtask(p, i, checkpoint);
+    }
+    tarn_checkpoint_free(checkpoint);
+    return status;
+}
+
 /* ---- the program ------------------------------------------------------------------------ */
 
 static size_t find_state(const program *p, const char *name)
@@ -787,6 +890,17 @@ static tarn_status run_operation(program *p, const json_t *op, json_t **result)
         p->now_ms += ms;
         return TARN_OK;
     }
+    int64_t number = 0;
+    int64_t parallelism = 0;
+    const bool has_number =
+        vectors_integer(op, "snapshot", &number) && number >= 0 && number < SNAPSHOTS_MAX;
+    if (is_named(op, "snapshot") && has_number) {
+        return take_snapshot(p, number);
+    }
+    if (is_named(op, "restore") && has_number && vectors_integer(op, "parallelism", &parallelism) &&
+        parallelism >= 1 && parallelism <= SUBTASKS_MAX) {
+        return restore_snapshot(p, number, (uint32_t)parallelism);
+    }
     snprintf(p->error.message, sizeof p->error.message, "the operation is unknown");
     return TARN_INTERNAL;
 }
@@ -832,20 +946,36 @@ static bool run_program(program *p, const json_t *ops, char *why, size_t why_byt
     return true;
 }
 
-/* The first operation that this build has not; NULL: it has all. */
-static const char *find_missing(const json_t *ops)
+static bool is_of_timers(const char *name)
 {
-    static const char *const MISSING[] = {
-        "timer", "advance_watermark", "advance_processing_time", "snapshot", "restore"};
+    return strstr(name, "timer") != NULL || strcmp(name, "advance_watermark") == 0 ||
+           strcmp(name, "advance_processing_time") == 0;
+}
+
+/* What a program needs that this build has not; NULL: it has all. */
+static const char *find_missing(const json_t *trace)
+{
+    int64_t parallelism = 0;
+    int64_t of_snapshots[SNAPSHOTS_MAX] = {0};
     size_t i;
     const json_t *op;
-    json_array_foreach(ops, i, op)
+    (void)vectors_integer(trace, "parallelism", &parallelism);
+    json_array_foreach(json_object_get(trace, "ops"), i, op)
     {
         const char *name = vectors_text(op, "op");
-        for (size_t j = 0; name != NULL && j < sizeof MISSING / sizeof MISSING[0]; j++) {
-            if (strstr(name, MISSING[j]) != NULL) {
-                return name;
-            }
+        int64_t number = 0;
+        if (name != NULL && is_of_timers(name)) {
+            return "timers";
+        }
+        if (!vectors_integer(op, "snapshot", &number) || number < 0 || number >= SNAPSHOTS_MAX) {
+            continue;
+        }
+        if (is_named(op, "snapshot")) {
+            of_snapshots[number] = parallelism;
+        } else if (
+            vectors_integer(op, "parallelism", &parallelism) &&
+            parallelism != of_snapshots[number]) {
+            return "restore at another parallelism";
         }
     }
     return NULL;
@@ -855,7 +985,7 @@ bool vectors_state_traces(const json_t *vector_case, char *why, size_t why_bytes
 {
     static program p;
     const json_t *ops = json_object_get(vector_case, "ops");
-    const char *missing = find_missing(ops);
+    const char *missing = find_missing(vector_case);
     if (missing != NULL) {
         return vectors_skip(why, why_bytes, "there is no %s", missing);
     }

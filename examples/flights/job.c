@@ -1,0 +1,328 @@
+#include "job.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "failure.h"
+#include "report.h"
+
+enum { TICK_MS = 50 };
+
+static void print_log(tarn_log_level level, const char *text, void *context)
+{
+    (void)context;
+    if (level >= TARN_LOG_WARNING) {
+        fprintf(stderr, "flights: %s\n", text);
+    }
+}
+
+/* Opening, in the order in which things depend on each other; job_close() undoes any part of it. */
+
+static tarn_status open_env(job *j, tarn_error *error)
+{
+    TRY(options_configure(j->options, &j->config, error));
+    tarn_env_options env = TARN_ENV_OPTIONS_INIT;
+    env.config = j->config;
+    env.log = print_log;
+    TRY(tarn_env_open(&env, &j->env, error));
+    TRY(tarn_owner_open(tarn_env_budget(j->env), TARN_POOL_HEAP, "flights/job", &j->owner, error));
+    return tarn_owner_reserve(j->owner, sizeof *j, TARN_NO_WAIT, error);
+}
+
+static tarn_status open_checkpointing(job *j, tarn_error *error)
+{
+    return checkpointing_open(
+        &j->checkpointing,
+        &j->monitor,
+        j->env,
+        j->config,
+        j->options->checkpoint_dir,
+        j->options->worker_count + 1,
+        error);
+}
+
+static tarn_status open_restored(job *j, tarn_error *error)
+{
+    const char *address = j->options->restore;
+    if (address == NULL) {
+        return TARN_OK;
+    }
+    char latest[PATH_MAX];
+    if (strcmp(address, "latest") == 0) {
+        snprintf(latest, sizeof latest, "%s/flights", j->options->checkpoint_dir);
+        address = latest;
+    }
+    TRY(tarn_checkpoint_open(address, tarn_owner_allocator(j->owner), &j->restored, error));
+    j->restored_id = tarn_checkpoint_summarize(j->restored).id;
+    return TARN_OK;
+}
+
+static tarn_status open_source(job *j, tarn_error *error)
+{
+    source *s = &j->source;
+    const options *o = j->options;
+    *s = (source){
+        .path = o->input,
+        .budget = tarn_env_budget(j->env),
+        .checkpointing = &j->checkpointing,
+        .queues = j->queues,
+        .worker_count = o->worker_count,
+        .round_count = o->repeat_count,
+    };
+    uint64_t count = 0;
+    TRY(input_count(o->input, s->budget, &count, error));
+    j->record_count = count * o->repeat_count;
+    if (o->kill_at > 0) {
+        s->kill_at = (uint64_t)(o->kill_at * (double)j->record_count);
+        s->kill_at = s->kill_at > 0 ? s->kill_at : 1;
+    }
+    if (j->restored != NULL) {
+        TRY(source_restore(s, j->restored, error));
+        j->restored_at = s->position.emitted;
+    }
+    if (j->restored_at > j->record_count) {
+        return failure_set(
+            error,
+            TARN_INCOMPATIBLE,
+            0,
+            "the checkpoint %s has seen %" PRIu64
+            " records, with --repeat %u there are only %" PRIu64,
+            tarn_checkpoint_path(j->restored),
+            j->restored_at,
+            o->repeat_count,
+            j->record_count);
+    }
+    return TARN_OK;
+}
+
+static tarn_status make_directory(const char *path, tarn_error *error)
+{
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+        return failure_of_system(error, errno, "cannot create the working directory %s", path);
+    }
+    return TARN_OK;
+}
+
+static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
+{
+    tarn_budget *budget = tarn_env_budget(j->env);
+    worker *w = &j->workers[index];
+    worker_init(w);
+    w->index = index;
+    w->worker_count = j->options->worker_count;
+    w->env = j->env;
+    w->restore = j->restored;
+    w->checkpointing = &j->checkpointing;
+    w->queue = &j->queues[index];
+    w->is_scan_wanted = j->options->out != NULL || !j->options->is_quiet;
+    snprintf(w->directory, sizeof w->directory, "%s/worker-%u", j->options->work_dir, index);
+    j->open_count++;
+    TRY(queue_open(w->queue, budget, index, error));
+    TRY(worker_open(w, error));
+    if (j->options->out != NULL) {
+        w->lines = &j->sorters[index];
+        return sorter_open(w->lines, budget, j->options->work_dir, index, error);
+    }
+    return TARN_OK;
+}
+
+static tarn_status open_all(job *j, tarn_error *error)
+{
+    TRY(open_env(j, error));
+    TRY(open_checkpointing(j, error));
+    TRY(open_restored(j, error));
+    TRY(open_source(j, error));
+    TRY(make_directory(j->options->work_dir, error));
+    for (uint32_t i = 0; i < j->options->worker_count; i++) {
+        TRY(open_worker(j, i, error));
+    }
+    tarn_checkpoint_free(j->restored);
+    j->restored = NULL;
+    return TARN_OK;
+}
+
+static void close_owner(job *j)
+{
+    if (j->owner != NULL) {
+        tarn_owner_release(j->owner, sizeof *j);
+        const tarn_status status = tarn_owner_close(j->owner, NULL);
+        assert(status == TARN_OK);
+        (void)status;
+    }
+}
+
+/* Closes everything; keeps the first failure, which may be that of the job. */
+static tarn_status close_all(job *j, tarn_status outcome, tarn_error *error)
+{
+    tarn_error other;
+    for (uint32_t i = 0; i < j->open_count; i++) {
+        const tarn_status status =
+            worker_close(&j->workers[i], outcome == TARN_OK ? error : &other);
+        outcome = outcome == TARN_OK ? status : outcome;
+        sorter_close(&j->sorters[i]);
+        queue_close(&j->queues[i]);
+        rmdir(j->workers[i].directory);
+        worker_clear(&j->workers[i]);
+    }
+    rmdir(j->options->work_dir);
+    tarn_checkpoint_free(j->restored);
+    checkpointing_close(&j->checkpointing);
+    close_owner(j);
+    const tarn_status status = tarn_env_close(j->env, outcome == TARN_OK ? error : &other);
+    outcome = outcome == TARN_OK ? status : outcome;
+    tarn_config_free(j->config);
+    return outcome;
+}
+
+/* Threads. */
+
+typedef struct job_thread {
+    monitor *monitor;
+    source *source; /* Or: */
+    worker *worker;
+} job_thread;
+
+static void *run_thread(void *context)
+{
+    const job_thread *t = context;
+    tarn_error error;
+    const tarn_status status =
+        t->source != NULL ? source_run(t->source, &error) : worker_run(t->worker, &error);
+    monitor_leave(t->monitor, status, &error);
+    return NULL;
+}
+
+static tarn_status start_threads(job *j, job_thread *contexts, tarn_error *error)
+{
+    for (uint32_t i = 0; i <= j->options->worker_count; i++) {
+        char name[16] = "source";
+        contexts[i] = (job_thread){.monitor = &j->monitor, .source = &j->source};
+        if (i > 0) {
+            snprintf(name, sizeof name, "worker-%u", (i - 1) % WORKERS_MAX);
+            contexts[i] = (job_thread){.monitor = &j->monitor, .worker = &j->workers[i - 1]};
+        }
+        TRY(monitor_start(
+            &j->monitor, name, run_thread, &contexts[i], &j->threads[j->thread_count], error));
+        j->thread_count++;
+    }
+    return TARN_OK;
+}
+
+static tarn_status step_checkpoints(job *j, report *r, tarn_error *error)
+{
+    switch (checkpointing_step(&j->checkpointing, error)) {
+    case CHECKPOINTING_NOTHING:
+        break;
+    case CHECKPOINTING_COMPLETED:
+        for (uint32_t i = 0; i < j->options->worker_count; i++) {
+            worker_notify_complete(&j->workers[i], j->checkpointing.latest.id);
+        }
+        break;
+    case CHECKPOINTING_FAILED:
+        report_say(r, "a checkpoint failed, the job goes on: %s", error->message);
+        break;
+    case CHECKPOINTING_HOPELESS:
+        report_say(
+            r,
+            "%u checkpoints failed in a row, %u are tolerable",
+            j->checkpointing.failed_in_a_row,
+            j->checkpointing.tolerable_count);
+        return error->status;
+    }
+    return TARN_OK;
+}
+
+/* Waits for all threads; those that still run are told to stop unless all is well. */
+static void join_threads(job *j, bool is_failed)
+{
+    for (uint32_t i = 0; is_failed && i < j->options->worker_count; i++) {
+        queue_interrupt(&j->queues[i]);
+    }
+    for (uint32_t i = 0; i < j->thread_count; i++) {
+        pthread_join(j->threads[i], NULL);
+    }
+}
+
+static tarn_status run_threads(job *j, report *r, tarn_error *error)
+{
+    job_thread contexts[WORKERS_MAX + 1];
+    tarn_status status = start_threads(j, contexts, error);
+    while (status == TARN_OK && monitor_wait(&j->monitor, TICK_MS)) {
+        status = step_checkpoints(j, r, error);
+        report_tick(r);
+    }
+    join_threads(j, status != TARN_OK || j->monitor.is_failed);
+    if (status == TARN_OK && j->monitor.is_failed) {
+        *error = j->monitor.error;
+        status = error->status;
+    }
+    /* A checkpoint that was answered last of all. */
+    return status == TARN_OK ? step_checkpoints(j, r, error) : status;
+}
+
+/* The result. */
+
+static tarn_status write_lines(job *j, FILE *file, const char *path, tarn_error *error)
+{
+    fprintf(file, "%s\n", result_header);
+    TRY(sorter_merge(j->sorters, j->options->worker_count, file, error));
+    if (fflush(file) != 0 || ferror(file) != 0) {
+        return failure_of_system(error, errno, "cannot write the result to %s", path);
+    }
+    return TARN_OK;
+}
+
+/* The result appears whole or not at all. */
+static tarn_status write_result(job *j, tarn_error *error)
+{
+    const char *path = j->options->out;
+    if (path == NULL || strcmp(path, "-") == 0) {
+        return path == NULL ? TARN_OK : write_lines(j, stdout, "standard output", error);
+    }
+    char part[PATH_MAX];
+    snprintf(part, sizeof part, "%s.part", path);
+    FILE *file = fopen(part, "we");
+    if (file == NULL) {
+        return failure_of_system(error, errno, "cannot create the result %s", part);
+    }
+    tarn_status status = write_lines(j, file, part, error);
+    if (fclose(file) != 0 && status == TARN_OK) {
+        status = failure_of_system(error, errno, "cannot write the result to %s", part);
+    }
+    if (status == TARN_OK && rename(part, path) != 0) {
+        status = failure_of_system(error, errno, "cannot rename %s to %s", part, path);
+    }
+    if (status != TARN_OK) {
+        unlink(part);
+    }
+    return status;
+}
+
+static tarn_status run(job *j, tarn_error *error)
+{
+    report r;
+    TRY(open_all(j, error));
+    report_begin(&r, j);
+    TRY(run_threads(j, &r, error));
+    TRY(write_result(j, error));
+    report_end(&r);
+    return TARN_OK;
+}
+
+tarn_status job_run(const options *o, tarn_error *error)
+{
+    /* Not on the stack: it is large. Not from the heap pool: that does not exist yet. */
+    static job the_job;
+    the_job = (job){.options = o, .started_ns = clock_now_ns()};
+    monitor_init(&the_job.monitor);
+    const tarn_status outcome = run(&the_job, error);
+    const tarn_status status = close_all(&the_job, outcome, error);
+    monitor_clear(&the_job.monitor);
+    return status;
+}

@@ -1,0 +1,46 @@
+/*
+ * job.h - the whole stream processor.
+ *
+ *                    ┌─ queue ─► worker 0: backend, key groups 0 .. 63     (thread)
+ *     source ────────┤
+ *     (thread)       └─ queue ─► worker 1: backend, key groups 64 .. 127   (thread)
+ *        ▲                            │
+ *        └──── checkpointing ◄────────┘     main thread: checkpoints, progress
+ */
+#ifndef FLIGHTS_JOB_H
+#define FLIGHTS_JOB_H
+
+#include "checkpointing.h"
+#include "options.h"
+#include "queue.h"
+#include "sorter.h"
+#include "source.h"
+#include "worker.h"
+
+typedef struct job {
+    const options *options;
+    tarn_config *config;
+    tarn_env *env;
+    tarn_owner *owner; /* In the heap pool: of the job itself. */
+    monitor monitor;
+    checkpointing checkpointing;
+    tarn_checkpoint *restored; /* NULL: began empty. */
+    uint64_t record_count;     /* Of all rounds. */
+    uint64_t restored_at;      /* Records that the restored checkpoint had seen. */
+    uint64_t restored_id;
+    uint64_t started_ns;
+
+    source source;
+    uint32_t open_count; /* Workers that are to be closed. */
+    queue queues[WORKERS_MAX];
+    sorter sorters[WORKERS_MAX];
+    worker workers[WORKERS_MAX];
+
+    uint32_t thread_count;
+    pthread_t threads[WORKERS_MAX + 1];
+} job;
+
+/* Runs the job to its end. */
+tarn_status job_run(const options *o, tarn_error *error);
+
+#endif

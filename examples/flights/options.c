@@ -1,0 +1,281 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "failure.h"
+
+const char options_usage[] =
+    "Usage: flights [OPTION]...\n"
+    "Counts flights and delays by aircraft and by route in keyed state, under a memory plan.\n"
+    "\n"
+    "  --input FILE               flights as CSV, plain or .zst (default: the year 2013)\n"
+    "  --repeat N                 replay the year N times, each with aircraft of its own (1)\n"
+    "  --workers N                worker threads, each with its own share of the keys (2)\n"
+    "  --out FILE                 write the result, one line per key, sorted; - is stdout\n"
+    "  --checkpoint-dir DIR       write checkpoints below DIR/flights\n"
+    "  --checkpoint-interval MS   time between two of them; 0: none (configuration)\n"
+    "  --restore latest|PATH      go on from the latest checkpoint of DIR, or from that one\n"
+    "  --kill-at FRACTION         SIGKILL itself when that share of all records was emitted\n"
+    "  --work-dir DIR             scratch space on a local disk (below TMPDIR or /var/tmp)\n"
+    "  --conf FILE                flink-conf.yaml or config.yaml (the example's own)\n"
+    "  --memory SIZE              taskmanager.memory.process.size (configuration: 192m)\n"
+    "  -D KEY=VALUE               any other option of the configuration; may be repeated\n"
+    "  --quiet                    neither progress nor report\n"
+    "  --help                     this text\n"
+    "\n"
+    "Exit status: 0 success, 1 failure, 2 wrong usage.\n";
+
+enum option_id {
+    OPTION_INPUT = 256,
+    OPTION_CHECKPOINT_DIR,
+    OPTION_RESTORE,
+    OPTION_KILL_AT,
+    OPTION_MEMORY,
+    OPTION_CONF,
+    OPTION_REPEAT,
+    OPTION_WORKERS,
+    OPTION_INTERVAL,
+    OPTION_OUT,
+    OPTION_WORK_DIR,
+    OPTION_QUIET,
+    OPTION_HELP,
+};
+
+static const struct option long_options[] = {
+    {"input", required_argument, NULL, OPTION_INPUT},
+    {"checkpoint-dir", required_argument, NULL, OPTION_CHECKPOINT_DIR},
+    {"restore", required_argument, NULL, OPTION_RESTORE},
+    {"kill-at", required_argument, NULL, OPTION_KILL_AT},
+    {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"conf", required_argument, NULL, OPTION_CONF},
+    {"repeat", required_argument, NULL, OPTION_REPEAT},
+    {"workers", required_argument, NULL, OPTION_WORKERS},
+    {"checkpoint-interval", required_argument, NULL, OPTION_INTERVAL},
+    {"out", required_argument, NULL, OPTION_OUT},
+    {"work-dir", required_argument, NULL, OPTION_WORK_DIR},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static tarn_status copy_path(const char *path, const char *what, char *out, tarn_error *error)
+{
+    if (*path == '\0' || strlen(path) >= PATH_MAX - 64) {
+        return failure_set(
+            error, TARN_INVALID_ARGUMENT, 0, "%s wants a path that is not empty or too long", what);
+    }
+    snprintf(out, PATH_MAX, "%s", path);
+    return TARN_OK;
+}
+
+static tarn_status read_count(
+    const char *text, const char *what, uint32_t max, uint32_t *out, tarn_error *error)
+{
+    char *end = NULL;
+    errno = 0;
+    const unsigned long value = strtoul(text, &end, 10);
+    const bool is_number = *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
+    if (!is_number || value < 1 || value > max) {
+        return failure_set(
+            error, TARN_INVALID_ARGUMENT, 0, "%s is \"%s\", it wants 1 to %u", what, text, max);
+    }
+    *out = (uint32_t)value;
+    return TARN_OK;
+}
+
+static tarn_status read_fraction(const char *text, double *out, tarn_error *error)
+{
+    char *end = NULL;
+    const double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value > 0 && value <= 1)) {
+        return failure_set(
+            error,
+            TARN_INVALID_ARGUMENT,
+            0,
+            "--kill-at is \"%s\", it wants a fraction above 0 and up to 1",
+            text);
+    }
+    *out = value;
+    return TARN_OK;
+}
+
+static tarn_status check_interval(const char *text, tarn_error *error)
+{
+    const size_t size = strlen(text);
+    if (size == 0 || size > 9 || strspn(text, "0123456789") != size) {
+        return failure_set(
+            error,
+            TARN_INVALID_ARGUMENT,
+            0,
+            "--checkpoint-interval is \"%s\", it wants milliseconds",
+            text);
+    }
+    return TARN_OK;
+}
+
+static tarn_status add_assignment(options *o, const char *text, tarn_error *error)
+{
+    if (strchr(text, '=') == NULL) {
+        return failure_set(
+            error, TARN_INVALID_ARGUMENT, 0, "-D is \"%s\", it wants KEY=VALUE", text);
+    }
+    if (o->assignment_count == ASSIGNMENTS_MAX) {
+        return failure_set(
+            error, TARN_INVALID_ARGUMENT, 0, "-D is given more than %d times", ASSIGNMENTS_MAX);
+    }
+    o->assignments[o->assignment_count++] = text;
+    return TARN_OK;
+}
+
+static tarn_status take(options *o, int id, const char *text, tarn_error *error)
+{
+    switch (id) {
+    case OPTION_INPUT:
+        return copy_path(text, "--input", o->input, error);
+    case OPTION_CONF:
+        return copy_path(text, "--conf", o->conf, error);
+    case OPTION_WORK_DIR:
+        return copy_path(text, "--work-dir", o->work_dir, error);
+    case OPTION_REPEAT:
+        return read_count(text, "--repeat", REPEAT_MAX, &o->repeat_count, error);
+    case OPTION_WORKERS:
+        return read_count(text, "--workers", WORKERS_MAX, &o->worker_count, error);
+    case OPTION_KILL_AT:
+        return read_fraction(text, &o->kill_at, error);
+    case OPTION_INTERVAL:
+        o->interval_ms = text;
+        return check_interval(text, error);
+    case 'D':
+        return add_assignment(o, text, error);
+    case OPTION_CHECKPOINT_DIR:
+        o->checkpoint_dir = text;
+        break;
+    case OPTION_RESTORE:
+        o->restore = text;
+        break;
+    case OPTION_MEMORY:
+        o->memory = text;
+        break;
+    case OPTION_OUT:
+        o->out = text;
+        break;
+    case OPTION_QUIET:
+        o->is_quiet = true;
+        break;
+    default:
+        o->is_help = true;
+        break;
+    }
+    return TARN_OK;
+}
+
+/* A file of the example lies beside the program, or where the program was built from. */
+static void find_file(const char *name, const char *source, char out[PATH_MAX])
+{
+    const ssize_t size = readlink("/proc/self/exe", out, PATH_MAX - 64);
+    if (size > 0) {
+        out[size] = '\0';
+        char *slash = strrchr(out, '/');
+        snprintf(slash + 1, PATH_MAX - (size_t)(slash + 1 - out), "%s", name);
+        if (access(out, R_OK) == 0) {
+            return;
+        }
+    }
+    snprintf(out, PATH_MAX, "%s", source);
+}
+
+static void set_defaults(options *o)
+{
+    memset(o, 0, sizeof *o);
+    o->repeat_count = 1;
+    o->worker_count = 2;
+    find_file("flights-2013.csv.zst", FLIGHTS_DATA_DIR "/flights-2013.csv.zst", o->input);
+    find_file("flink-conf.yaml", FLIGHTS_SOURCE_DIR "/flink-conf.yaml", o->conf);
+    /* /var/tmp rather than /tmp, which is memory on many machines. */
+    const char *below = getenv("TMPDIR");
+    snprintf(
+        o->work_dir,
+        PATH_MAX,
+        "%s/tarn-flights-%u",
+        below != NULL && *below != '\0' && strlen(below) < PATH_MAX - 64 ? below : "/var/tmp",
+        (unsigned)getuid());
+}
+
+static tarn_status check_together(const options *o, tarn_error *error)
+{
+    if (o->restore != NULL && strcmp(o->restore, "latest") == 0 && o->checkpoint_dir == NULL) {
+        return failure_set(
+            error, TARN_INVALID_ARGUMENT, 0, "--restore latest wants --checkpoint-dir as well");
+    }
+    if (o->checkpoint_dir != NULL && strlen(o->checkpoint_dir) >= PATH_MAX - 64) {
+        return failure_set(error, TARN_INVALID_ARGUMENT, 0, "--checkpoint-dir is too long");
+    }
+    return TARN_OK;
+}
+
+tarn_status options_parse(int argc, char **argv, options *out, tarn_error *error)
+{
+    set_defaults(out);
+    opterr = 0;
+    for (;;) {
+        const int at = optind;
+        const int id = getopt_long(argc, argv, ":D:", long_options, NULL);
+        if (id == -1) {
+            break;
+        }
+        if (id == ':') {
+            return failure_set(error, TARN_INVALID_ARGUMENT, 0, "%s wants a value", argv[at]);
+        }
+        if (id == '?') {
+            return failure_set(error, TARN_INVALID_ARGUMENT, 0, "there is no option %s", argv[at]);
+        }
+        TRY(take(out, id, optarg, error));
+    }
+    if (optind < argc) {
+        return failure_set(error, TARN_INVALID_ARGUMENT, 0, "\"%s\" is no option", argv[optind]);
+    }
+    return check_together(out, error);
+}
+
+static tarn_status set_over(const options *o, tarn_config *config, tarn_error *error)
+{
+    if (o->memory != NULL) {
+        TRY(tarn_config_set(
+            config, "taskmanager.memory.process.size", o->memory, "--memory", error));
+    }
+    if (o->interval_ms != NULL) {
+        const char key[] = "execution.checkpointing.interval";
+        if (strspn(o->interval_ms, "0") == strlen(o->interval_ms)) {
+            tarn_config_remove(config, key);
+        } else {
+            char text[32];
+            snprintf(text, sizeof text, "%s ms", o->interval_ms);
+            TRY(tarn_config_set(config, key, text, "--checkpoint-interval", error));
+        }
+    }
+    for (uint32_t i = 0; i < o->assignment_count; i++) {
+        TRY(tarn_config_set_assignment(config, o->assignments[i], "-D", error));
+    }
+    return tarn_config_check(config, error);
+}
+
+tarn_status options_configure(const options *o, tarn_config **out, tarn_error *error)
+{
+    tarn_config *config = NULL;
+    TRY(tarn_config_new(NULL, &config, error));
+    tarn_status status = tarn_config_load(config, o->conf, error);
+    if (status == TARN_OK) {
+        status = set_over(o, config, error);
+    }
+    if (status != TARN_OK) {
+        tarn_config_free(config);
+        return status;
+    }
+    *out = config;
+    return TARN_OK;
+}

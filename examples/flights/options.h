@@ -1,0 +1,41 @@
+/*
+ * options.h - the command line of the example.
+ */
+#ifndef FLIGHTS_OPTIONS_H
+#define FLIGHTS_OPTIONS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tarn/config.h>
+
+enum { WORKERS_MAX = 64, REPEAT_MAX = 1000000, ASSIGNMENTS_MAX = 64 };
+
+typedef struct options {
+    char input[PATH_MAX];
+    char conf[PATH_MAX];
+    char work_dir[PATH_MAX];
+    const char *checkpoint_dir; /* NULL: no checkpoints. */
+    const char *restore;        /* "latest", a path, or NULL. */
+    const char *memory;         /* NULL: what the configuration says. */
+    const char *interval_ms;    /* NULL: likewise. */
+    const char *out;            /* "-": standard output. NULL: no result. */
+    double kill_at;             /* 0 .. 1; 0: never. */
+    uint32_t repeat_count;
+    uint32_t worker_count;
+    bool is_quiet;
+    bool is_help;
+    const char *assignments[ASSIGNMENTS_MAX]; /* Of -D, in order. */
+    uint32_t assignment_count;
+} options;
+
+extern const char options_usage[];
+
+/* Reads the command line. Errors: TARN_INVALID_ARGUMENT with what is wrong. */
+tarn_status options_parse(int argc, char **argv, options *out, tarn_error *error);
+
+/* Loads the configuration file and sets what the command line says over it. */
+tarn_status options_configure(const options *o, tarn_config **out, tarn_error *error);
+
+#endif

@@ -1,0 +1,329 @@
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+static const double mebibyte = 1 << 20;
+
+static double to_mib(uint64_t bytes)
+{
+    return (double)bytes / mebibyte;
+}
+
+static double to_s(uint64_t ns)
+{
+    return (double)ns / NS_PER_S;
+}
+
+void report_begin(report *r, job *j)
+{
+    *r = (report){
+        .job = j,
+        .is_quiet = j->options->is_quiet,
+        .is_terminal = isatty(STDERR_FILENO) != 0,
+        .shown_ns = clock_now_ns(),
+        .shown_count = j->restored_at,
+    };
+    if (j->restored_id > 0 && !r->is_quiet) {
+        report_say(
+            r,
+            "restored checkpoint %" PRIu64 " at record %" PRIu64 " in %.1f s",
+            j->restored_id,
+            j->restored_at,
+            to_s(r->shown_ns - j->started_ns));
+    }
+}
+
+void report_say(report *r, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "%sflights: %s\n", r->is_terminal ? "\r\033[K" : "", text);
+}
+
+/* Sums over all workers, as of at most a second ago. */
+static worker_figures sum_figures(job *j)
+{
+    worker_figures sum = {.reused_bytes = 0};
+    for (uint32_t i = 0; i < j->options->worker_count; i++) {
+        const worker_figures one = worker_measure(&j->workers[i]);
+        sum.stats.live_file_bytes += one.stats.live_file_bytes;
+        sum.stats.row_count_estimate += one.stats.row_count_estimate;
+        sum.stats.memtable_bytes += one.stats.memtable_bytes;
+        sum.stats.snapshot_wait_count += one.stats.snapshot_wait_count;
+        sum.stats.snapshot_wait_ns += one.stats.snapshot_wait_ns;
+        sum.size.row_count += one.size.row_count;
+        sum.size.key_bytes += one.size.key_bytes;
+        sum.size.value_bytes += one.size.value_bytes;
+        sum.size.flights += one.size.flights;
+        sum.reused_bytes += one.reused_bytes;
+        sum.uploaded_bytes += one.uploaded_bytes;
+        if (one.snapshot_sync_ns_max > sum.snapshot_sync_ns_max) {
+            sum.snapshot_sync_ns_max = one.snapshot_sync_ns_max;
+        }
+    }
+    return sum;
+}
+
+/* Appends to text, up to size. */
+__attribute__((format(printf, 3, 4))) static void append(
+    char *text, size_t size, const char *format, ...)
+{
+    const size_t used = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + used, size - used, format, arguments);
+    va_end(arguments);
+}
+
+static void append_pools(char *text, size_t size, tarn_budget *budget)
+{
+    for (int i = 0; i < TARN_POOL_COUNT; i++) {
+        const tarn_pool_stats pool = tarn_budget_pool(budget, (tarn_pool)i);
+        append(
+            text,
+            size,
+            "%s%s %.1f/%.0f",
+            i == 0 ? "" : " ",
+            tarn_pool_name((tarn_pool)i),
+            to_mib(pool.used_bytes),
+            to_mib(pool.limit_bytes));
+    }
+}
+
+static void write_progress(report *r, const tarn_env_memory *memory, char *text, size_t size)
+{
+    job *j = r->job;
+    const uint64_t now_ns = clock_now_ns();
+    const uint64_t count = atomic_load(&j->source.emitted_count);
+    const double seconds = to_s(now_ns - r->shown_ns);
+    const worker_figures figures = sum_figures(j);
+    text[0] = '\0';
+    append(
+        text,
+        size,
+        "%3.0f%% %" PRIu64 " records %.0f/s | %.1f M rows, %.0f MiB on disk | ",
+        j->record_count == 0 ? 100 : 100 * (double)count / (double)j->record_count,
+        count,
+        (double)(count - r->shown_count) / seconds,
+        (double)figures.stats.row_count_estimate / 1e6,
+        to_mib(figures.stats.live_file_bytes));
+    append_pools(text, size, tarn_env_budget(j->env));
+    append(
+        text,
+        size,
+        " (cache %.0f, memtables %.0f) | rss %.0f/%.0f MiB",
+        to_mib(memory->block_cache_used_bytes),
+        to_mib(memory->memtable_bytes),
+        to_mib(memory->resident_bytes),
+        to_mib(memory->planned_process_bytes));
+    if (j->checkpointing.completed_count > 0) {
+        const tarn_checkpoint_summary *latest = &j->checkpointing.latest;
+        append(
+            text,
+            size,
+            " | chk-%" PRIu64 " %.2f s, %.1f MiB new",
+            latest->id,
+            (double)latest->duration_ms / 1e3,
+            to_mib(latest->new_bytes));
+    }
+    r->shown_ns = now_ns;
+    r->shown_count = count;
+}
+
+static void show(const report *r, const char *text)
+{
+    struct winsize size;
+    if (r->is_terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) {
+        fprintf(stderr, "\r\033[K%.*s", size.ws_col - 1, text);
+    } else {
+        fprintf(stderr, "%s\n", text);
+    }
+    fflush(stderr);
+}
+
+void report_tick(report *r)
+{
+    tarn_env_memory memory;
+    tarn_env_measure(r->job->env, &memory);
+    if (memory.resident_bytes > r->resident_peak_bytes) {
+        r->resident_peak_bytes = memory.resident_bytes;
+    }
+    if (!r->is_quiet && clock_now_ns() - r->shown_ns >= NS_PER_S) {
+        char text[512];
+        write_progress(r, &memory, text, sizeof text);
+        show(r, text);
+    }
+}
+
+/* Lines of the report. */
+
+static void print_records(const report *r, FILE *out)
+{
+    const job *j = r->job;
+    const position *p = &j->source.position;
+    const double seconds = to_s(clock_now_ns() - j->started_ns);
+    const uint64_t count = p->emitted - j->restored_at;
+    fprintf(
+        out,
+        "records      %" PRIu64 " in %.1f s: %.0f/s",
+        count,
+        seconds,
+        (double)count / (seconds > 0 ? seconds : 1));
+    if (j->restored_id > 0) {
+        fprintf(
+            out, "; %" PRIu64 " before, in checkpoint %" PRIu64, j->restored_at, j->restored_id);
+    }
+    const double all = p->emitted > 0 ? (double)p->emitted : 1;
+    fprintf(
+        out,
+        "\norder        %.1f %% came out of order, by up to %" PRIu64 " h %02" PRIu64 " min; "
+        "%.1f %% behind the watermark of %d min; all counted\n"
+        "             %" PRIu64 " had no aircraft, and were counted by route only\n",
+        100 * (double)p->out_of_order_count / all,
+        p->out_of_order_max / 3600,
+        p->out_of_order_max / 60 % 60,
+        100 * (double)p->late_count / all,
+        WATERMARK_BOUND_S / 60,
+        p->without_aircraft_count);
+}
+
+static void print_state(const report *r, const worker_figures *figures, FILE *out)
+{
+    const state_size *size = &figures->size;
+    const uint64_t bytes = size->key_bytes + size->value_bytes;
+    const tarn_pool_stats managed =
+        tarn_budget_pool(tarn_env_budget(r->job->env), TARN_POOL_MANAGED);
+    fprintf(
+        out,
+        "state        %" PRIu64
+        " rows, %.1f MiB live (keys %.1f + values %.1f): %.1f times the managed "
+        "pool of %.1f MiB; on disk %.1f MiB\n",
+        size->row_count,
+        to_mib(bytes),
+        to_mib(size->key_bytes),
+        to_mib(size->value_bytes),
+        managed.limit_bytes > 0 ? (double)bytes / (double)managed.limit_bytes : 0,
+        to_mib(managed.limit_bytes),
+        to_mib(figures->stats.live_file_bytes));
+}
+
+static void print_memory(const report *r, FILE *out)
+{
+    tarn_env_memory memory;
+    tarn_env_measure(r->job->env, &memory);
+    const uint64_t peak = memory.resident_peak_bytes > r->resident_peak_bytes
+                              ? memory.resident_peak_bytes
+                              : r->resident_peak_bytes;
+    const bool is_within = peak <= memory.planned_process_bytes;
+    fprintf(
+        out,
+        "memory       peak RSS %.1f MiB (sampled %.1f) of %.1f MiB planned: %s THE PLAN\n"
+        "pools, MiB   ",
+        to_mib(peak),
+        to_mib(r->resident_peak_bytes),
+        to_mib(memory.planned_process_bytes),
+        is_within ? "WITHIN" : "OVER");
+    for (int i = 0; i < TARN_POOL_COUNT; i++) {
+        const tarn_pool_stats pool = tarn_budget_pool(tarn_env_budget(r->job->env), (tarn_pool)i);
+        fprintf(
+            out,
+            "%s%s peak %.1f of %.1f",
+            i == 0 ? "" : ", ",
+            tarn_pool_name((tarn_pool)i),
+            to_mib(pool.peak_bytes),
+            to_mib(pool.limit_bytes));
+    }
+    fputc('\n', out);
+}
+
+static int compare_durations(const void *a, const void *b)
+{
+    const uint32_t left = *(const uint32_t *)a;
+    const uint32_t right = *(const uint32_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static void print_checkpoints(const report *r, const worker_figures *figures, FILE *out)
+{
+    checkpointing *c = &r->job->checkpointing;
+    if (r->job->options->checkpoint_dir == NULL) {
+        fprintf(out, "checkpoints  none were wanted\n");
+        return;
+    }
+    fprintf(
+        out,
+        "checkpoints  %" PRIu64 " complete, %" PRIu64 " failed",
+        c->completed_count,
+        c->failed_count);
+    if (c->completed_count > 0) {
+        const size_t count =
+            c->completed_count < DURATIONS_MAX ? (size_t)c->completed_count : DURATIONS_MAX;
+        qsort(c->durations_ms, count, sizeof *c->durations_ms, compare_durations);
+        fprintf(
+            out,
+            "; took %.2f s (median), %.2f s (longest); %.1f MiB new, %.1f MiB reused; "
+            "a barrier held a worker %.1f ms at most",
+            c->durations_ms[count / 2] / 1e3,
+            c->durations_ms[count - 1] / 1e3,
+            to_mib(c->new_bytes),
+            to_mib(figures->reused_bytes),
+            (double)figures->snapshot_sync_ns_max / NS_PER_MS);
+    }
+    fputc('\n', out);
+}
+
+static void print_waits(const report *r, const worker_figures *figures, FILE *out)
+{
+    job *j = r->job;
+    uint64_t source_ns = 0;
+    uint64_t worker_ns = 0;
+    for (uint32_t i = 0; i < j->options->worker_count; i++) {
+        uint64_t source_one = 0;
+        uint64_t worker_one = 0;
+        queue_waits(&j->queues[i], &source_one, &worker_one);
+        source_ns += source_one;
+        worker_ns += worker_one;
+    }
+    tarn_env_memory memory;
+    tarn_env_measure(j->env, &memory);
+    fprintf(
+        out,
+        "waits        source for workers %.1f s (back-pressure), workers for the source %.1f s; "
+        "memtable stalls %" PRIu64 " (%.1f s), snapshot links %" PRIu64 " (%.1f s)\n",
+        to_s(source_ns),
+        to_s(worker_ns),
+        memory.write_stall_count,
+        to_s(memory.write_stall_ns),
+        figures->stats.snapshot_wait_count,
+        to_s(figures->stats.snapshot_wait_ns));
+}
+
+void report_end(report *r)
+{
+    if (r->is_quiet) {
+        return;
+    }
+    if (r->is_terminal) {
+        fputs("\r\033[K", stderr);
+    }
+    const char *result = r->job->options->out;
+    FILE *out = result != NULL && strcmp(result, "-") == 0 ? stderr : stdout;
+    const worker_figures figures = sum_figures(r->job);
+    print_records(r, out);
+    print_state(r, &figures, out);
+    print_memory(r, out);
+    print_checkpoints(r, &figures, out);
+    print_waits(r, &figures, out);
+    fflush(out);
+}

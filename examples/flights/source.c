@@ -1,0 +1,235 @@
+#include "source.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tarn/key_group.h>
+
+#include "failure.h"
+
+static const char operator_name[] = "source";
+static const char position_name[] = "position";
+
+enum { POSITION_FIELDS = 8, POSITION_BYTES = 8 * POSITION_FIELDS };
+
+/* Shape: the fields of position in their order, u64 little endian. */
+static void encode_position(const position *p, uint8_t out[POSITION_BYTES])
+{
+    const uint64_t fields[POSITION_FIELDS] = {
+        p->round,
+        p->record,
+        p->emitted,
+        p->event_time,
+        p->out_of_order_count,
+        p->late_count,
+        p->out_of_order_max,
+        p->without_aircraft_count};
+    for (size_t i = 0; i < POSITION_BYTES; i++) {
+        out[i] = (uint8_t)(fields[i / 8] >> (8 * (i % 8)));
+    }
+}
+
+static void decode_position(const uint8_t *encoded, position *out)
+{
+    uint64_t fields[POSITION_FIELDS] = {0};
+    for (size_t i = 0; i < POSITION_BYTES; i++) {
+        fields[i / 8] |= (uint64_t)encoded[i] << (8 * (i % 8));
+    }
+    *out = (position){
+        .round = fields[0],
+        .record = fields[1],
+        .emitted = fields[2],
+        .event_time = fields[3],
+        .out_of_order_count = fields[4],
+        .late_count = fields[5],
+        .out_of_order_max = fields[6],
+        .without_aircraft_count = fields[7]};
+}
+
+tarn_status source_restore(source *s, const tarn_checkpoint *checkpoint, tarn_error *error)
+{
+    const char *path = tarn_checkpoint_path(checkpoint);
+    uint32_t index = 0;
+    if (tarn_checkpoint_find_subtask(checkpoint, operator_name, 0, &index) != TARN_OK) {
+        return failure_set(
+            error, TARN_INCOMPATIBLE, 0, "the checkpoint %s is of a job without a source", path);
+    }
+    const uint32_t count = tarn_checkpoint_subtask_at(checkpoint, index).operator_state_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const tarn_checkpoint_operator_state state =
+            tarn_checkpoint_operator_state_at(checkpoint, index, i);
+        if (strcmp(state.name, position_name) == 0 && state.bytes.size == POSITION_BYTES) {
+            decode_position(state.bytes.data, &s->position);
+            atomic_store(&s->emitted_count, s->position.emitted);
+            return TARN_OK;
+        }
+    }
+    return failure_set(
+        error, TARN_INCOMPATIBLE, 0, "the checkpoint %s has no position of the source", path);
+}
+
+static tarn_status interrupted(tarn_error *error)
+{
+    return failure_set(error, TARN_ABANDONED, 0, "the source was stopped");
+}
+
+/* Sends what is filled, with a mark behind it. */
+static tarn_status send_marks(source *s, mark m, tarn_error *error)
+{
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        if (s->filling[i] == NULL) {
+            s->filling[i] = queue_take(&s->queues[i]);
+        }
+        if (s->filling[i] == NULL) {
+            return interrupted(error);
+        }
+        s->filling[i]->mark = m;
+        queue_push(&s->queues[i], s->filling[i]);
+        s->filling[i] = NULL;
+    }
+    return TARN_OK;
+}
+
+static tarn_status send(source *s, const message *m, tarn_error *error)
+{
+    const uint32_t group =
+        tarn_key_group_of(tarn_hash_java_string(m->key, m->key_size), MAX_PARALLELISM);
+    const uint32_t to = tarn_key_group_subtask(group, MAX_PARALLELISM, s->worker_count);
+
+    batch *filling = s->filling[to];
+    if (filling == NULL) {
+        filling = queue_take(&s->queues[to]);
+        if (filling == NULL) {
+            return interrupted(error);
+        }
+        s->filling[to] = filling;
+    }
+    filling->messages[filling->count++] = *m;
+    if (filling->count == BATCH_MESSAGES) {
+        queue_push(&s->queues[to], filling);
+        s->filling[to] = NULL;
+    }
+    return TARN_OK;
+}
+
+static void follow_event_time(position *p, uint64_t event_time)
+{
+    if (event_time >= p->event_time) {
+        p->event_time = event_time;
+        return;
+    }
+    const uint64_t behind = p->event_time - event_time;
+    p->out_of_order_count++;
+    p->late_count += behind > WATERMARK_BOUND_S;
+    p->out_of_order_max = behind > p->out_of_order_max ? behind : p->out_of_order_max;
+}
+
+static tarn_status emit(source *s, const flight *f, tarn_error *error)
+{
+    message messages[2];
+    const uint32_t count = flight_messages(f, (uint32_t)s->position.round, messages);
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(send(s, &messages[i], error));
+    }
+    follow_event_time(&s->position, (uint64_t)messages[0].scheduled_at);
+    s->position.without_aircraft_count += count == 1;
+    s->position.record++;
+    s->position.emitted++;
+    atomic_store_explicit(&s->emitted_count, s->position.emitted, memory_order_relaxed);
+    if (s->position.emitted == s->kill_at) {
+        kill(getpid(), SIGKILL);
+    }
+    return TARN_OK;
+}
+
+/* The barrier goes out between two records; the position is that of the next one. */
+static tarn_status answer_request(source *s, tarn_error *error)
+{
+    if (!checkpointing_take_request(s->checkpointing)) {
+        return TARN_OK;
+    }
+    TRY(send_marks(s, MARK_BARRIER, error));
+
+    uint8_t encoded[POSITION_BYTES];
+    encode_position(&s->position, encoded);
+    const tarn_checkpoint_operator_state state = {
+        .name = position_name,
+        .bytes = tarn_bytes_at(encoded, sizeof encoded),
+    };
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    tarn_error decline;
+    const uint64_t id = tarn_pending_checkpoint_id(checkpointing_pending(s->checkpointing));
+    if (tarn_acknowledgement_encode(
+            id, operator_name, 0, 1, &state, 1, &acknowledgement, &decline) == TARN_OK) {
+        checkpointing_acknowledge(s->checkpointing, tarn_buffer_bytes(&acknowledgement));
+    } else {
+        checkpointing_decline(s->checkpointing, &decline);
+    }
+    tarn_buffer_clear(&acknowledgement);
+    return TARN_OK;
+}
+
+static tarn_status skip(source *s, input *in, tarn_error *error)
+{
+    const char *line = NULL;
+    size_t size = 0;
+    for (uint64_t i = 0; i < s->position.record; i++) {
+        const tarn_status status = input_next(in, &line, &size, error);
+        if (status == TARN_DONE) {
+            return failure_set(
+                error,
+                TARN_INCOMPATIBLE,
+                0,
+                "the checkpoint stands at record %llu of a round, the input %s has only %llu",
+                (unsigned long long)s->position.record,
+                s->path,
+                (unsigned long long)i);
+        }
+        TRY(status);
+    }
+    return TARN_OK;
+}
+
+static tarn_status read_round(source *s, input *in, tarn_error *error)
+{
+    TRY(skip(s, in, error));
+    for (;;) {
+        TRY(answer_request(s, error));
+        const char *line = NULL;
+        size_t size = 0;
+        TRY(input_next(in, &line, &size, error)); /* TARN_DONE, at last. */
+        flight f;
+        tarn_error reason;
+        const tarn_status status = flight_parse(line, size, &f, &reason);
+        if (status != TARN_OK) {
+            return failure_set(
+                error,
+                status,
+                0,
+                "cannot read line %llu of the input %s: %s",
+                (unsigned long long)input_line(in),
+                s->path,
+                reason.message);
+        }
+        TRY(emit(s, &f, error));
+    }
+}
+
+tarn_status source_run(source *s, tarn_error *error)
+{
+    while (s->position.round < s->round_count) {
+        input *in = NULL;
+        TRY(input_open(s->path, s->budget, &in, error));
+        const tarn_status status = read_round(s, in, error);
+        input_close(in);
+        if (status != TARN_DONE) {
+            return status;
+        }
+        s->position.round++;
+        s->position.record = 0;
+    }
+    checkpointing_end_of_source(s->checkpointing);
+    return send_marks(s, MARK_END, error);
+}

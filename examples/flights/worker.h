@@ -1,0 +1,76 @@
+/*
+ * worker.h - one subtask of the operator "flights": a queue, a backend, a thread.
+ *
+ *     queue ──► messages ──► states
+ *           ──► barrier  ──► snapshot begins; messages go on; when it is durable: acknowledge
+ *           ──► end      ──► snapshot ends; scan the states for the result; close
+ *
+ * Thread: its own, from worker_run() on: backend, states and snapshot never leave it. The figures
+ * are published under the worker's lock.
+ */
+#ifndef FLIGHTS_WORKER_H
+#define FLIGHTS_WORKER_H
+
+#include <limits.h>
+#include <stdatomic.h>
+
+#include <tarn/snapshot.h>
+
+#include "checkpointing.h"
+#include "queue.h"
+#include "result.h"
+#include "states.h"
+
+/* What a worker tells of itself. */
+typedef struct worker_figures {
+    tarn_backend_stats stats;      /* As of at most a second ago; in the end, before the scan. */
+    state_size size;               /* In the end. */
+    uint64_t snapshot_sync_ns_max; /* Longest time that a barrier held the worker. */
+    uint64_t reused_bytes;         /* By all snapshots: what was not uploaded again. */
+    uint64_t uploaded_bytes;
+} worker_figures;
+
+typedef struct worker {
+    uint32_t index;
+    uint32_t worker_count;
+    tarn_env *env;
+    tarn_checkpoint *restore; /* Until it is open. NULL: begin empty. */
+    checkpointing *checkpointing;
+    queue *queue;
+    sorter *lines; /* NULL: no result is wanted. */
+    bool is_scan_wanted;
+    char directory[PATH_MAX + 32];
+
+    atomic_uint_fast64_t completed_id; /* The latest complete checkpoint. */
+    uint64_t notified_id;
+
+    tarn_backend *backend;
+    states states;
+    tarn_snapshot *snapshot; /* Under way, or NULL. */
+    tarn_buffer acknowledgement;
+    uint64_t measured_ns;
+
+    pthread_mutex_t mutex; /* Guards figures. */
+    worker_figures figures;
+} worker;
+
+void worker_init(worker *w);
+void worker_clear(worker *w);
+
+/* Opens backend and states, empty or restored, on the calling thread, which hands them over. */
+tarn_status worker_open(worker *w, tarn_error *error);
+
+/* Works until the end of the stream and scans. Errors: TARN_ABANDONED if the job fails elsewhere.
+ */
+tarn_status worker_run(worker *w, tarn_error *error);
+
+/* Closes what is open, on whichever thread has the worker. */
+tarn_status worker_close(worker *w, tarn_error *error);
+
+/* Tells that a checkpoint is complete. Any thread. */
+void worker_notify_complete(worker *w, uint64_t checkpoint_id);
+
+/* Answers the figures. Any thread. */
+worker_figures worker_measure(worker *w);
+
+#endif

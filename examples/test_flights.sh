@@ -1,0 +1,28 @@
+#!/bin/sh
+# A short stream gives the same result with one worker, with three, and killed and restored.
+# Usage: test_flights.sh PROGRAM DATA
+set -eu
+program=$1
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
+zstd -dcq "$2" >"$directory/all.csv"
+head -n 12001 "$directory/all.csv" >"$directory/input.csv"
+
+run() { # run NAME OPTION...
+    name=$1
+    shift
+    "$program" --quiet --input "$directory/input.csv" --work-dir "$directory/work" --repeat 2 \
+        --out "$directory/$name.tsv" "$@"
+}
+
+run one --workers 1
+run three --workers 3
+status=0
+run killed --checkpoint-dir "$directory/checkpoints" --checkpoint-interval 100 --kill-at 0.9 2>/dev/null || status=$?
+[ "$status" -eq 137 ] || { echo "expected SIGKILL, the status is $status"; exit 1; }
+[ ! -e "$directory/killed.tsv" ] || { echo "a killed run left a result"; exit 1; }
+run killed --checkpoint-dir "$directory/checkpoints" --restore latest
+
+[ "$(grep -vc '^#' "$directory/one.tsv")" -gt 1000 ] || { echo "the result is too short"; exit 1; }
+cmp "$directory/one.tsv" "$directory/three.tsv"
+cmp "$directory/one.tsv" "$directory/killed.tsv"

@@ -1,0 +1,431 @@
+/* snapshot.c - see snapshot.h. */
+#include "state/snapshot.h"
+
+#include <assert.h>
+
+#include "snapshot/upload.h"
+#include "state/backend.h"
+#include "state/descriptors.h"
+
+#define TABLE_FILE_SUFFIX ".sst"
+
+struct tarn_snapshot {
+    tarn_backend *backend;
+    tarn__child child;
+    uint64_t checkpoint_id;
+    tarn__upload *upload;
+    tarn__arena arena;     /* Of the two below. */
+    tarn__subtask subtask; /* What is acknowledged; files come from the upload at the end. */
+    uint32_t piece_capacity;
+    const tarn__base *base; /* What the upload builds on; borrowed of the backend. */
+    uint64_t sync_ns;
+
+    pthread_mutex_t mutex; /* For ended alone. */
+    pthread_cond_t ended;
+    atomic_bool is_done;
+    atomic_uint_least64_t link_ns;
+    atomic_uint_least64_t upload_ns;
+    tarn_status status; /* The worker's, as error: read once is_done. */
+    tarn_error error;
+};
+
+/* ---- bases ------------------------------------------------------------------------------ */
+
+void tarn__bases_clear(tarn__bases *bases)
+{
+    tarn__base_free(bases->completed);
+    tarn__base_free(bases->retired);
+    for (uint32_t i = 0; i < bases->candidate_count; i++) {
+        tarn__base_free(bases->candidates[i].base);
+    }
+    *bases = (tarn__bases){.completed = NULL};
+}
+
+static void drop_candidates(tarn__bases *bases, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        tarn__base_free(bases->candidates[i].base);
+    }
+    bases->candidate_count -= count;
+    memmove(
+        bases->candidates,
+        bases->candidates + count,
+        bases->candidate_count * sizeof bases->candidates[0]);
+}
+
+static void add_candidate(tarn__bases *bases, uint64_t checkpoint_id, tarn__base *base)
+{
+    if (bases->candidate_count == TARN__BASE_CANDIDATES_MAX) {
+        drop_candidates(bases, 1);
+    }
+    bases->candidates[bases->candidate_count].checkpoint_id = checkpoint_id;
+    bases->candidates[bases->candidate_count].base = base;
+    bases->candidate_count++;
+}
+
+static void replace_completed(tarn__bases *bases, tarn__base *base)
+{
+    if (bases->is_lent && bases->retired == NULL) {
+        bases->retired = bases->completed; /* What the upload reads; later ones it never saw. */
+    } else {
+        tarn__base_free(bases->completed);
+    }
+    bases->completed = base;
+}
+
+void tarn_backend_notify_complete(tarn_backend *backend, uint64_t checkpoint_id)
+{
+    tarn__bases *bases = &backend->bases;
+    for (uint32_t i = 0; i < bases->candidate_count; i++) {
+        if (bases->candidates[i].checkpoint_id == checkpoint_id) {
+            replace_completed(bases, bases->candidates[i].base);
+            bases->candidates[i].base = NULL;
+            drop_candidates(bases, i + 1);
+            return;
+        }
+    }
+}
+
+/* ---- the worker's part ------------------------------------------------------------------ */
+
+static uint64_t now_ns(const tarn_snapshot *snapshot)
+{
+    return tarn__clock_monotonic_ns(tarn__env_clock(snapshot->backend->env));
+}
+
+static tarn_status upload_links(tarn_snapshot *snapshot, tarn_error *error)
+{
+    const char *links = snapshot->backend->directory.links;
+    TARN_AUTO(tarn__local_files_clear) tarn__local_files files = {.count = 0};
+    TARN_TRY(tarn__local_files_list(
+        tarn__file_calls_system(),
+        tarn__env_account(snapshot->backend->env),
+        links,
+        TABLE_FILE_SUFFIX,
+        &files,
+        error));
+    return tarn__upload_run(snapshot->upload, links, &files, snapshot->base, error);
+}
+
+static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
+{
+    tarn_backend *backend = snapshot->backend;
+    const uint64_t began_ns = now_ns(snapshot);
+    const tarn_status linked =
+        tarn__rocks_link_snapshot(backend->rocks, backend->directory.links, error);
+    tarn__backend_open_gate(backend);
+    const uint64_t linked_ns = now_ns(snapshot);
+    atomic_store(&snapshot->link_ns, linked_ns - began_ns);
+    TARN_TRY(linked);
+
+    const tarn_status uploaded = upload_links(snapshot, error);
+    atomic_store(&snapshot->upload_ns, now_ns(snapshot) - linked_ns);
+    tarn_error removal;
+    if (tarn__directory_remove(backend->directory.links, &removal) != TARN_OK) {
+        tarn__env_log(
+            backend->env,
+            TARN_LOG_WARNING,
+            "links of checkpoint %llu are left behind: %s",
+            (unsigned long long)snapshot->checkpoint_id,
+            removal.message);
+    }
+    return uploaded;
+}
+
+static void run(void *context)
+{
+    tarn_snapshot *snapshot = context;
+    snapshot->status = link_and_upload(snapshot, &snapshot->error);
+    pthread_mutex_lock(&snapshot->mutex);
+    atomic_store(&snapshot->is_done, true);
+    pthread_cond_broadcast(&snapshot->ended);
+    pthread_mutex_unlock(&snapshot->mutex);
+}
+
+static void wait_until_done(tarn_snapshot *snapshot)
+{
+    pthread_mutex_lock(&snapshot->mutex);
+    while (!atomic_load(&snapshot->is_done)) {
+        pthread_cond_wait(&snapshot->ended, &snapshot->mutex);
+    }
+    pthread_mutex_unlock(&snapshot->mutex);
+}
+
+/* ---- beginning -------------------------------------------------------------------------- */
+
+static tarn_status describe_states(tarn_snapshot *snapshot, tarn_error *error)
+{
+    tarn_backend *backend = snapshot->backend;
+    uint32_t count = 0;
+    for (const tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
+         family != NULL;
+         family = family->next) {
+        count++;
+    }
+    tarn__state_part *states = tarn__arena_allocate(&snapshot->arena, count, sizeof *states);
+    if (states == NULL) {
+        return tarn__fail_no_memory(error, "the states of a snapshot", count * sizeof *states);
+    }
+    uint32_t index = 0;
+    for (const tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
+         family != NULL;
+         family = family->next) {
+        tarn__descriptor descriptor;
+        TARN_TRY(tarn__descriptor_read(backend, family->name, &descriptor, error));
+        states[index].name = tarn__arena_copy(&snapshot->arena, tarn_bytes_of(family->name));
+        states[index].codec_name =
+            tarn__arena_copy(&snapshot->arena, tarn_bytes_of(descriptor.codec_name));
+        states[index].codec_version = descriptor.codec_version;
+        states[index].kind = tarn__state_kind_name(descriptor.kind);
+        if (states[index].name == NULL || states[index].codec_name == NULL) {
+            return tarn__fail_no_memory(error, "the states of a snapshot", sizeof *states);
+        }
+        index++;
+    }
+    snapshot->subtask.states = states;
+    snapshot->subtask.state_count = count;
+    return TARN_OK;
+}
+
+static tarn_status prepare(
+    tarn_snapshot *snapshot, tarn_pending_checkpoint *checkpoint, tarn_error *error)
+{
+    tarn_backend *backend = snapshot->backend;
+    snapshot->subtask = (tarn__subtask){
+        .operator_name = backend->operator_name,
+        .subtask_index = backend->subtask_index,
+        .parallelism = backend->parallelism,
+        .has_keyed_state = true,
+        .key_hash = (uint32_t)backend->key_hash,
+        .max_parallelism = backend->max_parallelism,
+        .key_groups = backend->key_groups,
+    };
+    TARN_TRY(describe_states(snapshot, error));
+    const tarn__upload_options options = {
+        .checkpoint = checkpoint,
+        .operator_name = backend->operator_name,
+        .subtask_index = backend->subtask_index,
+        .account = tarn__env_account(backend->env),
+        .buffers = tarn__env_transfer_account(backend->env),
+        .workers = tarn__env_workers(backend->env),
+    };
+    return tarn__upload_open(&options, &snapshot->upload, error);
+}
+
+/* Frees a snapshot that no worker holds; what was not kept is taken back. */
+static void destroy(tarn_snapshot *snapshot)
+{
+    tarn__upload_free(snapshot->upload);
+    tarn__arena_clear(&snapshot->arena);
+    pthread_cond_destroy(&snapshot->ended);
+    pthread_mutex_destroy(&snapshot->mutex);
+    tarn__release(snapshot);
+}
+
+static tarn_status check_begin(
+    tarn_backend *backend,
+    const tarn_pending_checkpoint *checkpoint,
+    tarn_snapshot *const *out,
+    tarn_error *error)
+{
+    if (backend == NULL || checkpoint == NULL || out == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "backend, checkpoint and out are required");
+    }
+    if (backend->has_snapshot) {
+        return tarn__fail(
+            error,
+            TARN_BUSY,
+            "a snapshot of %s/%u is open already; finish or abandon it first",
+            backend->operator_name,
+            backend->subtask_index);
+    }
+    return tarn__backend_enter(backend, error);
+}
+
+tarn_status tarn_snapshot_begin(
+    tarn_backend *backend,
+    tarn_pending_checkpoint *checkpoint,
+    tarn_snapshot **out,
+    tarn_error *error)
+{
+    TARN_TRY(check_begin(backend, checkpoint, out, error));
+    const uint64_t began_ns = tarn__clock_monotonic_ns(tarn__env_clock(backend->env));
+    tarn_snapshot *snapshot = tarn__allocate_zeroed(backend->account, 1, sizeof *snapshot);
+    if (snapshot == NULL) {
+        return tarn__fail_no_memory(error, "a snapshot", sizeof *snapshot);
+    }
+    snapshot->backend = backend;
+    snapshot->checkpoint_id = tarn_pending_checkpoint_id(checkpoint);
+    tarn__arena_init(&snapshot->arena, backend->account);
+    pthread_mutex_init(&snapshot->mutex, NULL);
+    pthread_cond_init(&snapshot->ended, NULL);
+    const tarn_status status = prepare(snapshot, checkpoint, error);
+    if (status != TARN_OK) {
+        destroy(snapshot);
+        return status;
+    }
+    snapshot->base = backend->bases.completed;
+    backend->bases.is_lent = true;
+    backend->has_snapshot = true;
+    tarn__backend_adopt(backend, &snapshot->child, "snapshot", "of a checkpoint");
+    tarn__backend_shut_gate(backend);
+    tarn__workers_submit(tarn__env_workers(backend->env), run, snapshot);
+    snapshot->sync_ns = now_ns(snapshot) - began_ns;
+    *out = snapshot;
+    return TARN_OK;
+}
+
+/* ---- while it is under way -------------------------------------------------------------- */
+
+tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
+{
+    return atomic_load(&snapshot->is_done) ? TARN_OK : TARN_PENDING;
+}
+
+void tarn_snapshot_measure(tarn_snapshot *snapshot, tarn_snapshot_progress *out)
+{
+    tarn__upload_progress progress;
+    tarn__upload_measure(snapshot->upload, &progress);
+    *out = (tarn_snapshot_progress){
+        .sync_ns = snapshot->sync_ns,
+        .link_ns = atomic_load(&snapshot->link_ns),
+        .upload_ns = atomic_load(&snapshot->upload_ns),
+        .file_count = progress.file_count,
+        .total_bytes = progress.total_bytes,
+        .uploaded_count = progress.uploaded_count,
+        .uploaded_bytes = progress.uploaded_bytes,
+        .reused_count = progress.reused_count,
+        .reused_bytes = progress.reused_bytes,
+    };
+}
+
+/* Sees to it that one more piece fits. */
+static tarn_status reserve_piece(tarn_snapshot *snapshot, tarn_error *error)
+{
+    tarn__subtask *subtask = &snapshot->subtask;
+    if (subtask->piece_count < snapshot->piece_capacity) {
+        return TARN_OK;
+    }
+    const uint32_t capacity = snapshot->piece_capacity == 0 ? 4 : snapshot->piece_capacity * 2;
+    tarn__piece_part *pieces = tarn__arena_allocate(&snapshot->arena, capacity, sizeof *pieces);
+    if (pieces == NULL) {
+        return tarn__fail_no_memory(error, "operator state", capacity * sizeof *pieces);
+    }
+    if (subtask->piece_count > 0) {
+        memcpy(pieces, subtask->pieces, subtask->piece_count * sizeof *pieces);
+    }
+    subtask->pieces = pieces;
+    snapshot->piece_capacity = capacity;
+    return TARN_OK;
+}
+
+static tarn_status check_piece(
+    const tarn__subtask *subtask, const char *name, tarn_bytes bytes, tarn_error *error)
+{
+    const size_t size = name != NULL ? strnlen(name, TARN__METADATA_NAME_BYTES_MAX + 1) : 0;
+    if (size == 0 || size > TARN__METADATA_NAME_BYTES_MAX) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "the name of a piece of operator state is %s; it needs 1 to %d bytes",
+            size == 0 ? "missing" : "too long",
+            TARN__METADATA_NAME_BYTES_MAX);
+    }
+    if (bytes.size > TARN__METADATA_PIECE_BYTES_MAX) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "operator state \"%s\" has %zu bytes; allowed are %d",
+            name,
+            bytes.size,
+            TARN__METADATA_PIECE_BYTES_MAX);
+    }
+    for (uint32_t i = 0; i < subtask->piece_count; i++) {
+        if (strcmp(subtask->pieces[i].name, name) == 0) {
+            return tarn__fail(
+                error, TARN_INVALID_ARGUMENT, "operator state \"%s\" was added already", name);
+        }
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn_snapshot_add_state(
+    tarn_snapshot *snapshot, const char *name, tarn_bytes bytes, tarn_error *error)
+{
+    tarn__subtask *subtask = &snapshot->subtask;
+    TARN_TRY(check_piece(subtask, name, bytes, error));
+    TARN_TRY(reserve_piece(snapshot, error));
+    const char *name_copy = tarn__arena_copy(&snapshot->arena, tarn_bytes_of(name));
+    const void *copy = tarn__arena_copy(&snapshot->arena, bytes);
+    if (name_copy == NULL || copy == NULL) {
+        return tarn__fail_no_memory(error, "operator state", bytes.size);
+    }
+    subtask->pieces[subtask->piece_count++] = (tarn__piece_part){
+        .name = name_copy,
+        .bytes = tarn_bytes_at(copy, bytes.size),
+    };
+    return TARN_OK;
+}
+
+/* ---- ending ----------------------------------------------------------------------------- */
+
+static tarn_status acknowledge(
+    tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn_error *error)
+{
+    tarn_backend *backend = snapshot->backend;
+    tarn__upload_describe(snapshot->upload, &snapshot->subtask);
+    tarn__subtask_sort(&snapshot->subtask);
+    tarn__base *base = NULL;
+    TARN_TRY(tarn__upload_copy_base(snapshot->upload, backend->account, &base, error));
+    tarn_status status = tarn__acknowledgement_encode(
+        snapshot->checkpoint_id, &snapshot->subtask, acknowledgement, error);
+    if (status == TARN_OK) {
+        status = tarn__upload_keep(snapshot->upload, error);
+    }
+    if (status != TARN_OK) {
+        tarn__base_free(base);
+        return status;
+    }
+    add_candidate(&backend->bases, snapshot->checkpoint_id, base);
+    return TARN_OK;
+}
+
+/* Lets go of the backend and frees. */
+static void end(tarn_snapshot *snapshot)
+{
+    tarn_backend *backend = snapshot->backend;
+    tarn__backend_disown(backend, &snapshot->child);
+    backend->has_snapshot = false;
+    backend->bases.is_lent = false;
+    tarn__base_free(backend->bases.retired);
+    backend->bases.retired = NULL;
+    destroy(snapshot);
+}
+
+tarn_status tarn_snapshot_finish(
+    tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn_error *error)
+{
+    wait_until_done(snapshot);
+    tarn_status status = snapshot->status;
+    if (status != TARN_OK && error != NULL) {
+        *error = snapshot->error;
+    }
+    if (status == TARN_OK && acknowledgement == NULL) {
+        status = tarn__fail(error, TARN_INVALID_ARGUMENT, "acknowledgement is missing");
+    }
+    if (status == TARN_OK) {
+        status = acknowledge(snapshot, acknowledgement, error);
+    }
+    end(snapshot);
+    return status;
+}
+
+void tarn_snapshot_abandon(tarn_snapshot *snapshot)
+{
+    if (snapshot == NULL) {
+        return;
+    }
+    tarn__upload_cancel(snapshot->upload);
+    wait_until_done(snapshot);
+    end(snapshot);
+}

@@ -1,0 +1,41 @@
+/*
+ * snapshot.h - a backend's snapshot, from the barrier to the acknowledgement.
+ *
+ *     task thread   begin: settle, shut the gate ─ writes wait ─┐                    finish ─►ack
+ *                     │                                         │                      ▲
+ *     worker          └──► flush and hard-link ─► open the gate ┴─► upload ─► done ────┘
+ *
+ * Invariants
+ *   - One snapshot of a backend is open at a time, so DIR/links is its own.
+ *   - Nothing is written between the barrier and the links: the gate is shut in begin() and opened
+ *     by the worker whatever the outcome.
+ *   - Only what belongs to a snapshot that was notified complete becomes the base of the next one.
+ *
+ * tarn/snapshot.h is the public face.
+ */
+#ifndef TARN_STATE_SNAPSHOT_H
+#define TARN_STATE_SNAPSHOT_H
+
+#include "tarn/snapshot.h"
+
+#include "snapshot/local.h"
+
+/* Snapshots that finished and wait for word of their checkpoint; more are forgotten, oldest first:
+ * then the next upload shares less, which is never wrong. */
+enum { TARN__BASE_CANDIDATES_MAX = 4 };
+
+/* What a backend's uploads may build on. Lives in the backend. */
+typedef struct tarn__bases {
+    tarn__base *completed; /* Of the last checkpoint known to be complete. NULL: none. */
+    bool is_lent;          /* completed is read by an upload; */
+    tarn__base *retired;   /* so what it was then is freed only at that one's end. */
+    struct {
+        uint64_t checkpoint_id;
+        tarn__base *base;
+    } candidates[TARN__BASE_CANDIDATES_MAX];
+    uint32_t candidate_count;
+} tarn__bases;
+
+void tarn__bases_clear(tarn__bases *bases);
+
+#endif

@@ -1,0 +1,227 @@
+"""`tarn checkpoint`: list, show and verify real checkpoints, whole, unfinished and damaged."""
+import os
+import pty
+import shutil
+import subprocess
+import tempfile
+
+from command import COMMAND, EXAMPLES, TIMEOUT_S, Case, main, skip, tarn
+
+
+class Checkpoint(Case):
+    """Each test has its own copy of a job that the example word_count has run twice."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.made = tempfile.mkdtemp(prefix="tarn-cli-job-")
+        cls.addClassCleanup(shutil.rmtree, cls.made, ignore_errors=True)
+        for _ in range(2):
+            subprocess.run(
+                [os.path.join(EXAMPLES, "word_count"), cls.made], stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, timeout=TIMEOUT_S, check=True)
+
+    def setUp(self):
+        super().setUp()
+        self.job = os.path.join(self.folder, "word_count")
+        shutil.copytree(os.path.join(self.made, "word_count"), self.job)
+        self.path = os.path.join(self.job, "chk-2")
+
+    def files(self):
+        (subtask,) = self.good_json("checkpoint", "show", "--files", self.path)["subtasks"]
+        return subtask["files"]
+
+    def flip(self, name, offset):
+        with open(os.path.join(self.job, name), "r+b") as file:
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes([byte ^ 1]))
+
+
+class List(Checkpoint):
+    def test_a_complete_one_is_listed_with_its_figures(self):
+        (entry,) = self.good_json("checkpoint", "list", self.job)["checkpoints"]
+        self.assertEqual(entry["id"], 2)
+        self.assertEqual(entry["path"], self.path)
+        self.assertEqual(entry["state"], "complete")
+        self.assertEqual((entry["max_parallelism"], entry["operator_count"], entry["subtask_count"]), (128, 1, 1))
+        self.assertGreater(entry["total_bytes"], entry["new_bytes"])
+        self.assertGreater(entry["timestamp_ms"], 1500000000000)
+
+    def test_unfinished_and_damaged_ones_are_listed_with_the_reason(self):
+        os.mkdir(os.path.join(self.job, "chk-7"))
+        shutil.copytree(self.path, os.path.join(self.job, "chk-11"))
+        self.flip("chk-11/_metadata", 40)
+        entries = self.good_json("checkpoint", "list", self.job)["checkpoints"]
+        self.assertEqual([(entry["id"], entry["state"]) for entry in entries],
+                         [(2, "complete"), (7, "unfinished"), (11, "damaged")])
+        self.assertIn("_metadata", entries[1]["reason"])
+        self.assertIn("chk-11/_metadata", entries[2]["reason"])
+        rows = self.columns(self.good("checkpoint", "list", self.job).out)
+        self.assertEqual(rows[0][:6], ["ID", "STATE", "BEGUN", "TOOK", "SUBTASKS", "FILES"])
+        self.assertEqual([row[:2] for row in rows[1:]], [["2", "complete"], ["7", "unfinished"], ["11", "damaged"]])
+
+    def test_a_folder_without_checkpoints_has_an_empty_list(self):
+        self.assertEqual(self.good_json("checkpoint", "list", self.folder)["checkpoints"], [])
+        answer = tarn("checkpoint", "list", self.folder)
+        self.assertEqual((answer.status, answer.out), (0, ""), answer)
+        self.assertIn("holds no checkpoint", answer.err)
+
+    def test_a_missing_folder_is_refused(self):
+        path = os.path.join(self.folder, "none")
+        self.assertIn(path, self.refused("checkpoint", "list", path))
+        self.assertIn(path, self.refused_json("checkpoint", "list", path))
+
+
+class Show(Checkpoint):
+    def test_everything_is_shown(self):
+        answer = self.good_json("checkpoint", "show", self.path)
+        self.assertEqual((answer["job"], answer["id"], answer["path"]), ("word_count", 2, self.path))
+        (subtask,) = answer["subtasks"]
+        self.assertNotIn("files", subtask)
+        self.assertEqual(subtask["operator"], "word_count")
+        self.assertEqual((subtask["subtask"], subtask["parallelism"], subtask["max_parallelism"]), (0, 1, 128))
+        self.assertEqual(subtask["key_groups"], {"first": 0, "last": 127})
+        self.assertEqual(subtask["hash"], "bytes")
+        (state,) = subtask["states"]
+        self.assertEqual((state["name"], state["kind"]), ("counts", "value"))
+        self.assertEqual(subtask["shared_bytes"] + subtask["private_bytes"], subtask["total_bytes"])
+        self.assertEqual(subtask["operator_states"], [])
+
+    def test_files_are_shown_with_digest_and_size(self):
+        files = self.files()
+        self.assertGreater(len(files), 3)
+        for file in files:
+            self.assertRegex(file["digest"], "^[0-9a-f]{32}$")
+            self.assertEqual(os.path.getsize(os.path.join(self.job, file["path"])), file["size"])
+            self.assertEqual(file["path"].startswith("shared/"), file["shared"])
+        self.assertTrue(any(file["shared"] for file in files))
+
+    def test_the_newest_of_a_job_and_its_metadata_are_the_checkpoint(self):
+        expected = self.good("checkpoint", "show", self.path).out
+        self.assertEqual(self.good("checkpoint", "show", self.job).out, expected)
+        self.assertEqual(self.good("checkpoint", "show", os.path.join(self.path, "_metadata")).out, expected)
+
+    def test_the_table(self):
+        text = self.good("checkpoint", "show", self.path, "--files").out
+        self.assertRegex(text, r"(?m)^job: +word_count$")
+        self.assertRegex(text, r"(?m)^word_count +0 +1 +0-127 +bytes +\d+ ")
+        self.assertRegex(text, r"(?m)^word_count +0 +counts +value ")
+        for file in self.files():
+            self.assertIn(file["digest"], text)
+        self.assertNotIn(self.files()[0]["digest"], self.good("checkpoint", "show", self.path).out)
+
+    def test_a_missing_one_is_refused(self):
+        path = os.path.join(self.job, "chk-3")
+        self.assertIn(path, self.refused("checkpoint", "show", path))
+        self.assertIn(path, self.refused_json("checkpoint", "show", path))
+
+    def test_a_damaged_one_is_refused_with_the_place(self):
+        self.flip("chk-2/_metadata", 100)
+        error = self.refused_json("checkpoint", "show", self.path)
+        self.assertIn("chk-2/_metadata", error)
+        self.assertIn("byte", error)
+
+
+class OperatorState(Case):
+    """A checkpoint of an operator without keys; operator_state.c made it."""
+
+    def setUp(self):
+        super().setUp()
+        subprocess.run([os.environ["TARN_OPERATOR_STATE"], self.folder], stdin=subprocess.DEVNULL,
+                       timeout=TIMEOUT_S, check=True)
+        self.path = os.path.join(self.folder, "job", "chk-1")
+
+    def test_states_are_shown_with_how_they_are_dealt_out(self):
+        answer = self.good_json("checkpoint", "show", self.path)
+        self.assertEqual((answer["job"], answer["max_parallelism"]), ("job", 0))
+        (subtask,) = answer["subtasks"]
+        self.assertEqual((subtask["operator"], subtask["key_groups"], subtask["hash"]), ("sink", None, None))
+        states = {state["name"]: state for state in subtask["operator_states"]}
+        self.assertEqual(sorted(states), ["buffered", "own", "rules", "seen"])
+        buffered = states["buffered"]
+        self.assertGreater(buffered.pop("bytes"), buffered.pop("element_bytes"))
+        self.assertEqual(buffered, {
+            "name": "buffered", "kind": "list", "redistribution": "split", "codec": "words", "codec_version": 3,
+            "part_index": 0, "part_count": 1, "element_count": 3})
+        self.assertEqual((states["seen"]["kind"], states["seen"]["redistribution"]), ("list", "union"))
+        self.assertEqual((states["rules"]["kind"], states["rules"]["element_count"]), ("broadcast", 1))
+        self.assertEqual(states["own"], {"name": "own", "kind": "bytes", "bytes": 12})
+
+    def test_the_table(self):
+        text = self.good("checkpoint", "show", self.path).out
+        self.assertRegex(text, r"(?m)^sink +0 buffered +list +words v3 +split +3 +\d+$")
+        self.assertRegex(text, r"(?m)^sink +0 own +bytes +12$")
+
+    def test_a_checkpoint_without_files_is_good(self):
+        self.assertEqual(self.good_json("checkpoint", "verify", self.path)["file_count"], 0)
+
+
+class Verify(Checkpoint):
+    def test_a_good_one_is_good(self):
+        answer = self.good_json("checkpoint", "verify", self.path)
+        files = self.files()
+        self.assertEqual(answer, {
+            "ok": True, "path": self.path, "file_count": len(files), "bad_count": 0, "bad": [],
+            "verified_bytes": sum(file["size"] for file in files)})
+        self.assertIn("%d files are good" % len(files), self.good("checkpoint", "verify", self.path).out)
+
+    def test_each_bad_file_is_named(self):
+        flipped, cut, lost, *rest = sorted(file["path"] for file in self.files())
+        self.flip(flipped, 5)
+        os.truncate(os.path.join(self.job, cut), 3)
+        os.remove(os.path.join(self.job, lost))
+        answer = tarn("checkpoint", "verify", self.path, "--json")
+        self.assertEqual((answer.status, answer.err), (1, ""), answer)
+        self.assertIs(answer.json["ok"], False)
+        self.assertEqual(answer.json["bad_count"], 3)
+        self.assertEqual(sorted(bad["path"] for bad in answer.json["bad"]), [flipped, cut, lost])
+        for bad in answer.json["bad"]:
+            self.assertNotEqual(bad["problem"], "")
+        table = tarn("checkpoint", "verify", self.path)
+        self.assertEqual(table.status, 1, table)
+        for name in (flipped, cut, lost):
+            self.assertIn(name, table.out)
+        for name in rest:
+            self.assertNotIn(name, table.out)
+        self.one_line(table.err)
+        self.assertIn("is damaged: 3 of %d files are bad" % (len(rest) + 3), table.err)
+
+    def test_damaged_metadata_is_refused(self):
+        self.flip("chk-2/_metadata", 100)
+        self.assertIn("_metadata", self.refused("checkpoint", "verify", self.path))
+        self.assertIn("_metadata", self.refused_json("checkpoint", "verify", self.path))
+
+    def test_an_unfinished_one_is_refused(self):
+        os.remove(os.path.join(self.path, "_metadata"))
+        self.assertIn("_metadata", self.refused("checkpoint", "verify", self.path))
+
+    def test_progress_is_for_terminals_only(self):
+        # good() has seen that there is none elsewhere.
+        ours, theirs = pty.openpty()
+        run = subprocess.run(
+            [COMMAND, "checkpoint", "verify", self.path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=theirs, timeout=TIMEOUT_S, check=False)
+        os.close(theirs)
+        shown = os.read(ours, 4096).decode()
+        os.close(ours)
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("verified ", shown)
+        self.assertTrue(shown.endswith("\r\033[K"), repr(shown))
+        self.assertNotIn("\033", run.stdout.decode())
+
+
+class Usage(Case):
+    def test_wrong_usage_is_named(self):
+        self.misused("checkpoint")
+        self.assertIn("'remove'", self.misused("checkpoint", "remove", "x"))
+        for name in ("list", "show", "verify"):
+            self.misused("checkpoint", name)
+            self.misused("checkpoint", name, "a", "b")
+        self.assertIn("'--files'", self.misused("checkpoint", "list", "--files", "a"))
+
+
+if __name__ == "__main__":
+    if not EXAMPLES:
+        skip("the examples, which make the checkpoints, are not built")
+    main()

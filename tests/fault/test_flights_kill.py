@@ -1,0 +1,94 @@
+"""kill -9 at random points of a real run, restore, and the result is that of a run that was never killed.
+
+A point is a share of the records (the process kills itself) or a time (it is killed from outside, in whatever it does:
+flush, upload, commit, restore). A point may kill the restored run again, and again. Seeds are printed; TARN_SEED=<number>
+replays one set, TARN_LONG=1 asks for 50 points instead of 5.
+"""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import flights
+from flights import read
+
+POINTS = 50 if os.environ.get("TARN_LONG") else int(os.environ.get("FLIGHTS_KILL_POINTS", 5))
+KILLS_MAX = 3
+CHECKPOINT_INTERVAL_MS = 100
+
+
+class Kill(flights.FlightsTest):
+    record_count = 20000
+
+    def options(self, out):
+        return ["--repeat", "2", "--quiet", "--checkpoint-interval", str(CHECKPOINT_INTERVAL_MS),
+                "--checkpoint-dir", self.flights.path("checkpoints"), "--out", out,
+                "-D", "execution.checkpointing.tolerable-failed-checkpoints=0"]
+
+    def run_straight(self):
+        out = self.flights.path("straight.tsv")
+        begin = time.monotonic()
+        run = self.flights.run(*self.options(out))
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertTrue(self.flights.has_checkpoint(self.flights.path("checkpoints")), "the run took no checkpoint")
+        return read(out), time.monotonic() - begin
+
+    def restore_options(self):
+        if self.flights.has_checkpoint(self.flights.path("checkpoints")):
+            self.restores += 1
+            return ["--restore", "latest"]
+        return []
+
+    def kill_once(self, draw, seconds, out):
+        """Runs until it is killed. Answers whether it was: a late kill finds a run that has ended."""
+        options = self.options(out) + self.restore_options()
+        if draw.random() < 0.5:
+            fraction = "%.4f" % draw.uniform(0.02, 1)
+            run = self.flights.run(*options, "--kill-at", fraction)
+            print("    killed itself at %s: status %d" % (fraction, run.returncode), flush=True)
+            self.assertIn(run.returncode, (0, -signal.SIGKILL), run.stderr)
+            return run.returncode != 0
+        delay = draw.uniform(0, seconds)
+        process = self.flights.start(*options)
+        try:
+            process.wait(timeout=delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        errors = process.communicate()[1]
+        print("    killed after %.3f s: status %d" % (delay, process.returncode), flush=True)
+        self.assertIn(process.returncode, (0, -signal.SIGKILL), errors)
+        return process.returncode != 0
+
+    def run_point(self, seed, straight, seconds):
+        draw = random.Random(seed)
+        out = self.flights.path("killed.tsv")
+        shutil.rmtree(self.flights.path("checkpoints"), ignore_errors=True)
+        if os.path.exists(out):
+            os.remove(out)
+        kill_count = draw.randint(1, KILLS_MAX)
+        print("  point %d: %d kills" % (seed, kill_count), flush=True)
+        killed = 0
+        for _ in range(kill_count):
+            killed += self.kill_once(draw, seconds, out)
+        run = self.flights.run(*self.options(out), *self.restore_options())
+        self.assertEqual(run.returncode, 0, "seed %d: %s" % (seed, run.stderr))
+        self.assertTrue(read(out) == straight, "seed %d: the result differs" % seed)
+        return killed
+
+    def test_result_after_kills_and_restores_is_that_of_a_straight_run(self):
+        self.restores = 0
+        straight, seconds = self.run_straight()
+        seed = int(os.environ.get("TARN_SEED") or random.SystemRandom().randrange(1 << 32))
+        print("\n  TARN_SEED=%d, %d points; a straight run takes %.2f s" % (seed, POINTS, seconds), flush=True)
+        killed = sum(self.run_point(seed + point, straight, seconds) for point in range(POINTS))
+        print("  %d kills, %d restores" % (killed, self.restores), flush=True)
+        # Luck may make a point harmless, hardly five of them: that would test nothing.
+        if POINTS >= 5:
+            self.assertGreaterEqual(killed, 1)
+            self.assertGreaterEqual(self.restores, 1)
+
+
+if __name__ == "__main__":
+    flights.main()

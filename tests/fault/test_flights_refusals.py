@@ -1,0 +1,188 @@
+"""What examples/flights is given wrongly is refused in one sentence that names it, and costs nothing that was committed.
+
+Exit status 2 says that the command line is wrong, 1 that what it asks for cannot be done.
+"""
+import os
+import signal
+import unittest
+
+import flights
+from flights import read
+
+
+class Usage(flights.FlightsTest):
+    record_count = 10
+
+    def assert_usage(self, *options, word):
+        self.assert_refused(self.flights.run(*options), word, status=2)
+
+    def test_unknown_option_is_named(self):
+        self.assert_usage("--bogus", word="--bogus")
+
+    def test_option_without_its_value_is_named(self):
+        self.assert_usage("--out", word="--out")
+
+    def test_argument_that_is_no_option_is_named(self):
+        self.assert_usage("extra", word="extra")
+
+    def test_numbers_out_of_range_are_named(self):
+        for option, value in (("--repeat", "0"), ("--repeat", "-1"), ("--repeat", "x"), ("--workers", "1000"),
+                              ("--workers", "2x"), ("--kill-at", "0"), ("--kill-at", "1.5"), ("--kill-at", "nan"),
+                              ("--checkpoint-interval", "-5"), ("--checkpoint-interval", "")):
+            with self.subTest(option=option, value=value):
+                self.assert_usage(option, value, word=option)
+
+    def test_assignment_without_value_is_refused(self):
+        self.assert_usage("-D", "key", word="KEY=VALUE")
+
+    def test_restore_of_the_latest_needs_a_directory(self):
+        self.assert_usage("--restore", "latest", word="--checkpoint-dir")
+
+    def test_help_is_no_failure(self):
+        run = self.flights.run("--help")
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("--checkpoint-dir", run.stdout)
+
+
+class Input(flights.FlightsTest):
+    def write(self, name, data):
+        path = self.flights.path(name)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def run_input(self, path):
+        return self.flights.run("--quiet", source=path)
+
+    def test_missing_input_is_named(self):
+        path = self.flights.path("nowhere.csv")
+        self.assert_refused(self.run_input(path), path)
+
+    def test_directory_as_input_is_refused(self):
+        self.assert_refused(self.run_input(self.flights.directory), self.flights.directory)
+
+    def test_other_columns_are_refused(self):
+        path = self.write("other.csv", b"a,b,c\n1,2,3\n")
+        self.assert_refused(self.run_input(path), path, "seen_at")
+
+    def test_empty_input_is_refused(self):
+        path = self.write("empty.csv", b"")
+        self.assert_refused(self.run_input(path), path)
+
+    def test_header_alone_is_a_year_without_flights(self):
+        path = self.write("header.csv", read(self.flights.input).split(b"\n")[0] + b"\n")
+        self.assertEqual(self.run_input(path).returncode, 0)
+
+    def test_bad_line_is_named_with_number_and_column(self):
+        header, first = read(self.flights.input).split(b"\n")[:2]
+        for field, column in ((0, "seen_at"), (1, "scheduled_at"), (4, "tailnum"), (5, "origin"), (7, "dep_delay_min")):
+            with self.subTest(column=column):
+                fields = first.split(b",")
+                fields[field] = b"no such value"
+                path = self.write("bad.csv", b"\n".join([header, first, b",".join(fields), b""]))
+                self.assert_refused(self.run_input(path), path, "line 3", column, "no such value")
+
+    def test_missing_column_is_refused(self):
+        header, first = read(self.flights.input).split(b"\n")[:2]
+        path = self.write("short.csv", b"\n".join([header, first.rsplit(b",", 1)[0], b""]))
+        self.assert_refused(self.run_input(path), path, "line 2", "10 columns")
+
+    def test_line_that_does_not_end_is_refused(self):
+        path = self.write("cut.csv", read(self.flights.input)[:-5])
+        self.assert_refused(self.run_input(path), path)
+
+    def test_endless_line_is_refused(self):
+        path = self.write("long.csv", read(self.flights.input).split(b"\n")[0] + b"\n" + b"x" * (1 << 20))
+        self.assert_refused(self.run_input(path), path, "longer")
+
+    def test_cut_archive_is_refused(self):
+        path = self.write("cut.csv.zst", read(flights.FlightsTest.data)[:200000])
+        self.assert_refused(self.run_input(path), path, "cut off")
+
+    def test_damaged_archive_is_refused(self):
+        data = bytearray(read(flights.FlightsTest.data))
+        data[5000:5100] = bytes(100)
+        path = self.write("damaged.csv.zst", bytes(data))
+        self.assert_refused(self.run_input(path), path)
+
+
+class Configuration(flights.FlightsTest):
+    record_count = 10
+
+    def test_missing_configuration_is_named(self):
+        path = self.flights.path("nowhere.yaml")
+        self.assert_refused(self.flights.run("--conf", path), path)
+
+    def test_memory_that_is_no_size_is_named(self):
+        self.assert_refused(self.flights.run("--memory", "lots"), "lots", "taskmanager.memory.process.size")
+
+    def test_memory_that_is_too_small_for_its_parts_is_refused(self):
+        self.assert_refused(self.flights.run("--memory", "16m"), "taskmanager.memory")
+
+    def test_network_pool_that_cannot_hold_the_queues_is_refused(self):
+        run = self.flights.run("--workers", "64")
+        self.assert_refused(run, "network")
+
+    def test_result_that_cannot_be_written_is_named_and_leaves_nothing(self):
+        path = self.flights.path("nowhere", "result.tsv")
+        self.assert_refused(self.flights.run("--quiet", "--out", path), path)
+
+    def test_working_directory_below_a_file_is_named(self):
+        run = self.flights.run("--quiet", work="input.csv/work")
+        self.assert_refused(run, "input.csv/work")
+
+
+class Checkpoints(flights.FlightsTest):
+    def options(self, *more, directory="checkpoints"):
+        return ("--quiet", "--checkpoint-dir", self.flights.path(directory), "--checkpoint-interval", "100") + more
+
+    def test_checkpoint_directory_below_a_file_is_named(self):
+        run = self.flights.run(*self.options(directory="input.csv/checkpoints"))
+        self.assert_refused(run, "input.csv/checkpoints")
+
+    @unittest.skipIf(os.getuid() == 0, "root may write anywhere")
+    def test_checkpoint_directory_without_permission_is_named(self):
+        os.mkdir(self.flights.path("locked"), 0o500)
+        run = self.flights.run(*self.options(directory="locked"))
+        self.assert_refused(run, "locked")
+
+    def test_missing_checkpoint_is_named(self):
+        self.assert_refused(self.flights.run(*self.options("--restore", "latest", directory="none")), "none")
+        path = self.flights.path("nowhere", "chk-7")
+        self.assert_refused(self.flights.run(*self.options("--restore", path, directory="none")), path)
+
+    def make_checkpoint(self, directory):
+        run = self.flights.run(*self.options("--repeat", "4", "--kill-at", "0.9", directory=directory))
+        self.assertEqual(run.returncode, -signal.SIGKILL, run.stderr)
+        self.assertTrue(self.flights.has_checkpoint(self.flights.path(directory)))
+
+    def test_restore_that_does_not_fit_is_refused_and_the_checkpoint_stays(self):
+        self.make_checkpoint("kept")
+        restore = self.options("--restore", "latest", directory="kept")
+        self.assert_refused(self.flights.run(*restore, "--repeat", "4", "--workers", "3"), "3")
+        self.assert_refused(self.flights.run(*restore, "--repeat", "1"), "--repeat 1")
+        run = self.flights.run(*restore, "--repeat", "4")
+        self.assertEqual(run.returncode, 0, run.stderr)
+
+    def assert_second_is_refused(self, first_options, second_options, second_work, word):
+        """While one process runs, a second one on the same directory is refused; the first one goes on."""
+        first = self.flights.start("--repeat", "1000", *first_options, work="shared")
+        try:
+            self.assertIn("records", first.stderr.readline())  # It runs, and has all its locks.
+            second = self.flights.run("--quiet", *second_options, work=second_work)
+            self.assert_refused(second, word)
+            self.assertIn("records", first.stderr.readline())
+        finally:
+            first.kill()
+            first.communicate()
+
+    def test_second_process_on_a_working_directory_is_refused(self):
+        self.assert_second_is_refused([], [], "shared", "shared")
+
+    def test_second_process_on_a_checkpoint_directory_is_refused(self):
+        options = ["--checkpoint-dir", self.flights.path("shared-checkpoints")]
+        self.assert_second_is_refused(options, options, "other", "shared-checkpoints")
+
+
+if __name__ == "__main__":
+    flights.main()
