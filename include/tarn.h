@@ -55,6 +55,7 @@
 #ifndef TARN_H
 #define TARN_H
 
+#include "tarn/aggregating.h"
 #include "tarn/allocator.h"
 #include "tarn/backend.h"
 #include "tarn/budget.h"
@@ -65,10 +66,14 @@
 #include "tarn/coordinator.h"
 #include "tarn/env.h"
 #include "tarn/key_group.h"
+#include "tarn/keyed.h"
+#include "tarn/list.h"
+#include "tarn/map.h"
 #include "tarn/operator_state.h"
 #include "tarn/option.h"
 #include "tarn/plan.h"
 #include "tarn/quantity.h"
+#include "tarn/reducing.h"
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
 #include "tarn/status.h"

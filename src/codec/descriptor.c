@@ -4,11 +4,23 @@
 #include <assert.h>
 #include <string.h>
 
-enum { FORMAT = 1, FIXED_BYTES = 7 };
+enum { FORMAT = 1, FIXED_BYTES = 9 };
 
 const char *tarn__state_kind_name(tarn__state_kind kind)
 {
-    return kind == TARN__STATE_VALUE ? "value" : "?";
+    switch (kind) {
+    case TARN__STATE_VALUE:
+        return "value";
+    case TARN__STATE_MAP:
+        return "map";
+    case TARN__STATE_LIST:
+        return "list";
+    case TARN__STATE_REDUCING:
+        return "reducing";
+    case TARN__STATE_AGGREGATING:
+        return "aggregating";
+    }
+    return "?";
 }
 
 size_t tarn__descriptor_encode(
@@ -21,7 +33,9 @@ size_t tarn__descriptor_encode(
     for (uint32_t i = 0; i < 4; i++) {
         out[2 + i] = (uint8_t)(descriptor->codec_version >> (24 - 8 * i));
     }
-    out[6] = (uint8_t)size;
+    out[6] = descriptor->flags;
+    out[7] = descriptor->detail;
+    out[8] = (uint8_t)size;
     memcpy(out + FIXED_BYTES, descriptor->codec_name, size);
     return FIXED_BYTES + size;
 }
@@ -35,17 +49,22 @@ tarn__descriptor_outcome tarn__descriptor_decode(tarn_bytes bytes, tarn__descrip
     if (data[0] != FORMAT) {
         return data[0] == 0 ? TARN__DESCRIPTOR_DAMAGED : TARN__DESCRIPTOR_NEWER;
     }
-    if (data[1] != TARN__STATE_VALUE) {
+    if (data[1] < TARN__STATE_VALUE || data[1] > TARN__STATE_AGGREGATING) {
         return data[1] == 0 ? TARN__DESCRIPTOR_DAMAGED : TARN__DESCRIPTOR_NEWER;
     }
-    if (bytes.size < FIXED_BYTES || bytes.size != (size_t)FIXED_BYTES + data[6] ||
-        memchr(data + FIXED_BYTES, '\0', data[6]) != NULL) {
+    if (bytes.size < FIXED_BYTES || bytes.size != (size_t)FIXED_BYTES + data[8] ||
+        memchr(data + FIXED_BYTES, '\0', data[8]) != NULL) {
         return TARN__DESCRIPTOR_DAMAGED;
     }
-    out->kind = TARN__STATE_VALUE;
+    if ((data[6] & ~TARN__STATE_FLAGS) != 0) {
+        return TARN__DESCRIPTOR_NEWER;
+    }
+    out->kind = (tarn__state_kind)data[1];
+    out->flags = data[6];
+    out->detail = data[7];
     out->codec_version = (uint32_t)data[2] << 24 | (uint32_t)data[3] << 16 |
                          (uint32_t)data[4] << 8 | (uint32_t)data[5];
-    memcpy(out->codec_name, data + FIXED_BYTES, data[6]);
-    out->codec_name[data[6]] = '\0';
+    memcpy(out->codec_name, data + FIXED_BYTES, data[8]);
+    out->codec_name[data[8]] = '\0';
     return TARN__DESCRIPTOR_OK;
 }

@@ -40,17 +40,20 @@ static bool read_bytes(row_reader *reader, size_t size_max, tarn_bytes *out)
     return true;
 }
 
-bool tarn__row_decode(tarn_bytes bytes, tarn__row *out)
+bool tarn__row_decode_as(tarn_bytes bytes, tarn__row_layout layout, tarn__row *out)
 {
     if (bytes.size < TARN__ROW_GROUP_BYTES) {
         return false;
     }
     const uint8_t *data = bytes.data;
     tarn__row row = {.key_group = (uint32_t)data[0] << 8 | data[1]};
+    const bool is_key_first = layout == TARN__ROW_KEY_FIRST;
     row_reader reader = {data + TARN__ROW_GROUP_BYTES, bytes.size - TARN__ROW_GROUP_BYTES};
+    /* Keys and namespaces have the same limit. */
     if (row.key_group >= TARN_MAX_PARALLELISM_LIMIT ||
-        !read_bytes(&reader, TARN__ROW_KEY_BYTES_MAX, &row.key) ||
-        !read_bytes(&reader, TARN__ROW_NAMESPACE_BYTES_MAX, &row.name_space)) {
+        !read_bytes(&reader, TARN__ROW_KEY_BYTES_MAX, is_key_first ? &row.key : &row.name_space) ||
+        !read_bytes(
+            &reader, TARN__ROW_NAMESPACE_BYTES_MAX, is_key_first ? &row.name_space : &row.key)) {
         return false;
     }
     row.user_key = tarn_bytes_at(reader.at, reader.left);

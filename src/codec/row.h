@@ -1,7 +1,9 @@
 /*
  * row.h - how a row is named in the store.
  *
- *     [key group u16 BE][key size varint][key][namespace size varint][namespace][user key]
+ *     key first        [key group u16 BE][key size varint][key][namespace size
+ * varint][namespace][user key] namespace first  [key group u16 BE][namespace size
+ * varint][namespace][key size varint][key][user key]
  *
  * Self-delimiting: no row's prefix is another key's prefix; the rows of a key group are contiguous,
  * so are those of a key and of a namespace within it, and user keys sort by their bytes. A varint
@@ -20,12 +22,19 @@
 enum {
     TARN__ROW_KEY_BYTES_MAX = (64 << 10) - 1,
     TARN__ROW_NAMESPACE_BYTES_MAX = (64 << 10) - 1,
+    TARN__ROW_USER_KEY_BYTES_MAX = (64 << 10) - 1,
     TARN__ROW_GROUP_BYTES = 2,
     TARN__ROW_VARINT_BYTES_MAX = 3, /* Of a size of at most 64 KiB - 1. */
     /* Everything but the namespace's and the user key's own bytes. */
     TARN__ROW_PREFIX_BYTES_MAX =
         TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + TARN__ROW_KEY_BYTES_MAX,
 };
+
+/* Which of key and namespace stands first. Values are part of the descriptor's format. */
+typedef enum tarn__row_layout {
+    TARN__ROW_KEY_FIRST = 0,
+    TARN__ROW_NAMESPACE_FIRST = 1,
+} tarn__row_layout;
 
 typedef struct tarn__row {
     uint32_t key_group;
@@ -46,11 +55,16 @@ static inline size_t tarn__row_encode_size(uint8_t *out, size_t size)
     return count;
 }
 
-/* Writes key group and key, the part that all states share; answers its bytes. Room: 5 + key. */
-static inline size_t tarn__row_encode_key(uint8_t *out, uint32_t key_group, tarn_bytes key)
+static inline void tarn__row_encode_group(uint8_t out[TARN__ROW_GROUP_BYTES], uint32_t key_group)
 {
     out[0] = (uint8_t)(key_group >> 8);
     out[1] = (uint8_t)key_group;
+}
+
+/* Writes key group and key, the part that all states share; answers its bytes. Room: 5 + key. */
+static inline size_t tarn__row_encode_key(uint8_t *out, uint32_t key_group, tarn_bytes key)
+{
+    tarn__row_encode_group(out, key_group);
     size_t at = TARN__ROW_GROUP_BYTES;
     at += tarn__row_encode_size(out + at, key.size);
     if (key.size > 0) {
@@ -73,6 +87,35 @@ static inline size_t tarn__row_encode_namespace(uint8_t *out, tarn_bytes name_sp
  * Reads a row; its views lie in bytes. False: the bytes are no row (too short, a size that goes
  * beyond the end, is too large, or is not in its shortest form, a key group beyond 32,767).
  */
-bool tarn__row_decode(tarn_bytes bytes, tarn__row *out);
+bool tarn__row_decode_as(tarn_bytes bytes, tarn__row_layout layout, tarn__row *out);
+
+/* The same of a row whose key stands first. */
+static inline bool tarn__row_decode(tarn_bytes bytes, tarn__row *out)
+{
+    return tarn__row_decode_as(bytes, TARN__ROW_KEY_FIRST, out);
+}
+
+/* Answers the bytes of a decoded row up to its first part: key group and key, or namespace. */
+static inline size_t tarn__row_head_size(
+    tarn_bytes bytes, tarn__row_layout layout, const tarn__row *row)
+{
+    const tarn_bytes first = layout == TARN__ROW_KEY_FIRST ? row->key : row->name_space;
+    return (size_t)((const uint8_t *)first.data - (const uint8_t *)bytes.data) + first.size;
+}
+
+/*
+ * Turns bytes into the least ones that are greater than all that begin with them; answers their
+ * size, at most size. Bytes of a row have such a successor: a key group is at most 0x7fff.
+ */
+static inline size_t tarn__row_successor(uint8_t *bytes, size_t size)
+{
+    while (size > 0 && bytes[size - 1] == UINT8_MAX) {
+        size--;
+    }
+    if (size > 0) {
+        bytes[size - 1]++;
+    }
+    return size;
+}
 
 #endif

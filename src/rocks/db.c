@@ -14,6 +14,9 @@ enum {
     /* Tarn's own family holds one small row per state. */
     OWN_WRITE_BUFFER_BYTES = 64 << 10,
     OWN_ARENA_BLOCK_BYTES = 4 << 10,
+    /* So many operands of a row wait in a memtable; the next one is folded with them at once. A
+     * read of the row folds at most these and one per file. */
+    SUCCESSIVE_MERGES_MAX = 32,
 };
 
 /* ---- options ---------------------------------------------------------------------------- */
@@ -39,6 +42,8 @@ static tarn_status make_options(
         rocksdb_options_destroy(made);
         return status;
     }
+    rocksdb_options_set_merge_operator(made, tarn__rocks_new_merge());
+    rocksdb_options_set_max_successive_merges(made, SUCCESSIVE_MERGES_MAX);
     *out = made;
     return TARN_OK;
 }

@@ -124,6 +124,24 @@ tarn__rocks_put(tarn__rocks_family *family, tarn_bytes key, tarn_bytes value, ta
 TARN_NODISCARD tarn_status
 tarn__rocks_delete(tarn__rocks_family *family, tarn_bytes key, tarn_error *error);
 
+/* Writes an operand of codec/reduction.h, folded into what the row has when that is read. */
+TARN_NODISCARD tarn_status tarn__rocks_merge(
+    tarn__rocks_family *family, tarn_bytes key, tarn_bytes operand, tarn_error *error);
+
+/*
+ * Removes the rows of lower <= key < upper by one range tombstone. Each of them costs later reads a
+ * little until it is compacted away: for many rows at a time.
+ */
+TARN_NODISCARD tarn_status tarn__rocks_delete_range(
+    tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper, tarn_error *error);
+
+/*
+ * Drops the table files that lie wholly within a range that was removed by
+ * tarn__rocks_delete_range() before. Without that, older versions of its rows could come back.
+ */
+TARN_NODISCARD tarn_status tarn__rocks_drop_files(
+    tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper, tarn_error *error);
+
 /* ---- batches ---------------------------------------------------------------------------- */
 
 /* Rows that are written in one step, all or none. Its memory is RocksDB's; keep it small. */
@@ -145,12 +163,21 @@ tarn__rocks_batch_write(tarn__rocks *rocks, tarn__rocks_batch *batch, tarn_error
 
 typedef struct tarn__rocks_iterator tarn__rocks_iterator;
 
-/*
- * Begins to iterate over the rows of lower <= key < upper, as they are now.
- *
- * lower, upper  Copied.
- * account       Of the iterator's own memory.
- */
+typedef struct tarn__rocks_scan {
+    tarn_bytes lower; /* Copied, as is upper. */
+    tarn_bytes upper;
+    bool is_backward;
+    bool fills_cache; /* What is read is likely to be read again. */
+} tarn__rocks_scan;
+
+/* Begins to iterate over the rows of lower <= key < upper, as they are now. */
+TARN_NODISCARD tarn_status tarn__rocks_iterate_scan(
+    tarn__rocks_family *family,
+    const tarn__rocks_scan *scan,
+    tarn__rocks_iterator **out,
+    tarn_error *error);
+
+/* The same for a scan of everything: forwards, past the cache. */
 TARN_NODISCARD tarn_status tarn__rocks_iterate(
     tarn__rocks_family *family,
     tarn_bytes lower,
@@ -161,6 +188,12 @@ TARN_NODISCARD tarn_status tarn__rocks_iterate(
 /* TARN_OK with a row, borrowed until the next call; TARN_DONE; or why it failed. */
 TARN_NODISCARD tarn_status tarn__rocks_iterator_next(
     tarn__rocks_iterator *iterator, tarn_bytes *key, tarn_bytes *value, tarn_error *error);
+
+/*
+ * Goes on from the first row that is not less than key, which is not less than the row that the
+ * iterator stands on. For iterators that go forwards.
+ */
+void tarn__rocks_iterator_seek(tarn__rocks_iterator *iterator, tarn_bytes key);
 
 void tarn__rocks_iterator_close(tarn__rocks_iterator *iterator);
 
@@ -217,5 +250,8 @@ typedef struct tarn__rocks_stats {
 } tarn__rocks_stats;
 
 void tarn__rocks_measure(tarn__rocks *rocks, tarn__rocks_stats *out);
+
+/* The figures of one family. */
+void tarn__rocks_measure_family(const tarn__rocks_family *family, tarn__rocks_stats *out);
 
 #endif

@@ -150,3 +150,11 @@ void tarn__rocks_measure(tarn__rocks *rocks, tarn__rocks_stats *out)
         add_figures(family, out);
     }
 }
+
+void tarn__rocks_measure_family(const tarn__rocks_family *family, tarn__rocks_stats *out)
+{
+    *out = (tarn__rocks_stats){0};
+    if (family->rocks->db != NULL) {
+        add_figures(family, out);
+    }
+}

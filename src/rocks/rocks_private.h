@@ -18,4 +18,7 @@ struct tarn__rocks {
     tarn__rocks_family *first; /* All others. */
 };
 
+/* merge.c: the merge operator of all families; options that it is given to own it. */
+rocksdb_mergeoperator_t *tarn__rocks_new_merge(void);
+
 #endif

@@ -76,6 +76,58 @@ tarn_status tarn__rocks_delete(tarn__rocks_family *family, tarn_bytes key, tarn_
     return TARN_OK;
 }
 
+tarn_status tarn__rocks_merge(
+    tarn__rocks_family *family, tarn_bytes key, tarn_bytes operand, tarn_error *error)
+{
+    tarn__rocks_meter_add(&family->meter, key.size + operand.size + ROW_OVERHEAD_BYTES);
+    char *message = NULL;
+    rocksdb_merge_cf(
+        family->rocks->db,
+        family->rocks->write_options,
+        family->handle,
+        key.data,
+        key.size,
+        operand.data,
+        operand.size,
+        &message);
+    if (__builtin_expect(message != NULL, 0)) {
+        return tarn__rocks_outcome("add to a row of", family->name, &message, error);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__rocks_delete_range(
+    tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper, tarn_error *error)
+{
+    tarn__rocks_meter_add(&family->meter, lower.size + upper.size + ROW_OVERHEAD_BYTES);
+    char *message = NULL;
+    rocksdb_delete_range_cf(
+        family->rocks->db,
+        family->rocks->write_options,
+        family->handle,
+        lower.data,
+        lower.size,
+        upper.data,
+        upper.size,
+        &message);
+    return tarn__rocks_outcome("remove rows of", family->name, &message, error);
+}
+
+tarn_status tarn__rocks_drop_files(
+    tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper, tarn_error *error)
+{
+    char *message = NULL;
+    rocksdb_delete_file_in_range_cf(
+        family->rocks->db,
+        family->handle,
+        lower.data,
+        lower.size,
+        upper.data,
+        upper.size,
+        &message);
+    return tarn__rocks_outcome("drop files of", family->name, &message, error);
+}
+
 void tarn__rocks_batch_init(tarn__rocks_batch *batch)
 {
     batch->rows = rocksdb_writebatch_create();
@@ -120,22 +172,31 @@ tarn_status tarn__rocks_batch_write(tarn__rocks *rocks, tarn__rocks_batch *batch
 
 /* ---- iterators -------------------------------------------------------------------------- */
 
+/* Where an iterator stands before the next step. */
+typedef enum iterator_phase {
+    PHASE_FRESH,  /* Nowhere: the next row is the first one. */
+    PHASE_SOUGHT, /* On the next row. */
+    PHASE_MOVING, /* On a row that was given out. */
+} iterator_phase;
+
 struct tarn__rocks_iterator {
     rocksdb_readoptions_t *options;
     rocksdb_iterator_t *rows;
     const char *name; /* Of the family. */
-    bool has_begun;
+    iterator_phase phase;
+    bool is_backward;
     char bounds[]; /* RocksDB borrows them: lower, then upper. */
 };
 
-tarn_status tarn__rocks_iterate(
+tarn_status tarn__rocks_iterate_scan(
     tarn__rocks_family *family,
-    tarn_bytes lower,
-    tarn_bytes upper,
+    const tarn__rocks_scan *scan,
     tarn__rocks_iterator **out,
     tarn_error *error)
 {
     tarn__rocks *rocks = family->rocks;
+    const tarn_bytes lower = scan->lower;
+    const tarn_bytes upper = scan->upper;
     const size_t size = sizeof(tarn__rocks_iterator) + lower.size + upper.size;
     tarn__rocks_iterator *iterator = tarn__allocate_zeroed(rocks->account, 1, size);
     if (iterator == NULL) {
@@ -144,9 +205,9 @@ tarn_status tarn__rocks_iterate(
     memcpy(iterator->bounds, lower.data, lower.size);
     memcpy(iterator->bounds + lower.size, upper.data, upper.size);
     iterator->name = family->name;
+    iterator->is_backward = scan->is_backward;
     iterator->options = rocksdb_readoptions_create();
-    /* A scan of everything would only push what point reads want out of the cache. */
-    rocksdb_readoptions_set_fill_cache(iterator->options, 0);
+    rocksdb_readoptions_set_fill_cache(iterator->options, scan->fills_cache);
     rocksdb_readoptions_set_iterate_lower_bound(iterator->options, iterator->bounds, lower.size);
     rocksdb_readoptions_set_iterate_upper_bound(
         iterator->options, iterator->bounds + lower.size, upper.size);
@@ -155,15 +216,39 @@ tarn_status tarn__rocks_iterate(
     return TARN_OK;
 }
 
+tarn_status tarn__rocks_iterate(
+    tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    tarn__rocks_iterator **out,
+    tarn_error *error)
+{
+    /* It would only push what point reads want out of the cache. */
+    const tarn__rocks_scan scan = {.lower = lower, .upper = upper, .fills_cache = false};
+    return tarn__rocks_iterate_scan(family, &scan, out, error);
+}
+
+static void step(tarn__rocks_iterator *iterator)
+{
+    const iterator_phase phase = iterator->phase;
+    iterator->phase = PHASE_MOVING;
+    if (phase == PHASE_FRESH && iterator->is_backward) {
+        rocksdb_iter_seek_to_last(iterator->rows);
+    } else if (phase == PHASE_FRESH) {
+        rocksdb_iter_seek_to_first(iterator->rows);
+    } else if (phase == PHASE_MOVING && rocksdb_iter_valid(iterator->rows)) {
+        if (iterator->is_backward) {
+            rocksdb_iter_prev(iterator->rows);
+        } else {
+            rocksdb_iter_next(iterator->rows);
+        }
+    }
+}
+
 tarn_status tarn__rocks_iterator_next(
     tarn__rocks_iterator *iterator, tarn_bytes *key, tarn_bytes *value, tarn_error *error)
 {
-    if (iterator->has_begun && rocksdb_iter_valid(iterator->rows)) {
-        rocksdb_iter_next(iterator->rows);
-    } else if (!iterator->has_begun) {
-        rocksdb_iter_seek_to_first(iterator->rows);
-        iterator->has_begun = true;
-    }
+    step(iterator);
     if (!rocksdb_iter_valid(iterator->rows)) {
         char *message = NULL;
         rocksdb_iter_get_error(iterator->rows, &message);
@@ -173,6 +258,31 @@ tarn_status tarn__rocks_iterator_next(
     key->data = rocksdb_iter_key(iterator->rows, &key->size);
     value->data = rocksdb_iter_value(iterator->rows, &value->size);
     return TARN_OK;
+}
+
+/* A seek costs as much as some steps, and what is wanted is often near. */
+enum { STEPS_BEFORE_SEEK = 4 };
+
+void tarn__rocks_iterator_seek(tarn__rocks_iterator *iterator, tarn_bytes key)
+{
+    if (iterator->phase == PHASE_MOVING) {
+        for (uint32_t i = 0; i < STEPS_BEFORE_SEEK && rocksdb_iter_valid(iterator->rows); i++) {
+            tarn_bytes row;
+            rocksdb_iter_next(iterator->rows);
+            if (rocksdb_iter_valid(iterator->rows)) {
+                row.data = rocksdb_iter_key(iterator->rows, &row.size);
+                if (tarn_bytes_compare(row, key) >= 0) {
+                    iterator->phase = PHASE_SOUGHT;
+                    return;
+                }
+            }
+        }
+        if (!rocksdb_iter_valid(iterator->rows)) {
+            return;
+        }
+    }
+    rocksdb_iter_seek(iterator->rows, key.data, key.size);
+    iterator->phase = PHASE_SOUGHT;
 }
 
 void tarn__rocks_iterator_close(tarn__rocks_iterator *iterator)

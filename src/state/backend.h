@@ -55,6 +55,8 @@ struct tarn_backend {
     tarn__rocks_pin pin;      /* Of the bytes that the last call gave out. */
     tarn_value *edited;       /* The state whose edit is pending. NULL: none. */
     tarn_buffer edit;         /* Its value. */
+    uint64_t sequence;        /* The next one to give out; see sequence.c. */
+    uint64_t sequence_end;    /* The first one that is not reserved. */
     tarn_key_group_range key_groups;
     uint32_t max_parallelism;
     tarn_key_hash key_hash;
@@ -140,13 +142,19 @@ void tarn__backend_disown(tarn_backend *backend, tarn__child *child);
 TARN_NODISCARD tarn_status
 tarn__backend_reserve_namespace(tarn_backend *backend, size_t encoded_bytes, tarn_error *error);
 
-/* The row of the current key and an encoded namespace. Borrowed until the next call. */
-static inline tarn_bytes tarn__backend_row(tarn_backend *backend, const tarn_buffer *name_space)
-{
-    const size_t prefix = backend->row.size;
-    memcpy(backend->row.data + prefix, name_space->data, name_space->size);
-    return tarn_bytes_at(backend->row.data, prefix + name_space->size);
-}
+/*
+ * sequence.c: takes count sequence numbers, each greater than all taken before, in this backend and
+ * in those that its checkpoint comes from.
+ *
+ * Errors: TARN_INVALID_ARGUMENT when count is more than TARN__SEQUENCE_COUNT_MAX; a failed write.
+ */
+enum { TARN__SEQUENCE_COUNT_MAX = 1 << 20 };
+TARN_NODISCARD tarn_status tarn__backend_take_sequence(
+    tarn_backend *backend, uint32_t count, uint64_t *first, tarn_error *error);
+
+/* Goes on behind a mark of another backend whose rows come into this one. */
+TARN_NODISCARD tarn_status
+tarn__backend_raise_sequence(tarn_backend *backend, uint64_t mark, tarn_error *error);
 
 /* value.c: stores the pending edit of backend->edited. */
 TARN_NODISCARD tarn_status tarn__value_store_edit(tarn_backend *backend, tarn_error *error);

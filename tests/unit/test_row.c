@@ -120,9 +120,11 @@ static void test_a_descriptor_comes_back(void **state)
     const tarn__descriptor written = {
         .kind = TARN__STATE_VALUE,
         .codec_version = 0x01020304,
+        .flags = TARN__STATE_STAMPED | TARN__STATE_NAMESPACE_FIRST,
+        .detail = 0x11,
         .codec_name = "avro",
     };
-    static const uint8_t EXPECTED[] = {1, 1, 1, 2, 3, 4, 4, 'a', 'v', 'r', 'o'};
+    static const uint8_t EXPECTED[] = {1, 1, 1, 2, 3, 4, 3, 0x11, 4, 'a', 'v', 'r', 'o'};
     uint8_t bytes[TARN__DESCRIPTOR_BYTES_MAX];
     const size_t size = tarn__descriptor_encode(&written, bytes);
     assert_int_equal(size, sizeof EXPECTED);
@@ -131,30 +133,35 @@ static void test_a_descriptor_comes_back(void **state)
     assert_int_equal(
         tarn__descriptor_decode(tarn_bytes_at(bytes, size), &read), TARN__DESCRIPTOR_OK);
     assert_int_equal(read.codec_version, written.codec_version);
+    assert_int_equal(read.flags, written.flags);
+    assert_int_equal(read.detail, written.detail);
     assert_string_equal(read.codec_name, "avro");
 }
 
 static void test_damaged_and_newer_descriptors_are_told_apart(void **state)
 {
     (void)state;
-    static const uint8_t GOOD[] = {1, 1, 0, 0, 0, 0, 1, 'b'};
-    static const uint8_t NEWER_FORMAT[] = {2, 1, 0, 0, 0, 0, 1, 'b'};
-    static const uint8_t NEWER_KIND[] = {1, 9, 0, 0, 0, 0, 1, 'b'};
-    static const uint8_t TOO_LONG[] = {1, 1, 0, 0, 0, 0, 1, 'b', 'c'};
-    static const uint8_t WITH_NUL[] = {1, 1, 0, 0, 0, 0, 1, '\0'};
+    static const uint8_t GOOD[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, 'b'};
+    static const uint8_t NEWER_FORMAT[] = {2, 1, 0, 0, 0, 0, 0, 0, 1, 'b'};
+    static const uint8_t NEWER_KIND[] = {1, 9, 0, 0, 0, 0, 0, 0, 1, 'b'};
+    static const uint8_t NEWER_FLAG[] = {1, 1, 0, 0, 0, 0, 4, 0, 1, 'b'};
+    static const uint8_t TOO_LONG[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, 'b', 'c'};
+    static const uint8_t WITH_NUL[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, '\0'};
     tarn__descriptor read;
     for (size_t size = 0; size < sizeof GOOD; size++) {
         assert_int_equal(
             tarn__descriptor_decode(tarn_bytes_at(GOOD, size), &read), TARN__DESCRIPTOR_DAMAGED);
     }
     assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(NEWER_FORMAT, 8), &read), TARN__DESCRIPTOR_NEWER);
+        tarn__descriptor_decode(tarn_bytes_at(NEWER_FORMAT, 10), &read), TARN__DESCRIPTOR_NEWER);
     assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(NEWER_KIND, 8), &read), TARN__DESCRIPTOR_NEWER);
+        tarn__descriptor_decode(tarn_bytes_at(NEWER_KIND, 10), &read), TARN__DESCRIPTOR_NEWER);
     assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(TOO_LONG, 9), &read), TARN__DESCRIPTOR_DAMAGED);
+        tarn__descriptor_decode(tarn_bytes_at(NEWER_FLAG, 10), &read), TARN__DESCRIPTOR_NEWER);
     assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(WITH_NUL, 8), &read), TARN__DESCRIPTOR_DAMAGED);
+        tarn__descriptor_decode(tarn_bytes_at(TOO_LONG, 11), &read), TARN__DESCRIPTOR_DAMAGED);
+    assert_int_equal(
+        tarn__descriptor_decode(tarn_bytes_at(WITH_NUL, 10), &read), TARN__DESCRIPTOR_DAMAGED);
 }
 
 int main(void)

@@ -18,6 +18,25 @@ bool vectors_differ(char *why, size_t why_bytes, const char *format, ...)
     return false;
 }
 
+#define SKIPPED "skipped: "
+
+bool vectors_skip(char *why, size_t why_bytes, const char *format, ...)
+{
+    const int size = snprintf(why, why_bytes, SKIPPED);
+    va_list arguments;
+    va_start(arguments, format);
+    if (size > 0 && (size_t)size < why_bytes) {
+        vsnprintf(why + size, why_bytes - (size_t)size, format, arguments);
+    }
+    va_end(arguments);
+    return false;
+}
+
+bool vectors_is_skipped(const char *why)
+{
+    return strncmp(why, SKIPPED, strlen(SKIPPED)) == 0;
+}
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';

@@ -37,7 +37,10 @@
     X(store_traces)            \
     X(registry_traces)
 
-/* Runs one case (one JSON line). Answers true when Tarn agrees; else writes the reason into why. */
+/*
+ * Runs one case (one JSON line). Answers true when Tarn agrees; else writes the reason into why, by
+ * vectors_differ() or vectors_skip().
+ */
 typedef bool vector_case_fn(const json_t *vector_case, char *why, size_t why_bytes);
 
 #define X(kind) __attribute__((weak)) vector_case_fn vectors_##kind;
@@ -47,6 +50,11 @@ VECTORS_KINDS(X)
 /* Writes a sentence into why and answers false, so that a check ends with `return differs(...)`. */
 __attribute__((format(printf, 3, 4))) bool vectors_differ(
     char *why, size_t why_bytes, const char *format, ...);
+
+/* As vectors_differ(), for a case that asks for what this build cannot do: it counts as skipped. */
+__attribute__((format(printf, 3, 4))) bool vectors_skip(
+    char *why, size_t why_bytes, const char *format, ...);
+bool vectors_is_skipped(const char *why);
 
 /* Parses one line; big integers become strings. NULL: why says where the JSON is broken. */
 json_t *vectors_case_parse(const char *line, size_t size, char *why, size_t why_bytes);

@@ -1,0 +1,377 @@
+/*
+ * list.c - list state: a row per chunk of elements, in the order of their sequence numbers.
+ *
+ *     [group][key][namespace][sequence u64 BE] -> [stamp, with a TTL][elements]   (codec/chunk.h)
+ *
+ * Numbers come from the backend and only grow, so that appending needs not to know what is there: a
+ * chunk that is written later sorts behind all that were there. A chunk is never changed but for
+ * its stamp, and its elements live and expire together. Merging namespaces gives the sources'
+ * chunks new numbers under the target.
+ */
+#include "tarn/list.h"
+
+#include "codec/chunk.h"
+#include "state/keyed.h"
+
+enum {
+    CHUNK_BYTES_MAX = 64 << 10,  /* More elements begin a new chunk; one element may be larger. */
+    BATCH_BYTES_MAX = 256 << 10, /* Of chunks that are moved: RocksDB's memory, not the budget's. */
+};
+
+struct tarn_list {
+    tarn_keyed keyed;
+};
+
+struct tarn_list_iterator {
+    tarn__keyed_iterator base;
+    tarn_bytes rest;   /* Of the current chunk: what has not been given out. */
+    tarn_buffer first; /* The row of the first chunk: with a TTL, from there all may go. */
+    tarn_buffer last;  /* Just behind the row of the latest chunk. */
+    bool has_young;    /* A chunk was not expired. */
+    bool is_over;
+};
+
+/* ---- opening and closing ---------------------------------------------------------------- */
+
+static tarn__keyed_merge_fn merge;
+
+tarn_status tarn_list_open(
+    tarn_backend *backend, const tarn_state_options *options, tarn_list **out, tarn_error *error)
+{
+    tarn_keyed *keyed = NULL;
+    if (out == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "out is missing");
+    }
+    TARN_TRY(
+        tarn__keyed_open(backend, options, TARN__STATE_LIST, 0, sizeof(tarn_list), &keyed, error));
+    keyed->merge = merge;
+    *out = (tarn_list *)keyed;
+    return TARN_OK;
+}
+
+tarn_status tarn_list_close(tarn_list *state, tarn_error *error)
+{
+    return tarn__keyed_close(state != NULL ? &state->keyed : NULL, error);
+}
+
+tarn_keyed *tarn_list_keyed(tarn_list *state)
+{
+    return &state->keyed;
+}
+
+tarn_status tarn_list_set_namespace(tarn_list *state, tarn_bytes name_space, tarn_error *error)
+{
+    return tarn_keyed_set_namespace(&state->keyed, name_space, error);
+}
+
+/* ---- writing ---------------------------------------------------------------------------- */
+
+/* Makes the row of a new chunk of the current key and a namespace. */
+static tarn_status new_row(
+    tarn_keyed *keyed, tarn_bytes name_space, tarn_bytes *row, tarn_error *error)
+{
+    uint8_t sequence[TARN__CHUNK_SEQUENCE_BYTES];
+    uint64_t number = 0;
+    TARN_TRY(tarn__backend_take_sequence(keyed->backend, 1, &number, error));
+    tarn__chunk_encode_sequence(sequence, number);
+    return tarn__keyed_make_row(
+        keyed, name_space, tarn_bytes_at(sequence, sizeof sequence), row, error);
+}
+
+static void begin_chunk(tarn_keyed *keyed, int64_t now_ms)
+{
+    keyed->scratch.size = 0;
+    if (keyed->has_ttl) {
+        tarn__stamp_encode(keyed->scratch.data, now_ms);
+        keyed->scratch.size = TARN__STAMP_BYTES;
+    }
+}
+
+static tarn_status write_chunk(tarn_keyed *keyed, tarn_error *error)
+{
+    tarn_bytes row;
+    TARN_TRY(new_row(keyed, tarn_buffer_bytes(&keyed->name_space), &row, error));
+    return tarn__backend_finish_write(
+        keyed->backend,
+        tarn__rocks_put(keyed->family, row, tarn_buffer_bytes(&keyed->scratch), error),
+        error);
+}
+
+static size_t encoded_bytes(tarn_bytes element)
+{
+    return TARN__CHUNK_VARINT_BYTES_MAX + element.size;
+}
+
+/* Checks elements and makes room for the largest chunk of them, and for a row. */
+static tarn_status prepare(
+    tarn_keyed *keyed, const tarn_bytes *elements, size_t element_count, tarn_error *error)
+{
+    static const uint8_t SEQUENCE[TARN__CHUNK_SEQUENCE_BYTES];
+    tarn_bytes row;
+    size_t size = TARN__STAMP_BYTES;
+    size_t total = TARN__STAMP_BYTES;
+    for (size_t i = 0; i < element_count; i++) {
+        TARN_TRY(tarn__keyed_check_value(keyed, elements[i].size, error));
+        const size_t bytes = encoded_bytes(elements[i]);
+        size = TARN__STAMP_BYTES + bytes > size ? TARN__STAMP_BYTES + bytes : size;
+        total = total > CHUNK_BYTES_MAX ? total : total + bytes;
+    }
+    const size_t several = total < CHUNK_BYTES_MAX ? total : CHUNK_BYTES_MAX;
+    const size_t needed = size > several ? size : several;
+    if (tarn_buffer_reserve(&keyed->scratch, needed) != TARN_OK) {
+        return tarn__fail_no_memory(error, "a chunk of a list", needed);
+    }
+    return tarn__keyed_row(keyed, tarn_bytes_at(SEQUENCE, sizeof SEQUENCE), &row, error);
+}
+
+/* Writes prepared elements in chunks. */
+static tarn_status write_elements(
+    tarn_keyed *keyed, const tarn_bytes *elements, size_t element_count, tarn_error *error)
+{
+    const int64_t now_ms = tarn__keyed_now(keyed);
+    size_t count_in_chunk = 0;
+    begin_chunk(keyed, now_ms);
+    for (size_t i = 0; i < element_count; i++) {
+        const size_t size = keyed->scratch.size + encoded_bytes(elements[i]);
+        if (count_in_chunk > 0 && size > CHUNK_BYTES_MAX) {
+            TARN_TRY(write_chunk(keyed, error));
+            begin_chunk(keyed, now_ms);
+            count_in_chunk = 0;
+        }
+        if (tarn__chunk_append(&keyed->scratch, elements[i]) != TARN_OK) {
+            return tarn__fail_no_memory(error, "a chunk of a list", size);
+        }
+        count_in_chunk++;
+    }
+    return write_chunk(keyed, error);
+}
+
+tarn_status tarn_list_append_all(
+    tarn_list *state, const tarn_bytes *elements, size_t element_count, tarn_error *error)
+{
+    tarn_keyed *keyed = &state->keyed;
+    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(prepare(keyed, elements, element_count, error));
+    if (element_count == 0) {
+        return TARN_OK;
+    }
+    const tarn_status status = write_elements(keyed, elements, element_count, error);
+    tarn__rocks_unpin(&keyed->backend->pin);
+    return status;
+}
+
+tarn_status tarn_list_append(tarn_list *state, tarn_bytes element, tarn_error *error)
+{
+    return tarn_list_append_all(state, &element, 1, error);
+}
+
+tarn_status tarn_list_replace(
+    tarn_list *state, const tarn_bytes *elements, size_t element_count, tarn_error *error)
+{
+    tarn_keyed *keyed = &state->keyed;
+    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(prepare(keyed, elements, element_count, error));
+    /* What is there has lesser numbers than what comes: it can go first. */
+    TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
+    tarn_status status = tarn__keyed_remove_span(keyed, error);
+    if (status == TARN_OK && element_count > 0) {
+        status = tarn__backend_finish_write(
+            keyed->backend, write_elements(keyed, elements, element_count, error), error);
+    }
+    tarn__rocks_unpin(&keyed->backend->pin);
+    return status;
+}
+
+tarn_status tarn_list_clear(tarn_list *state, tarn_error *error)
+{
+    return tarn_list_replace(state, NULL, 0, error);
+}
+
+/* ---- merging namespaces ----------------------------------------------------------------- */
+
+/* Writes the chunks that an iterator finds anew under the target. */
+static tarn_status copy_chunks(
+    tarn_keyed *keyed,
+    tarn__rocks_iterator *rows,
+    tarn_bytes target,
+    tarn__rocks_batch *batch,
+    tarn_error *error)
+{
+    for (;;) {
+        tarn_bytes source_row;
+        tarn_bytes row;
+        tarn_bytes chunk;
+        const tarn_status status = tarn__rocks_iterator_next(rows, &source_row, &chunk, error);
+        if (status == TARN_DONE) {
+            return TARN_OK;
+        }
+        TARN_TRY(status);
+        TARN_TRY(new_row(keyed, target, &row, error));
+        tarn__rocks_batch_put(batch, keyed->family, row, chunk);
+        if (batch->bytes >= BATCH_BYTES_MAX) {
+            TARN_TRY(tarn__rocks_batch_write(keyed->backend->rocks, batch, error));
+        }
+    }
+}
+
+static tarn_status move_source(
+    tarn_keyed *keyed,
+    tarn_bytes source,
+    tarn_bytes target,
+    tarn__rocks_batch *batch,
+    tarn_error *error)
+{
+    TARN_TRY(tarn__keyed_span(keyed, source, error));
+    tarn__rocks_iterator *rows = NULL;
+    TARN_TRY(tarn__rocks_iterate(
+        keyed->family,
+        tarn_buffer_bytes(&keyed->lower),
+        tarn_buffer_bytes(&keyed->upper),
+        &rows,
+        error));
+    const tarn_status status = copy_chunks(keyed, rows, target, batch, error);
+    tarn__rocks_iterator_close(rows);
+    TARN_TRY(status);
+    TARN_TRY(tarn__rocks_batch_write(keyed->backend->rocks, batch, error));
+    return tarn__keyed_remove_span(keyed, error);
+}
+
+static tarn_status merge(
+    tarn_keyed *keyed,
+    const tarn_bytes *sources,
+    size_t source_count,
+    tarn_bytes target,
+    tarn_error *error)
+{
+    tarn__rocks_batch batch;
+    tarn__rocks_batch_init(&batch);
+    tarn_status status = TARN_OK;
+    for (size_t i = 0; i < source_count && status == TARN_OK; i++) {
+        status = move_source(keyed, sources[i], target, &batch, error);
+    }
+    tarn__rocks_batch_clear(&batch);
+    /* Half of a move is a list that nobody wrote. */
+    return tarn__backend_finish_write(keyed->backend, status, error);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+tarn_status tarn_list_iterate(
+    tarn_list *state, const char *owner, tarn_list_iterator **out, tarn_error *error)
+{
+    tarn_keyed *keyed = &state->keyed;
+    tarn_backend *backend = keyed->backend;
+    TARN_TRY(tarn__backend_enter(backend, error));
+    tarn__rocks_unpin(&backend->pin);
+    TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
+    tarn_list_iterator *iterator = tarn__allocate_zeroed(backend->account, 1, sizeof *iterator);
+    if (iterator == NULL) {
+        return tarn__fail_no_memory(error, "an iterator", sizeof *iterator);
+    }
+    iterator->first.allocator = &backend->account->face;
+    iterator->last.allocator = &backend->account->face;
+    const tarn__rocks_scan scan = {
+        .lower = tarn_buffer_bytes(&keyed->lower),
+        .upper = tarn_buffer_bytes(&keyed->upper),
+        .fills_cache = true,
+    };
+    const tarn_status status =
+        tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error);
+    if (status != TARN_OK) {
+        tarn__release(iterator);
+        return status;
+    }
+    *out = iterator;
+    return TARN_OK;
+}
+
+/* Remembers between which rows all chunks that were seen lie. */
+static tarn_status remember(tarn_list_iterator *iterator, tarn_bytes row, tarn_error *error)
+{
+    if ((iterator->first.size == 0 && tarn_buffer_assign(&iterator->first, row) != TARN_OK) ||
+        tarn_buffer_assign(&iterator->last, row) != TARN_OK) {
+        return tarn__fail_no_memory(error, "the rows of a list", row.size);
+    }
+    iterator->last.size = tarn__row_successor(iterator->last.data, iterator->last.size);
+    return TARN_OK;
+}
+
+/*
+ * The end of a list whose elements were all expired: they go. Reads that do not prolong leave an
+ * expired chunk beside young ones, as a list is cleaned as a whole; so it is still there.
+ */
+static tarn_status finish(tarn_list_iterator *iterator, tarn_error *error)
+{
+    tarn_keyed *keyed = iterator->base.keyed;
+    iterator->is_over = true;
+    if (!keyed->has_ttl || iterator->has_young || iterator->first.size == 0) {
+        return TARN_OK;
+    }
+    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    return tarn__span_remove(
+        keyed->backend,
+        keyed->family,
+        tarn_buffer_bytes(&iterator->first),
+        tarn_buffer_bytes(&iterator->last),
+        NULL,
+        error);
+}
+
+/* Takes the next chunk; its elements are in iterator->rest when they are shown. */
+static tarn_status next_chunk(tarn_list_iterator *iterator, tarn_error *error)
+{
+    tarn_keyed *keyed = iterator->base.keyed;
+    const int64_t now_ms = tarn__keyed_now(keyed);
+    tarn_bytes row;
+    tarn_bytes stored;
+    tarn__keyed_content content;
+    TARN_TRY(tarn__rocks_iterator_next(iterator->base.rows, &row, &stored, error));
+    TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
+    if (keyed->has_ttl) {
+        TARN_TRY(remember(iterator, row, error));
+        iterator->has_young = iterator->has_young || !content.is_expired;
+        if (keyed->ttl.update == TARN_TTL_ON_READ_AND_WRITE) {
+            TARN_TRY(tarn__keyed_age(keyed, row, &content, now_ms, /* is_old= */ true, error));
+        }
+    }
+    if (content.is_shown) {
+        iterator->rest = content.value;
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn_list_iterator_next(
+    tarn_list_iterator *iterator, tarn_bytes *element, tarn_error *error)
+{
+    const tarn_keyed *keyed = iterator->base.keyed;
+    TARN_TRY(tarn__backend_enter(keyed->backend, error));
+    while (iterator->rest.size == 0 && !iterator->is_over) {
+        const tarn_status status = next_chunk(iterator, error);
+        if (status == TARN_DONE) {
+            TARN_TRY(finish(iterator, error));
+        } else {
+            TARN_TRY(status);
+        }
+    }
+    const tarn_status status = tarn__chunk_take(&iterator->rest, element);
+    if (status == TARN_CORRUPTION) {
+        iterator->is_over = true;
+        iterator->rest.size = 0;
+        return tarn__fail(
+            error,
+            TARN_CORRUPTION,
+            "state \"%s\" holds a chunk of a list whose elements go beyond its end",
+            keyed->family->name);
+    }
+    return status;
+}
+
+void tarn_list_iterator_close(tarn_list_iterator *iterator)
+{
+    if (iterator != NULL) {
+        tarn__keyed_iterator_close(&iterator->base);
+        tarn_buffer_clear(&iterator->first);
+        tarn_buffer_clear(&iterator->last);
+        tarn__release(iterator);
+    }
+}

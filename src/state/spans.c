@@ -1,0 +1,110 @@
+/*
+ * spans.c - removing rows that lie together, and iterators over them. See keyed.h.
+ *
+ * Few rows are removed one by one, many by one range delete. A range tombstone is looked at by
+ * every later read of its memtable or file until it is compacted away, so it must be worth it; a
+ * tombstone per row makes each later scan step over it, and costs as much to write as the row did.
+ * The border is where finding the rows, which point deletes need, costs about as much as a range
+ * delete.
+ */
+#include "state/keyed.h"
+
+enum { POINTS_MAX = 64 };
+
+/* Collects deletes of up to POINTS_MAX rows; more of them set *is_many_out. */
+static tarn_status collect(
+    tarn__rocks_family *family,
+    tarn__rocks_iterator *rows,
+    tarn__rocks_batch *batch,
+    uint32_t *count_out,
+    tarn_error *error)
+{
+    for (uint32_t count = 0; count <= POINTS_MAX; count++) {
+        tarn_bytes row;
+        tarn_bytes value;
+        const tarn_status status = tarn__rocks_iterator_next(rows, &row, &value, error);
+        *count_out = count;
+        if (status == TARN_DONE) {
+            return TARN_OK;
+        }
+        TARN_TRY(status);
+        tarn__rocks_batch_delete(batch, family, row);
+    }
+    *count_out = POINTS_MAX + 1;
+    return TARN_OK;
+}
+
+tarn_status tarn__span_remove(
+    tarn_backend *backend,
+    tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    bool *is_range_out,
+    tarn_error *error)
+{
+    if (is_range_out != NULL) {
+        *is_range_out = false;
+    }
+    if (tarn_bytes_compare(lower, upper) >= 0) {
+        return TARN_OK;
+    }
+    const tarn__rocks_scan scan = {.lower = lower, .upper = upper, .fills_cache = true};
+    tarn__rocks_iterator *rows = NULL;
+    TARN_TRY(tarn__rocks_iterate_scan(family, &scan, &rows, error));
+    TARN_AUTO(tarn__rocks_batch_clear) tarn__rocks_batch batch;
+    tarn__rocks_batch_init(&batch);
+    uint32_t count = 0;
+    tarn_status status = collect(family, rows, &batch, &count, error);
+    tarn__rocks_iterator_close(rows);
+    TARN_TRY(status);
+    if (count > POINTS_MAX) {
+        status = tarn__rocks_delete_range(family, lower, upper, error);
+    } else if (count > 0) {
+        status = tarn__rocks_batch_write(backend->rocks, &batch, error);
+    }
+    if (is_range_out != NULL) {
+        *is_range_out = count > POINTS_MAX;
+    }
+    return tarn__backend_finish_write(backend, status, error);
+}
+
+tarn_status tarn__keyed_remove_span(tarn_keyed *keyed, tarn_error *error)
+{
+    return tarn__span_remove(
+        keyed->backend,
+        keyed->family,
+        tarn_buffer_bytes(&keyed->lower),
+        tarn_buffer_bytes(&keyed->upper),
+        NULL,
+        error);
+}
+
+tarn_status tarn__keyed_iterator_open(
+    tarn__keyed_iterator *iterator,
+    tarn_keyed *keyed,
+    const tarn__rocks_scan *scan,
+    const char *owner,
+    tarn_error *error)
+{
+    tarn_backend *backend = keyed->backend;
+    TARN_TRY(tarn__rocks_iterate_scan(keyed->family, scan, &iterator->rows, error));
+    iterator->keyed = keyed;
+    iterator->next = keyed->first_iterator;
+    keyed->first_iterator = iterator;
+    backend->iterator_count++;
+    tarn__backend_adopt(backend, &iterator->child, "iterator", owner != NULL ? owner : "iterator");
+    return TARN_OK;
+}
+
+void tarn__keyed_iterator_close(tarn__keyed_iterator *iterator)
+{
+    tarn_keyed *keyed = iterator->keyed;
+    tarn__keyed_iterator **link = &keyed->first_iterator;
+    while (*link != iterator) {
+        link = &(*link)->next;
+    }
+    *link = iterator->next;
+    keyed->backend->iterator_count--;
+    tarn__backend_disown(keyed->backend, &iterator->child);
+    tarn__rocks_iterator_close(iterator->rows);
+}

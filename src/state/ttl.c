@@ -1,0 +1,130 @@
+/* ttl.c - values with a stamp, and what reads and writes do to them. See keyed.h. */
+#include "base/clock.h"
+#include "state/keyed.h"
+
+int64_t tarn__keyed_now(const tarn_keyed *keyed)
+{
+    if (__builtin_expect(!keyed->has_ttl, 1)) {
+        return 0;
+    }
+    return keyed->ttl.now_ms != NULL ? keyed->ttl.now_ms(keyed->ttl.now_context)
+                                     : tarn__clock_wall_ms(tarn__env_clock(keyed->backend->env));
+}
+
+tarn_status tarn__keyed_look(
+    const tarn_keyed *keyed,
+    tarn_bytes stored,
+    int64_t now_ms,
+    tarn__keyed_content *out,
+    tarn_error *error)
+{
+    if (!keyed->has_ttl) {
+        *out = (tarn__keyed_content){.value = stored, .is_shown = true};
+        return TARN_OK;
+    }
+    if (stored.size < TARN__STAMP_BYTES) {
+        return tarn__fail(
+            error,
+            TARN_CORRUPTION,
+            "state \"%s\" holds a value of %zu bytes, which has no room for its time",
+            keyed->family->name,
+            stored.size);
+    }
+    const uint8_t *data = stored.data;
+    const int64_t stamp_ms = tarn__stamp_decode(data);
+    const bool is_expired = tarn__stamp_is_expired(stamp_ms, keyed->ttl.ttl_ms, now_ms);
+    *out = (tarn__keyed_content){
+        .value = tarn_bytes_at(data + TARN__STAMP_BYTES, stored.size - TARN__STAMP_BYTES),
+        .stamp_ms = stamp_ms,
+        .is_expired = is_expired,
+        .is_shown = !is_expired || keyed->ttl.visibility == TARN_TTL_RETURN_EXPIRED_IF_NOT_CLEANED,
+    };
+    return TARN_OK;
+}
+
+tarn_status tarn__keyed_put(
+    tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, int64_t now_ms, tarn_error *error)
+{
+    tarn_bytes stored = value;
+    if (keyed->has_ttl) {
+        const size_t size = TARN__STAMP_BYTES + value.size;
+        if (tarn_buffer_reserve(&keyed->scratch, size) != TARN_OK) {
+            return tarn__fail_no_memory(error, "a value", size);
+        }
+        tarn__stamp_encode(keyed->scratch.data, now_ms);
+        if (value.size > 0) {
+            memcpy(keyed->scratch.data + TARN__STAMP_BYTES, value.data, value.size);
+        }
+        stored = tarn_bytes_at(keyed->scratch.data, size);
+    }
+    return tarn__backend_finish_write(
+        keyed->backend, tarn__rocks_put(keyed->family, row, stored, error), error);
+}
+
+tarn_status tarn__keyed_delete(tarn_keyed *keyed, tarn_bytes row, tarn_error *error)
+{
+    return tarn__backend_finish_write(
+        keyed->backend, tarn__rocks_delete(keyed->family, row, error), error);
+}
+
+/* Tells whether a row still is what an iterator saw of it: it has the same stamp. */
+static tarn_status is_as_seen(
+    tarn_keyed *keyed, tarn_bytes row, int64_t stamp_ms, bool *out, tarn_error *error)
+{
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    tarn_bytes stored;
+    tarn__keyed_content content;
+    const tarn_status status = tarn__rocks_get(keyed->family, row, &pin, &stored, error);
+    *out = false;
+    if (status == TARN_NOT_FOUND) {
+        return TARN_OK;
+    }
+    TARN_TRY(status);
+    TARN_TRY(tarn__keyed_look(keyed, stored, /* now_ms= */ 0, &content, error));
+    *out = content.stamp_ms == stamp_ms;
+    return TARN_OK;
+}
+
+tarn_status tarn__keyed_age(
+    tarn_keyed *keyed,
+    tarn_bytes row,
+    const tarn__keyed_content *content,
+    int64_t now_ms,
+    bool is_old,
+    tarn_error *error)
+{
+    const bool prolongs = keyed->has_ttl && keyed->ttl.update == TARN_TTL_ON_READ_AND_WRITE &&
+                          content->stamp_ms != now_ms;
+    if (!content->is_expired && !prolongs) {
+        return TARN_OK;
+    }
+    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    bool is_current = true;
+    if (is_old) {
+        TARN_TRY(is_as_seen(keyed, row, content->stamp_ms, &is_current, error));
+    }
+    if (!is_current) {
+        return TARN_OK;
+    }
+    return content->is_expired ? tarn__keyed_delete(keyed, row, error)
+                               : tarn__keyed_put(keyed, row, content->value, now_ms, error);
+}
+
+tarn_status tarn__keyed_get(tarn_keyed *keyed, tarn_bytes row, tarn_bytes *out, tarn_error *error)
+{
+    tarn__rocks_pin *pin = &keyed->backend->pin;
+    if (__builtin_expect(!keyed->has_ttl, 1)) {
+        return tarn__rocks_get(keyed->family, row, pin, out, error);
+    }
+    const int64_t now_ms = tarn__keyed_now(keyed);
+    tarn_bytes stored;
+    tarn__keyed_content content;
+    TARN_TRY(tarn__rocks_get(keyed->family, row, pin, &stored, error));
+    TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
+    TARN_TRY(tarn__keyed_age(keyed, row, &content, now_ms, /* is_old= */ false, error));
+    if (!content.is_shown) {
+        return TARN_NOT_FOUND;
+    }
+    *out = content.value;
+    return TARN_OK;
+}
