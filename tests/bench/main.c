@@ -3,6 +3,8 @@
  *
  *     tarn-bench value --against raw [--json] [--keys N] [--ops N] [--value-bytes N] [--rounds N]
  *                      [--seed N] [--managed-mib N] [--directory DIR] [-D KEY=VALUE]...
+ *     tarn-bench timers --against raw [--json] [--timers N] [--sorted] [--rounds N] [--seed N]
+ *                      [--managed-mib N] [--directory DIR] [-D KEY=VALUE]...
  *
  * -D sets an option of Tarn's configuration; the raw side runs with what it comes to.
  *
@@ -27,6 +29,7 @@ typedef struct number {
 
 static const number NUMBERS[] = {
     {"--keys", offsetof(bench_options, keys), 1, UINT32_MAX},
+    {"--timers", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--ops", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--value-bytes", offsetof(bench_options, value_bytes), 8, 1 << 20},
     {"--rounds", offsetof(bench_options, rounds), 1, BENCH_ROUNDS_MAX},
@@ -41,7 +44,10 @@ static int usage(const char *problem, const char *what)
         "tarn-bench: %s%s\n"
         "usage: tarn-bench value --against raw [--json] [--keys N] [--ops N] [--value-bytes N]\n"
         "                        [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]\n"
-        "                        [-D KEY=VALUE]...\n",
+        "                        [-D KEY=VALUE]...\n"
+        "       tarn-bench timers --against raw [--json] [--timers N] [--sorted] [--rounds N]\n"
+        "                        [--seed N] [--managed-mib N] [--directory DIR] [-D "
+        "KEY=VALUE]...\n",
         problem,
         what);
     return 2;
@@ -101,19 +107,22 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
             options.is_json = true;
+        } else if (strcmp(argv[i], "--sorted") == 0) {
+            options.is_sorted = true;
         } else if (i + 1 == argc || !read_flag(argv[i], argv[i + 1], &options)) {
             return usage("unknown option, or a value that is missing or not allowed: ", argv[i]);
         } else {
             i++;
         }
     }
-    if (strcmp(argv[1], "value") != 0) {
+    const bool is_timers = strcmp(argv[1], "timers") == 0;
+    if (!is_timers && strcmp(argv[1], "value") != 0) {
         return usage("unknown workload ", argv[1]);
     }
     if (options.against == NULL || strcmp(options.against, "raw") != 0) {
-        return usage("value is measured --against raw", "");
+        return usage("measured --against raw: ", argv[1]);
     }
-    return bench_value(&options);
+    return is_timers ? bench_timers(&options) : bench_value(&options);
 }
 
 /* ---- what workloads share --------------------------------------------------------------- */
