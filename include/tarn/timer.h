@@ -59,8 +59,9 @@ typedef struct tarn_timers_options {
     tarn_time_domain domain; /**< Default TARN_TIME_EVENT. */
 
     /**
-     * Units: timers that are kept in memory for each key group, 1 .. 65,536. Default:
-     * state.backend.rocksdb.timer-service.cache-size. Memory for them, at most 16 MiB, is taken
+     * Units: timers that are kept in memory for each key group, 1 .. 65,536. Default: the
+     * environment's state.backend.rocksdb.timer-service.cache-size; 512 where that is not set.
+     * Memory for them, about 64 bytes each and at most 16 MiB (or 256 bytes a key group), is taken
      * from the heap pool when the timers are opened.
      */
     uint32_t head_timer_count;

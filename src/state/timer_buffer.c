@@ -45,12 +45,12 @@ static uint32_t hash_of(const tarn__timer_buffer *buffer, const tarn__timer_entr
 tarn__timer tarn__timer_buffer_at(const tarn__timer_buffer *buffer, const tarn__timer_entry *entry)
 {
     const uint8_t *record = buffer->records.data + entry->record;
+    tarn__timer timer = {.time = entry->time};
     uint32_t size;
-    memcpy(&size, record + sizeof(uint32_t), sizeof size);
-    return (tarn__timer){
-        .time = entry->time,
-        .tail = tarn_bytes_at(record + RECORD_HEAD_BYTES, size),
-    };
+    memcpy(&timer.hash, record, sizeof timer.hash);
+    memcpy(&size, record + sizeof timer.hash, sizeof size);
+    timer.tail = tarn_bytes_at(record + RECORD_HEAD_BYTES, size);
+    return timer;
 }
 
 /* ---- the table -------------------------------------------------------------------------- */
@@ -71,13 +71,13 @@ static void enter(tarn__timer_buffer *buffer, uint32_t hash, uint32_t index)
 }
 
 tarn__timer_entry *tarn__timer_buffer_find(
-    const tarn__timer_buffer *buffer, uint32_t hash, uint16_t group, const tarn__timer *timer)
+    const tarn__timer_buffer *buffer, uint16_t group, const tarn__timer *timer)
 {
     if (buffer->count == 0) {
         return NULL;
     }
     const uint32_t mask = table_mask(buffer);
-    for (uint32_t slot = hash & mask; buffer->table[slot] != 0; slot = (slot + 1) & mask) {
+    for (uint32_t slot = timer->hash & mask; buffer->table[slot] != 0; slot = (slot + 1) & mask) {
         tarn__timer_entry *entry = &buffer->entries[buffer->table[slot] - 1];
         if (entry->is_dead || entry->group != group || entry->time != timer->time) {
             continue;
@@ -150,8 +150,7 @@ static bool reserve_record(tarn__timer_buffer *buffer, size_t bytes)
     return tarn_buffer_reserve(records, wanted > needed ? wanted : needed) == TARN_OK;
 }
 
-bool tarn__timer_buffer_add(
-    tarn__timer_buffer *buffer, uint32_t hash, uint16_t group, const tarn__timer *timer)
+bool tarn__timer_buffer_add(tarn__timer_buffer *buffer, uint16_t group, const tarn__timer *timer)
 {
     const uint32_t size = (uint32_t)timer->tail.size;
     if (buffer->count >= buffer->count_max ||
@@ -166,11 +165,11 @@ bool tarn__timer_buffer_add(
         .group = group,
     };
     uint8_t *record = records->data + records->size;
-    memcpy(record, &hash, sizeof hash);
-    memcpy(record + sizeof hash, &size, sizeof size);
+    memcpy(record, &timer->hash, sizeof timer->hash);
+    memcpy(record + sizeof timer->hash, &size, sizeof size);
     memcpy(record + RECORD_HEAD_BYTES, timer->tail.data, size);
     records->size += RECORD_HEAD_BYTES + size;
-    enter(buffer, hash, buffer->count);
+    enter(buffer, timer->hash, buffer->count);
     buffer->count++;
     return true;
 }

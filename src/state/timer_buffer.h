@@ -44,14 +44,13 @@ static inline uint32_t tarn__timer_buffer_live_count(const tarn__timer_buffer *b
 
 /* Finds a timer that is not dead; NULL: it is not there. */
 tarn__timer_entry *tarn__timer_buffer_find(
-    const tarn__timer_buffer *buffer, uint32_t hash, uint16_t group, const tarn__timer *timer);
+    const tarn__timer_buffer *buffer, uint16_t group, const tarn__timer *timer);
 
 /*
  * Adds a timer that is not there. False: the buffer is full, or has no memory to grow; an empty
  * buffer is only ever out of memory.
  */
-bool tarn__timer_buffer_add(
-    tarn__timer_buffer *buffer, uint32_t hash, uint16_t group, const tarn__timer *timer);
+bool tarn__timer_buffer_add(tarn__timer_buffer *buffer, uint16_t group, const tarn__timer *timer);
 
 /* Marks an entry as dead. */
 void tarn__timer_buffer_remove(tarn__timer_buffer *buffer, tarn__timer_entry *entry);

@@ -41,6 +41,12 @@ TARN_NODISCARD tarn_status tarn__timer_filter_init(
     tarn__timer_filter *filter, tarn__account *account, uint64_t bytes_max, tarn_error *error);
 void tarn__timer_filter_clear(tarn__timer_filter *filter);
 
+/* Has the bucket of a hash in the processor's cache by the time that it is needed. */
+static inline void tarn__timer_filter_prefetch(const tarn__timer_filter *filter, uint32_t hash)
+{
+    __builtin_prefetch(&filter->buckets[hash & filter->mask], 1);
+}
+
 /* False: no timer has the hash. */
 bool tarn__timer_filter_may_have(const tarn__timer_filter *filter, uint32_t hash);
 

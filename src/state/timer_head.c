@@ -2,9 +2,11 @@
 #include "state/timer_head.h"
 
 #include <assert.h>
-#include <string.h>
 
-enum { SLOT_BYTES = sizeof(tarn__timer_slot) };
+enum {
+    SLOT_BYTES = sizeof(tarn__timer_slot),
+    HASH_BYTES = sizeof(uint32_t),
+};
 
 _Static_assert(SLOT_BYTES == 16, "a slot is 16 bytes");
 
@@ -55,9 +57,9 @@ bool tarn__timer_head_find(
 /* Copies a slot's tail from one block into another that is filled from its end. */
 static void move_tail(tarn__timer_slot *slot, const uint8_t *from, uint8_t *to, uint32_t *tails)
 {
-    *tails -= slot->size;
-    memcpy(to + *tails, from + slot->offset, slot->size);
-    slot->offset = *tails;
+    *tails -= HASH_BYTES + slot->size;
+    memcpy(to + *tails, from + slot->offset - HASH_BYTES, HASH_BYTES + slot->size);
+    slot->offset = *tails + HASH_BYTES;
 }
 
 /* Copies slots and tails into another block, without gaps. They fit. */
@@ -81,17 +83,17 @@ static void move_all(tarn__timer_head *head, uint8_t *to, uint32_t capacity)
 /* Bytes that slots, tails and the mark really need. */
 static size_t live_bytes(const tarn__timer_head *head)
 {
-    size_t bytes = head->has_mark ? head->mark.size : 0;
+    size_t bytes = head->has_mark ? HASH_BYTES + head->mark.size : 0;
     const tarn__timer_slot *slots = tarn__timer_head_slots(head);
     for (uint32_t i = head->first; i < head->end; i++) {
-        bytes += SLOT_BYTES + slots[i].size;
+        bytes += SLOT_BYTES + HASH_BYTES + slots[i].size;
     }
     return bytes;
 }
 
 static bool has_room(const tarn__timer_head *head, size_t tail_bytes)
 {
-    return (size_t)(head->end + 1) * SLOT_BYTES + tail_bytes <= head->tails;
+    return (size_t)(head->end + 1) * SLOT_BYTES + HASH_BYTES + tail_bytes <= head->tails;
 }
 
 /* Goes back to the given memory, or packs what is in it. It fits. */
@@ -126,7 +128,7 @@ static bool move_to_larger(tarn__timer_head *head, size_t bytes, tarn__account *
 static tarn__timer_head_outcome make_room(
     tarn__timer_head *head, size_t tail_bytes, tarn__account *account, uint8_t *scratch)
 {
-    const size_t needed = live_bytes(head) + SLOT_BYTES + tail_bytes;
+    const size_t needed = live_bytes(head) + SLOT_BYTES + HASH_BYTES + tail_bytes;
     if (needed <= head->given_capacity) {
         pack(head, scratch);
         return TARN__TIMER_HEAD_DONE;
@@ -160,11 +162,12 @@ tarn__timer_head_outcome tarn__timer_head_insert(
     const uint32_t count = tarn__timer_head_count(head);
     assert(index <= count && has_room(head, size));
     memmove(slots + index + 1, slots + index, (size_t)(count - index) * SLOT_BYTES);
-    head->tails -= size;
-    memcpy(head->memory + head->tails, timer->tail.data, size);
+    head->tails -= HASH_BYTES + size;
+    memcpy(head->memory + head->tails, &timer->hash, HASH_BYTES);
+    memcpy(head->memory + head->tails + HASH_BYTES, timer->tail.data, size);
     slots[index] = (tarn__timer_slot){
         .time = timer->time,
-        .offset = head->tails,
+        .offset = head->tails + HASH_BYTES,
         .size = size & 0x7fffffff,
         .is_dirty = is_dirty,
     };
@@ -201,9 +204,10 @@ void tarn__timer_head_empty(tarn__timer_head *head, uint8_t *scratch)
 {
     head->first = 0;
     head->end = 0;
-    if (!head->has_mark || head->mark.size <= head->given_capacity) {
+    if (live_bytes(head) <= head->given_capacity) {
         pack(head, scratch);
     } else {
-        head->tails = head->mark.offset; /* What lies behind is free when the mark goes. */
+        head->tails =
+            head->mark.offset - HASH_BYTES; /* What lies behind is free when the mark goes. */
     }
 }

@@ -1,12 +1,13 @@
 /*
  * timer_head.h - the earliest timers of one key group, in order: a page with slots.
  *
- *     memory   [slot][slot][slot] ...free... [tail][tail][tail]
- *               slots grow up, by order       tails grow down, in any order
+ *     memory   [slot][slot] ...free... [hash][tail][hash][tail]
+ *               slots grow up, by order   tails grow down, in any order
  *
  * A slot has a timer's time, and where its tail lies: [key size][key][namespace size][namespace] as
- * in a row (codec/row.h). Timers are ordered by time, then by the bytes of the tail, which is the
- * order of their rows. A slot is dirty until the store has its row.
+ * in a row (codec/row.h); the hash of the row stands before it. Timers are ordered by time, then by
+ * the bytes of the tail, which is the order of their rows. A slot is dirty until the store has its
+ * row.
  *
  * The page also keeps the mark: the last timer that fired. The store's rows up to it are dead.
  *
@@ -18,13 +19,16 @@
 #ifndef TARN_STATE_TIMER_HEAD_H
 #define TARN_STATE_TIMER_HEAD_H
 
+#include <string.h>
+
 #include "tarn/bytes.h"
 
 #include "base/account.h"
 
-/* The time with its sign flipped: unsigned order is time's order. */
+/* The time has its sign flipped: unsigned order is time's order. */
 typedef struct tarn__timer {
     uint64_t time;
+    uint32_t hash; /* Of its row. */
     tarn_bytes tail;
 } tarn__timer;
 
@@ -82,14 +86,21 @@ static inline tarn__timer_slot *tarn__timer_head_slots(const tarn__timer_head *h
     return (tarn__timer_slot *)(void *)head->memory;
 }
 
-/* The timer at an index, 0 .. count - 1. Borrowed until the head changes. */
+/* The timer of a slot. Borrowed until the head changes. */
+static inline tarn__timer tarn__timer_head_read(
+    const tarn__timer_head *head, const tarn__timer_slot *slot)
+{
+    tarn__timer timer = {.time = slot->time};
+    const uint8_t *tail = head->memory + slot->offset;
+    memcpy(&timer.hash, tail - sizeof timer.hash, sizeof timer.hash);
+    timer.tail = tarn_bytes_at(tail, slot->size);
+    return timer;
+}
+
+/* The timer at an index, 0 .. count - 1. Borrowed likewise. */
 static inline tarn__timer tarn__timer_head_at(const tarn__timer_head *head, uint32_t index)
 {
-    const tarn__timer_slot *slot = &tarn__timer_head_slots(head)[head->first + index];
-    return (tarn__timer){
-        .time = slot->time,
-        .tail = tarn_bytes_at(head->memory + slot->offset, slot->size),
-    };
+    return tarn__timer_head_read(head, &tarn__timer_head_slots(head)[head->first + index]);
 }
 
 static inline bool tarn__timer_head_is_dirty(const tarn__timer_head *head, uint32_t index)
@@ -100,10 +111,7 @@ static inline bool tarn__timer_head_is_dirty(const tarn__timer_head *head, uint3
 /* The mark; there must be one. Borrowed until the head changes. */
 static inline tarn__timer tarn__timer_head_mark(const tarn__timer_head *head)
 {
-    return (tarn__timer){
-        .time = head->mark.time,
-        .tail = tarn_bytes_at(head->memory + head->mark.offset, head->mark.size),
-    };
+    return tarn__timer_head_read(head, &head->mark);
 }
 
 /* Where a timer is, or would be inserted; true when it is there. */

@@ -36,6 +36,7 @@ static bool decode_row(tarn_bytes row, uint32_t *group_out, tarn__timer *out)
         out->time = out->time << 8 | data[TARN__ROW_GROUP_BYTES + i];
     }
     out->tail = tarn_bytes_at(data + TARN__TIMER_TAIL_OFFSET, row.size - TARN__TIMER_TAIL_OFFSET);
+    out->hash = (uint32_t)tarn_hash_bytes(row);
     tarn_bytes key;
     tarn_bytes name_space;
     return tarn__row_decode_tail(out->tail, &key, &name_space);
@@ -168,7 +169,7 @@ static tarn_status restore_row(
     }
     group->count++;
     timers->count++;
-    tarn__timer_filter_add(&timers->filter, (uint32_t)tarn_hash_bytes(row));
+    tarn__timer_filter_add(&timers->filter, timer.hash);
     return TARN_OK;
 }
 

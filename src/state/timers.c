@@ -8,6 +8,8 @@
 
 enum {
     NAME_BYTES_MAX = 200,
+    /* Flink keeps 128. A read that fills a head costs as much as some hundred of its rows. */
+    HEAD_COUNT_DEFAULT = 512,
     HEAD_COUNT_MAX = 64 << 10,
     BUFFER_COUNT_DEFAULT = 256 << 10,
     BUFFER_COUNT_MAX = 1 << 24,
@@ -40,9 +42,10 @@ static tarn_status read_head_count(
     int64_t configured = options->head_timer_count;
     if (configured == 0) {
         int32_t value = 0;
+        bool is_set = false;
         TARN_TRY(tarn_config_get_int(
-            tarn__env_config(backend->env), HEAD_COUNT_OPTION, &value, NULL, error));
-        configured = value;
+            tarn__env_config(backend->env), HEAD_COUNT_OPTION, &value, &is_set, error));
+        configured = is_set ? value : HEAD_COUNT_DEFAULT;
     }
     if (configured < 1 || configured > HEAD_COUNT_MAX) {
         return tarn__fail(
@@ -218,8 +221,7 @@ tarn_status tarn_timers_close(tarn_timers *timers, tarn_error *error)
 /* The timer that a call is about; its row is timers->row. */
 typedef struct chosen {
     tarn__timer timer;
-    uint32_t group; /* Relative to the first. */
-    uint32_t hash;
+    uint32_t group;  /* Relative to the first. */
     bool is_covered; /* The head has it or nobody has. */
     uint32_t index;  /* When covered: where it is in the head, or would be. */
 } chosen;
@@ -264,7 +266,7 @@ static tarn_status choose(
     out->timer.tail =
         tarn_bytes_at(timers->row.data + TARN__TIMER_TAIL_OFFSET, size - TARN__TIMER_TAIL_OFFSET);
     out->group = key_group - timers->first_group;
-    out->hash = (uint32_t)tarn_hash_bytes(tarn_buffer_bytes(&timers->row));
+    out->timer.hash = (uint32_t)tarn_hash_bytes(tarn_buffer_bytes(&timers->row));
     tarn__rocks_unpin(&backend->pin);
     return TARN_OK;
 }
@@ -318,7 +320,7 @@ void tarn__timers_place(tarn_timers *timers, uint32_t index)
 
 /* Puts a dirty timer into the buffer: it leaves its head, or never was there. */
 static tarn_status put_into_buffer(
-    tarn_timers *timers, uint32_t index, uint32_t hash, const tarn__timer *timer, tarn_error *error)
+    tarn_timers *timers, uint32_t index, const tarn__timer *timer, tarn_error *error)
 {
     tarn__timer_group *group = &timers->groups[index];
     if (group->head.has_mark) {
@@ -327,9 +329,9 @@ static tarn_status put_into_buffer(
             TARN_TRY(tarn__timers_drop_mark(timers, index, error));
         }
     }
-    if (!tarn__timer_buffer_add(&timers->buffer, hash, (uint16_t)index, timer)) {
+    if (!tarn__timer_buffer_add(&timers->buffer, (uint16_t)index, timer)) {
         TARN_TRY(tarn__timers_flush(timers, error));
-        if (!tarn__timer_buffer_add(&timers->buffer, hash, (uint16_t)index, timer)) {
+        if (!tarn__timer_buffer_add(&timers->buffer, (uint16_t)index, timer)) {
             return fail_reserve(timer->tail.size, error);
         }
     }
@@ -344,11 +346,7 @@ static tarn_status evict(tarn_timers *timers, uint32_t index, tarn_error *error)
     const uint32_t last = tarn__timer_head_count(head) - 1;
     if (tarn__timer_head_is_dirty(head, last)) {
         const tarn__timer timer = tarn__timer_head_at(head, last);
-        const size_t size = TARN__TIMER_TAIL_OFFSET + timer.tail.size;
-        assert(size <= timers->edge.capacity);
-        (void)tarn__timer_encode_row(timers->edge.data, timers->first_group + index, &timer);
-        const uint32_t hash = (uint32_t)tarn_hash_bytes(tarn_bytes_at(timers->edge.data, size));
-        TARN_TRY(put_into_buffer(timers, index, hash, &timer, error));
+        TARN_TRY(put_into_buffer(timers, index, &timer, error));
     }
     tarn__timer_head_remove(head, last);
     return TARN_OK;
@@ -373,7 +371,7 @@ static tarn_status put_into_head(tarn_timers *timers, const chosen *added, tarn_
             return fail_reserve(added->timer.tail.size, error);
         }
         if (added->index == tarn__timer_head_count(head)) {
-            return put_into_buffer(timers, added->group, added->hash, &added->timer, error);
+            return put_into_buffer(timers, added->group, &added->timer, error);
         }
         TARN_TRY(evict(timers, added->group, error));
     }
@@ -384,8 +382,7 @@ static tarn_status put_into_head(tarn_timers *timers, const chosen *added, tarn_
 static tarn_status exists_beyond(
     tarn_timers *timers, const chosen *wanted, bool *out, tarn_error *error)
 {
-    if (tarn__timer_buffer_find(
-            &timers->buffer, wanted->hash, (uint16_t)wanted->group, &wanted->timer) != NULL) {
+    if (tarn__timer_buffer_find(&timers->buffer, (uint16_t)wanted->group, &wanted->timer) != NULL) {
         *out = true;
         return TARN_OK;
     }
@@ -398,7 +395,7 @@ tarn_status tarn_timers_register(
     chosen added;
     TARN_TRY(choose(timers, time, name_space, &added, error));
     bool exists = find_in_head(timers, &added);
-    if (!added.is_covered && tarn__timer_filter_may_have(&timers->filter, added.hash)) {
+    if (!added.is_covered && tarn__timer_filter_may_have(&timers->filter, added.timer.hash)) {
         TARN_TRY(exists_beyond(timers, &added, &exists, error));
     }
     if (exists) {
@@ -406,10 +403,10 @@ tarn_status tarn_timers_register(
     }
     TARN_TRY(
         added.is_covered ? put_into_head(timers, &added, error)
-                         : put_into_buffer(timers, added.group, added.hash, &added.timer, error));
+                         : put_into_buffer(timers, added.group, &added.timer, error));
     timers->groups[added.group].count++;
     timers->count++;
-    tarn__timer_filter_add(&timers->filter, added.hash);
+    tarn__timer_filter_add(&timers->filter, added.timer.hash);
     if (added.is_covered) {
         tarn__timers_place(timers, added.group);
     }
@@ -427,11 +424,11 @@ static void forget(tarn_timers *timers, uint32_t group, uint32_t hash)
 
 static tarn_status remove_beyond(tarn_timers *timers, const chosen *removed, tarn_error *error)
 {
-    if (!tarn__timer_filter_may_have(&timers->filter, removed->hash)) {
+    if (!tarn__timer_filter_may_have(&timers->filter, removed->timer.hash)) {
         return TARN_OK;
     }
-    tarn__timer_entry *entry = tarn__timer_buffer_find(
-        &timers->buffer, removed->hash, (uint16_t)removed->group, &removed->timer);
+    tarn__timer_entry *entry =
+        tarn__timer_buffer_find(&timers->buffer, (uint16_t)removed->group, &removed->timer);
     if (entry != NULL) {
         tarn__timer_buffer_remove(&timers->buffer, entry);
         timers->groups[removed->group].buffered_count--;
@@ -443,7 +440,7 @@ static tarn_status remove_beyond(tarn_timers *timers, const chosen *removed, tar
         }
         TARN_TRY(tarn__timers_delete_row(timers, tarn_buffer_bytes(&timers->row), error));
     }
-    forget(timers, removed->group, removed->hash);
+    forget(timers, removed->group, removed->timer.hash);
     return TARN_OK;
 }
 
@@ -464,7 +461,7 @@ tarn_status tarn_timers_remove(
         TARN_TRY(tarn__timers_delete_row(timers, tarn_buffer_bytes(&timers->row), error));
     }
     tarn__timer_head_remove(head, removed.index);
-    forget(timers, removed.group, removed.hash);
+    forget(timers, removed.group, removed.timer.hash);
     return TARN_OK;
 }
 
@@ -486,13 +483,12 @@ static tarn_status find_due(tarn_timers *timers, uint64_t up_to, uint32_t *out, 
     return TARN_DONE;
 }
 
-/* Copies the timer that fires, answers its hash, and makes its key current. */
+/* Copies the timer that fires, and makes its key current. */
 static tarn_status hand_out(
     tarn_timers *timers,
     uint32_t index,
     const tarn__timer *timer,
     tarn_timer *out,
-    uint32_t *hash_out,
     tarn_error *error)
 {
     const uint32_t key_group = timers->first_group + index;
@@ -513,7 +509,6 @@ static tarn_status hand_out(
     assert(is_tail); /* It was when it was registered or read. */
     (void)is_tail;
     TARN_TRY(tarn__backend_set_stored_key(timers->keyed.backend, key_group, fired.key, error));
-    *hash_out = (uint32_t)tarn_hash_bytes(tarn_bytes_at(row, size));
     *out = fired;
     return TARN_OK;
 }
@@ -527,13 +522,15 @@ tarn_status tarn_timers_poll(tarn_timers *timers, int64_t up_to, tarn_timer *out
     TARN_TRY(find_due(timers, tarn__timer_encode_time(up_to), &index, error));
     tarn__timer_group *group = &timers->groups[index];
     const tarn__timer timer = tarn__timer_head_at(&group->head, 0);
-    uint32_t hash = 0;
-    TARN_TRY(hand_out(timers, index, &timer, out, &hash, error));
+    TARN_TRY(hand_out(timers, index, &timer, out, error));
     if (!tarn__timer_head_is_dirty(&group->head, 0)) {
         group->dead_count++;
     }
     tarn__timer_head_fire(&group->head);
-    forget(timers, index, hash);
+    forget(timers, index, timer.hash);
+    if (tarn__timer_head_count(&group->head) > 0) {
+        tarn__timer_filter_prefetch(&timers->filter, tarn__timer_head_at(&group->head, 0).hash);
+    }
     return TARN_OK;
 }
 
