@@ -378,10 +378,14 @@ static tarn_status use_all(kinds_fixture *f, tarn_backend *backend, states *s)
     static const uint8_t LONG[400] = {1};
     const tarn_bytes long_bytes = tarn_bytes_at(LONG, sizeof LONG);
     tarn_row row;
+    const tarn_bytes source = tarn_bytes_of("a source");
     TARN_TRY(open_all(f, backend, s));
     TARN_TRY(tarn_backend_set_key(backend, tarn_bytes_of("k"), NULL));
     TARN_TRY(use_map_and_list(f, s, long_bytes));
     TARN_TRY(use_folds(s, long_bytes));
+    TARN_TRY(tarn_list_set_namespace(s->list, source, NULL));
+    TARN_TRY(tarn_list_append(s->list, source, NULL));
+    TARN_TRY(tarn_keyed_merge_namespaces(tarn_list_keyed(s->list), &source, 1, long_bytes, NULL));
     TARN_TRY(tarn_keyed_iterate_keys(tarn_list_keyed(s->list), &long_bytes, NULL, &s->keys, NULL));
     TARN_TRY(tarn_key_iterator_next(s->keys, &row, NULL));
     TARN_TRY(tarn_keyed_drop_namespace(tarn_list_keyed(s->list), long_bytes, NULL));
