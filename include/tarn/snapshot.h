@@ -38,7 +38,9 @@ typedef struct tarn_snapshot_progress {
     uint64_t total_bytes;    /**< Their size. */
     uint64_t uploaded_count; /**< Files copied so far. */
     uint64_t uploaded_bytes; /**< Bytes copied so far. */
-    uint64_t reused_count;   /**< Files that an earlier checkpoint holds: neither read nor sent. */
+    uint64_t reused_count;   /**< Files whose content the storage holds already: not stored
+                                  again, nor even read when the last completed checkpoint of this
+                                  backend has them (then not among uploaded_bytes either). */
     uint64_t reused_bytes;
 } tarn_snapshot_progress;
 

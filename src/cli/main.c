@@ -42,7 +42,8 @@ int cli_command_help(const cli_command *command)
     return CLI_OK;
 }
 
-static void say(const char *name, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void say(
+    const char *name, const char *format, va_list arguments)
 {
     fprintf(stderr, "tarn%s%s: ", name != NULL ? " " : "", name != NULL ? name : "");
     vfprintf(stderr, format, arguments);

@@ -314,7 +314,7 @@ static void test_damage_with_right_checks_is_refused_or_read_as_written(void **s
     uint8_t *copy = malloc(size);
     uint32_t refused = 0;
     for (size_t i = 0; i < size; i++) {
-        for (int value = 0; value < 256; value += i % 3 == 0 ? 1 : 15) {
+        for (int value = 0; value < 256; value += i % 16 == 0 ? 1 : 17) {
             memcpy(copy, f->bytes.data, size);
             copy[i] = (uint8_t)value;
             metadata_seal(copy, size);

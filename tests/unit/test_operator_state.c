@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/try.h"
+#include "support/scratch.h"
 
 typedef struct fixture {
     tarn_budget *budget;
@@ -457,6 +458,57 @@ static void test_a_damaged_or_newer_part_is_told_from_a_good_one(void **state)
     operator_pieces_clear(&pieces);
 }
 
+/* ---- the format -------------------------------------------------------------------------- */
+
+static const char *const golden_names[] = {
+    "operator_list_v1.bin",
+    "operator_broadcast_v1.bin",
+};
+
+/* What the golden files hold: a union list and a broadcast map. */
+static void write_sample(operator_pieces *pieces)
+{
+    tarn_error error;
+    tarn_budget *budget = operator_budget(TARN_UNLIMITED, NULL);
+    tarn_operator_store *store = operator_open(budget, 0, 1, NULL);
+    tarn_operator_state_options options = TARN_OPERATOR_STATE_OPTIONS_INIT;
+    options.name = "list";
+    options.redistribution = TARN_REDISTRIBUTE_UNION;
+    options.codec_name = "text";
+    options.codec_version = 7;
+    tarn_operator_list *list = NULL;
+    assert_ok(tarn_operator_list_open(store, &options, &list, &error), &error);
+    const tarn_bytes elements[] = {text("first"), text(""), tarn_bytes_at("\0\xff", 2)};
+    assert_ok(tarn_operator_list_add_all(list, elements, 3, &error), &error);
+    tarn_broadcast *map = operator_broadcast(store, "map");
+    assert_ok(tarn_broadcast_put(map, text("key"), text("value"), &error), &error);
+    assert_ok(tarn_broadcast_put(map, text(""), text("of the empty key"), &error), &error);
+    operator_write(store, pieces);
+    operator_close(store);
+    assert_ok(tarn_budget_close(budget, &error), &error);
+}
+
+static void test_the_golden_files_of_format_1_are_read_for_ever(void **state)
+{
+    fixture *f = *state;
+    operator_pieces pieces = {0};
+    write_sample(&pieces);
+    assert_int_equal(pieces.count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        size_t size = 0;
+        uint8_t *golden =
+            scratch_read(scratch_join(TARN_TEST_DIRECTORY "/golden", golden_names[i]), &size);
+        assert_true(tarn_bytes_is_equal(pieces.items[i].bytes, tarn_bytes_at(golden, size)));
+        tarn_operator_state_info info;
+        assert_ok(
+            tarn_operator_state_describe(tarn_bytes_at(golden, size), &info, &f->error), &f->error);
+        assert_int_equal(info.codec_version, i == 0 ? 7 : 0);
+        assert_int_equal(info.element_count, i == 0 ? 3 : 2);
+        free(golden);
+    }
+    operator_pieces_clear(&pieces);
+}
+
 /* ---- failures ---------------------------------------------------------------------------- */
 
 /* All kinds of calls that allocate; answers the first failure. */
@@ -523,8 +575,18 @@ static void test_every_call_survives_every_allocation_failure(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "--write-golden") == 0) {
+        operator_pieces pieces = {0};
+        write_sample(&pieces);
+        for (size_t i = 0; i < pieces.count; i++) {
+            const tarn_bytes bytes = pieces.items[i].bytes;
+            scratch_write(scratch_join(argv[2], golden_names[i]), bytes.data, bytes.size);
+        }
+        operator_pieces_clear(&pieces);
+        return 0;
+    }
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_a_list_keeps_elements_in_their_order),
@@ -549,6 +611,7 @@ int main(void)
         CASE(test_figures_count_states_elements_and_snapshots),
         CASE(test_bytes_of_another_origin_are_not_described),
         CASE(test_a_damaged_or_newer_part_is_told_from_a_good_one),
+        CASE(test_the_golden_files_of_format_1_are_read_for_ever),
         cmocka_unit_test(test_every_call_survives_every_allocation_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
