@@ -395,8 +395,9 @@ static tarn_status acknowledge(
     tarn__subtask_sort(&snapshot->subtask);
     tarn__base *base = NULL;
     TARN_TRY(tarn__upload_copy_base(snapshot->upload, backend->account, &base, error));
-    tarn_status status = tarn__acknowledgement_encode(
-        snapshot->checkpoint_id, &snapshot->subtask, acknowledgement, error);
+    TARN_AUTO(tarn_buffer_clear) tarn_buffer encoded = {.allocator = acknowledgement->allocator};
+    tarn_status status =
+        tarn__acknowledgement_encode(snapshot->checkpoint_id, &snapshot->subtask, &encoded, error);
     if (status == TARN_OK) {
         status = tarn__upload_keep(snapshot->upload, error);
     }
@@ -405,6 +406,9 @@ static tarn_status acknowledge(
         return status;
     }
     add_candidate(&backend->bases, snapshot->checkpoint_id, base);
+    const tarn_buffer before = *acknowledgement;
+    *acknowledgement = encoded;
+    encoded = before;
     return TARN_OK;
 }
 

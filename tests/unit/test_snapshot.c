@@ -5,6 +5,7 @@
 #include "support/support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -197,6 +198,30 @@ static void test_half_made_links_of_a_killed_process_are_wiped(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+static void test_a_snapshot_whose_checkpoint_is_over_hands_nothing_out(void **state)
+{
+    fixture *f = *state;
+    subtask s;
+    open_subtask(f, "op", 128, NULL, &s);
+    tarn_pending_checkpoint *pending = begin_checkpoint(f);
+    tarn_snapshot *snapshot = NULL;
+    assert_ok(tarn_snapshot_begin(s.backend, pending, &snapshot, &f->error), &f->error);
+    while (tarn_snapshot_poll(snapshot) != TARN_OK) {
+        (void)sched_yield();
+    }
+    tarn_checkpoint_abandon(pending);
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    assert_int_equal(tarn_buffer_assign(&acknowledgement, tarn_bytes_of("before")), TARN_OK);
+    assert_int_equal(tarn_snapshot_finish(snapshot, &acknowledgement, &f->error), TARN_ABANDONED);
+    assert_true(tarn_bytes_is_equal(tarn_buffer_bytes(&acknowledgement), tarn_bytes_of("before")));
+    tarn_buffer_clear(&acknowledgement);
+
+    pending = begin_checkpoint(f);
+    assert_ok(take(f, pending, &s), &f->error); /* As if the other had never begun. */
+    assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
+    close_subtask(f, &s);
+}
+
 /* Keeps a worker busy until it is told to end, or gives up so that a failure is no hang. */
 typedef struct blocker {
     pthread_mutex_t mutex;
@@ -268,6 +293,7 @@ int main(void)
         TEST(test_operators_of_different_maximum_parallelism_are_restored),
         TEST(test_links_that_could_not_be_removed_do_not_stop_the_next_snapshot),
         TEST(test_half_made_links_of_a_killed_process_are_wiped),
+        TEST(test_a_snapshot_whose_checkpoint_is_over_hands_nothing_out),
         TEST(test_a_write_does_not_wait_for_a_worker_that_uploads_for_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
