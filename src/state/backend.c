@@ -453,15 +453,23 @@ void tarn__backend_open_gate(tarn_backend *backend)
     (void)pthread_mutex_unlock(&backend->gate_mutex);
 }
 
-void tarn__backend_wait_at_gate(tarn_backend *backend)
+void tarn__backend_await_gate(tarn_backend *backend)
 {
-    const tarn__clock *clock = tarn__env_clock(backend->env);
-    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
     (void)pthread_mutex_lock(&backend->gate_mutex);
     while (atomic_load(&backend->is_gate_shut)) {
         (void)pthread_cond_wait(&backend->gate_opened, &backend->gate_mutex);
     }
     (void)pthread_mutex_unlock(&backend->gate_mutex);
+}
+
+void tarn__backend_wait_at_gate(tarn_backend *backend)
+{
+    const tarn__clock *clock = tarn__env_clock(backend->env);
+    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
+    if (backend->snapshot != NULL) {
+        tarn__snapshot_link(backend->snapshot);
+    }
+    tarn__backend_await_gate(backend);
     backend->snapshot_wait_count++;
     backend->snapshot_wait_ns += tarn__clock_monotonic_ns(clock) - begin_ns;
 }
