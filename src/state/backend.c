@@ -280,6 +280,16 @@ tarn_status tarn__backend_reserve_namespace(
     return status;
 }
 
+tarn_status tarn__backend_set_stored_key(
+    tarn_backend *backend, uint32_t key_group, tarn_bytes key, tarn_error *error)
+{
+    TARN_TRY(
+        reserve_row(backend, TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + key.size, error));
+    backend->row.size = tarn__row_encode_key(backend->row.data, key_group, key);
+    backend->has_key = true;
+    return TARN_OK;
+}
+
 static tarn_status make_current(
     tarn_backend *backend, tarn_bytes key, int32_t hash, tarn_error *error)
 {
@@ -296,11 +306,7 @@ static tarn_status make_current(
             backend->key_groups.first,
             backend->key_groups.last);
     }
-    TARN_TRY(
-        reserve_row(backend, TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + key.size, error));
-    backend->row.size = tarn__row_encode_key(backend->row.data, group, key);
-    backend->has_key = true;
-    return TARN_OK;
+    return tarn__backend_set_stored_key(backend, group, key, error);
 }
 
 static tarn_status check_key(tarn_bytes key, tarn_error *error)
@@ -438,6 +444,31 @@ tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error)
         return TARN_OK;
     }
     return tarn__value_store_edit(backend, error);
+}
+
+tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error)
+{
+    TARN_TRY(tarn__backend_enter(backend, error));
+    for (const tarn__settler *settler = backend->settlers; settler != NULL;
+         settler = settler->next) {
+        TARN_TRY(settler->settle(settler->context, error));
+    }
+    return TARN_OK;
+}
+
+void tarn__backend_add_settler(tarn_backend *backend, tarn__settler *settler)
+{
+    settler->next = backend->settlers;
+    backend->settlers = settler;
+}
+
+void tarn__backend_remove_settler(tarn_backend *backend, tarn__settler *settler)
+{
+    tarn__settler **link = &backend->settlers;
+    while (*link != settler) {
+        link = &(*link)->next;
+    }
+    *link = settler->next;
 }
 
 void tarn__backend_shut_gate(tarn_backend *backend)

@@ -45,6 +45,13 @@ typedef struct tarn__child {
     char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
 } tarn__child;
 
+/* Something that has writes of its own in memory, which belong into a snapshot. */
+typedef struct tarn__settler {
+    tarn_status (*settle)(void *context, tarn_error *error);
+    void *context;
+    struct tarn__settler *next;
+} tarn__settler;
+
 struct tarn_backend {
     /* What every record touches. */
     bool needs_attention;     /* An edit is pending, or the backend is poisoned. */
@@ -77,6 +84,7 @@ struct tarn_backend {
     tarn__child *last_child;
     uint32_t iterator_count; /* Open over any state. */
     tarn_snapshot *snapshot; /* That is open, or NULL. */
+    tarn__settler *settlers; /* Called before a snapshot. */
     tarn__bases bases;       /* What uploads build on. */
 
     pthread_mutex_t gate_mutex;
@@ -89,6 +97,17 @@ struct tarn_backend {
 
 /* Settles what the last call left: stores a pending edit, refuses when poisoned. */
 TARN_NODISCARD tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error);
+
+/* As tarn__backend_settle(), and writes all that is in memory only: before a snapshot. */
+TARN_NODISCARD tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error);
+
+/* Has a settler called before each snapshot, and no longer. It does not move meanwhile. */
+void tarn__backend_add_settler(tarn_backend *backend, tarn__settler *settler);
+void tarn__backend_remove_settler(tarn_backend *backend, tarn__settler *settler);
+
+/* Makes a key of a known group current, as one that was stored. It has a valid size. */
+TARN_NODISCARD tarn_status tarn__backend_set_stored_key(
+    tarn_backend *backend, uint32_t key_group, tarn_bytes key, tarn_error *error);
 
 /* Waits until the gate is open, making the links when no worker has come to them; counts the wait.
  */

@@ -257,7 +257,7 @@ static tarn_status check_begin(
             backend->operator_name,
             backend->subtask_index);
     }
-    return tarn__backend_enter(backend, error);
+    return tarn__backend_settle_all(backend, error);
 }
 
 tarn_status tarn_snapshot_begin(
