@@ -1,6 +1,7 @@
 /**
  * @file tarn.h
- * @brief Tarn: keyed state for stream processors, larger than memory, within a budget, exactly once.
+ * @brief Tarn: keyed state for stream processors, larger than memory, within a budget, exactly
+ * once.
  *
  * A processor gives Tarn a memory budget and a checkpoint directory and gets keyed state on
  * RocksDB that is checkpointed while the stream goes on and restored after a crash:
