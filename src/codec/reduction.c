@@ -90,7 +90,8 @@ bool tarn__reduction_decode(tarn_bytes bytes, tarn__reduction *out)
     } else {
         return false;
     }
-    return tarn__reduction_tag(reducer_of(out->tag), number_of(out->tag)) == out->tag;
+    return out->tag != 0 &&
+           tarn__reduction_tag(reducer_of(out->tag), number_of(out->tag)) == out->tag;
 }
 
 static double double_of(uint64_t bits)

@@ -61,10 +61,14 @@ static tarn_status write_family_text(
     tarn_buffer *out,
     tarn_error *error)
 {
-    TARN_TRY(tarn__rocks_memory_check_arena(
-        rocks->memory, name, tarn__rocks_arena_block_bytes(settings), error));
+    tarn__rocks_settings fitted = *settings;
+    if (fitted.arena_block_bytes == 0) {
+        fitted.arena_block_bytes =
+            tarn__rocks_memory_fit_arena(rocks->memory, tarn__rocks_arena_block_bytes(settings));
+    }
+    TARN_TRY(tarn__rocks_memory_check_arena(rocks->memory, name, fitted.arena_block_bytes, error));
     const tarn_status status =
-        tarn__rocks_family_text(settings, tarn__rocks_memory_is_managed(rocks->memory), out);
+        tarn__rocks_family_text(&fitted, tarn__rocks_memory_is_managed(rocks->memory), out);
     return status == TARN_NO_MEMORY ? tarn__fail_no_memory(error, "the options of a state", 1024)
                                     : status;
 }

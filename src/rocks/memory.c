@@ -21,6 +21,8 @@ enum {
      * a table file of 64 MiB has 2 to 3 MiB. RocksDB's own choice goes down to half a MiB. */
     SHARD_BYTES_MIN = 8 << 20,
     SHARD_BITS_MAX = 6,
+    ARENA_UNIT_BYTES = 4 << 10,  /* RocksDB rounds arena blocks to it. */
+    ARENA_BYTES_MIN = 64 << 10,  /* Smaller ones cost more allocations than they save memory. */
     WAIT_NS = 500 * 1000,        /* Between two looks of a writer that waits. */
     MUTABLE_LIMIT_SHARE_NUM = 7, /* Of the capacity, when the caller gave no limit. */
     MUTABLE_LIMIT_SHARE_DEN = 8,
@@ -231,6 +233,17 @@ tarn_status tarn__rocks_memory_check_arena(
         state,
         (unsigned long long)arena_bytes,
         (unsigned long long)memory->mutable_limit_bytes);
+}
+
+uint64_t tarn__rocks_memory_fit_arena(const tarn__rocks_memory *memory, uint64_t arena_bytes)
+{
+    if (!memory->is_managed) {
+        return arena_bytes;
+    }
+    uint64_t share = memory->mutable_limit_bytes / TARN__ROCKS_ARENA_SHARE;
+    share -= share % ARENA_UNIT_BYTES;
+    const uint64_t fitting = share < ARENA_BYTES_MIN ? ARENA_BYTES_MIN : share;
+    return arena_bytes < fitting ? arena_bytes : fitting;
 }
 
 bool tarn__rocks_memory_is_managed(const tarn__rocks_memory *memory)

@@ -90,6 +90,15 @@ void tarn__rocks_memory_close(tarn__rocks_memory *memory);
 /* Measures now, by property reads of every open family. */
 void tarn__rocks_memory_measure(tarn__rocks_memory *memory, tarn__rocks_memory_stats *out);
 
+/*
+ * The arena block for a family whose own is not configured: as Flink computes it, but at most the
+ * part of the mutable limit that lets TARN__ROCKS_ARENA_SHARE memtables live side by side. Every
+ * memtable takes a whole block with its first row; with blocks of 8 MiB the memtables of a few
+ * states fill a small budget empty, and are flushed row by row.
+ */
+enum { TARN__ROCKS_ARENA_SHARE = 32 };
+uint64_t tarn__rocks_memory_fit_arena(const tarn__rocks_memory *memory, uint64_t arena_bytes);
+
 /* The options that every database and family starts from: they hold the shared cache. Borrowed. */
 const struct rocksdb_options_t *tarn__rocks_memory_base(const tarn__rocks_memory *memory);
 bool tarn__rocks_memory_is_managed(const tarn__rocks_memory *memory);

@@ -15,12 +15,14 @@
  *     compression.per.level             SNAPPY  LZ4    as fast to write, faster to read
  *     memory.high-prio-pool-ratio       0.1     0.5    index and filters stay in the cache
  *     cache shards                      32      1..64  a shard holds the largest block (1)
+ *     arena block                       1/8    fits   1/32 of what memtables may hold at most (2)
  *     stats_persist_period_sec          600     0      a thread less; nobody reads it
  *     max_file_opening_threads          16      4      threads take allocator arenas
  *     log.level                         INFO    WARN   the log lives in a scratch directory
  *
  * (1) A block larger than a shard is never kept. With Flink's two, 1.5 M rows in 48 MiB ran at less
  *     than a tenth of the throughput: each get read and checked a filter of more than a MiB.
+ * (2) An eighth of a write buffer, as Flink has it, unless that is more; the least is 64 KiB.
  *
  * Without managed memory each family has a cache of block.cache-size; with it, the shared cache,
  * index and filter blocks in it with high priority, and those of level 0 pinned, are forced.

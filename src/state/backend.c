@@ -131,9 +131,12 @@ static void close_owner(tarn_owner *owner)
     (void)status;
 }
 
-/* Frees what there is of a backend that has no children. */
+/* Frees what there is of a backend that has no children. NULL does nothing. */
 static void destroy(tarn_backend *backend)
 {
+    if (backend == NULL) {
+        return;
+    }
     tarn_owner *owner = backend->owner;
     tarn__rocks_unpin(&backend->pin);
     tarn__rocks_close(backend->rocks);
@@ -186,12 +189,17 @@ tarn_status tarn_backend_open(
     if (out == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "out is missing");
     }
+    const tarn_budget *budget = tarn_env_budget(known.env);
+    const uint64_t refused_count = tarn_budget_pool(budget, TARN_POOL_HEAP).refused_count;
     tarn_backend *backend = NULL;
-    TARN_TRY(new_backend(&known, &backend, error));
-    assert(backend != NULL);
-    backend->key_groups = key_groups;
-    const tarn_status status = set_up(backend, &known, error);
+    tarn_status status = new_backend(&known, &backend, error);
+    if (status == TARN_OK) {
+        assert(backend != NULL);
+        backend->key_groups = key_groups;
+        status = set_up(backend, &known, error);
+    }
     if (status != TARN_OK) {
+        status = tarn__budget_explain(budget, refused_count, status, error);
         destroy(backend);
         return status;
     }
@@ -484,15 +492,23 @@ void tarn__backend_open_gate(tarn_backend *backend)
     (void)pthread_mutex_unlock(&backend->gate_mutex);
 }
 
-void tarn__backend_wait_at_gate(tarn_backend *backend)
+void tarn__backend_await_gate(tarn_backend *backend)
 {
-    const tarn__clock *clock = tarn__env_clock(backend->env);
-    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
     (void)pthread_mutex_lock(&backend->gate_mutex);
     while (atomic_load(&backend->is_gate_shut)) {
         (void)pthread_cond_wait(&backend->gate_opened, &backend->gate_mutex);
     }
     (void)pthread_mutex_unlock(&backend->gate_mutex);
+}
+
+void tarn__backend_wait_at_gate(tarn_backend *backend)
+{
+    const tarn__clock *clock = tarn__env_clock(backend->env);
+    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
+    if (backend->snapshot != NULL) {
+        tarn__snapshot_link(backend->snapshot);
+    }
+    tarn__backend_await_gate(backend);
     backend->snapshot_wait_count++;
     backend->snapshot_wait_ns += tarn__clock_monotonic_ns(clock) - begin_ns;
 }

@@ -17,7 +17,7 @@
  *     that neither a read nor a snapshot may come from it. A failed read does not.
  *   - What tarn_value_edit() hands out is stored before anything else happens.
  *
- * Thread: confined, but for tarn__backend_open_gate().
+ * Thread: confined, but for tarn__backend_open_gate() and tarn__backend_await_gate().
  */
 #ifndef TARN_STATE_BACKEND_H
 #define TARN_STATE_BACKEND_H
@@ -83,8 +83,8 @@ struct tarn_backend {
     tarn__child *first_child; /* In the order of opening. */
     tarn__child *last_child;
     uint32_t iterator_count; /* Open over any state. */
+    tarn_snapshot *snapshot; /* That is open, or NULL. */
     tarn__settler *settlers; /* Called before a snapshot. */
-    bool has_snapshot;       /* One is open. */
     tarn__bases bases;       /* What uploads build on. */
 
     pthread_mutex_t gate_mutex;
@@ -109,8 +109,12 @@ void tarn__backend_remove_settler(tarn_backend *backend, tarn__settler *settler)
 TARN_NODISCARD tarn_status tarn__backend_set_stored_key(
     tarn_backend *backend, uint32_t key_group, tarn_bytes key, tarn_error *error);
 
-/* Waits until the gate is open; counts the wait. */
+/* Waits until the gate is open, making the links when no worker has come to them; counts the wait.
+ */
 void tarn__backend_wait_at_gate(tarn_backend *backend);
+
+/* Waits until the gate is open, and no more. Thread: any. */
+void tarn__backend_await_gate(tarn_backend *backend);
 
 /*
  * Begins a call that does not write. Bytes that the last call gave out stay pinned until this one

@@ -189,12 +189,24 @@ tarn_status tarn_list_clear(tarn_list *state, tarn_error *error)
 
 /* ---- merging namespaces ----------------------------------------------------------------- */
 
+/* Chunks on their way to another namespace. */
+typedef struct moving {
+    tarn__rocks_batch batch;
+    bool has_written; /* From here on a failure leaves half of a move: a list that nobody wrote. */
+} moving;
+
+static tarn_status write_moving(tarn_keyed *keyed, moving *chunks, tarn_error *error)
+{
+    chunks->has_written = true;
+    return tarn__rocks_batch_write(keyed->backend->rocks, &chunks->batch, error);
+}
+
 /* Writes the chunks that an iterator finds anew under the target. */
 static tarn_status copy_chunks(
     tarn_keyed *keyed,
     tarn__rocks_iterator *rows,
     tarn_bytes target,
-    tarn__rocks_batch *batch,
+    moving *chunks,
     tarn_error *error)
 {
     for (;;) {
@@ -207,19 +219,15 @@ static tarn_status copy_chunks(
         }
         TARN_TRY(status);
         TARN_TRY(new_row(keyed, target, &row, error));
-        tarn__rocks_batch_put(batch, keyed->family, row, chunk);
-        if (batch->bytes >= BATCH_BYTES_MAX) {
-            TARN_TRY(tarn__rocks_batch_write(keyed->backend->rocks, batch, error));
+        tarn__rocks_batch_put(&chunks->batch, keyed->family, row, chunk);
+        if (chunks->batch.bytes >= BATCH_BYTES_MAX) {
+            TARN_TRY(write_moving(keyed, chunks, error));
         }
     }
 }
 
 static tarn_status move_source(
-    tarn_keyed *keyed,
-    tarn_bytes source,
-    tarn_bytes target,
-    tarn__rocks_batch *batch,
-    tarn_error *error)
+    tarn_keyed *keyed, tarn_bytes source, tarn_bytes target, moving *chunks, tarn_error *error)
 {
     TARN_TRY(tarn__keyed_span(keyed, source, error));
     tarn__rocks_iterator *rows = NULL;
@@ -229,10 +237,13 @@ static tarn_status move_source(
         tarn_buffer_bytes(&keyed->upper),
         &rows,
         error));
-    const tarn_status status = copy_chunks(keyed, rows, target, batch, error);
+    const tarn_status status = copy_chunks(keyed, rows, target, chunks, error);
     tarn__rocks_iterator_close(rows);
     TARN_TRY(status);
-    TARN_TRY(tarn__rocks_batch_write(keyed->backend->rocks, batch, error));
+    if (chunks->batch.bytes == 0 && !chunks->has_written) {
+        return TARN_OK; /* Nothing was there. */
+    }
+    TARN_TRY(write_moving(keyed, chunks, error));
     return tarn__keyed_remove_span(keyed, error);
 }
 
@@ -243,15 +254,14 @@ static tarn_status merge(
     tarn_bytes target,
     tarn_error *error)
 {
-    tarn__rocks_batch batch;
-    tarn__rocks_batch_init(&batch);
+    moving chunks = {.has_written = false};
+    tarn__rocks_batch_init(&chunks.batch);
     tarn_status status = TARN_OK;
     for (size_t i = 0; i < source_count && status == TARN_OK; i++) {
-        status = move_source(keyed, sources[i], target, &batch, error);
+        status = move_source(keyed, sources[i], target, &chunks, error);
     }
-    tarn__rocks_batch_clear(&batch);
-    /* Half of a move is a list that nobody wrote. */
-    return tarn__backend_finish_write(keyed->backend, status, error);
+    tarn__rocks_batch_clear(&chunks.batch);
+    return chunks.has_written ? tarn__backend_finish_write(keyed->backend, status, error) : status;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ typedef struct bench_options {
     uint64_t keys;
     uint64_t ops; /* Per round and side. */
     uint64_t value_bytes;
+    uint64_t elements; /* Of a list. */
     uint64_t rounds;
     uint64_t seed;
     uint64_t managed_mib;                           /* RocksDB's share, of each side. */
@@ -47,5 +48,8 @@ _Noreturn __attribute__((format(printf, 1, 2))) void bench_fail(const char *form
 
 int bench_timers(const bench_options *options);
 int bench_value(const bench_options *options);
+int bench_map(const bench_options *options);
+int bench_window(const bench_options *options);
+int bench_append_drain(const bench_options *options);
 
 #endif

@@ -1,10 +1,15 @@
 /*
  * tarn-bench - what Tarn costs, measured beside what it is built on.
  *
- *     tarn-bench value --against raw [--json] [--keys N] [--ops N] [--value-bytes N] [--rounds N]
- *                      [--seed N] [--managed-mib N] [--directory DIR] [-D KEY=VALUE]...
- *     tarn-bench timers --against raw [--json] [--timers N] [--sorted] [--rounds N] [--seed N]
- *                      [--managed-mib N] [--directory DIR] [-D KEY=VALUE]...
+ *     tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--ops N] [--value-bytes N]
+ *                [--elements N] [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]
+ *                [--timers N] [--sorted] [-D KEY=VALUE]...
+ *
+ *     value         raw     get and put of random keys
+ *     map           clean   iterate 100 entries, beside --keys tombstones of other keys or without
+ *     window        points  drop a window of --keys keys, or remove them one by one; then scan
+ *     append-drain  raw     append --elements to lists one by one, read and clear them
+ *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
  *
  * -D sets an option of Tarn's configuration; the raw side runs with what it comes to.
  *
@@ -32,9 +37,24 @@ static const number NUMBERS[] = {
     {"--timers", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--ops", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--value-bytes", offsetof(bench_options, value_bytes), 8, 1 << 20},
+    {"--elements", offsetof(bench_options, elements), 1, 1 << 24},
     {"--rounds", offsetof(bench_options, rounds), 1, BENCH_ROUNDS_MAX},
     {"--seed", offsetof(bench_options, seed), 0, UINT64_MAX},
     {"--managed-mib", offsetof(bench_options, managed_mib), 32, 1 << 20},
+};
+
+typedef struct workload_entry {
+    const char *name;
+    const char *against;
+    int (*run)(const bench_options *options);
+} workload_entry;
+
+static const workload_entry WORKLOADS[] = {
+    {"value", "raw", bench_value},
+    {"map", "clean", bench_map},
+    {"window", "points", bench_window},
+    {"append-drain", "raw", bench_append_drain},
+    {"timers", "raw", bench_timers},
 };
 
 static int usage(const char *problem, const char *what)
@@ -42,12 +62,11 @@ static int usage(const char *problem, const char *what)
     fprintf(
         stderr,
         "tarn-bench: %s%s\n"
-        "usage: tarn-bench value --against raw [--json] [--keys N] [--ops N] [--value-bytes N]\n"
-        "                        [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]\n"
-        "                        [-D KEY=VALUE]...\n"
-        "       tarn-bench timers --against raw [--json] [--timers N] [--sorted] [--rounds N]\n"
-        "                        [--seed N] [--managed-mib N] [--directory DIR] [-D "
-        "KEY=VALUE]...\n",
+        "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--ops N]\n"
+        "                  [--value-bytes N] [--elements N] [--rounds N] [--seed N]\n"
+        "                  [--managed-mib N] [--directory DIR] [-D KEY=VALUE]...\n"
+        "workloads: value --against raw, map --against clean, window --against points,\n"
+        "           append-drain --against raw, timers --against raw [--timers N] [--sorted]\n",
         problem,
         what);
     return 2;
@@ -96,6 +115,7 @@ int main(int argc, char **argv)
         .keys = 200000,
         .ops = 200000,
         .value_bytes = 100,
+        .elements = 64,
         .rounds = 11,
         .seed = 1,
         .managed_mib = 256,
@@ -115,14 +135,14 @@ int main(int argc, char **argv)
             i++;
         }
     }
-    const bool is_timers = strcmp(argv[1], "timers") == 0;
-    if (!is_timers && strcmp(argv[1], "value") != 0) {
-        return usage("unknown workload ", argv[1]);
+    for (size_t i = 0; i < sizeof WORKLOADS / sizeof WORKLOADS[0]; i++) {
+        if (strcmp(argv[1], WORKLOADS[i].name) == 0) {
+            return options.against != NULL && strcmp(options.against, WORKLOADS[i].against) == 0
+                       ? WORKLOADS[i].run(&options)
+                       : usage("this workload is measured --against ", WORKLOADS[i].against);
+        }
     }
-    if (options.against == NULL || strcmp(options.against, "raw") != 0) {
-        return usage("measured --against raw: ", argv[1]);
-    }
-    return is_timers ? bench_timers(&options) : bench_value(&options);
+    return usage("unknown workload ", argv[1]);
 }
 
 /* ---- what workloads share --------------------------------------------------------------- */
@@ -209,11 +229,13 @@ void bench_report(
     print_side("ours", spread_of(ours->rates, options->rounds));
     print_side("baseline", spread_of(baseline->rates, options->rounds));
     printf(
-        ",\"parameters\":{\"keys\":%llu,\"ops\":%llu,\"value_bytes\":%llu,\"rounds\":%llu,"
+        ",\"parameters\":{\"keys\":%llu,\"ops\":%llu,\"value_bytes\":%llu,\"elements\":%llu,"
+        "\"rounds\":%llu,"
         "\"seed\":%llu,\"managed_mib\":%llu}}\n",
         (unsigned long long)options->keys,
         (unsigned long long)options->ops,
         (unsigned long long)options->value_bytes,
+        (unsigned long long)options->elements,
         (unsigned long long)options->rounds,
         (unsigned long long)options->seed,
         (unsigned long long)options->managed_mib);

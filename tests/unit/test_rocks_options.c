@@ -156,7 +156,7 @@ static void test_defaults_are_the_documented_ones(void **state)
         "write_buffer_size=67108864",
         "max_write_buffer_number=2",
         "min_write_buffer_number_to_merge=1",
-        "arena_block_size=8388608",
+        "arena_block_size=917504", /* 1/32 of the mutable limit of 28 MiB. */
         "compaction_style=kCompactionStyleLevel",
         "level_compaction_dynamic_level_bytes=false",
         "target_file_size_base=67108864",
