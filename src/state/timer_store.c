@@ -347,7 +347,7 @@ static tarn_status write_sorted(tarn_timers *timers, tarn_error *error)
     TARN_AUTO(tarn__rocks_run_close) tarn__rocks_run *run = NULL;
     if (tarn__timer_buffer_live_count(&timers->buffer) >= RUN_ROWS_MIN) {
         const tarn_status status = tarn__rocks_run_open(timers->keyed.family, &run, error);
-        if (status != TARN_OK && status != TARN_NO_MEMORY) {
+        if (status != TARN_OK && status != TARN_NO_MEMORY && status != TARN_OVER_BUDGET) {
             return status;
         }
     }
