@@ -118,7 +118,7 @@ TARN_API void tarn_keyed_measure(tarn_keyed *state, tarn_keyed_stats *out);
 
 /**
  * Removes the current key with all that it has: in every namespace of every state of the backend,
- * open or not.
+ * open or not. Its timers stay: remove them with tarn_timers_remove().
  *
  * Cost: a seek and a delete per state; for states with namespaces first a seek per namespace that
  * the key's group has.

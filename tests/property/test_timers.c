@@ -56,6 +56,9 @@ typedef struct world {
     tarn_checkpoint_store *store;
     tarn_backend *backend;
     tarn_timers *timers;
+    tarn_pending_checkpoint *pending; /* NULL: no checkpoint is under way. */
+    tarn_snapshot *snapshot;          /* Its. */
+    table at_barrier;                 /* Likewise. */
     uint64_t committed_id;
     uint32_t generation;
     table now;
@@ -109,26 +112,43 @@ static void close_timers(world *w)
 
 static void close_backend(world *w)
 {
+    tarn_snapshot_abandon(w->snapshot);
+    tarn_checkpoint_abandon(w->pending);
+    w->snapshot = NULL;
+    w->pending = NULL;
     close_timers(w);
     assert_ok(tarn_backend_close(w->backend, &w->error), &w->error);
 }
 
-static void take_checkpoint(world *w)
+/* The barrier: what comes later is not in the checkpoint, and goes on beside it. */
+static void begin_checkpoint(world *w)
 {
-    tarn_pending_checkpoint *pending = NULL;
-    tarn_snapshot *snapshot = NULL;
-    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    if (w->pending != NULL) {
+        return;
+    }
     const uint64_t id = tarn_checkpoint_store_next_id(w->store);
-    assert_ok(tarn_checkpoint_begin(w->store, id, &pending, &w->error), &w->error);
-    assert_ok(tarn_snapshot_begin(w->backend, pending, &snapshot, &w->error), &w->error);
-    assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &w->error), &w->error);
+    assert_ok(tarn_checkpoint_begin(w->store, id, &w->pending, &w->error), &w->error);
+    assert_ok(tarn_snapshot_begin(w->backend, w->pending, &w->snapshot, &w->error), &w->error);
+    w->at_barrier = w->now;
+}
+
+static void finish_checkpoint(world *w)
+{
+    if (w->pending == NULL) {
+        return;
+    }
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    const uint64_t id = tarn_pending_checkpoint_id(w->pending);
+    assert_ok(tarn_snapshot_finish(w->snapshot, &acknowledgement, &w->error), &w->error);
     assert_ok(
-        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &w->error),
+        tarn_checkpoint_acknowledge(w->pending, tarn_buffer_bytes(&acknowledgement), &w->error),
         &w->error);
-    assert_ok(tarn_checkpoint_commit(pending, NULL, &w->error), &w->error);
+    assert_ok(tarn_checkpoint_commit(w->pending, NULL, &w->error), &w->error);
     tarn_buffer_clear(&acknowledgement);
     tarn_backend_notify_complete(w->backend, id);
-    w->committed = w->now;
+    w->snapshot = NULL;
+    w->pending = NULL;
+    w->committed = w->at_barrier;
     w->committed_id = id;
 }
 
@@ -260,8 +280,10 @@ static void count_one_namespace(world *w)
 static void step(world *w)
 {
     const uint32_t choice = below(w, 1000);
-    if (choice < 3) {
-        take_checkpoint(w);
+    if (choice == 0) {
+        begin_checkpoint(w);
+    } else if (choice < 3) {
+        finish_checkpoint(w);
     } else if (choice < 5) {
         close_backend(w);
         w->now = w->committed;
