@@ -64,6 +64,7 @@
 #include "tarn/checkpoint_settings.h"
 #include "tarn/config.h"
 #include "tarn/coordinator.h"
+#include "tarn/coordinator_types.h"
 #include "tarn/env.h"
 #include "tarn/key_group.h"
 #include "tarn/keyed.h"
@@ -77,6 +78,7 @@
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
 #include "tarn/status.h"
+#include "tarn/timer.h"
 #include "tarn/version.h"
 
 #endif

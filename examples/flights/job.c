@@ -24,9 +24,27 @@ static void print_log(tarn_log_level level, const char *text, void *context)
 
 /* Opening, in the order in which things depend on each other; job_close() undoes any part of it. */
 
+static tarn_status read_max_parallelism(job *j, tarn_error *error)
+{
+    int32_t configured = -1; /* Nothing is chosen. */
+    TRY(tarn_config_get_int(j->config, "pipeline.max-parallelism", &configured, NULL, error));
+    j->max_parallelism = configured > 0 ? (uint32_t)configured : MAX_PARALLELISM;
+    if (j->options->worker_count > j->max_parallelism) {
+        return failure_set(
+            error,
+            TARN_INVALID_ARGUMENT,
+            0,
+            "--workers is %u, more than pipeline.max-parallelism, which is %u",
+            j->options->worker_count,
+            j->max_parallelism);
+    }
+    return TARN_OK;
+}
+
 static tarn_status open_env(job *j, tarn_error *error)
 {
     TRY(options_configure(j->options, &j->config, error));
+    TRY(read_max_parallelism(j, error));
     tarn_env_options env = TARN_ENV_OPTIONS_INIT;
     env.config = j->config;
     env.log = print_log;
@@ -73,6 +91,7 @@ static tarn_status open_source(job *j, tarn_error *error)
         .checkpointing = &j->checkpointing,
         .queues = j->queues,
         .worker_count = o->worker_count,
+        .max_parallelism = j->max_parallelism,
         .round_count = o->repeat_count,
     };
     uint64_t count = 0;
@@ -116,6 +135,7 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
     worker_init(w);
     w->index = index;
     w->worker_count = j->options->worker_count;
+    w->max_parallelism = j->max_parallelism;
     w->env = j->env;
     w->restore = j->restored;
     w->checkpointing = &j->checkpointing;

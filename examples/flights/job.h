@@ -25,6 +25,7 @@ typedef struct job {
     monitor monitor;
     checkpointing checkpointing;
     tarn_checkpoint *restored; /* NULL: began empty. */
+    uint32_t max_parallelism;  /* Key groups. */
     uint64_t record_count;     /* Of all rounds. */
     uint64_t restored_at;      /* Records that the restored checkpoint had seen. */
     uint64_t restored_id;

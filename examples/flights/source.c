@@ -95,8 +95,8 @@ static tarn_status send_marks(source *s, mark m, tarn_error *error)
 static tarn_status send(source *s, const message *m, tarn_error *error)
 {
     const uint32_t group =
-        tarn_key_group_of(tarn_hash_java_string(m->key, m->key_size), MAX_PARALLELISM);
-    const uint32_t to = tarn_key_group_subtask(group, MAX_PARALLELISM, s->worker_count);
+        tarn_key_group_of(tarn_hash_java_string(m->key, m->key_size), s->max_parallelism);
+    const uint32_t to = tarn_key_group_subtask(group, s->max_parallelism, s->worker_count);
 
     batch *filling = s->filling[to];
     if (filling == NULL) {

@@ -20,7 +20,7 @@
 #include "queue.h"
 
 enum {
-    MAX_PARALLELISM = 128,    /* Key groups of the job. */
+    MAX_PARALLELISM = 128,    /* Key groups of the job, unless the configuration says. */
     WATERMARK_BOUND_S = 3600, /* 7.7 % of the flights come later than that. */
 };
 
@@ -42,6 +42,7 @@ typedef struct source {
     checkpointing *checkpointing;
     queue *queues; /* One per worker. */
     uint32_t worker_count;
+    uint32_t max_parallelism;
     uint32_t round_count;
     uint64_t kill_at; /* The process kills itself after as many records; 0: never. */
 

@@ -31,7 +31,7 @@ tarn_status worker_open(worker *w, tarn_error *error)
     how.directory = w->directory;
     how.subtask_index = w->index;
     how.parallelism = w->worker_count;
-    how.max_parallelism = MAX_PARALLELISM;
+    how.max_parallelism = w->max_parallelism;
     how.key_hash = TARN_KEY_HASH_JAVA_STRING;
     how.restore = w->restore;
     TRY(tarn_backend_open(&how, &w->backend, error));

@@ -33,6 +33,7 @@ typedef struct worker_figures {
 typedef struct worker {
     uint32_t index;
     uint32_t worker_count;
+    uint32_t max_parallelism;
     tarn_env *env;
     tarn_checkpoint *restore; /* Until it is open. NULL: begin empty. */
     checkpointing *checkpointing;

@@ -106,7 +106,9 @@ TARN_API void tarn_backend_options_init(tarn_backend_options *options, size_t st
  * @retval TARN_BUSY              Another process or backend holds the directory; it is named.
  * @retval TARN_CORRUPTION        A file of the checkpoint fails verification; it is named.
  * @retval TARN_MISSING           A file that the checkpoint names is not there.
- * @retval TARN_OVER_BUDGET       The heap pool cannot hold the backend.
+ * @retval TARN_OVER_BUDGET       The heap pool cannot hold the backend, or the off-heap pool the
+ *                                buffers of a restore.
+ * @retval TARN_NO_MEMORY         The allocator has no memory left.
  * @retval TARN_IO_ERROR, TARN_NO_SPACE  The file system failed; system_code is the errno.
  *
  * Cost: blocks on disk; a restore reads every file of the subtask once.

@@ -64,8 +64,8 @@ typedef struct tarn_env_memory {
     uint64_t memtable_bytes;        /**< All backends: active and immutable memtables. */
     uint64_t memtable_limit_bytes;  /**< What the write-buffer budget allows them. */
     uint64_t table_reader_bytes;    /**< Index and filter memory outside the cache (estimate). */
-    uint64_t resident_bytes;        /**< RSS from /proc/self/statm; 0 when it cannot be read. */
-    uint64_t resident_peak_bytes;   /**< VmHWM from /proc/self/status; 0 likewise. */
+    uint64_t resident_bytes;        /**< VmRSS from /proc/self/status; 0 if unreadable. */
+    uint64_t resident_peak_bytes;   /**< VmHWM from there; 0 likewise. */
     uint64_t planned_process_bytes; /**< The plan's total process size. */
     uint64_t write_stall_count;     /**< Writes that waited for the write-buffer budget. */
     uint64_t write_stall_ns;        /**< Time spent in those waits. */
@@ -109,7 +109,7 @@ TARN_API const tarn_taskmanager_plan *tarn_env_plan(const tarn_env *env);
 /** Answers the share of RocksDB within the managed pool. Borrowed. */
 TARN_API const tarn_rocksdb_plan *tarn_env_rocksdb_plan(const tarn_env *env);
 
-/** Measures memory now. Cost: a few property reads per open backend and two files of /proc. */
+/** Measures memory now. Cost: a few property reads per open backend and one file of /proc. */
 TARN_API void tarn_env_measure(tarn_env *env, tarn_env_memory *out);
 
 #ifdef __cplusplus

@@ -13,7 +13,7 @@
  * checkpoint is committed (tarn/checkpoint.h).
  *
  * Ownership: a snapshot borrows from its backend and its pending checkpoint.
- * Thread: confined, with the backend; tarn_snapshot_poll() and _progress() are shared.
+ * Thread: confined, with the backend; tarn_snapshot_poll() and _measure() are shared.
  */
 #ifndef TARN_SNAPSHOT_H
 #define TARN_SNAPSHOT_H
@@ -32,7 +32,7 @@ typedef struct tarn_snapshot tarn_snapshot;
 /** How far a snapshot is, and what it cost. Times are of the clock that never jumps. */
 typedef struct tarn_snapshot_progress {
     uint64_t sync_ns;        /**< Time that tarn_snapshot_begin() held the task thread. */
-    uint64_t link_ns;        /**< Memtable flush and hard links, on a worker. */
+    uint64_t link_ns;        /**< Memtable flush and hard links. */
     uint64_t upload_ns;      /**< From the links to the last durable file. */
     uint64_t file_count;     /**< Files that the snapshot consists of. */
     uint64_t total_bytes;    /**< Their size. */
@@ -48,7 +48,8 @@ typedef struct tarn_snapshot_progress {
  * Begins a snapshot: everything written before belongs to it, nothing written after.
  *
  * The memtables are flushed and the files hard-linked by a worker; reads go on meanwhile, the
- * first write waits for the links (tarn_backend_stats.snapshot_wait_ns), not for the upload.
+ * first write waits for the links (tarn_backend_stats.snapshot_wait_ns), not for the upload. When
+ * all workers are busy, that write makes the links itself.
  * One snapshot of a backend is open at a time.
  *
  * @retval TARN_OK           The snapshot is under way.

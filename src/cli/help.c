@@ -35,7 +35,7 @@ static int run(const cli_command *command, int argc, char **argv)
     }
     const cli_command *about = cli_command_find(name);
     return about != NULL ? cli_command_help(about)
-                         : cli_usage(command, "there is no command '%s'", name);
+                         : cli_usage(NULL, "there is no command '%s'", name);
 }
 
 const cli_command cli_help = {

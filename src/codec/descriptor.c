@@ -19,6 +19,8 @@ const char *tarn__state_kind_name(tarn__state_kind kind)
         return "reducing";
     case TARN__STATE_AGGREGATING:
         return "aggregating";
+    case TARN__STATE_TIMERS:
+        return "timers";
     }
     return "?";
 }
@@ -49,7 +51,7 @@ tarn__descriptor_outcome tarn__descriptor_decode(tarn_bytes bytes, tarn__descrip
     if (data[0] != FORMAT) {
         return data[0] == 0 ? TARN__DESCRIPTOR_DAMAGED : TARN__DESCRIPTOR_NEWER;
     }
-    if (data[1] < TARN__STATE_VALUE || data[1] > TARN__STATE_AGGREGATING) {
+    if (data[1] < TARN__STATE_VALUE || data[1] > TARN__STATE_TIMERS) {
         return data[1] == 0 ? TARN__DESCRIPTOR_DAMAGED : TARN__DESCRIPTOR_NEWER;
     }
     if (bytes.size < FIXED_BYTES || bytes.size != (size_t)FIXED_BYTES + data[8] ||

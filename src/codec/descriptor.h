@@ -22,6 +22,7 @@ typedef enum tarn__state_kind {
     TARN__STATE_LIST = 3,
     TARN__STATE_REDUCING = 4,
     TARN__STATE_AGGREGATING = 5,
+    TARN__STATE_TIMERS = 6,
 } tarn__state_kind;
 
 enum {

@@ -60,3 +60,10 @@ bool tarn__row_decode_as(tarn_bytes bytes, tarn__row_layout layout, tarn__row *o
     *out = row;
     return true;
 }
+
+bool tarn__row_decode_tail(tarn_bytes bytes, tarn_bytes *key, tarn_bytes *name_space)
+{
+    row_reader reader = {bytes.data, bytes.size};
+    return read_bytes(&reader, TARN__ROW_KEY_BYTES_MAX, key) &&
+           read_bytes(&reader, TARN__ROW_NAMESPACE_BYTES_MAX, name_space) && reader.left == 0;
+}

@@ -95,6 +95,9 @@ static inline bool tarn__row_decode(tarn_bytes bytes, tarn__row *out)
     return tarn__row_decode_as(bytes, TARN__ROW_KEY_FIRST, out);
 }
 
+/* Reads [key size][key][namespace size][namespace] and nothing behind it, as timers have it. */
+bool tarn__row_decode_tail(tarn_bytes bytes, tarn_bytes *key, tarn_bytes *name_space);
+
 /* Answers the bytes of a decoded row up to its first part: key group and key, or namespace. */
 static inline size_t tarn__row_head_size(
     tarn_bytes bytes, tarn__row_layout layout, const tarn__row *row)

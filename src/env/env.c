@@ -233,6 +233,7 @@ static tarn_status open_frame(
         status = env != NULL ? TARN_OK : tarn__fail_no_memory(error, "an environment", sizeof *env);
     }
     if (status != TARN_OK) {
+        status = tarn__budget_explain(budget, 0, status, error);
         close_owner(owner);
         close_budget(budget);
         return status;
@@ -279,9 +280,11 @@ tarn_status tarn_env_open(const tarn_env_options *given, tarn_env **out, tarn_er
 
     tarn_env *env = NULL;
     TARN_TRY(open_frame(&plan, &options, &env, error));
+    assert(env != NULL);
     env->rocksdb_plan = rocksdb_plan;
-    const tarn_status status = open_parts(env, &options, error);
+    tarn_status status = open_parts(env, &options, error);
     if (status != TARN_OK) {
+        status = tarn__budget_explain(env->budget, 0, status, error);
         clear(env);
         return status;
     }

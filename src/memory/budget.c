@@ -393,3 +393,22 @@ tarn__account *tarn__owner_account(tarn_owner *owner)
 {
     return &owner->account;
 }
+
+tarn_status tarn__budget_explain(
+    const tarn_budget *budget, uint64_t refused_count, tarn_status status, tarn_error *error)
+{
+    const tarn_pool_stats heap = tarn_budget_pool(budget, TARN_POOL_HEAP);
+    if (status != TARN_NO_MEMORY || heap.refused_count == refused_count) {
+        return status;
+    }
+    tarn__error_prefix(
+        error,
+        "the heap pool has %" PRIu64 " of %" PRIu64 " bytes in use; raise "
+        "taskmanager.memory.task.heap.size",
+        heap.used_bytes,
+        heap.limit_bytes);
+    if (error != NULL) {
+        error->status = TARN_OVER_BUDGET;
+    }
+    return TARN_OVER_BUDGET;
+}

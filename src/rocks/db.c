@@ -48,6 +48,12 @@ static tarn_status make_options(
     return TARN_OK;
 }
 
+tarn_status tarn__rocks_family_options(
+    const tarn__rocks_family *family, rocksdb_options_t **out, tarn_error *error)
+{
+    return make_options(family->rocks, &family->text, out, error);
+}
+
 static tarn_status write_family_text(
     const tarn__rocks *rocks,
     const char *name,

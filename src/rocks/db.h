@@ -164,9 +164,30 @@ void tarn__rocks_batch_clear(tarn__rocks_batch *batch); /* Gives the memory back
 void tarn__rocks_batch_put(
     tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes value);
 void tarn__rocks_batch_delete(tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key);
+/* As tarn__rocks_delete_range(). */
+void tarn__rocks_batch_delete_range(
+    tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper);
 /* Writes the rows and leaves an empty batch; on failure the batch stays as it is. */
 TARN_NODISCARD tarn_status
 tarn__rocks_batch_write(tarn__rocks *rocks, tarn__rocks_batch *batch, tarn_error *error);
+
+/* ---- runs ------------------------------------------------------------------------------- */
+
+/*
+ * Rows in order that become a table file at once, past the memtable: for many thousand rows, as
+ * the file is synchronised. Nothing is there before tarn__rocks_run_finish(); one run at a time.
+ */
+typedef struct tarn__rocks_run tarn__rocks_run;
+
+TARN_NODISCARD tarn_status
+tarn__rocks_run_open(tarn__rocks_family *family, tarn__rocks_run **out, tarn_error *error);
+/* Adds a row with an empty value, behind all that were added. */
+TARN_NODISCARD tarn_status
+tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error);
+/* Has the database take the rows in, all or none; they replace rows of the same keys. */
+TARN_NODISCARD tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error);
+/* Frees a run, finished or not. *run may be NULL. */
+void tarn__rocks_run_close(tarn__rocks_run **run);
 
 /* ---- iterators -------------------------------------------------------------------------- */
 

@@ -21,4 +21,8 @@ struct tarn__rocks {
 /* merge.c: the merge operator of all families; options that it is given to own it. */
 rocksdb_mergeoperator_t *tarn__rocks_new_merge(void);
 
+/* db.c: the options that a family was opened with. The caller destroys them. */
+TARN_NODISCARD tarn_status tarn__rocks_family_options(
+    const tarn__rocks_family *family, rocksdb_options_t **out, tarn_error *error);
+
 #endif

@@ -160,6 +160,16 @@ void tarn__rocks_batch_delete(tarn__rocks_batch *batch, tarn__rocks_family *fami
     rocksdb_writebatch_delete_cf(batch->rows, family->handle, key.data, key.size);
 }
 
+void tarn__rocks_batch_delete_range(
+    tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper)
+{
+    const uint64_t bytes = lower.size + upper.size + ROW_OVERHEAD_BYTES;
+    tarn__rocks_meter_add(&family->meter, bytes);
+    batch->bytes += bytes;
+    rocksdb_writebatch_delete_range_cf(
+        batch->rows, family->handle, lower.data, lower.size, upper.data, upper.size);
+}
+
 tarn_status tarn__rocks_batch_write(tarn__rocks *rocks, tarn__rocks_batch *batch, tarn_error *error)
 {
     char *message = NULL;

@@ -131,9 +131,12 @@ static void close_owner(tarn_owner *owner)
     (void)status;
 }
 
-/* Frees what there is of a backend that has no children. */
+/* Frees what there is of a backend that has no children. NULL does nothing. */
 static void destroy(tarn_backend *backend)
 {
+    if (backend == NULL) {
+        return;
+    }
     tarn_owner *owner = backend->owner;
     tarn__rocks_unpin(&backend->pin);
     tarn__rocks_close(backend->rocks);
@@ -186,12 +189,17 @@ tarn_status tarn_backend_open(
     if (out == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "out is missing");
     }
+    const tarn_budget *budget = tarn_env_budget(known.env);
+    const uint64_t refused_count = tarn_budget_pool(budget, TARN_POOL_HEAP).refused_count;
     tarn_backend *backend = NULL;
-    TARN_TRY(new_backend(&known, &backend, error));
-    assert(backend != NULL);
-    backend->key_groups = key_groups;
-    const tarn_status status = set_up(backend, &known, error);
+    tarn_status status = new_backend(&known, &backend, error);
+    if (status == TARN_OK) {
+        assert(backend != NULL);
+        backend->key_groups = key_groups;
+        status = set_up(backend, &known, error);
+    }
     if (status != TARN_OK) {
+        status = tarn__budget_explain(budget, refused_count, status, error);
         destroy(backend);
         return status;
     }
@@ -280,6 +288,16 @@ tarn_status tarn__backend_reserve_namespace(
     return status;
 }
 
+tarn_status tarn__backend_set_stored_key(
+    tarn_backend *backend, uint32_t key_group, tarn_bytes key, tarn_error *error)
+{
+    TARN_TRY(
+        reserve_row(backend, TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + key.size, error));
+    backend->row.size = tarn__row_encode_key(backend->row.data, key_group, key);
+    backend->has_key = true;
+    return TARN_OK;
+}
+
 static tarn_status make_current(
     tarn_backend *backend, tarn_bytes key, int32_t hash, tarn_error *error)
 {
@@ -296,11 +314,7 @@ static tarn_status make_current(
             backend->key_groups.first,
             backend->key_groups.last);
     }
-    TARN_TRY(
-        reserve_row(backend, TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + key.size, error));
-    backend->row.size = tarn__row_encode_key(backend->row.data, group, key);
-    backend->has_key = true;
-    return TARN_OK;
+    return tarn__backend_set_stored_key(backend, group, key, error);
 }
 
 static tarn_status check_key(tarn_bytes key, tarn_error *error)
@@ -440,6 +454,31 @@ tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error)
     return tarn__value_store_edit(backend, error);
 }
 
+tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error)
+{
+    TARN_TRY(tarn__backend_enter(backend, error));
+    for (const tarn__settler *settler = backend->settlers; settler != NULL;
+         settler = settler->next) {
+        TARN_TRY(settler->settle(settler->context, error));
+    }
+    return TARN_OK;
+}
+
+void tarn__backend_add_settler(tarn_backend *backend, tarn__settler *settler)
+{
+    settler->next = backend->settlers;
+    backend->settlers = settler;
+}
+
+void tarn__backend_remove_settler(tarn_backend *backend, tarn__settler *settler)
+{
+    tarn__settler **link = &backend->settlers;
+    while (*link != settler) {
+        link = &(*link)->next;
+    }
+    *link = settler->next;
+}
+
 void tarn__backend_shut_gate(tarn_backend *backend)
 {
     atomic_store(&backend->is_gate_shut, true);
@@ -453,15 +492,23 @@ void tarn__backend_open_gate(tarn_backend *backend)
     (void)pthread_mutex_unlock(&backend->gate_mutex);
 }
 
-void tarn__backend_wait_at_gate(tarn_backend *backend)
+void tarn__backend_await_gate(tarn_backend *backend)
 {
-    const tarn__clock *clock = tarn__env_clock(backend->env);
-    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
     (void)pthread_mutex_lock(&backend->gate_mutex);
     while (atomic_load(&backend->is_gate_shut)) {
         (void)pthread_cond_wait(&backend->gate_opened, &backend->gate_mutex);
     }
     (void)pthread_mutex_unlock(&backend->gate_mutex);
+}
+
+void tarn__backend_wait_at_gate(tarn_backend *backend)
+{
+    const tarn__clock *clock = tarn__env_clock(backend->env);
+    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
+    if (backend->snapshot != NULL) {
+        tarn__snapshot_link(backend->snapshot);
+    }
+    tarn__backend_await_gate(backend);
     backend->snapshot_wait_count++;
     backend->snapshot_wait_ns += tarn__clock_monotonic_ns(clock) - begin_ns;
 }

@@ -17,7 +17,7 @@
  *     that neither a read nor a snapshot may come from it. A failed read does not.
  *   - What tarn_value_edit() hands out is stored before anything else happens.
  *
- * Thread: confined, but for tarn__backend_open_gate().
+ * Thread: confined, but for tarn__backend_open_gate() and tarn__backend_await_gate().
  */
 #ifndef TARN_STATE_BACKEND_H
 #define TARN_STATE_BACKEND_H
@@ -44,6 +44,13 @@ typedef struct tarn__child {
     const char *kind; /* A literal such as "state". */
     char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
 } tarn__child;
+
+/* Something that has writes of its own in memory, which belong into a snapshot. */
+typedef struct tarn__settler {
+    tarn_status (*settle)(void *context, tarn_error *error);
+    void *context;
+    struct tarn__settler *next;
+} tarn__settler;
 
 struct tarn_backend {
     /* What every record touches. */
@@ -76,7 +83,8 @@ struct tarn_backend {
     tarn__child *first_child; /* In the order of opening. */
     tarn__child *last_child;
     uint32_t iterator_count; /* Open over any state. */
-    bool has_snapshot;       /* One is open. */
+    tarn_snapshot *snapshot; /* That is open, or NULL. */
+    tarn__settler *settlers; /* Called before a snapshot. */
     tarn__bases bases;       /* What uploads build on. */
 
     pthread_mutex_t gate_mutex;
@@ -90,8 +98,23 @@ struct tarn_backend {
 /* Settles what the last call left: stores a pending edit, refuses when poisoned. */
 TARN_NODISCARD tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error);
 
-/* Waits until the gate is open; counts the wait. */
+/* As tarn__backend_settle(), and writes all that is in memory only: before a snapshot. */
+TARN_NODISCARD tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error);
+
+/* Has a settler called before each snapshot, and no longer. It does not move meanwhile. */
+void tarn__backend_add_settler(tarn_backend *backend, tarn__settler *settler);
+void tarn__backend_remove_settler(tarn_backend *backend, tarn__settler *settler);
+
+/* Makes a key of a known group current, as one that was stored. It has a valid size. */
+TARN_NODISCARD tarn_status tarn__backend_set_stored_key(
+    tarn_backend *backend, uint32_t key_group, tarn_bytes key, tarn_error *error);
+
+/* Waits until the gate is open, making the links when no worker has come to them; counts the wait.
+ */
 void tarn__backend_wait_at_gate(tarn_backend *backend);
+
+/* Waits until the gate is open, and no more. Thread: any. */
+void tarn__backend_await_gate(tarn_backend *backend);
 
 /*
  * Begins a call that does not write. Bytes that the last call gave out stay pinned until this one

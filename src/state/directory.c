@@ -143,6 +143,7 @@ static char *join(tarn__account *account, const char *path, const char *name)
 static tarn_status wipe(const tarn__directory *directory, tarn_error *error)
 {
     TARN_TRY(tarn__directory_remove(directory->db, error));
+    TARN_TRY(tarn__directory_remove(directory->half_made_links, error));
     return tarn__directory_remove(directory->links, error);
 }
 
@@ -151,9 +152,11 @@ static tarn_status set_up(
 {
     directory->db = join(account, directory->path, "db");
     directory->links = join(account, directory->path, "links");
+    directory->half_made_links = join(account, directory->path, "links.tmp");
     directory->lock = join(account, directory->path, "lock");
-    if (directory->db == NULL || directory->links == NULL || directory->lock == NULL) {
-        return tarn__fail_no_memory(error, "a path", strlen(directory->path) + sizeof "/links");
+    if (directory->db == NULL || directory->links == NULL || directory->half_made_links == NULL ||
+        directory->lock == NULL) {
+        return tarn__fail_no_memory(error, "a path", strlen(directory->path) + sizeof "/links.tmp");
     }
     TARN_TRY(make_all(directory->path, error));
     TARN_TRY(take_lock(directory, holder, error));
@@ -192,6 +195,7 @@ void tarn__directory_close(tarn__directory *directory)
         (void)close(directory->lock_descriptor);
     }
     tarn__release(directory->lock);
+    tarn__release(directory->half_made_links);
     tarn__release(directory->links);
     tarn__release(directory->db);
     tarn__release(directory->path);

@@ -16,9 +16,10 @@
 #include "base/account.h"
 
 typedef struct tarn__directory {
-    char *path;  /* NULL: not open. */
-    char *db;    /* DIR/db: not there after open. */
-    char *links; /* DIR/links: likewise. */
+    char *path;            /* NULL: not open. */
+    char *db;              /* DIR/db: not there after open. */
+    char *links;           /* DIR/links: likewise. */
+    char *half_made_links; /* DIR/links.tmp: RocksDB's own, until it renames them. */
     char *lock;
     int lock_descriptor;
 } tarn__directory;

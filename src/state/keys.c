@@ -335,6 +335,9 @@ static tarn_status remove_key_of_family(
 {
     tarn__descriptor descriptor;
     TARN_TRY(tarn__descriptor_read(backend, family->name, &descriptor, error));
+    if (descriptor.kind == TARN__STATE_TIMERS) {
+        return TARN_OK; /* Their rows begin with the time. */
+    }
     if ((descriptor.flags & TARN__STATE_NAMESPACE_FIRST) == 0) {
         bool has_sealed = false;
         return remove_all_with(backend, family, tarn_buffer_bytes(row), &has_sealed, error);

@@ -92,7 +92,7 @@ static tarn_status check_subtask(
         backend,
         checkpoint,
         "maximum parallelism",
-        tarn_checkpoint_summarize(checkpoint).max_parallelism,
+        stored.max_parallelism,
         backend->max_parallelism,
         error));
     TARN_TRY(check_numbers(

@@ -22,6 +22,8 @@ struct tarn_snapshot {
 
     pthread_mutex_t mutex; /* For ended alone. */
     pthread_cond_t ended;
+    atomic_bool is_link_claimed; /* Somebody makes the links, or has. */
+    tarn_status linked;          /* How that ended, in error: read once the gate is open. */
     atomic_bool is_done;
     atomic_uint_least64_t link_ns;
     atomic_uint_least64_t upload_ns;
@@ -86,7 +88,7 @@ void tarn_backend_notify_complete(tarn_backend *backend, uint64_t checkpoint_id)
     }
 }
 
-/* ---- the worker's part ------------------------------------------------------------------ */
+/* ---- links and uploads ------------------------------------------------------------------ */
 
 static uint64_t now_ns(const tarn_snapshot *snapshot)
 {
@@ -107,17 +109,33 @@ static tarn_status upload_links(tarn_snapshot *snapshot, tarn_error *error)
     return tarn__upload_run(snapshot->upload, links, &files, snapshot->base, error);
 }
 
+/* What an earlier snapshot could not remove would keep every later one from its links. */
+static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
+{
+    tarn_backend *backend = snapshot->backend;
+    TARN_TRY(tarn__directory_remove(backend->directory.links, error));
+    return tarn__rocks_link_snapshot(backend->rocks, backend->directory.links, error);
+}
+
+void tarn__snapshot_link(tarn_snapshot *snapshot)
+{
+    if (atomic_exchange(&snapshot->is_link_claimed, true)) {
+        return;
+    }
+    const uint64_t began_ns = now_ns(snapshot);
+    snapshot->linked = make_links(snapshot, &snapshot->error);
+    atomic_store(&snapshot->link_ns, now_ns(snapshot) - began_ns);
+    tarn__backend_open_gate(snapshot->backend);
+}
+
 static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
-    const uint64_t began_ns = now_ns(snapshot);
-    const tarn_status linked =
-        tarn__rocks_link_snapshot(backend->rocks, backend->directory.links, error);
-    tarn__backend_open_gate(backend);
-    const uint64_t linked_ns = now_ns(snapshot);
-    atomic_store(&snapshot->link_ns, linked_ns - began_ns);
-    TARN_TRY(linked);
+    tarn__snapshot_link(snapshot);
+    tarn__backend_await_gate(backend); /* The task thread may still be making them. */
+    TARN_TRY(snapshot->linked);
 
+    const uint64_t linked_ns = now_ns(snapshot);
     const tarn_status uploaded = upload_links(snapshot, error);
     atomic_store(&snapshot->upload_ns, now_ns(snapshot) - linked_ns);
     tarn_error removal;
@@ -231,7 +249,7 @@ static tarn_status check_begin(
     if (backend == NULL || checkpoint == NULL || out == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "backend, checkpoint and out are required");
     }
-    if (backend->has_snapshot) {
+    if (backend->snapshot != NULL) {
         return tarn__fail(
             error,
             TARN_BUSY,
@@ -239,7 +257,7 @@ static tarn_status check_begin(
             backend->operator_name,
             backend->subtask_index);
     }
-    return tarn__backend_enter(backend, error);
+    return tarn__backend_settle_all(backend, error);
 }
 
 tarn_status tarn_snapshot_begin(
@@ -266,7 +284,7 @@ tarn_status tarn_snapshot_begin(
     }
     snapshot->base = backend->bases.completed;
     backend->bases.is_lent = true;
-    backend->has_snapshot = true;
+    backend->snapshot = snapshot;
     tarn__backend_adopt(backend, &snapshot->child, "snapshot", "of a checkpoint");
     tarn__backend_shut_gate(backend);
     tarn__workers_submit(tarn__env_workers(backend->env), run, snapshot);
@@ -377,8 +395,9 @@ static tarn_status acknowledge(
     tarn__subtask_sort(&snapshot->subtask);
     tarn__base *base = NULL;
     TARN_TRY(tarn__upload_copy_base(snapshot->upload, backend->account, &base, error));
-    tarn_status status = tarn__acknowledgement_encode(
-        snapshot->checkpoint_id, &snapshot->subtask, acknowledgement, error);
+    TARN_AUTO(tarn_buffer_clear) tarn_buffer encoded = {.allocator = acknowledgement->allocator};
+    tarn_status status =
+        tarn__acknowledgement_encode(snapshot->checkpoint_id, &snapshot->subtask, &encoded, error);
     if (status == TARN_OK) {
         status = tarn__upload_keep(snapshot->upload, error);
     }
@@ -387,6 +406,9 @@ static tarn_status acknowledge(
         return status;
     }
     add_candidate(&backend->bases, snapshot->checkpoint_id, base);
+    const tarn_buffer before = *acknowledgement;
+    *acknowledgement = encoded;
+    encoded = before;
     return TARN_OK;
 }
 
@@ -395,7 +417,7 @@ static void end(tarn_snapshot *snapshot)
 {
     tarn_backend *backend = snapshot->backend;
     tarn__backend_disown(backend, &snapshot->child);
-    backend->has_snapshot = false;
+    backend->snapshot = NULL;
     backend->bases.is_lent = false;
     tarn__base_free(backend->bases.retired);
     backend->bases.retired = NULL;

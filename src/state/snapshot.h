@@ -5,10 +5,13 @@
  *                     │                                         │                      ▲
  *     worker          └──► flush and hard-link ─► open the gate ┴─► upload ─► done ────┘
  *
+ * A write that comes to the shut gate before any worker has come to the links makes them itself:
+ * workers may be busy for long with the uploads of others.
+ *
  * Invariants
  *   - One snapshot of a backend is open at a time, so DIR/links is its own.
  *   - Nothing is written between the barrier and the links: the gate is shut in begin() and opened
- *     by the worker whatever the outcome.
+ *     by whoever makes the links, whatever the outcome.
  *   - Only what belongs to a snapshot that was notified complete becomes the base of the next one.
  *
  * tarn/snapshot.h is the public face.
@@ -37,5 +40,8 @@ typedef struct tarn__bases {
 } tarn__bases;
 
 void tarn__bases_clear(tarn__bases *bases);
+
+/* Makes the links and opens the gate, unless somebody else has begun to. Thread: any. */
+void tarn__snapshot_link(tarn_snapshot *snapshot);
 
 #endif

@@ -4,7 +4,8 @@
  *     append ──► ROOT/.tarn-tmp-...     one temporary file per upload, in the root
  *     finish ──► fsync(file), make directories, rename, fsync(each directory up to the root)
  *
- * A crash leaves at worst a temporary file, which no listing shows. Every directory on the way is
+ * A crash leaves at worst a temporary file, which no listing shows and which goes when the lock is
+ * taken the next time. Every directory on the way is
  * synchronised, not only those that this upload made: another upload may have made one and not
  * have reached its own fsync yet.
  *
@@ -130,7 +131,7 @@ static tarn_status open_temporary(tarn__file_storage *self, file_upload *upload,
     snprintf(
         upload->temporary,
         sizeof upload->temporary,
-        ".tarn-tmp-%016" PRIx64 "-%" PRIu64,
+        TARN__FILE_TEMPORARY "%016" PRIx64 "-%" PRIu64,
         self->token,
         number);
     char path[PATH_BYTES];

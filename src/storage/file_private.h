@@ -14,6 +14,9 @@ typedef struct tarn__file_storage {
     char path[];                       /* Of the root, as given. */
 } tarn__file_storage;
 
+/* Begins the name of an upload's temporary file; then the storage's token in 16 digits. */
+#define TARN__FILE_TEMPORARY ".tarn-tmp-"
+
 /* Makes a directory and its parents as far as they are missing, each durable in the one above. */
 TARN_NODISCARD tarn_status
 tarn__file_make_root(const tarn__file_calls *calls, const char *path, tarn_error *error);

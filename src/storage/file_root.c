@@ -1,6 +1,7 @@
 /* file_root.c - the directory of a storage itself: how it is made, and who may write to it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,40 @@ static tarn_status refuse_lock(tarn__file_storage *self, int file, int code, tar
         self->path);
 }
 
+static bool is_left_over(const tarn__file_storage *self, const char *name)
+{
+    static const char PREFIX[] = TARN__FILE_TEMPORARY;
+    char own[sizeof PREFIX + 16];
+    snprintf(own, sizeof own, "%s%016" PRIx64, PREFIX, self->token);
+    return strncmp(name, PREFIX, sizeof PREFIX - 1) == 0 && strncmp(name, own, sizeof own - 1) != 0;
+}
+
+/*
+ * Removes the temporary files of writers that were killed: who holds the lock is the only writer.
+ * What cannot be removed now is tried again by the next holder.
+ */
+static void remove_left_over(tarn__file_storage *self)
+{
+    int file = -1;
+    if (tarn__file_open(
+            self->calls, self->root, ".", O_RDONLY | O_DIRECTORY, self->path, &file, NULL) !=
+        TARN_OK) {
+        return;
+    }
+    DIR *listing = fdopendir(file);
+    if (listing == NULL) {
+        close_quietly(self, file);
+        return;
+    }
+    const struct dirent *next = NULL;
+    while ((next = self->calls->next_entry(listing, self->calls->context)) != NULL) {
+        if (is_left_over(self, next->d_name)) {
+            (void)self->calls->unlink_at(self->root, next->d_name, 0, self->calls->context);
+        }
+    }
+    (void)closedir(listing);
+}
+
 tarn_status tarn__file_lock_take(tarn_storage *base, tarn_storage_lock **out, tarn_error *error)
 {
     tarn__file_storage *self = (tarn__file_storage *)base;
@@ -124,6 +159,7 @@ tarn_status tarn__file_lock_take(tarn_storage *base, tarn_storage_lock **out, ta
     char text[LOCK_TEXT_BYTES];
     const int size = snprintf(text, sizeof text, "%-20ld\n", (long)getpid());
     (void)!tarn__file_write(self->calls, lock->file, tarn_bytes_at(text, (size_t)size), path, NULL);
+    remove_left_over(self);
     *out = &lock->base;
     return TARN_OK;
 }

@@ -25,7 +25,8 @@ typedef struct bench_options {
     const char *directory;                          /* Where working directories are made. */
     const char *assignments[BENCH_ASSIGNMENTS_MAX]; /* Options of the configuration: key=value. */
     uint32_t assignment_count;
-    bool is_json; /* The JSON line alone; else the rounds before it. */
+    bool is_sorted; /* Timers come in the order of their times. */
+    bool is_json;   /* The JSON line alone; else the rounds before it. */
 } bench_options;
 
 /* One side of a workload, by round. Units: operations a second. */
@@ -45,6 +46,7 @@ void bench_report(
 /* Says why and ends the program with status 1. */
 _Noreturn __attribute__((format(printf, 1, 2))) void bench_fail(const char *format, ...);
 
+int bench_timers(const bench_options *options);
 int bench_value(const bench_options *options);
 int bench_map(const bench_options *options);
 int bench_window(const bench_options *options);

@@ -3,12 +3,13 @@
  *
  *     tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--ops N] [--value-bytes N]
  *                [--elements N] [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]
- *                [-D KEY=VALUE]...
+ *                [--timers N] [--sorted] [-D KEY=VALUE]...
  *
  *     value         raw     get and put of random keys
  *     map           clean   iterate 100 entries, beside --keys tombstones of other keys or without
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
+ *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
  *
  * -D sets an option of Tarn's configuration; the raw side runs with what it comes to.
  *
@@ -33,6 +34,7 @@ typedef struct number {
 
 static const number NUMBERS[] = {
     {"--keys", offsetof(bench_options, keys), 1, UINT32_MAX},
+    {"--timers", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--ops", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--value-bytes", offsetof(bench_options, value_bytes), 8, 1 << 20},
     {"--elements", offsetof(bench_options, elements), 1, 1 << 24},
@@ -52,6 +54,7 @@ static const workload_entry WORKLOADS[] = {
     {"map", "clean", bench_map},
     {"window", "points", bench_window},
     {"append-drain", "raw", bench_append_drain},
+    {"timers", "raw", bench_timers},
 };
 
 static int usage(const char *problem, const char *what)
@@ -63,7 +66,7 @@ static int usage(const char *problem, const char *what)
         "                  [--value-bytes N] [--elements N] [--rounds N] [--seed N]\n"
         "                  [--managed-mib N] [--directory DIR] [-D KEY=VALUE]...\n"
         "workloads: value --against raw, map --against clean, window --against points,\n"
-        "           append-drain --against raw\n",
+        "           append-drain --against raw, timers --against raw [--timers N] [--sorted]\n",
         problem,
         what);
     return 2;
@@ -124,6 +127,8 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
             options.is_json = true;
+        } else if (strcmp(argv[i], "--sorted") == 0) {
+            options.is_sorted = true;
         } else if (i + 1 == argc || !read_flag(argv[i], argv[i + 1], &options)) {
             return usage("unknown option, or a value that is missing or not allowed: ", argv[i]);
         } else {

@@ -37,7 +37,7 @@ class Help(Case):
                 self.assertLessEqual(len(line), 92, line)
 
     def test_help_about_nothing_is_refused(self):
-        self.assertIn("no command 'frobnicate'", self.misused("help", "frobnicate"))
+        self.assertIn("no command 'frobnicate'; see 'tarn help'", self.misused("help", "frobnicate"))
 
 
 class Version(Case):

@@ -119,6 +119,10 @@ class Configuration(flights.FlightsTest):
     def test_memory_that_is_too_small_for_its_parts_is_refused(self):
         self.assert_refused(self.flights.run("--memory", "16m"), "taskmanager.memory")
 
+    def test_more_workers_than_key_groups_are_refused(self):
+        run = self.flights.run("--workers", "3", "-D", "pipeline.max-parallelism=2")
+        self.assert_refused(run, "--workers is 3", "pipeline.max-parallelism")
+
     def test_network_pool_that_cannot_hold_the_queues_is_refused(self):
         run = self.flights.run("--workers", "64")
         self.assert_refused(run, "network")
@@ -161,6 +165,8 @@ class Checkpoints(flights.FlightsTest):
         restore = self.options("--restore", "latest", directory="kept")
         self.assert_refused(self.flights.run(*restore, "--repeat", "4", "--workers", "3"), "3")
         self.assert_refused(self.flights.run(*restore, "--repeat", "1"), "--repeat 1")
+        groups = self.flights.run(*restore, "--repeat", "4", "-D", "pipeline.max-parallelism=64")
+        self.assert_refused(groups, "maximum parallelism 128", "64")
         run = self.flights.run(*restore, "--repeat", "4")
         self.assertEqual(run.returncode, 0, run.stderr)
 

@@ -123,6 +123,32 @@ static void test_a_bad_rocksdb_option_leaves_nothing_behind(void **state)
     tarn_config_free(config);
 }
 
+static void test_a_full_heap_pool_is_named_with_its_figures(void **state)
+{
+    fixture *f = *state;
+    tarn_budget *budget = tarn_env_budget(f->env);
+    tarn_owner *owner = NULL;
+    assert_ok(tarn_owner_open(budget, TARN_POOL_HEAP, "hog", &owner, &f->error), &f->error);
+    const tarn_pool_stats heap = tarn_budget_pool(budget, TARN_POOL_HEAP);
+    for (uint64_t room = 64; room <= 64 << 10; room *= 4) {
+        const uint64_t bytes = heap.limit_bytes - heap.used_bytes - room;
+        assert_ok(tarn_owner_reserve(owner, bytes, TARN_NO_WAIT, &f->error), &f->error);
+        tarn_backend_options options = options_of(f);
+        tarn_backend *backend = NULL;
+        const tarn_status status = tarn_backend_open(&options, &backend, &f->error);
+        tarn_owner_release(owner, bytes);
+        if (status == TARN_OK) {
+            assert_true(room > 64);
+            assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+        } else {
+            assert_int_equal(status, TARN_OVER_BUDGET);
+            assert_int_equal(f->error.status, TARN_OVER_BUDGET);
+            assert_non_null(strstr(f->error.message, "heap pool"));
+        }
+    }
+    assert_ok(tarn_owner_close(owner, &f->error), &f->error);
+}
+
 static void test_key_groups_are_those_of_the_subtask(void **state)
 {
     fixture *f = *state;
@@ -548,6 +574,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_bad_options_are_refused_by_name),
         TEST(test_a_bad_rocksdb_option_leaves_nothing_behind),
+        TEST(test_a_full_heap_pool_is_named_with_its_figures),
         TEST(test_key_groups_are_those_of_the_subtask),
         TEST(test_options_can_be_initialised_by_calls),
         TEST(test_a_directory_is_made_with_those_above_it),

@@ -157,6 +157,35 @@ static void test_the_lock_names_the_process_that_holds_it(void **state)
     }
 }
 
+static void test_the_lock_takes_away_what_killed_writers_left(void **state)
+{
+    fixture *f = *state;
+    const pid_t child = fork();
+    if (child == 0) {
+        tarn_storage *storage = NULL;
+        tarn_storage_upload *upload = NULL;
+        const bool is_begun = open_at(f, f->scratch.path, false, &storage) == TARN_OK &&
+                              tarn__storage_begin(storage, "x", 0, &upload, &f->error) == TARN_OK;
+        _exit(is_begun ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(scratch_count(f->scratch.path, ""), 1);
+
+    tarn_storage *storage = NULL;
+    tarn_storage_upload *upload = NULL;
+    tarn_storage_lock *lock = NULL;
+    assert_ok(open_at(f, f->scratch.path, false, &storage), &f->error);
+    assert_ok(tarn__storage_begin(storage, "mine", 0, &upload, &f->error), &f->error);
+    assert_ok(tarn__storage_lock(storage, &lock, &f->error), &f->error);
+    assert_ok(tarn__storage_finish(upload, NULL, &f->error), &f->error);
+    assert_int_equal(scratch_count(f->scratch.path, ".tarn-tmp-"), 0);
+    assert_int_equal(scratch_count(f->scratch.path, "mine"), 1);
+    tarn__storage_unlock(lock);
+    tarn__storage_free(storage);
+}
+
 /* Whatever fails, a reader sees the old object or the new one, and no descriptor stays open. */
 static void test_every_file_operation_may_fail(void **state)
 {
@@ -270,6 +299,7 @@ int main(void)
         TEST(test_a_missing_directory_is_made_or_named),
         TEST(test_a_file_in_the_way_is_named),
         TEST(test_the_lock_names_the_process_that_holds_it),
+        TEST(test_the_lock_takes_away_what_killed_writers_left),
         TEST(test_every_file_operation_may_fail),
         TEST(test_every_allocation_may_fail),
         TEST(test_a_full_disk_is_no_space),

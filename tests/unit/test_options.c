@@ -8,6 +8,7 @@
 
 #include "tarn/checkpoint.h"
 #include "tarn/state.h"
+#include "tarn/timer.h"
 
 #define EXPECT_SAME(type, init, INIT)                               \
     do {                                                            \

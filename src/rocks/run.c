@@ -1,0 +1,90 @@
+/* run.c - sorted rows as a table file that the database takes in. See db.h. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/try.h"
+#include "rocks/outcome.h"
+#include "rocks/rocks_private.h"
+
+/* In the database's directory, so that it can be renamed into place; RocksDB ignores the name. */
+#define RUN_NAME "tarn-run"
+
+struct tarn__rocks_run {
+    tarn__rocks_family *family;
+    rocksdb_options_t *options;
+    rocksdb_envoptions_t *env_options;
+    rocksdb_sstfilewriter_t *writer;
+    bool is_written; /* There may be a file to remove. */
+    char path[];
+};
+
+tarn_status tarn__rocks_run_open(
+    tarn__rocks_family *family, tarn__rocks_run **out, tarn_error *error)
+{
+    const char *directory = family->rocks->directory;
+    const size_t path_size = strlen(directory) + sizeof "/" RUN_NAME;
+    TARN_AUTO(tarn__rocks_run_close)
+    tarn__rocks_run *run =
+        tarn__allocate_zeroed(family->rocks->account, 1, sizeof(tarn__rocks_run) + path_size);
+    if (run == NULL) {
+        return tarn__fail_no_memory(error, "a run of rows", sizeof *run + path_size);
+    }
+    (void)snprintf(run->path, path_size, "%s/%s", directory, RUN_NAME);
+    run->family = family;
+    TARN_TRY(tarn__rocks_family_options(family, &run->options, error));
+    run->env_options = rocksdb_envoptions_create();
+    run->writer = rocksdb_sstfilewriter_create(run->env_options, run->options);
+    char *message = NULL;
+    rocksdb_sstfilewriter_open(run->writer, run->path, &message);
+    TARN_TRY(tarn__rocks_outcome("write", run->path, &message, error));
+    run->is_written = true;
+    *out = run;
+    run = NULL;
+    return TARN_OK;
+}
+
+tarn_status tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error)
+{
+    char *message = NULL;
+    rocksdb_sstfilewriter_put(run->writer, key.data, key.size, "", 0, &message);
+    if (__builtin_expect(message != NULL, 0)) {
+        return tarn__rocks_outcome("write", run->path, &message, error);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error)
+{
+    tarn__rocks_family *family = run->family;
+    char *message = NULL;
+    rocksdb_sstfilewriter_finish(run->writer, &message);
+    TARN_TRY(tarn__rocks_outcome("write", run->path, &message, error));
+    rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
+    rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
+    rocksdb_ingestexternalfileoptions_set_snapshot_consistency(options, 1);
+    const char *const paths[] = {run->path};
+    rocksdb_ingest_external_file_cf(family->rocks->db, family->handle, paths, 1, options, &message);
+    rocksdb_ingestexternalfileoptions_destroy(options);
+    return tarn__rocks_outcome("take rows in to", family->name, &message, error);
+}
+
+void tarn__rocks_run_close(tarn__rocks_run **slot)
+{
+    tarn__rocks_run *run = *slot;
+    if (run == NULL) {
+        return;
+    }
+    if (run->writer != NULL) {
+        rocksdb_sstfilewriter_destroy(run->writer);
+        rocksdb_envoptions_destroy(run->env_options);
+    }
+    if (run->options != NULL) {
+        rocksdb_options_destroy(run->options);
+    }
+    if (run->is_written) {
+        (void)unlink(run->path); /* Gone already when it was taken in. */
+    }
+    tarn__release(run);
+    *slot = NULL;
+}
