@@ -136,6 +136,15 @@ TARN_NODISCARD tarn_status tarn__rocks_delete_range(
     tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper, tarn_error *error);
 
 /*
+ * Begins a new memtable when the active one has many rows, and lets the old one be flushed beside.
+ *
+ * For before a range delete: an iterator jumps over what a range tombstone of a newer memtable
+ * covers, and steps row by row over what one of the same memtable does. Does nothing while an older
+ * memtable waits, as it would have to wait too. A failed flush is reported by a later write.
+ */
+void tarn__rocks_seal_memtable(tarn__rocks_family *family);
+
+/*
  * Drops the table files that lie wholly within a range that was removed by
  * tarn__rocks_delete_range() before. Without that, older versions of its rows could come back.
  */

@@ -142,14 +142,27 @@ TARN_NODISCARD tarn_status tarn__keyed_delete(tarn_keyed *keyed, tarn_bytes row,
 
 /*
  * Removes the rows of lower <= row < upper of a family: none, few one by one, many by a range
- * delete (spans.c has the reason). *is_range_out, which may be NULL, tells which.
+ * delete (spans.c has the reason).
  */
 TARN_NODISCARD tarn_status tarn__span_remove(
     tarn_backend *backend,
     tarn__rocks_family *family,
     tarn_bytes lower,
     tarn_bytes upper,
-    bool *is_range_out,
+    tarn_error *error);
+
+/*
+ * The same for spans that may be large: table files that hold nothing else are dropped, and before
+ * the first range delete of a removal the memtable is sealed.
+ *
+ * has_sealed  False before the first span of a removal.
+ */
+TARN_NODISCARD tarn_status tarn__span_drop(
+    tarn_backend *backend,
+    tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    bool *has_sealed,
     tarn_error *error);
 
 /* The same for keyed->lower and keyed->upper. */

@@ -211,25 +211,20 @@ void tarn_key_iterator_close(tarn_key_iterator *iterator)
 
 /* ---- removal ---------------------------------------------------------------------------- */
 
-/* Removes what begins with some bytes; table files that hold nothing else are dropped. */
+/* Removes what begins with some bytes. */
 static tarn_status remove_all_with(
-    tarn_backend *backend, tarn__rocks_family *family, tarn_bytes bytes, tarn_error *error)
+    tarn_backend *backend,
+    tarn__rocks_family *family,
+    tarn_bytes bytes,
+    bool *has_sealed,
+    tarn_error *error)
 {
     TARN_AUTO(tarn_buffer_clear) tarn_buffer upper = {.allocator = &backend->account->face};
     if (tarn_buffer_assign(&upper, bytes) != TARN_OK) {
         return fail_target(bytes.size, error);
     }
     upper.size = tarn__row_successor(upper.data, upper.size);
-    bool is_range = false;
-    TARN_TRY(
-        tarn__span_remove(backend, family, bytes, tarn_buffer_bytes(&upper), &is_range, error));
-    if (is_range) {
-        TARN_TRY(tarn__backend_finish_write(
-            backend,
-            tarn__rocks_drop_files(family, bytes, tarn_buffer_bytes(&upper), error),
-            error));
-    }
-    return TARN_OK;
+    return tarn__span_drop(backend, family, bytes, tarn_buffer_bytes(&upper), has_sealed, error);
 }
 
 /* Removes the rows of each prefix that a scan finds; with namespaces first those of each group. */
@@ -240,6 +235,7 @@ static tarn_status remove_found(
     tarn__rocks_iterator *rows,
     tarn_error *error)
 {
+    bool has_sealed = false;
     for (;;) {
         tarn_bytes row;
         tarn__row decoded;
@@ -253,7 +249,7 @@ static tarn_status remove_found(
                                 : tarn__row_head_size(row, scan->layout, &decoded);
         const tarn_bytes prefix = tarn_bytes_at(row.data, size);
         TARN_TRY(skip(scan, prefix, error));
-        TARN_TRY(remove_all_with(backend, family, prefix, error));
+        TARN_TRY(remove_all_with(backend, family, prefix, &has_sealed, error));
     }
 }
 
@@ -293,13 +289,14 @@ tarn_status tarn_keyed_clear(tarn_keyed *state, tarn_error *error)
     TARN_TRY(tarn__backend_enter_write(backend, error));
     tarn__rocks_unpin(&backend->pin);
     all_groups(backend, lower, upper);
-    const tarn_bytes from = tarn_bytes_at(lower, sizeof lower);
-    const tarn_bytes to = tarn_bytes_at(upper, sizeof upper);
-    bool is_range = false;
-    TARN_TRY(tarn__span_remove(backend, state->family, from, to, &is_range, error));
-    return is_range ? tarn__backend_finish_write(
-                          backend, tarn__rocks_drop_files(state->family, from, to, error), error)
-                    : TARN_OK;
+    bool has_sealed = false;
+    return tarn__span_drop(
+        backend,
+        state->family,
+        tarn_bytes_at(lower, sizeof lower),
+        tarn_bytes_at(upper, sizeof upper),
+        &has_sealed,
+        error);
 }
 
 /* ---- a key in all states ---------------------------------------------------------------- */
@@ -313,6 +310,7 @@ static tarn_status remove_key_from_namespaces(
     const tarn_buffer *key,
     tarn_error *error)
 {
+    bool has_sealed = false;
     for (;;) {
         tarn_bytes row;
         tarn__row decoded;
@@ -328,7 +326,7 @@ static tarn_status remove_key_from_namespaces(
             return fail_target(head + key->size, error);
         }
         TARN_TRY(skip(scan, tarn_bytes_at(row.data, head), error));
-        TARN_TRY(remove_all_with(backend, family, tarn_buffer_bytes(&prefix), error));
+        TARN_TRY(remove_all_with(backend, family, tarn_buffer_bytes(&prefix), &has_sealed, error));
     }
 }
 
@@ -341,7 +339,8 @@ static tarn_status remove_key_of_family(
         return TARN_OK; /* Their rows begin with the time. */
     }
     if ((descriptor.flags & TARN__STATE_NAMESPACE_FIRST) == 0) {
-        return remove_all_with(backend, family, tarn_buffer_bytes(row), error);
+        bool has_sealed = false;
+        return remove_all_with(backend, family, tarn_buffer_bytes(row), &has_sealed, error);
     }
     uint8_t upper[TARN__ROW_GROUP_BYTES];
     memcpy(upper, row->data, sizeof upper);

@@ -323,7 +323,6 @@ static tarn_status finish(tarn_list_iterator *iterator, tarn_error *error)
         keyed->family,
         tarn_buffer_bytes(&iterator->first),
         tarn_buffer_bytes(&iterator->last),
-        NULL,
         error);
 }
 

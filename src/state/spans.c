@@ -34,17 +34,16 @@ static tarn_status collect(
     return TARN_OK;
 }
 
-tarn_status tarn__span_remove(
+/* Removes a span's few rows, or leaves its many; *is_many_out tells which. */
+static tarn_status remove_few(
     tarn_backend *backend,
     tarn__rocks_family *family,
     tarn_bytes lower,
     tarn_bytes upper,
-    bool *is_range_out,
+    bool *is_many_out,
     tarn_error *error)
 {
-    if (is_range_out != NULL) {
-        *is_range_out = false;
-    }
+    *is_many_out = false;
     if (tarn_bytes_compare(lower, upper) >= 0) {
         return TARN_OK;
     }
@@ -57,13 +56,50 @@ tarn_status tarn__span_remove(
     tarn_status status = collect(family, rows, &batch, &count, error);
     tarn__rocks_iterator_close(rows);
     TARN_TRY(status);
-    if (count > POINTS_MAX) {
-        status = tarn__rocks_delete_range(family, lower, upper, error);
-    } else if (count > 0) {
-        status = tarn__rocks_batch_write(backend->rocks, &batch, error);
+    *is_many_out = count > POINTS_MAX;
+    if (count == 0 || *is_many_out) {
+        return TARN_OK;
     }
-    if (is_range_out != NULL) {
-        *is_range_out = count > POINTS_MAX;
+    status = tarn__rocks_batch_write(backend->rocks, &batch, error);
+    return tarn__backend_finish_write(backend, status, error);
+}
+
+tarn_status tarn__span_remove(
+    tarn_backend *backend,
+    tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    tarn_error *error)
+{
+    bool is_many = false;
+    TARN_TRY(remove_few(backend, family, lower, upper, &is_many, error));
+    if (!is_many) {
+        return TARN_OK;
+    }
+    return tarn__backend_finish_write(
+        backend, tarn__rocks_delete_range(family, lower, upper, error), error);
+}
+
+tarn_status tarn__span_drop(
+    tarn_backend *backend,
+    tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    bool *has_sealed,
+    tarn_error *error)
+{
+    bool is_many = false;
+    TARN_TRY(remove_few(backend, family, lower, upper, &is_many, error));
+    if (!is_many) {
+        return TARN_OK;
+    }
+    if (!*has_sealed) {
+        tarn__rocks_seal_memtable(family);
+        *has_sealed = true;
+    }
+    tarn_status status = tarn__rocks_delete_range(family, lower, upper, error);
+    if (status == TARN_OK) {
+        status = tarn__rocks_drop_files(family, lower, upper, error);
     }
     return tarn__backend_finish_write(backend, status, error);
 }
@@ -75,7 +111,6 @@ tarn_status tarn__keyed_remove_span(tarn_keyed *keyed, tarn_error *error)
         keyed->family,
         tarn_buffer_bytes(&keyed->lower),
         tarn_buffer_bytes(&keyed->upper),
-        NULL,
         error);
 }
 

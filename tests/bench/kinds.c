@@ -3,7 +3,7 @@
  *
  * map and window compare two states of one backend, which differ in what is measured and in nothing
  * else. append-drain compares with a database of its own that has Tarn's options and RocksDB's
- * "stringappend" merge operator: one merge per element, one get, one delete.
+ * "stringappendtest" merge operator: one merge per element, one get, one delete.
  */
 #include <ftw.h>
 #include <stdio.h>
@@ -291,7 +291,7 @@ static void open_raw(kinds_run *run, raw_lists *raw)
             rocksdb_options_t *options = rocksdb_options_create();
             rocksdb_get_options_from_string(
                 family_options[i],
-                "merge_operator=stringappend;max_successive_merges=0",
+                "merge_operator=stringappendtest;max_successive_merges=0",
                 options,
                 &message);
             check_raw(message);

@@ -1,14 +1,17 @@
 /*
  * Property of all kinds of keyed state: whatever random programs do under whatever keys and
  * namespaces, in either layout, with or without a TTL on a clock that also goes back, with flushes,
- * compactions and re-opened states in between, every answer is that of a plain model in memory.
+ * compactions, re-opened states, checkpoints and restores of the last one in between, every answer
+ * is that of a plain model in memory.
  */
 #include "support/support.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "tarn/checkpoint.h"
 #include "tarn/keyed.h"
+#include "tarn/snapshot.h"
 
 #include "base/random.h"
 #include "state/backend.h"
@@ -69,6 +72,11 @@ typedef struct program {
     uint32_t name_space[KINDS];
     tarn__random random;
     cell cells[KINDS][KEYS][NAMESPACES];
+    cell saved[KINDS][KEYS][NAMESPACES]; /* As the last checkpoint has them. */
+    tarn_checkpoint_store *store;
+    bool has_checkpoint;
+    bool is_first_directory; /* A restored backend works in the other one. */
+    char address[FIXTURE_PATH_BYTES + 16];
     char directory[FIXTURE_PATH_BYTES];
     tarn_error error;
 } program;
@@ -779,6 +787,69 @@ static void step_whole(program *p)
     }
 }
 
+/* ---- checkpoints ------------------------------------------------------------------------ */
+
+static void take_checkpoint(program *p)
+{
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_snapshot *snapshot = NULL;
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    const uint64_t id = tarn_checkpoint_store_next_id(p->store);
+    assert_ok(tarn_checkpoint_begin(p->store, id, &pending, &p->error), &p->error);
+    assert_ok(tarn_snapshot_begin(p->backend, pending, &snapshot, &p->error), &p->error);
+    assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &p->error), &p->error);
+    assert_ok(
+        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &p->error),
+        &p->error);
+    tarn_buffer_clear(&acknowledgement);
+    assert_ok(tarn_checkpoint_commit(pending, NULL, &p->error), &p->error);
+    tarn_backend_notify_complete(p->backend, id);
+    memcpy(p->saved, p->cells, sizeof p->saved);
+    p->has_checkpoint = true;
+}
+
+/* Opens the backend and all states: empty, or as a checkpoint has them. */
+static void open_program(program *p, tarn_checkpoint *checkpoint)
+{
+    char directory[FIXTURE_PATH_BYTES + 8];
+    (void)snprintf(
+        directory, sizeof directory, "%s/%s", p->directory, p->is_first_directory ? "a" : "b");
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = p->env;
+    options.operator_name = "test";
+    options.directory = directory;
+    options.restore = checkpoint;
+    assert_ok(tarn_backend_open(&options, &p->backend, &p->error), &p->error);
+    for (uint32_t k = 0; k < KINDS; k++) {
+        assert_ok(open_kind(p, (kind)k), &p->error);
+        set_namespace(p, (kind)k, p->name_space[k]);
+    }
+    assert_ok(
+        tarn_backend_set_key(p->backend, tarn_bytes_of(KEY_NAMES[p->key]), &p->error), &p->error);
+}
+
+static void close_program(program *p)
+{
+    for (uint32_t k = 0; k < KINDS; k++) {
+        assert_ok(close_kind(p, (kind)k), &p->error);
+    }
+    assert_ok(tarn_backend_close(p->backend, &p->error), &p->error);
+}
+
+/* What was written since the last checkpoint is gone. */
+static void restore(program *p)
+{
+    tarn_checkpoint *checkpoint = NULL;
+    char path[FIXTURE_PATH_BYTES + 32];
+    (void)snprintf(path, sizeof path, "%s/job", p->address);
+    close_program(p);
+    p->is_first_directory = !p->is_first_directory;
+    assert_ok(tarn_checkpoint_open(path, NULL, &checkpoint, &p->error), &p->error);
+    open_program(p, checkpoint);
+    tarn_checkpoint_free(checkpoint);
+    memcpy(p->cells, p->saved, sizeof p->cells);
+}
+
 static void set_key(program *p)
 {
     p->key = below(p, KEYS);
@@ -791,7 +862,11 @@ static void step(program *p)
     static void (*const STEPS_OF[KINDS])(program * p) = {
         step_value, step_map, step_list, step_number, step_text, step_average};
     const uint32_t dice = below(p, 100);
-    if (dice < 12) {
+    if (below(p, 600) == 0) {
+        take_checkpoint(p);
+    } else if (p->has_checkpoint && below(p, 600) == 0) {
+        restore(p);
+    } else if (dice < 12) {
         set_key(p);
     } else if (dice < 22) {
         set_namespace(p, (kind)below(p, KINDS), below(p, NAMESPACES));
@@ -832,21 +907,18 @@ static void run_program(uint64_t seed, void *context)
     memset(p->cells, 0, sizeof p->cells);
     p->random = (tarn__random){seed};
     p->now_ms = (int64_t)below(p, 100) - 50;
-    p->backend = fixture_open_backend(p->env, p->directory);
+    p->key = 0;
+    p->has_checkpoint = false;
+    memset(p->name_space, 0, sizeof p->name_space);
     choose(p);
-    for (uint32_t k = 0; k < KINDS; k++) {
-        assert_ok(open_kind(p, (kind)k), &p->error);
-        set_namespace(p, (kind)k, 0);
-    }
-    set_key(p);
+    open_program(p, NULL);
     for (uint32_t i = 0; i < STEPS; i++) {
         step(p);
     }
     for (uint32_t k = 0; k < KINDS; k++) {
         check_keys(p, (kind)k);
-        assert_ok(close_kind(p, (kind)k), &p->error);
     }
-    assert_ok(tarn_backend_close(p->backend, &p->error), &p->error);
+    close_program(p);
 }
 
 static void test_all_kinds_answer_like_a_plain_model(void **state)
@@ -856,7 +928,14 @@ static void test_all_kinds_answer_like_a_plain_model(void **state)
     tarn_config *config = fixture_new_config(128);
     p.env = fixture_open_env(config, NULL);
     fixture_make_directory(p.directory);
+    (void)snprintf(p.address, sizeof p.address, "%s/store", p.directory);
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = p.env;
+    options.address = p.address;
+    options.job = "job";
+    assert_ok(tarn_checkpoint_store_open(&options, &p.store, &p.error), &p.error);
     prop_run("kinds", SECONDS, run_program, &p);
+    assert_ok(tarn_checkpoint_store_close(p.store, &p.error), &p.error);
     assert_ok(tarn_env_close(p.env, &p.error), &p.error);
     tarn_config_free(config);
     fixture_remove_directory(p.directory);
