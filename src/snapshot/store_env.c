@@ -49,7 +49,7 @@ tarn_status tarn_checkpoint_store_open(
         return tarn__fail_no_memory(error, "a checkpoint store", sizeof *m);
     }
     m->env = known.env;
-    const tarn__store_options store_options = {
+    tarn__store_options store_options = {
         .address = known.address,
         .job = known.job,
         .retained_count =
@@ -61,7 +61,10 @@ tarn_status tarn_checkpoint_store_open(
         .closed = leave,
         .closed_context = m,
     };
-    const tarn_status status = tarn__store_open(&store_options, out, error);
+    tarn_status status = tarn__env_storage(known.env, known.address, &store_options.remote, error);
+    if (status == TARN_OK) {
+        status = tarn__store_open(&store_options, out, error);
+    }
     if (status != TARN_OK) {
         tarn__release(m);
         return status;

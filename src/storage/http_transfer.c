@@ -271,7 +271,6 @@ static tarn_status status_of(CURLcode code)
     case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
         return TARN_DECLINED;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return TARN_INVALID_ARGUMENT;
     case CURLE_OUT_OF_MEMORY:
         return TARN_NO_MEMORY;

@@ -130,6 +130,50 @@ static tarn_status read_round(
     return status;
 }
 
+static tarn_status s3_stat(
+    tarn_storage *base, const char *name, tarn_storage_info *out, tarn_error *error)
+{
+    tarn__s3 *self = storage_of(base);
+    tarn__s3_call *call = tarn__s3_call_new(self, error);
+    if (call == NULL) {
+        return TARN_NO_MEMORY;
+    }
+    call->method = "HEAD";
+    call->name = name;
+    tarn_status status = tarn__s3_call_perform(self, call, error);
+    if (status == TARN_OK && !call->transfer.reply.head.has_length) {
+        status = tarn__fail(
+            error,
+            TARN_REMOTE_ERROR,
+            "HEAD %.200s/%.200s: the answer has no size",
+            base->address,
+            name);
+    }
+    if (status == TARN_OK) {
+        *out = (tarn_storage_info){.size = call->transfer.reply.head.length};
+    }
+    tarn__s3_call_free(call);
+    return status;
+}
+
+/*
+ * An answer without bytes to a read from the beginning is believed only when the object says that
+ * it is empty: it may be the second copy of an answer to another request.
+ */
+static tarn_status confirm_empty(tarn__s3 *self, const char *name, tarn_error *error)
+{
+    tarn_storage_info info;
+    TARN_TRY(s3_stat(&self->base, name, &info, error));
+    return info.size == 0 ? TARN_OK
+                          : tarn__fail(
+                                error,
+                                TARN_REMOTE_ERROR,
+                                "GET %.200s/%.200s: the server sent nothing of %" PRIu64 " bytes",
+                                self->base.address,
+                                name,
+                                info.size);
+}
+
 static tarn_status s3_read(
     tarn_storage *base,
     const char *name,
@@ -163,34 +207,11 @@ static tarn_status s3_read(
         done += got;
         is_over = got < planned;
     }
+    if (done == 0 && offset == 0) {
+        TARN_TRY(confirm_empty(self, name, error));
+    }
     *size_out = done;
     return TARN_OK;
-}
-
-static tarn_status s3_stat(
-    tarn_storage *base, const char *name, tarn_storage_info *out, tarn_error *error)
-{
-    tarn__s3 *self = storage_of(base);
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
-    call->method = "HEAD";
-    call->name = name;
-    tarn_status status = tarn__s3_call_perform(self, call, error);
-    if (status == TARN_OK && !call->transfer.reply.head.has_length) {
-        status = tarn__fail(
-            error,
-            TARN_REMOTE_ERROR,
-            "HEAD %.200s/%.200s: the answer has no size",
-            base->address,
-            name);
-    }
-    if (status == TARN_OK) {
-        *out = (tarn_storage_info){.size = call->transfer.reply.head.length};
-    }
-    tarn__s3_call_free(call);
-    return status;
 }
 
 /* --- Removal --- */

@@ -49,8 +49,7 @@ typedef struct etag {
 typedef struct s3_upload {
     tarn_storage_upload base;
     uint32_t flags;
-    bool is_in_doubt; /* The last request was sent, and its answer did not come. */
-    size_t taken;     /* Bytes of the caller's part that a failed append() took already. */
+    size_t taken; /* Bytes of the caller's part that a failed append() took already. */
     slot slots[TARN__S3_PARALLEL_MAX];
     uint32_t next_slot;  /* Slots are used in turn, so the oldest is the one after the newest. */
     uint32_t part_count; /* Numbers given. */
@@ -401,12 +400,10 @@ static tarn_status judge(s3_upload *upload, tarn_status status)
     if (status == TARN_OK) {
         return TARN_OK;
     }
-    const bool may_pass = status == TARN_REMOTE_ERROR || status == TARN_TIMED_OUT;
-    if (!may_pass && upload->is_in_doubt && is_ours(upload)) {
-        return TARN_OK;
-    }
-    upload->is_in_doubt = upload->is_in_doubt || may_pass;
-    return status;
+    /* It may have been sent before: by an earlier attempt, or by curl over a connection that had
+     * died meanwhile. */
+    const bool may_be_there = status == TARN_BUSY || status == TARN_MISSING;
+    return may_be_there && is_ours(upload) ? TARN_OK : status;
 }
 
 static void set_condition(const s3_upload *upload, tarn__s3_call *call, uint32_t at)
