@@ -65,6 +65,7 @@
 #include "tarn/config.h"
 #include "tarn/coordinator.h"
 #include "tarn/coordinator_types.h"
+#include "tarn/driver.h"
 #include "tarn/env.h"
 #include "tarn/key_group.h"
 #include "tarn/keyed.h"
