@@ -56,10 +56,12 @@
 #define TARN_H
 
 #include "tarn/aggregating.h"
+#include "tarn/aligner.h"
 #include "tarn/allocator.h"
 #include "tarn/backend.h"
 #include "tarn/budget.h"
 #include "tarn/bytes.h"
+#include "tarn/channel_state.h"
 #include "tarn/checkpoint.h"
 #include "tarn/checkpoint_settings.h"
 #include "tarn/config.h"
