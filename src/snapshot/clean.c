@@ -61,6 +61,16 @@ static tarn__retained *find_surplus(tarn_checkpoint_store *store)
     return found;
 }
 
+void tarn__store_discard(tarn_checkpoint_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->mutex);
+    for (tarn__retained *r = store->retained; r != NULL; r = r->next) {
+        r->is_surplus = r->is_surplus || r->id == id;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    tarn__store_clean(store);
+}
+
 static void condemn(tarn_checkpoint_store *store, tarn__retained *record)
 {
     pthread_mutex_lock(&store->mutex);
@@ -191,17 +201,14 @@ tarn_status tarn_checkpoint_remove(tarn_checkpoint_store *store, uint64_t id, ta
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "store is missing");
     }
     pthread_mutex_lock(&store->mutex);
-    tarn__retained *record = store->retained;
+    const tarn__retained *record = store->retained;
     while (record != NULL && (record->id != id || record->is_surplus)) {
         record = record->next;
-    }
-    if (record != NULL) {
-        record->is_surplus = true;
     }
     pthread_mutex_unlock(&store->mutex);
     if (record == NULL) {
         return TARN_NOT_FOUND;
     }
-    tarn__store_clean(store);
+    tarn__store_discard(store, id);
     return TARN_OK;
 }
