@@ -27,7 +27,7 @@ static tarn_status refuse_scheme(const char *address, tarn_error *error)
     return tarn__fail(
         error,
         TARN_NOT_SUPPORTED,
-        "there is no storage for \"%.*s\"; this version has file:// and s3://",
+        "there is no storage for \"%.*s\"; this version has file://, s3:// and webhdfs://",
         (int)(size < 64 ? size : 64),
         address);
 }
@@ -93,13 +93,17 @@ static tarn_status open_remote(
     const tarn__storage_options *options, tarn_storage **out, tarn_error *error)
 {
     static const char *const s3[] = {"s3", "s3a", "s3p", NULL};
+    static const char *const hdfs[] = {"webhdfs", "swebhdfs", "hdfs", NULL};
     tarn__uri uri;
     TARN_TRY(tarn__uri_parse(options->address, &uri, error));
     tarn_storage *below = NULL;
-    if (!is_scheme(uri.scheme, s3)) {
+    if (is_scheme(uri.scheme, s3)) {
+        TARN_TRY(tarn__s3_storage_open(options, &uri, &below, error));
+    } else if (is_scheme(uri.scheme, hdfs)) {
+        TARN_TRY(tarn__webhdfs_storage_open(options, &uri, &below, error));
+    } else {
         return refuse_scheme(options->address, error);
     }
-    TARN_TRY(tarn__s3_storage_open(options, &uri, &below, error));
     return open_retried(options, below, out, error);
 }
 

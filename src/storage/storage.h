@@ -3,6 +3,7 @@
  *
  *     tarn__storage_open("file:///checkpoints/flights") ──► file.c
  *     tarn__storage_open("s3://bucket/flights") ──► retry.c ──► s3.c ──► http.c
+ *     tarn__storage_open("webhdfs://host:9870/flights") ──► retry.c ──► webhdfs.c ──► http.c
  *     tarn__memory_storage_new()                        ──► memory.c (tests)
  *            │
  *            ▼
@@ -65,6 +66,13 @@ TARN_NODISCARD tarn_status tarn__file_storage_open(
 
 /* Opens a bucket's prefix, without any shim. */
 TARN_NODISCARD tarn_status tarn__s3_storage_open(
+    const tarn__storage_options *options,
+    const tarn__uri *uri,
+    tarn_storage **out,
+    tarn_error *error);
+
+/* Opens a directory of HDFS, without any shim. */
+TARN_NODISCARD tarn_status tarn__webhdfs_storage_open(
     const tarn__storage_options *options,
     const tarn__uri *uri,
     tarn_storage **out,

@@ -60,9 +60,9 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# launch COMMAND...   in the background, in the current folder; its output goes to $scratch/log.
+# launch COMMAND...   in the background, in the current folder; its output goes to $scratch/output.
 launch() {
-    "$@" >>"$scratch/log" 2>&1 </dev/null &
+    "$@" >>"$scratch/output" 2>&1 </dev/null &
     children+=($!)
 }
 
@@ -74,7 +74,7 @@ wait_for() {
         kill -0 "${children[-1]}" 2>/dev/null || break
         sleep 0.2
     done
-    tail -n 20 "$scratch/log"
+    tail -n 20 "$scratch/output"
     echo "the service did not come up"
     exit 1
 }
