@@ -261,7 +261,7 @@ typedef struct tarn__rocks_file {
 typedef tarn_status tarn__rocks_file_visit(
     const tarn__rocks_file *file, void *context, tarn_error *error);
 
-/* Visits the files of a linked snapshot, in no order. */
+/* Visits the files of a linked snapshot that a restore needs, in no order. */
 TARN_NODISCARD tarn_status tarn__rocks_visit_files(
     const char *directory, tarn__rocks_file_visit *visit, void *context, tarn_error *error);
 

@@ -54,6 +54,13 @@ static tarn__rocks_file_kind kind_of(const char *name)
                                                    : TARN__ROCKS_FILE_OTHER;
 }
 
+/* Newer versions link a write-ahead log, which is empty, as rows never go there. */
+static bool is_empty_log(const char *name, const struct stat *status)
+{
+    const char *dot = strrchr(name, '.');
+    return status->st_size == 0 && dot != NULL && strcmp(dot, ".log") == 0;
+}
+
 static tarn_status visit_entry(
     const char *directory,
     int descriptor,
@@ -66,7 +73,7 @@ static tarn_status visit_entry(
     if (fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return tarn__fail_errno(error, errno, "cannot look at %s/%s", directory, name);
     }
-    if (!S_ISREG(status.st_mode)) {
+    if (!S_ISREG(status.st_mode) || is_empty_log(name, &status)) {
         return TARN_OK;
     }
     const tarn__rocks_file file = {

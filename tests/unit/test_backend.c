@@ -444,8 +444,8 @@ static tarn_status list_file(const tarn__rocks_file *file, void *context, tarn_e
     listing *found = context;
     found->table_count += file->kind == TARN__ROCKS_FILE_TABLE ? 1 : 0;
     found->other_count += file->kind == TARN__ROCKS_FILE_OTHER ? 1 : 0;
-    found->has_log =
-        found->has_log || strncmp(file->name, "LOG", 3) == 0 || strcmp(file->name, "LOCK") == 0;
+    found->has_log = found->has_log || strncmp(file->name, "LOG", 3) == 0 ||
+                     strcmp(file->name, "LOCK") == 0 || strstr(file->name, ".log") != NULL;
     return TARN_OK;
 }
 
