@@ -56,15 +56,18 @@
 #define TARN_H
 
 #include "tarn/aggregating.h"
+#include "tarn/aligner.h"
 #include "tarn/allocator.h"
 #include "tarn/backend.h"
 #include "tarn/budget.h"
 #include "tarn/bytes.h"
+#include "tarn/channel_state.h"
 #include "tarn/checkpoint.h"
 #include "tarn/checkpoint_settings.h"
 #include "tarn/config.h"
 #include "tarn/coordinator.h"
 #include "tarn/coordinator_types.h"
+#include "tarn/driver.h"
 #include "tarn/env.h"
 #include "tarn/key_group.h"
 #include "tarn/keyed.h"

@@ -105,14 +105,30 @@ tarn_status tarn__store_remove_directory(
 
 /* --- Retention --- */
 
-/* Answers the oldest checkpoint beyond the retained, or NULL. Only the cleaner takes any out. */
+/*
+ * Answers the oldest checkpoint that was discarded or lies beyond the retained, or NULL. Only the
+ * cleaner takes any out.
+ */
 static tarn__retained *find_surplus(tarn_checkpoint_store *store)
 {
     pthread_mutex_lock(&store->mutex);
     tarn__retained *oldest =
         store->retained_count > store->options.retained_count ? store->retained : NULL;
+    for (tarn__retained *r = store->retained; r != NULL && oldest == NULL; r = r->next) {
+        oldest = r->is_surplus ? r : NULL;
+    }
     pthread_mutex_unlock(&store->mutex);
     return oldest;
+}
+
+void tarn__store_discard(tarn_checkpoint_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->mutex);
+    for (tarn__retained *r = store->retained; r != NULL; r = r->next) {
+        r->is_surplus = r->is_surplus || r->id == id;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    tarn__store_clean(store);
 }
 
 static void condemn(tarn_checkpoint_store *store, tarn__retained *record)

@@ -514,6 +514,16 @@ tarn_status tarn_checkpoint_commit(
     if (checkpoint == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
     }
+    bool is_in_doubt = false;
+    return tarn__checkpoint_commit(checkpoint, summary, &is_in_doubt, error);
+}
+
+tarn_status tarn__checkpoint_commit(
+    tarn_pending_checkpoint *checkpoint,
+    tarn_checkpoint_summary *summary,
+    bool *is_in_doubt,
+    tarn_error *error)
+{
     close_pending(checkpoint);
     commit c = {.record = NULL};
     tarn_status status = check_complete(checkpoint, error);
@@ -531,6 +541,7 @@ tarn_status tarn_checkpoint_commit(
     } else {
         withdraw(checkpoint, c.is_in_doubt);
     }
+    *is_in_doubt = c.is_in_doubt;
     tarn_buffer_clear(&c.bytes);
     tarn__arena_clear(&c.metadata.arena);
     tarn__release(c.record);

@@ -279,6 +279,20 @@ uint64_t tarn_checkpoint_store_next_id(tarn_checkpoint_store *store)
     return id;
 }
 
+uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity)
+{
+    uint32_t count = 0;
+    pthread_mutex_lock(&store->mutex);
+    for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
+        if (count < capacity) {
+            ids[count] = r->id;
+        }
+        count++;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return count;
+}
+
 tarn_storage *tarn__store_storage(tarn_checkpoint_store *store)
 {
     return store->storage;

@@ -93,6 +93,23 @@ TARN_NODISCARD tarn_status tarn__store_ref(
 void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *content);
 void tarn__store_unref(tarn_checkpoint_store *store, const tarn__content *contents, uint32_t count);
 
+/* --- What a driver needs --- */
+
+/* Lists the complete checkpoints by ascending id, capacity at most; answers how many there are. */
+uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity);
+
+/* Deletes a complete checkpoint; what fails is logged, and tried again with every later cleaning.
+ */
+void tarn__store_discard(tarn_checkpoint_store *store, uint64_t id);
+
+/* As tarn_checkpoint_commit(). *is_in_doubt: after a failure, _metadata may be there all the same.
+ */
+TARN_NODISCARD tarn_status tarn__checkpoint_commit(
+    tarn_pending_checkpoint *pending,
+    tarn_checkpoint_summary *summary,
+    bool *is_in_doubt,
+    tarn_error *error);
+
 /* Deletes what nothing names any more, and what was left over by earlier failures. */
 void tarn__store_clean(tarn_checkpoint_store *store);
 

@@ -12,6 +12,7 @@
 typedef struct tarn__retained {
     struct tarn__retained *next;
     uint64_t id;
+    bool is_surplus;          /* To be deleted although it is not beyond retained_count. */
     uint32_t count;           /* References held. */
     tarn__content contents[]; /* Of its shared files; one for each time that one is named. */
 } tarn__retained;
