@@ -34,6 +34,7 @@ typedef struct bench_options {
     const char *input;        /* Events from a file: little-endian int64 keys. NULL: generated. */
     const char *output;       /* Where keygen writes such a file. */
     bool is_sorted;           /* Timers come in the order of their times. */
+    bool is_served;           /* By commands on stdin. */
     bool is_json;             /* The JSON line alone; else the rounds before it. */
 } bench_options;
 
@@ -74,6 +75,9 @@ _Noreturn __attribute__((format(printf, 1, 2))) void bench_fail(const char *form
 int bench_duel(const char *name, const bench_options *options);
 /* Measures each workload whose name begins with a prefix; then the geometric mean of the ratios. */
 int bench_suite(const char *name, const char *prefix, const bench_options *options);
+/* Plays a workload on Tarn by commands on stdin; tests/bench/side.h has them. */
+int bench_serve(const char *name, const bench_options *options);
+int bench_checkpoint(const bench_options *options);
 int bench_keygen(const bench_options *options);
 
 int bench_timers(const bench_options *options);

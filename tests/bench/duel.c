@@ -179,16 +179,6 @@ static void start_sides(duel_run *duel, const char *directory)
     }
 }
 
-static const bench_workload *find_workload(const char *name)
-{
-    for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
-        if (strcmp(BENCH_WORKLOADS[i].name, name) == 0) {
-            return &BENCH_WORKLOADS[i];
-        }
-    }
-    bench_fail("there is no workload %s", name);
-}
-
 /* Answers the median ratio. */
 static double fight(const char *name, const bench_options *options)
 {
@@ -196,7 +186,7 @@ static double fight(const char *name, const bench_options *options)
     char directory[BENCH_PATH_BYTES];
     duel.options = options;
     duel.rounds = options->rounds != 0 ? options->rounds : ROUNDS_DEFAULT;
-    duel.workload = find_workload(name);
+    duel.workload = bench_workload_find(name);
     duel.sides[0].ops = &BENCH_STORE_TARN;
     duel.sides[1].ops = baseline_of(duel.workload, options->against);
     bench_directory_make(options, directory);

@@ -12,6 +12,7 @@
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
+ *     checkpoint    undisturbed   count up --keys while checkpoints are taken; what those cost
  *
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
  * --output, for --input of any program.
@@ -67,6 +68,7 @@ static const workload_entry WORKLOADS[] = {
     {"window", "points", bench_window},
     {"append-drain", "raw", bench_append_drain},
     {"timers", "raw", bench_timers},
+    {"checkpoint", "undisturbed", bench_checkpoint},
 };
 
 static int usage(const char *problem, const char *what)
@@ -79,7 +81,8 @@ static int usage(const char *problem, const char *what)
         "           [--value-bytes N] [--elements N] [--rounds N] [--seed N] [--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points,\n"
-        "           append-drain --against raw, timers --against raw [--timers N] [--sorted]\n"
+        "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
+        "           checkpoint --against undisturbed\n"
         "in two, --against defaults, tuned or hash:\n",
         problem,
         what);
@@ -166,7 +169,9 @@ static int run(const char *name, bench_options *options)
         if (strcmp(name, WORKLOADS[i].name) == 0) {
             is_known = true;
             if (options->against != NULL && strcmp(options->against, WORKLOADS[i].against) == 0) {
-                options->rounds = options->rounds != 0 ? options->rounds : ROUNDS_DEFAULT;
+                if (options->rounds == 0 && WORKLOADS[i].run != bench_checkpoint) {
+                    options->rounds = ROUNDS_DEFAULT;
+                }
                 options->value_bytes =
                     options->value_bytes != 0 ? options->value_bytes : VALUE_BYTES_DEFAULT;
                 return WORKLOADS[i].run(options);
@@ -181,10 +186,8 @@ static int run(const char *name, bench_options *options)
     if (strcmp(name, "nexmark") == 0) {
         return bench_suite(name, "q", options);
     }
-    for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
-        if (strcmp(name, BENCH_WORKLOADS[i].name) == 0) {
-            return bench_duel(name, options);
-        }
+    if (bench_workload_find(name) != NULL) {
+        return options->is_served ? bench_serve(name, options) : bench_duel(name, options);
     }
     return usage(is_known ? "not a baseline of this workload: " : "unknown workload ", name);
 }
@@ -213,6 +216,8 @@ int main(int argc, char **argv)
             options.is_json = true;
         } else if (strcmp(argv[i], "--sorted") == 0) {
             options.is_sorted = true;
+        } else if (strcmp(argv[i], "--serve") == 0) {
+            options.is_served = true;
         } else if (i + 1 == argc || !read_flag(argv[i], argv[i + 1], &options)) {
             return usage("unknown option, or a value that is missing or not allowed: ", argv[i]);
         } else {

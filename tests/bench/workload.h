@@ -69,6 +69,9 @@ typedef enum bench_micro {
 extern const bench_workload BENCH_WORKLOADS[];
 extern const size_t BENCH_WORKLOAD_COUNT;
 
+/* NULL: there is none of this name. */
+const bench_workload *bench_workload_find(const char *name);
+
 /* rmw.c */
 void *bench_rmw_begin(const bench_workload *workload, bench_store *store);
 void *bench_reduce_begin(const bench_workload *workload, bench_store *store);

@@ -1,6 +1,8 @@
 /* workloads.c - the table of workload.h. */
 #include "workload.h"
 
+#include <string.h>
+
 #define VALUES (1u << BENCH_VALUE)
 #define SUMS   (1u << BENCH_SUM)
 #define LISTS  (1u << BENCH_LIST)
@@ -54,3 +56,13 @@ const bench_workload BENCH_WORKLOADS[] = {
 };
 
 const size_t BENCH_WORKLOAD_COUNT = sizeof BENCH_WORKLOADS / sizeof BENCH_WORKLOADS[0];
+
+const bench_workload *bench_workload_find(const char *name)
+{
+    for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
+        if (strcmp(BENCH_WORKLOADS[i].name, name) == 0) {
+            return &BENCH_WORKLOADS[i];
+        }
+    }
+    return NULL;
+}
