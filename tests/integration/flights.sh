@@ -9,12 +9,14 @@ tarn=$2
 data=$3
 if [ -n "${TARN_WEBHDFS:-}" ]; then
     address=webhdfs://$TARN_WEBHDFS/flights-$$
+    lines=120001
 else
     address=s3://tarn-test/flights-$$
+    lines=40001
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-zstd -dqc "$data" 2>/dev/null | head -n 40001 >"$work/in.csv" || true
+zstd -dqc "$data" 2>/dev/null | head -n "$lines" >"$work/in.csv" || true
 run() { timeout 200 "$flights" --input "$work/in.csv" --work-dir "$work/work" --quiet "$@"; }
 
 run --checkpoint-interval 0 --out "$work/expected"
