@@ -42,10 +42,9 @@ typedef struct tarn_checkpoint tarn_checkpoint;
 typedef struct tarn_checkpoint_store_options {
     size_t struct_size; /**< Set by TARN_CHECKPOINT_STORE_OPTIONS_INIT. */
 
-    tarn_env *env; /**< Borrowed. Required. */
-    const char
-        *address;    /**< A path, file://, s3:// or webhdfs://, created when absent. Required. */
-    const char *job; /**< A name without '/', 1 .. 255 bytes. Required. */
+    tarn_env *env;           /**< Borrowed. Required. */
+    const char *address;     /**< A path or URI (tarn/storage.h), made when absent. Required. */
+    const char *job;         /**< A name without '/', 1 .. 255 bytes. Required. */
     uint32_t retained_count; /**< Completed checkpoints that are kept. Default 1. */
 } tarn_checkpoint_store_options;
 
@@ -221,8 +220,7 @@ TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 /**
  * Lists what a job's directory holds, ordered by id.
  *
- * @param[in] address  DIR/JOB: a path, file://, s3:// or webhdfs:// (with the process's
- * environment).
+ * @param[in] address  DIR/JOB, a path or URI.
  * @retval TARN_MISSING  There is no such directory.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
