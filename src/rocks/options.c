@@ -21,6 +21,7 @@ enum {
     FILE_OPENING_THREADS = 4,
     JOBS_MIN = 2, /* One flushes, one compacts. */
     JOBS_MAX = 4,
+    FILTERS_PER_ARENA_BLOCK = 4,
 };
 
 static const char *const COMPRESSION_NAMES[] = {
@@ -90,6 +91,14 @@ void tarn__rocks_settings_init(tarn__rocks_settings *settings)
         .memtable_filter_share = 0.02,
         .is_partitioned = true,
     };
+}
+
+double tarn__rocks_fit_memtable_filter(const tarn__rocks_settings *settings)
+{
+    const uint64_t arena_bytes = tarn__rocks_arena_block_bytes(settings);
+    const double most = (double)arena_bytes / FILTERS_PER_ARENA_BLOCK;
+    const double wanted = settings->memtable_filter_share * (double)settings->write_buffer_bytes;
+    return (wanted < most ? wanted : most) / (double)settings->write_buffer_bytes;
 }
 
 int32_t tarn__rocks_fit_jobs(uint32_t core_count)

@@ -171,7 +171,7 @@ static void test_defaults_are_the_documented_ones(void **state)
         "data_block_index_type=kDataBlockBinaryAndHash",
         "data_block_hash_table_util_ratio=0.750000",
         "memtable_whole_key_filtering=true",
-        "memtable_prefix_bloom_size_ratio=0.020000",
+        "memtable_prefix_bloom_size_ratio=0.003418", /* A quarter of an arena block. */
         /* Forced by managed memory. */
         "cache_index_and_filter_blocks=true",
         "cache_index_and_filter_blocks_with_high_priority=true",
@@ -260,6 +260,21 @@ static void test_jobs_are_as_many_as_cores_within_bounds(void **state)
     assert_int_equal(tarn__rocks_fit_jobs(3), 3);
     assert_int_equal(tarn__rocks_fit_jobs(64), 4);
     assert_int_equal(tarn__rocks_fit_jobs(UINT32_MAX), 4);
+}
+
+static void test_the_filter_of_a_memtable_is_at_most_a_quarter_of_an_arena_block(void **state)
+{
+    (void)state;
+    tarn__rocks_settings settings;
+    tarn__rocks_settings_init(&settings);
+    settings.write_buffer_bytes = 64 << 20;
+    settings.arena_block_bytes = 8 << 20;
+    settings.memtable_filter_share = 0.02;
+    assert_true(tarn__rocks_fit_memtable_filter(&settings) == 0.02);
+    settings.arena_block_bytes = 1 << 20;
+    assert_true(tarn__rocks_fit_memtable_filter(&settings) == 1.0 / 256);
+    settings.memtable_filter_share = 0;
+    assert_true(tarn__rocks_fit_memtable_filter(&settings) == 0);
 }
 
 /* One option after the other, over the profile that sets most. */
@@ -430,7 +445,8 @@ int main(void)
         TEST(test_defaults_are_the_documented_ones),
         TEST(test_profiles_set_what_flink_sets),
         TEST(test_the_profile_default_is_flinks_own_and_tarn_is_ours),
-        TEST(test_jobs_are_as_many_as_cores_within_bounds),
+        cmocka_unit_test(test_jobs_are_as_many_as_cores_within_bounds),
+        cmocka_unit_test(test_the_filter_of_a_memtable_is_at_most_a_quarter_of_an_arena_block),
         TEST(test_every_option_beats_the_profile),
         TEST(test_own_options_reach_rocksdb),
         TEST(test_without_managed_memory_each_family_has_its_cache),
