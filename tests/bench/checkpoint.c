@@ -9,10 +9,10 @@
  * tarn_snapshot_begin() holds the thread counts as one operation. What is restored must be exactly
  * what had been counted when the last checkpoint began.
  */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "latency.h"
 #include "source.h"
@@ -152,7 +152,7 @@ static checkpoint_cost take_checkpoint(checkpoint_run *run, bench_latency *laten
         }
     }
     while (tarn_snapshot_poll(snapshot) == TARN_PENDING) {
-        (void)usleep(100);
+        (void)sched_yield();
     }
     tarn_snapshot_measure(snapshot, &cost.progress);
     check(run, tarn_snapshot_finish(snapshot, &acknowledgement, &run->error));
