@@ -80,5 +80,6 @@
 #include "tarn/status.h"
 #include "tarn/timer.h"
 #include "tarn/version.h"
+#include "tarn/working_set.h"
 
 #endif

@@ -350,7 +350,7 @@ static void refuse(tarn__workset *set, const tarn__hot_row *row, const tarn__hot
 
 tarn_status tarn__workset_set(
     tarn__workset *set,
-    const tarn__hot_key *key,
+    tarn__hot_key *key,
     tarn__hot_row *row,
     tarn__hot_state state,
     tarn_bytes value,
@@ -375,13 +375,14 @@ tarn_status tarn__workset_set(
     target->value_size = (uint32_t)value.size;
     mark(set, target, state);
     settle_in(set, key, from, to);
+    key->reference = to;
     *kept = target;
     return TARN_OK;
 }
 
 tarn_status tarn__workset_edit(
     tarn__workset *set,
-    const tarn__hot_key *key,
+    tarn__hot_key *key,
     tarn__hot_row *row,
     size_t size,
     tarn__hot_row **kept,
@@ -406,6 +407,7 @@ tarn_status tarn__workset_edit(
     target->value_size = (uint32_t)size;
     mark(set, target, TARN__HOT_DIRTY);
     settle_in(set, key, key->reference, to);
+    key->reference = to;
     *kept = target;
     return TARN_OK;
 }

@@ -167,12 +167,13 @@ TARN_NODISCARD tarn_status tarn__workset_hand_over(
  *
  * row      What tarn__workset_find() answered for the key; may be NULL. Not a frozen partial.
  * value    May lie in the row that is held.
+ * key      Its reference becomes that of the row.
  * kept     NULL: there is no room, the row is not here any more, and the caller writes it to the
  *          store, once that is not held.
  */
 TARN_NODISCARD tarn_status tarn__workset_set(
     tarn__workset *set,
-    const tarn__hot_key *key,
+    tarn__hot_key *key,
     tarn__hot_row *row,
     tarn__hot_state state,
     tarn_bytes value,
@@ -185,7 +186,7 @@ TARN_NODISCARD tarn_status tarn__workset_set(
  */
 TARN_NODISCARD tarn_status tarn__workset_edit(
     tarn__workset *set,
-    const tarn__hot_key *key,
+    tarn__hot_key *key,
     tarn__hot_row *row,
     size_t size,
     tarn__hot_row **kept,
@@ -204,9 +205,17 @@ TARN_NODISCARD tarn_status tarn__workset_settle(
     tarn_bytes upper,
     tarn_error *error);
 
-/* Forgets the rows of lower <= row < upper, written or not. None of them may be frozen. */
-void tarn__workset_drop(
+/* Forget rows, written or not: those of lower <= row < upper, those for which a function answers
+ * true, the one that was found. None of them may be frozen. They answer whether there were any. */
+bool tarn__workset_drop(
     tarn__workset *set, const tarn__workset_family *family, tarn_bytes lower, tarn_bytes upper);
+typedef bool tarn__workset_is_wanted(tarn_bytes row, const void *context);
+bool tarn__workset_drop_if(
+    tarn__workset *set,
+    const tarn__workset_family *family,
+    tarn__workset_is_wanted *is_wanted,
+    const void *context);
+void tarn__workset_drop_row(tarn__workset *set, const tarn__hot_key *key);
 
 /* ---- epochs ----------------------------------------------------------------------------- */
 

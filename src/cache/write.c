@@ -132,15 +132,13 @@ static bool is_within(const range *wanted, const tarn__hot_row *row)
            tarn_bytes_compare(key, wanted->upper) < 0;
 }
 
-/* The next row of a range; 0: there is none. */
-static uint32_t next_within(
-    tarn__workset *set, const range *wanted, bool is_dirty_only, tarn__cursor *cursor)
+/* The next dirty row of a range; 0: there is none. */
+static uint32_t next_within(tarn__workset *set, const range *wanted, tarn__cursor *cursor)
 {
     uint32_t reference = 0;
     while ((reference = tarn__workset_step(set, cursor)) != 0) {
         const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
-        if (row->state != TARN__HOT_FREE && (!is_dirty_only || tarn__hot_row_is_dirty(row)) &&
-            is_within(wanted, row)) {
+        if (tarn__hot_row_is_dirty(row) && is_within(wanted, row)) {
             return reference;
         }
     }
@@ -157,7 +155,7 @@ tarn_status tarn__workset_settle(
     const range wanted = {.family = family, .lower = lower, .upper = upper};
     tarn__cursor cursor = {0};
     if ((family != NULL ? family->dirty_count : set->figures.dirty_count) == 0 ||
-        next_within(set, &wanted, /* is_dirty_only= */ true, &cursor) == 0) {
+        next_within(set, &wanted, &cursor) == 0) {
         return TARN_OK;
     }
     if (set->store.is_held(set->store.context)) {
@@ -165,7 +163,7 @@ tarn_status tarn__workset_settle(
     }
     cursor = (tarn__cursor){0};
     uint32_t reference = 0;
-    while ((reference = next_within(set, &wanted, /* is_dirty_only= */ true, &cursor)) != 0) {
+    while ((reference = next_within(set, &wanted, &cursor)) != 0) {
         if (tarn__workset_batch_add(set, reference)) {
             TARN_TRY(tarn__workset_batch_write(set, error));
         }
@@ -173,17 +171,44 @@ tarn_status tarn__workset_settle(
     return tarn__workset_batch_write(set, error);
 }
 
-void tarn__workset_drop(
-    tarn__workset *set, const tarn__workset_family *family, tarn_bytes lower, tarn_bytes upper)
+bool tarn__workset_drop_if(
+    tarn__workset *set,
+    const tarn__workset_family *family,
+    tarn__workset_is_wanted *is_wanted,
+    const void *context)
 {
-    const range wanted = {.family = family, .lower = lower, .upper = upper};
+    const uint64_t count = family->row_count;
     tarn__cursor cursor = {0};
     uint32_t reference = 0;
-    while (family->row_count > 0 &&
-           (reference = next_within(set, &wanted, /* is_dirty_only= */ false, &cursor)) != 0) {
-        assert(!tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, reference)));
-        tarn__workset_forget(set, reference);
+    while (family->row_count > 0 && (reference = tarn__workset_step(set, &cursor)) != 0) {
+        const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+        if (row->state != TARN__HOT_FREE && row->family == family->index &&
+            is_wanted(tarn__hot_row_key(row), context)) {
+            assert(!tarn__workset_is_frozen(set, row));
+            tarn__workset_forget(set, reference);
+        }
     }
+    return family->row_count < count;
+}
+
+static bool is_between(tarn_bytes row, const void *context)
+{
+    const range *wanted = context;
+    return tarn_bytes_compare(row, wanted->lower) >= 0 &&
+           tarn_bytes_compare(row, wanted->upper) < 0;
+}
+
+bool tarn__workset_drop(
+    tarn__workset *set, const tarn__workset_family *family, tarn_bytes lower, tarn_bytes upper)
+{
+    const range wanted = {.lower = lower, .upper = upper};
+    return tarn__workset_drop_if(set, family, is_between, &wanted);
+}
+
+void tarn__workset_drop_row(tarn__workset *set, const tarn__hot_key *key)
+{
+    assert(!tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, key->reference)));
+    tarn__workset_forget(set, key->reference);
 }
 
 /* ---- epochs ----------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/options.h"
 #include "memory/budget.h"
+#include "state/hot.h"
 #include "state/restore.h"
 
 enum {
@@ -120,7 +121,9 @@ static tarn_status set_up(
     if (options->restore != NULL) {
         TARN_TRY(tarn__restore_run(backend, options->restore, error));
     }
-    return open_database(backend, error);
+    TARN_TRY(open_database(backend, error));
+    return tarn__hot_open(
+        backend, options->config != NULL ? options->config : tarn__env_config(backend->env), error);
 }
 
 /* Closes an owner that holds nothing any more. */
@@ -139,6 +142,7 @@ static void destroy(tarn_backend *backend)
     }
     tarn_owner *owner = backend->owner;
     tarn__rocks_unpin(&backend->pin);
+    tarn__hot_close(backend);
     tarn__rocks_close(backend->rocks);
     tarn__directory_close(&backend->directory);
     tarn__bases_clear(&backend->bases);
@@ -460,6 +464,10 @@ tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error)
     for (const tarn__settler *settler = backend->settlers; settler != NULL;
          settler = settler->next) {
         TARN_TRY(settler->settle(settler->context, error));
+    }
+    if (backend->workset != NULL) {
+        const tarn_bytes all = {NULL, 0};
+        TARN_TRY(tarn__workset_settle(backend->workset, NULL, all, all, error));
     }
     return TARN_OK;
 }

@@ -29,6 +29,7 @@
 
 #include "base/account.h"
 #include "base/try.h"
+#include "cache/workset.h"
 #include "codec/row.h"
 #include "env/env.h"
 #include "rocks/db.h"
@@ -68,8 +69,10 @@ struct tarn_backend {
     uint32_t max_parallelism;
     tarn_key_hash key_hash;
     tarn__rocks *rocks;
+    tarn__workset *workset; /* NULL: it is off. */
 
     /* The rest. */
+    tarn__rocks_batch hot_batch; /* What the working set writes. */
     tarn_env *env;
     tarn__env_child env_child;
     tarn_owner *owner;

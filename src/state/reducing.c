@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "codec/reduction.h"
 #include "state/fold.h"
+#include "state/hot.h"
 
 struct tarn_reducing {
     tarn_keyed keyed;
@@ -238,7 +239,7 @@ static tarn_status check_function(const tarn_reducing *state, tarn_error *error)
 tarn_status tarn_reducing_add(tarn_reducing *state, tarn_bytes value, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(check_function(state, error));
     TARN_TRY(tarn__keyed_check_value(keyed, value.size, error));
     const tarn_status status = tarn__fold_add(keyed, reduce, state, value, error);
@@ -261,7 +262,7 @@ tarn_status tarn_reducing_clear(tarn_reducing *state, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
     tarn_bytes row;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
     tarn__rocks_unpin(&keyed->backend->pin);
     return tarn__keyed_delete(keyed, row, error);

@@ -72,7 +72,12 @@ static uint32_t below(world *w, uint32_t bound)
 static tarn_bytes row_of(uint32_t row, char text[64])
 {
     const int size = snprintf(
-        text, 64, "%04u%.*s", row, (int)(row * 7 % 40) + 1, "----------------------------------------");
+        text,
+        64,
+        "%04u%.*s",
+        row,
+        (int)(row * 7 % 40) + 1,
+        "----------------------------------------");
     return tarn_bytes_at(text, (size_t)size);
 }
 
