@@ -141,7 +141,9 @@ tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error)
     if (keyed->workset == NULL) {
         return TARN_OK;
     }
-    const tarn_status status = settle_state(keyed, error);
+    /* What a poisoned backend holds is not what was written, and its database may be gone. */
+    const bool is_poisoned = keyed->backend->poison.status != TARN_OK;
+    const tarn_status status = is_poisoned ? TARN_OK : settle_state(keyed, error);
     leave(keyed);
     return status;
 }

@@ -29,7 +29,7 @@ void tarn__hot_close(tarn_backend *backend);
 TARN_NODISCARD tarn_status
 tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, uint8_t detail, tarn_error *error);
 
-/* Writes what is dirty of a state and forgets it. It is detached whatever the outcome. */
+/* Writes what is dirty of a state, unless the backend is poisoned, and forgets it in any case. */
 TARN_NODISCARD tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error);
 
 /* ---- rows: see tarn__keyed_read() and its like ------------------------------------------- */
