@@ -39,8 +39,11 @@ static bool is_held(void *context)
 
 static tarn_status release(void *context, tarn_error *error)
 {
-    (void)error;
-    tarn__backend_wait_at_gate(context);
+    tarn_backend *backend = context;
+    tarn__backend_wait_at_gate(backend);
+    if (backend->poison.status != TARN_OK) {
+        return tarn__fail(error, TARN_POISONED, "%s", backend->poison.message);
+    }
     return TARN_OK;
 }
 

@@ -156,8 +156,10 @@ tarn_status tarn__value_store_edit(tarn_backend *backend, tarn_error *error)
     assert(backend->edited != NULL);
     tarn_keyed *keyed = &backend->edited->keyed;
     backend->edited = NULL;
-    backend->needs_attention = false;
-    TARN_TRY(tarn__keyed_enter_write(keyed, error));
+    if (keyed->workset == NULL &&
+        atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire)) {
+        tarn__backend_wait_at_gate(backend);
+    }
     size_t begin = EDIT_OFFSET;
     if (keyed->has_ttl) {
         begin -= TARN__STAMP_BYTES;
