@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "codec/reduction.h"
+
 /* ---- what the working set asks of the backend -------------------------------------------- */
 
 static void add_change(tarn__rocks_batch *batch, const tarn__change *change)
@@ -87,10 +89,10 @@ void tarn__hot_close(tarn_backend *backend)
     tarn__rocks_batch_clear(&backend->hot_batch);
 }
 
-static bool is_of_single_rows(tarn__state_kind kind, uint8_t detail)
+static bool is_of_single_rows(tarn__state_kind kind)
 {
-    return kind == TARN__STATE_VALUE || kind == TARN__STATE_AGGREGATING ||
-           (kind == TARN__STATE_REDUCING && detail == 0);
+    return kind == TARN__STATE_VALUE || kind == TARN__STATE_REDUCING ||
+           kind == TARN__STATE_AGGREGATING;
 }
 
 /* Has a state's rows go through the working set that there is. */
@@ -117,10 +119,9 @@ static void leave(tarn_keyed *keyed)
     }
 }
 
-tarn_status tarn__hot_attach(
-    tarn_keyed *keyed, tarn__state_kind kind, uint8_t detail, tarn_error *error)
+tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error)
 {
-    keyed->has_hot_rows = is_of_single_rows(kind, detail);
+    keyed->has_hot_rows = is_of_single_rows(kind);
     return join(keyed, error);
 }
 
@@ -235,7 +236,7 @@ static void pass_gate(tarn_backend *backend)
     }
 }
 
-static tarn_bytes value_of(tarn_keyed *keyed, tarn__hot_row *row)
+static tarn_bytes value_of(const tarn_keyed *keyed, tarn__hot_row *row)
 {
     return tarn_bytes_at(tarn__hot_row_value(&keyed->hot, row), row->value_size);
 }
@@ -267,11 +268,68 @@ static tarn_status load(
     return status;
 }
 
+/* Folds what was added later into what was added earlier, as encoded in out. */
+static tarn_status fold(
+    const tarn_keyed *keyed,
+    tarn_bytes earlier,
+    tarn_bytes later,
+    uint8_t out[TARN__REDUCTION_BYTES_MAX],
+    size_t *size,
+    tarn_error *error)
+{
+    tarn__reduction folded;
+    tarn__reduction added;
+    if (!tarn__reduction_decode(earlier, &folded) || !tarn__reduction_decode(later, &added) ||
+        !tarn__reduction_fold(&folded, &added)) {
+        return tarn__fail(
+            error,
+            TARN_CORRUPTION,
+            "state \"%s\" holds %zu bytes that its reducer did not write",
+            keyed->family->name,
+            earlier.size);
+    }
+    *size = tarn__reduction_encode(&folded, out);
+    return TARN_OK;
+}
+
+/* Makes a whole value of a partial and what the store has; a dirty one, when there is room. */
+static tarn_status complete(
+    tarn_keyed *keyed, tarn__hot_key *key, tarn__hot_row **row, tarn_error *error)
+{
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    uint8_t bytes[TARN__REDUCTION_BYTES_MAX];
+    tarn_bytes stored;
+    TARN_TRY(tarn__workset_hand_over(keyed->workset, key, row, error));
+    if (*row == NULL) {
+        return TARN_OK; /* The store has all of it now. */
+    }
+    size_t size = (*row)->value_size;
+    memcpy(bytes, tarn__hot_row_value(&keyed->hot, *row), size);
+    const tarn_status status = tarn__rocks_get(keyed->family, key->row, &pin, &stored, error);
+    if (status == TARN_OK) {
+        TARN_TRY(fold(keyed, stored, tarn_bytes_at(bytes, size), bytes, &size, error));
+    } else if (status != TARN_NOT_FOUND) {
+        return status;
+    }
+    const tarn_bytes whole = tarn_bytes_at(bytes, size);
+    TARN_TRY(tarn__workset_set(keyed->workset, key, *row, TARN__HOT_DIRTY, whole, row, error));
+    if (*row != NULL) {
+        return TARN_OK;
+    }
+    tarn__rocks_unpin(&pin);
+    pass_gate(keyed->backend);
+    return tarn__backend_finish_write(
+        keyed->backend, tarn__rocks_put(keyed->family, key->row, whole, error), error);
+}
+
 tarn_status tarn__hot_read(
     tarn_keyed *keyed, tarn_bytes row, tarn__rocks_pin *pin, tarn_bytes *out, tarn_error *error)
 {
     tarn__hot_key key;
     tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    if (found != NULL && __builtin_expect(found->state == TARN__HOT_PARTIAL, 0)) {
+        TARN_TRY(complete(keyed, &key, &found, error));
+    }
     if (__builtin_expect(found == NULL, 0)) {
         return load(keyed, &key, pin, out, &found, error);
     }
@@ -310,6 +368,33 @@ tarn_status tarn__hot_erase(tarn_keyed *keyed, tarn_bytes row, tarn_error *error
     pass_gate(keyed->backend);
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_delete(keyed->family, row, error), error);
+}
+
+tarn_status tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand, tarn_error *error)
+{
+    tarn__hot_key key;
+    uint8_t bytes[TARN__REDUCTION_BYTES_MAX];
+    tarn__hot_row *kept = NULL;
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    tarn__hot_state state = TARN__HOT_PARTIAL;
+    TARN_TRY(tarn__workset_hand_over(keyed->workset, &key, &found, error));
+    if (found != NULL && found->state != TARN__HOT_PARTIAL) {
+        state = TARN__HOT_DIRTY; /* What is there is known. */
+    }
+    if (found != NULL && (tarn__hot_row_has_value(found) || state == TARN__HOT_PARTIAL)) {
+        size_t size = 0;
+        TARN_TRY(fold(keyed, value_of(keyed, found), operand, bytes, &size, error));
+        operand = tarn_bytes_at(bytes, size);
+    }
+    TARN_TRY(tarn__workset_set(keyed->workset, &key, found, state, operand, &kept, error));
+    if (__builtin_expect(kept != NULL, 1)) {
+        return TARN_OK;
+    }
+    pass_gate(keyed->backend);
+    const tarn_status status = state == TARN__HOT_PARTIAL
+                                   ? tarn__rocks_merge(keyed->family, row, operand, error)
+                                   : tarn__rocks_put(keyed->family, row, operand, error);
+    return tarn__backend_finish_write(keyed->backend, status, error);
 }
 
 tarn_status tarn__hot_edit(

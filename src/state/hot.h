@@ -5,8 +5,11 @@
  *     ranges, iterators ──► settle or drop what the working set has of them ──► store
  *
  * Which states: those with one row per key and namespace, which are found by their row: value,
- * aggregating, and reducing with a function. Rows of the others are in the store alone, and so are
- * all rows when the working set is off: then a call costs one compare more than the store's.
+ * reducing and aggregating. Rows of the others are in the store alone, and so are all rows when the
+ * working set is off: then a call costs one compare more than the store's.
+ *
+ * Adds of reductions (codec/reduction.h) are blind: what is not here is not read, but begun as a
+ * partial, which the store merges into what it has. A read makes a whole value of the two.
  *
  * What an iterator or a range needs is written to the store before, so that those see one thing
  * only. Calls on such states do not wait at the gate of a snapshot, unless they come to the store.
@@ -27,7 +30,7 @@ void tarn__hot_close(tarn_backend *backend);
 
 /* Has the rows of a state go through the working set, if they may. */
 TARN_NODISCARD tarn_status
-tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, uint8_t detail, tarn_error *error);
+tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error);
 
 /* Writes what is dirty of a state, unless the backend is poisoned, and forgets it in any case. */
 TARN_NODISCARD tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error);
@@ -39,6 +42,10 @@ TARN_NODISCARD tarn_status tarn__hot_read(
 TARN_NODISCARD tarn_status
 tarn__hot_write(tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, tarn_error *error);
 TARN_NODISCARD tarn_status tarn__hot_erase(tarn_keyed *keyed, tarn_bytes row, tarn_error *error);
+
+/* Adds a reduction to a row, blindly. */
+TARN_NODISCARD tarn_status
+tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand, tarn_error *error);
 
 /*
  * Makes a row's value one of size bytes, to be changed in place until the next call; *out stays
@@ -78,6 +85,17 @@ TARN_NODISCARD static inline tarn_status tarn__keyed_erase(
     }
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_delete(keyed->family, row, error), error);
+}
+
+/* Adds a reduction to a row; likewise. */
+TARN_NODISCARD static inline tarn_status tarn__keyed_add(
+    tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand, tarn_error *error)
+{
+    if (keyed->workset != NULL) {
+        return tarn__hot_add(keyed, row, operand, error);
+    }
+    return tarn__backend_finish_write(
+        keyed->backend, tarn__rocks_merge(keyed->family, row, operand, error), error);
 }
 
 /* Begins a call that writes single rows: as tarn__backend_enter_write() where it needs the store.

@@ -217,7 +217,7 @@ static tarn_status set_up(
     const tarn_status status = attach(keyed, options, descriptor, settings, error);
     tarn__release(settings);
     TARN_TRY(status);
-    return tarn__hot_attach(keyed, descriptor->kind, descriptor->detail, error);
+    return tarn__hot_attach(keyed, descriptor->kind, error);
 }
 
 static tarn_status check_not_open(const tarn_backend *backend, const char *name, tarn_error *error)
