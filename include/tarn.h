@@ -86,5 +86,6 @@
 #include "tarn/storage.h"
 #include "tarn/timer.h"
 #include "tarn/version.h"
+#include "tarn/working_set.h"
 
 #endif

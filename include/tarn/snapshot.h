@@ -47,9 +47,12 @@ typedef struct tarn_snapshot_progress {
 /**
  * Begins a snapshot: everything written before belongs to it, nothing written after.
  *
- * The memtables are flushed and the files hard-linked by a worker; reads go on meanwhile, the
- * first write waits for the links (tarn_backend_stats.snapshot_wait_ns), not for the upload. When
- * all workers are busy, that write makes the links itself.
+ * It costs the same however much is in the working set (tarn/working_set.h): what is dirty there
+ * is frozen, and written to RocksDB slice by slice by later calls on the backend. Then the
+ * memtables are flushed and the files hard-linked by a worker. Meanwhile reads go on, and so do
+ * writes of rows that the working set takes. One that RocksDB must take waits for the links
+ * (tarn_backend_stats.snapshot_wait_ns), not for the upload; it writes what is left of the frozen
+ * rows, and makes the links itself when all workers are busy.
  * One snapshot of a backend is open at a time.
  *
  * @retval TARN_OK           The snapshot is under way.
@@ -63,7 +66,11 @@ TARN_API TARN_NODISCARD tarn_status tarn_snapshot_begin(
     tarn_snapshot **out,
     tarn_error *error);
 
-/** Answers TARN_PENDING while the snapshot is under way, TARN_OK when finish() will not wait. */
+/**
+ * Answers TARN_PENDING while the snapshot is under way, TARN_OK when finish() will not wait.
+ *
+ * Each call writes a slice of the rows that are in memory only, as calls on the backend do.
+ */
 TARN_API TARN_NODISCARD tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot);
 
 /** Answers how far the snapshot is. */

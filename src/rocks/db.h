@@ -164,6 +164,8 @@ void tarn__rocks_batch_clear(tarn__rocks_batch *batch); /* Gives the memory back
 void tarn__rocks_batch_put(
     tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes value);
 void tarn__rocks_batch_delete(tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key);
+void tarn__rocks_batch_merge(
+    tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes operand);
 /* As tarn__rocks_delete_range(). */
 void tarn__rocks_batch_delete_range(
     tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper);

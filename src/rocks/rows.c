@@ -160,6 +160,16 @@ void tarn__rocks_batch_delete(tarn__rocks_batch *batch, tarn__rocks_family *fami
     rocksdb_writebatch_delete_cf(batch->rows, family->handle, key.data, key.size);
 }
 
+void tarn__rocks_batch_merge(
+    tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes operand)
+{
+    const uint64_t bytes = key.size + operand.size + ROW_OVERHEAD_BYTES;
+    tarn__rocks_meter_add(&family->meter, bytes);
+    batch->bytes += bytes;
+    rocksdb_writebatch_merge_cf(
+        batch->rows, family->handle, key.data, key.size, operand.data, operand.size);
+}
+
 void tarn__rocks_batch_delete_range(
     tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper)
 {

@@ -7,6 +7,7 @@
 
 #include "base/options.h"
 #include "state/fold.h"
+#include "state/hot.h"
 
 struct tarn_aggregating {
     tarn_keyed keyed;
@@ -79,7 +80,7 @@ tarn_status tarn_aggregating_set_namespace(
 tarn_status tarn_aggregating_add(tarn_aggregating *state, tarn_bytes value, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     const tarn_status status =
         tarn__fold_add(keyed, state->how.add, state->how.context, value, error);
     tarn__rocks_unpin(&keyed->backend->pin);
@@ -110,7 +111,7 @@ tarn_status tarn_aggregating_clear(tarn_aggregating *state, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
     tarn_bytes row;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
     tarn__rocks_unpin(&keyed->backend->pin);
     return tarn__keyed_delete(keyed, row, error);

@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "base/process.h"
 #include "memory/budget.h"
+#include "state/hot.h"
 #include "state/restore.h"
 
 enum {
@@ -15,6 +16,7 @@ enum {
     MAX_PARALLELISM_DEFAULT = 128,
     JAVA_INT_BYTES = 4,
     JAVA_LONG_BYTES = 8,
+    CALLS_PER_SLICE = 16,    /* While a snapshot drains. */
     KEY_BYTES_EXPECTED = 64, /* The row buffer's first size; it grows to the longest key. */
 };
 
@@ -122,7 +124,9 @@ static tarn_status set_up(
     if (options->restore != NULL) {
         TARN_TRY(tarn__restore_run(backend, options->restore, error));
     }
-    return open_database(backend, error);
+    TARN_TRY(open_database(backend, error));
+    return tarn__hot_open(
+        backend, options->config != NULL ? options->config : tarn__env_config(backend->env), error);
 }
 
 /* Closes an owner that holds nothing any more. */
@@ -141,6 +145,7 @@ static void destroy(tarn_backend *backend)
     }
     tarn_owner *owner = backend->owner;
     tarn__rocks_unpin(&backend->pin);
+    tarn__hot_close(backend);
     tarn__rocks_close(backend->rocks);
     tarn__directory_close(&backend->directory);
     tarn__bases_clear(&backend->bases);
@@ -449,14 +454,25 @@ tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error)
             backend->subtask_index,
             backend->poison.message);
     }
-    if (backend->edited == NULL) {
-        backend->needs_attention = false;
-        return TARN_OK;
+    backend->needs_attention = backend->is_draining;
+    if (backend->edited != NULL) {
+        TARN_TRY(tarn__value_store_edit(backend, error));
     }
-    return tarn__value_store_edit(backend, error);
+    if (backend->is_draining && --backend->drain_pause == 0) {
+        backend->drain_pause = CALLS_PER_SLICE;
+        TARN_TRY(tarn__snapshot_advance(backend->snapshot, error));
+    }
+    return TARN_OK;
 }
 
-tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error)
+void tarn__backend_set_draining(tarn_backend *backend, bool is_draining)
+{
+    backend->is_draining = is_draining;
+    backend->drain_pause = CALLS_PER_SLICE;
+    backend->needs_attention = backend->needs_attention || is_draining;
+}
+
+tarn_status tarn__backend_settle_buffers(tarn_backend *backend, tarn_error *error)
 {
     TARN_TRY(tarn__backend_enter(backend, error));
     for (const tarn__settler *settler = backend->settlers; settler != NULL;
@@ -464,6 +480,14 @@ tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error)
         TARN_TRY(settler->settle(settler->context, error));
     }
     return TARN_OK;
+}
+
+tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error)
+{
+    TARN_TRY(tarn__backend_settle_buffers(backend, error));
+    const tarn_bytes all = {NULL, 0};
+    return backend->workset != NULL ? tarn__workset_settle(backend->workset, NULL, all, all, error)
+                                    : TARN_OK;
 }
 
 void tarn__backend_add_settler(tarn_backend *backend, tarn__settler *settler)
@@ -508,6 +532,7 @@ void tarn__backend_wait_at_gate(tarn_backend *backend)
     const tarn__clock *clock = tarn__env_clock(backend->env);
     const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
     if (backend->snapshot != NULL) {
+        tarn__snapshot_drain(backend->snapshot);
         tarn__snapshot_link(backend->snapshot);
     }
     tarn__backend_await_gate(backend);

@@ -29,6 +29,7 @@
 
 #include "base/account.h"
 #include "base/try.h"
+#include "cache/workset.h"
 #include "codec/row.h"
 #include "env/env.h"
 #include "rocks/db.h"
@@ -54,7 +55,7 @@ typedef struct tarn__settler {
 
 struct tarn_backend {
     /* What every record touches. */
-    bool needs_attention;     /* An edit is pending, or the backend is poisoned. */
+    bool needs_attention;     /* An edit is pending, a snapshot drains, or it is poisoned. */
     bool has_key;             /* A key is current. */
     atomic_bool is_gate_shut; /* Writes wait: a snapshot's links are being made. */
     tarn_buffer row;          /* size: of the prefix, [key group][key]. */
@@ -68,8 +69,10 @@ struct tarn_backend {
     uint32_t max_parallelism;
     tarn_key_hash key_hash;
     tarn__rocks *rocks;
+    tarn__workset *workset; /* NULL: it is off. */
 
     /* The rest. */
+    tarn__rocks_batch hot_batch; /* What the working set writes. */
     tarn_env *env;
     tarn__env_child env_child;
     tarn_owner *owner;
@@ -84,6 +87,8 @@ struct tarn_backend {
     tarn__child *last_child;
     uint32_t iterator_count; /* Open over any state. */
     tarn_snapshot *snapshot; /* That is open, or NULL. */
+    bool is_draining;        /* The snapshot waits for rows of the working set. */
+    uint32_t drain_pause;    /* Calls until the next slice. */
     tarn__settler *settlers; /* Called before a snapshot. */
     tarn__bases bases;       /* What uploads build on. */
 
@@ -95,11 +100,18 @@ struct tarn_backend {
     tarn_error poison; /* Why the backend is poisoned; status TARN_OK: it is not. */
 };
 
-/* Settles what the last call left: stores a pending edit, refuses when poisoned. */
+/* Settles what the last call left: stores a pending edit, refuses when poisoned; drains at times.
+ */
 TARN_NODISCARD tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error);
 
-/* As tarn__backend_settle(), and writes all that is in memory only: before a snapshot. */
+/* As tarn__backend_settle(), and writes what settlers have: before a snapshot. */
+TARN_NODISCARD tarn_status tarn__backend_settle_buffers(tarn_backend *backend, tarn_error *error);
+
+/* The same, and writes the working set's dirty rows: for who looks into the store by itself. */
 TARN_NODISCARD tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error);
+
+/* Has calls drain the open snapshot, or no longer. */
+void tarn__backend_set_draining(tarn_backend *backend, bool is_draining);
 
 /* Has a settler called before each snapshot, and no longer. It does not move meanwhile. */
 void tarn__backend_add_settler(tarn_backend *backend, tarn__settler *settler);

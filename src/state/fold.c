@@ -1,6 +1,8 @@
 /* fold.c - see fold.h. */
 #include "state/fold.h"
 
+#include "state/hot.h"
+
 tarn_status tarn__fold_check(const tarn_keyed *keyed, tarn_status status, tarn_error *error)
 {
     if (__builtin_expect(status == TARN_OK, 1)) {
@@ -25,7 +27,7 @@ tarn_status tarn__fold_add(
     tarn_bytes row;
     tarn_bytes stored;
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
-    const tarn_status status = tarn__rocks_get(keyed->family, row, &pin, &stored, error);
+    const tarn_status status = tarn__keyed_read(keyed, row, &pin, &stored, error);
     if (status == TARN_OK) {
         TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
     } else if (status != TARN_NOT_FOUND) {
@@ -44,6 +46,7 @@ tarn_status tarn__fold_add(
 
 /* What the namespaces that were read so far make. */
 typedef struct merged {
+    bool has_found; /* A namespace had something. */
     bool is_present;
     bool is_shown;
     int64_t stamp_ms;
@@ -136,17 +139,20 @@ static tarn_status read_and_take(
     tarn_bytes stored;
     tarn__keyed_content content;
     TARN_TRY(tarn__keyed_make_row(keyed, name_space, tarn_bytes_at(NULL, 0), &row, error));
-    const tarn_status status = tarn__rocks_get(keyed->family, row, &pin, &stored, error);
+    const tarn_status status = tarn__keyed_read(keyed, row, &pin, &stored, error);
     if (status == TARN_NOT_FOUND) {
         return TARN_OK;
     }
     TARN_TRY(status);
     TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
-    tarn__rocks_batch_delete(batch, keyed->family, row);
+    made->has_found = true;
+    if (keyed->workset == NULL) {
+        tarn__rocks_batch_delete(batch, keyed->family, row);
+    }
     return take(keyed, made, merge, context, &content, now_ms, is_target, error);
 }
 
-/* Puts what was made under the target, with its stamp. */
+/* Writes what was made under the target, with its stamp. */
 static tarn_status add_target(
     tarn_keyed *keyed,
     const merged *made,
@@ -164,7 +170,42 @@ static tarn_status add_target(
         return tarn__fail_no_memory(error, "a merged value", made->value.size);
     }
     TARN_TRY(tarn__keyed_make_row(keyed, target, tarn_bytes_at(NULL, 0), &row, error));
+    if (keyed->workset != NULL) {
+        return tarn__keyed_write(keyed, row, tarn_buffer_bytes(&keyed->scratch), error);
+    }
     tarn__rocks_batch_put(batch, keyed->family, row, tarn_buffer_bytes(&keyed->scratch));
+    return TARN_OK;
+}
+
+/* Removes a row that the batch does not know of. */
+static tarn_status erase_hot(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error)
+{
+    tarn_bytes row;
+    TARN_TRY(tarn__keyed_make_row(keyed, name_space, tarn_bytes_at(NULL, 0), &row, error));
+    return tarn__keyed_erase(keyed, row, error);
+}
+
+/*
+ * Moves what was made by way of the working set: the target first, as it needs memory. The rows of
+ * the sources were made before, so that what fails after it is the store, which poisons.
+ */
+static tarn_status move_hot(
+    tarn_keyed *keyed,
+    const merged *made,
+    const tarn_bytes *sources,
+    size_t source_count,
+    tarn_bytes target,
+    bool has_read_target,
+    tarn_error *error)
+{
+    if (made->is_present) {
+        TARN_TRY(add_target(keyed, made, target, NULL, error));
+    } else if (has_read_target) {
+        TARN_TRY(erase_hot(keyed, target, error));
+    }
+    for (size_t i = 0; i < source_count; i++) {
+        TARN_TRY(erase_hot(keyed, sources[i], error));
+    }
     return TARN_OK;
 }
 
@@ -185,11 +226,14 @@ static tarn_status collect(
         TARN_TRY(read_and_take(
             keyed, &made, merge, context, sources[i], /* is_target= */ false, batch, error));
     }
-    if (!made.is_present) {
-        return TARN_OK; /* Nothing to move: the target stays as it is. */
+    const bool has_something = made.is_present; /* Else the target stays as it is. */
+    if (has_something) {
+        TARN_TRY(read_and_take(
+            keyed, &made, merge, context, target, /* is_target= */ true, batch, error));
     }
-    TARN_TRY(
-        read_and_take(keyed, &made, merge, context, target, /* is_target= */ true, batch, error));
+    if (keyed->workset != NULL && made.has_found) {
+        return move_hot(keyed, &made, sources, source_count, target, has_something, error);
+    }
     return made.is_present ? add_target(keyed, &made, target, batch, error) : TARN_OK;
 }
 

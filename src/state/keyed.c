@@ -5,6 +5,7 @@
 
 #include "base/options.h"
 #include "state/descriptors.h"
+#include "state/hot.h"
 
 /* ---- opening and closing ---------------------------------------------------------------- */
 
@@ -215,7 +216,8 @@ static tarn_status set_up(
     }
     const tarn_status status = attach(keyed, options, descriptor, settings, error);
     tarn__release(settings);
-    return status;
+    TARN_TRY(status);
+    return tarn__hot_attach(keyed, descriptor->kind, error);
 }
 
 static tarn_status check_not_open(const tarn_backend *backend, const char *name, tarn_error *error)
@@ -306,9 +308,10 @@ tarn_status tarn__keyed_close(tarn_keyed *keyed, tarn_error *error)
             keyed->family->name,
             keyed->first_iterator->child.name);
     }
+    const tarn_status status = tarn__hot_detach(keyed, error);
     tarn__backend_disown(keyed->backend, &keyed->child);
     free_state(keyed);
-    return TARN_OK;
+    return status;
 }
 
 /* ---- namespaces ------------------------------------------------------------------------- */
@@ -338,6 +341,7 @@ tarn_status tarn_keyed_set_namespace(tarn_keyed *keyed, tarn_bytes name_space, t
         return tarn__fail_no_memory(error, "a namespace", encoded_bytes);
     }
     keyed->name_space.size = tarn__row_encode_namespace(keyed->name_space.data, name_space);
+    keyed->has_namespaces = keyed->has_namespaces || name_space.size > 0;
     tarn__rocks_unpin(&backend->pin);
     return TARN_OK;
 }
@@ -404,6 +408,7 @@ tarn_status tarn_keyed_merge_namespaces(
 {
     tarn_backend *backend = keyed->backend;
     TARN_TRY(tarn__backend_enter_write(backend, error));
+    keyed->has_namespaces = true;
     if (keyed->merge == NULL) {
         return tarn__fail(
             error,

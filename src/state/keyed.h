@@ -18,6 +18,7 @@
 
 #include "tarn/keyed.h"
 
+#include "cache/workset.h"
 #include "codec/descriptor.h"
 #include "codec/stamp.h"
 #include "state/backend.h"
@@ -42,6 +43,10 @@ typedef tarn_status tarn__keyed_merge_fn(
 struct tarn_keyed {
     tarn_backend *backend;
     tarn__rocks_family *family;
+    tarn__workset *workset; /* Rows go through it. NULL: they do not. */
+    tarn__workset_family hot;
+    bool has_namespaces; /* One with bytes was set, or named otherwise, once. */
+    bool has_hot_rows;   /* Of a kind whose rows go through the working set, when there is one. */
     tarn__row_layout layout;
     bool has_ttl;
     tarn_ttl ttl;                /* When has_ttl. */

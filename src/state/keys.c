@@ -10,7 +10,7 @@
  *                      \___________ prefix ______/
  */
 #include "state/descriptors.h"
-#include "state/keyed.h"
+#include "state/hot.h"
 
 /* Goes through the prefixes of a state, or those of one namespace. */
 typedef struct prefix_scan {
@@ -227,6 +227,13 @@ static tarn_status remove_all_with(
     return tarn__span_drop(backend, family, bytes, tarn_buffer_bytes(&upper), has_sealed, error);
 }
 
+/* A removal that failed after the working set forgot its rows has lost writes. */
+static tarn_status finish_removal(
+    tarn_backend *backend, bool has_dropped, tarn_status status, tarn_error *error)
+{
+    return has_dropped ? tarn__backend_finish_write(backend, status, error) : status;
+}
+
 /* Removes the rows of each prefix that a scan finds; with namespaces first those of each group. */
 static tarn_status remove_found(
     tarn_backend *backend,
@@ -263,13 +270,12 @@ tarn_status tarn_keyed_drop_namespace(tarn_keyed *state, tarn_bytes name_space, 
     TARN_TRY(tarn__keyed_encode_namespace(state, name_space, &wanted, error));
     tarn__rocks_unpin(&backend->pin);
     all_groups(backend, lower, upper);
+    const tarn_bytes first = tarn_bytes_at(lower, sizeof lower);
+    const tarn_bytes end = tarn_bytes_at(upper, sizeof upper);
+    TARN_TRY(tarn__hot_settle(backend, state->family, first, end, error));
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
-        state->family,
-        tarn_bytes_at(lower, sizeof lower),
-        tarn_bytes_at(upper, sizeof upper),
-        &rows,
-        error));
+    TARN_TRY(tarn__rocks_iterate(state->family, first, end, &rows, error));
+    tarn__hot_drop_namespace(state, name_space); /* All of it is in the store. */
     prefix_scan scan = {
         .layout = state->layout,
         .wanted = &wanted,
@@ -289,13 +295,14 @@ tarn_status tarn_keyed_clear(tarn_keyed *state, tarn_error *error)
     TARN_TRY(tarn__backend_enter_write(backend, error));
     tarn__rocks_unpin(&backend->pin);
     all_groups(backend, lower, upper);
+    const tarn_bytes first = tarn_bytes_at(lower, sizeof lower);
+    const tarn_bytes end = tarn_bytes_at(upper, sizeof upper);
     bool has_sealed = false;
-    return tarn__span_drop(
+    const bool has_dropped = tarn__hot_drop_range(backend, state->family, first, end);
+    return finish_removal(
         backend,
-        state->family,
-        tarn_bytes_at(lower, sizeof lower),
-        tarn_bytes_at(upper, sizeof upper),
-        &has_sealed,
+        has_dropped,
+        tarn__span_drop(backend, state->family, first, end, &has_sealed, error),
         error);
 }
 
@@ -378,7 +385,9 @@ tarn_status tarn_backend_remove_key(tarn_backend *backend, tarn_error *error)
     }
     for (tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks); family != NULL;
          family = family->next) {
-        TARN_TRY(remove_key_of_family(backend, family, &backend->row, error));
+        const bool has_dropped = tarn__hot_drop_key(backend, family);
+        const tarn_status status = remove_key_of_family(backend, family, &backend->row, error);
+        TARN_TRY(finish_removal(backend, has_dropped, status, error));
     }
     return TARN_OK;
 }

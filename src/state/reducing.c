@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "codec/reduction.h"
 #include "state/fold.h"
+#include "state/hot.h"
 
 struct tarn_reducing {
     tarn_keyed keyed;
@@ -131,15 +132,14 @@ static tarn_status add_number(
     tarn_keyed *keyed = &state->keyed;
     uint8_t operand[TARN__REDUCTION_BYTES_MAX];
     tarn_bytes row;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(check_number(state, number, error));
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
     const tarn__reduction added = new_reduction(state, bits);
     const size_t size = tarn__reduction_encode(&added, operand);
-    const tarn_status status =
-        tarn__rocks_merge(keyed->family, row, tarn_bytes_at(operand, size), error);
+    const tarn_status status = tarn__keyed_add(keyed, row, tarn_bytes_at(operand, size), error);
     tarn__rocks_unpin(&keyed->backend->pin);
-    return tarn__backend_finish_write(keyed->backend, status, error);
+    return status;
 }
 
 tarn_status tarn_reducing_add_i64(tarn_reducing *state, int64_t value, tarn_error *error)
@@ -187,7 +187,7 @@ static tarn_status get_number(
     tarn__rocks_unpin(pin);
     TARN_TRY(check_number(state, number, error));
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
-    TARN_TRY(tarn__rocks_get(keyed->family, row, pin, &stored, error));
+    TARN_TRY(tarn__keyed_read(keyed, row, pin, &stored, error));
     TARN_TRY(decode(state, stored, &read, error));
     const int64_t now_ms = tarn__keyed_now(keyed);
     TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
@@ -238,7 +238,7 @@ static tarn_status check_function(const tarn_reducing *state, tarn_error *error)
 tarn_status tarn_reducing_add(tarn_reducing *state, tarn_bytes value, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(check_function(state, error));
     TARN_TRY(tarn__keyed_check_value(keyed, value.size, error));
     const tarn_status status = tarn__fold_add(keyed, reduce, state, value, error);
@@ -261,7 +261,7 @@ tarn_status tarn_reducing_clear(tarn_reducing *state, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
     tarn_bytes row;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
     tarn__rocks_unpin(&keyed->backend->pin);
     return tarn__keyed_delete(keyed, row, error);

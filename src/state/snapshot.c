@@ -9,6 +9,8 @@
 
 #define TABLE_FILE_SUFFIX ".sst"
 
+enum { SLICE_ROWS = 64 };
+
 struct tarn_snapshot {
     tarn_backend *backend;
     tarn__child child;
@@ -20,6 +22,7 @@ struct tarn_snapshot {
     uint32_t piece_capacity;
     const tarn__base *base; /* What the upload builds on; borrowed of the backend. */
     uint64_t sync_ns;
+    bool is_submitted; /* A worker has it: all that it holds is in the store. */
 
     pthread_mutex_t mutex; /* For ended alone. */
     pthread_cond_t ended;
@@ -170,6 +173,71 @@ static void wait_until_done(tarn_snapshot *snapshot)
     pthread_mutex_unlock(&snapshot->mutex);
 }
 
+/* ---- draining --------------------------------------------------------------------------- */
+
+static void submit(tarn_snapshot *snapshot)
+{
+    snapshot->is_submitted = true;
+    tarn__backend_set_draining(snapshot->backend, false);
+    tarn__workers_submit(tarn__env_workers(snapshot->backend->env), run, snapshot);
+}
+
+/* Has the snapshot end with a failure, which the worker passes on. */
+static void give_up(tarn_snapshot *snapshot, const tarn_error *error)
+{
+    atomic_store(&snapshot->is_link_claimed, true);
+    snapshot->linked = error->status;
+    snapshot->error = *error;
+    submit(snapshot);
+    tarn__backend_open_gate(snapshot->backend);
+}
+
+static tarn_status drain_slice(tarn_snapshot *snapshot, uint32_t row_count, tarn_error *error)
+{
+    tarn_backend *backend = snapshot->backend;
+    if (backend->poison.status != TARN_OK) {
+        *error = backend->poison; /* What is frozen may be lost. */
+        return error->status;
+    }
+    return backend->workset != NULL ? tarn__workset_drain(backend->workset, row_count, error)
+                                    : TARN_OK;
+}
+
+static bool is_drained(const tarn_backend *backend)
+{
+    return backend->workset == NULL || !tarn__workset_is_draining(backend->workset);
+}
+
+static tarn_status advance(tarn_snapshot *snapshot, uint32_t row_count, tarn_error *error)
+{
+    tarn_error details = {.status = TARN_OK};
+    const tarn_status status = drain_slice(snapshot, row_count, &details);
+    if (status != TARN_OK) {
+        give_up(snapshot, &details);
+        if (error != NULL) {
+            *error = details;
+        }
+        return status;
+    }
+    if (is_drained(snapshot->backend)) {
+        submit(snapshot);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__snapshot_advance(tarn_snapshot *snapshot, tarn_error *error)
+{
+    return snapshot->is_submitted ? TARN_OK : advance(snapshot, SLICE_ROWS, error);
+}
+
+void tarn__snapshot_drain(tarn_snapshot *snapshot)
+{
+    tarn_status status = TARN_OK;
+    while (!snapshot->is_submitted && status == TARN_OK) {
+        status = advance(snapshot, UINT32_MAX, NULL);
+    }
+}
+
 /* ---- beginning -------------------------------------------------------------------------- */
 
 static tarn_status describe_states(tarn_snapshot *snapshot, tarn_error *error)
@@ -258,7 +326,7 @@ static tarn_status check_begin(
             backend->operator_name,
             backend->subtask_index);
     }
-    return tarn__backend_settle_all(backend, error);
+    return tarn__backend_settle_buffers(backend, error);
 }
 
 tarn_status tarn_snapshot_begin(
@@ -289,7 +357,14 @@ tarn_status tarn_snapshot_begin(
     backend->snapshot = snapshot;
     tarn__backend_adopt(backend, &snapshot->child, "snapshot", "of a checkpoint");
     tarn__backend_shut_gate(backend);
-    tarn__workers_submit(tarn__env_workers(backend->env), run, snapshot);
+    if (backend->workset != NULL) {
+        tarn__workset_freeze(backend->workset);
+    }
+    if (is_drained(backend)) {
+        submit(snapshot);
+    } else {
+        tarn__backend_set_draining(backend, true);
+    }
     snapshot->sync_ns = now_ns(snapshot) - began_ns;
     *out = snapshot;
     return TARN_OK;
@@ -299,6 +374,8 @@ tarn_status tarn_snapshot_begin(
 
 tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
 {
+    const tarn_status advanced = tarn__snapshot_advance(snapshot, NULL);
+    (void)advanced; /* finish() tells. */
     return atomic_load(&snapshot->is_done) ? TARN_OK : TARN_PENDING;
 }
 
@@ -433,6 +510,7 @@ static void end(tarn_snapshot *snapshot)
 tarn_status tarn_snapshot_finish(
     tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn_error *error)
 {
+    tarn__snapshot_drain(snapshot);
     wait_until_done(snapshot);
     tarn_status status = snapshot->status;
     if (status != TARN_OK && error != NULL) {
@@ -448,12 +526,26 @@ tarn_status tarn_snapshot_finish(
     return status;
 }
 
+/* Goes on as if nothing had been frozen. */
+static void thaw(tarn_backend *backend)
+{
+    if (backend->workset != NULL) {
+        tarn__workset_thaw(backend->workset);
+    }
+    tarn__backend_set_draining(backend, false);
+    tarn__backend_open_gate(backend);
+}
+
 void tarn_snapshot_abandon(tarn_snapshot *snapshot)
 {
     if (snapshot == NULL) {
         return;
     }
-    tarn__upload_cancel(snapshot->upload);
-    wait_until_done(snapshot);
+    if (snapshot->is_submitted) {
+        tarn__upload_cancel(snapshot->upload);
+        wait_until_done(snapshot);
+    } else {
+        thaw(snapshot->backend);
+    }
     end(snapshot);
 }

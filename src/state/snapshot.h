@@ -1,17 +1,22 @@
 /*
  * snapshot.h - a backend's snapshot, from the barrier to the acknowledgement.
  *
- *     task thread   begin: settle, shut the gate ─ writes wait ─┐                    finish ─►ack
- *                     │                                         │                      ▲
- *     worker          └──► flush and hard-link ─► open the gate ┴─► upload ─► done ────┘
+ *     task thread   begin: freeze, shut the gate ─► drain, a slice at a time ─┐        finish ─►ack
+ *                                                                             │            ▲
+ *     worker              flush and hard-link ◄───────────────────────────────┘            │
+ *                           └─► open the gate ─► upload ─► done ───────────────────────────┘
  *
- * A write that comes to the shut gate before any worker has come to the links makes them itself:
- * workers may be busy for long with the uploads of others.
+ * Between the barrier and the links the store takes nothing but what was there at the barrier: rows
+ * of the working set that are frozen, drained by calls on the backend and by polls. Later writes to
+ * the working set go on. A write that needs the store comes to the shut gate: it drains what is
+ * left, and makes the links itself when no worker has begun to, as workers may be busy for long
+ * with the uploads of others.
  *
  * Invariants
  *   - One snapshot of a backend is open at a time, so DIR/links is its own.
- *   - Nothing is written between the barrier and the links: the gate is shut in begin() and opened
- *     by whoever makes the links, whatever the outcome.
+ *   - Nothing later than the barrier is written between it and the links: the gate is shut in
+ *     begin() and opened by whoever makes the links, or gives them up.
+ *   - A call on the backend drains no more than a slice, unless it needs the store.
  *   - Only what belongs to a snapshot that was notified complete becomes the base of the next one.
  *
  * tarn/snapshot.h is the public face.
@@ -40,6 +45,15 @@ typedef struct tarn__bases {
 } tarn__bases;
 
 void tarn__bases_clear(tarn__bases *bases);
+
+/*
+ * Drains a slice and, when nothing is left, has a worker go on. A failure is the snapshot's, and
+ * poisons the backend; the gate is open then. Thread: the backend's.
+ */
+TARN_NODISCARD tarn_status tarn__snapshot_advance(tarn_snapshot *snapshot, tarn_error *error);
+
+/* Drains all that is left and has a worker go on. How it ended is the snapshot's to tell. */
+void tarn__snapshot_drain(tarn_snapshot *snapshot);
 
 /* Makes the links and opens the gate, unless somebody else has begun to. Thread: any. */
 void tarn__snapshot_link(tarn_snapshot *snapshot);

@@ -7,7 +7,7 @@
  * The border is where finding the rows, which point deletes need, costs about as much as a range
  * delete.
  */
-#include "state/keyed.h"
+#include "state/hot.h"
 
 enum { POINTS_MAX = 64 };
 
@@ -122,6 +122,7 @@ tarn_status tarn__keyed_iterator_open(
     tarn_error *error)
 {
     tarn_backend *backend = keyed->backend;
+    TARN_TRY(tarn__hot_settle(backend, keyed->family, scan->lower, scan->upper, error));
     TARN_TRY(tarn__rocks_iterate_scan(keyed->family, scan, &iterator->rows, error));
     iterator->keyed = keyed;
     iterator->next = keyed->first_iterator;

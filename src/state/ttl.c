@@ -1,6 +1,6 @@
 /* ttl.c - values with a stamp, and what reads and writes do to them. See keyed.h. */
 #include "base/clock.h"
-#include "state/keyed.h"
+#include "state/hot.h"
 
 int64_t tarn__keyed_now(const tarn_keyed *keyed)
 {
@@ -57,14 +57,12 @@ tarn_status tarn__keyed_put(
         }
         stored = tarn_bytes_at(keyed->scratch.data, size);
     }
-    return tarn__backend_finish_write(
-        keyed->backend, tarn__rocks_put(keyed->family, row, stored, error), error);
+    return tarn__keyed_write(keyed, row, stored, error);
 }
 
 tarn_status tarn__keyed_delete(tarn_keyed *keyed, tarn_bytes row, tarn_error *error)
 {
-    return tarn__backend_finish_write(
-        keyed->backend, tarn__rocks_delete(keyed->family, row, error), error);
+    return tarn__keyed_erase(keyed, row, error);
 }
 
 /* Tells whether a row still is what an iterator saw of it: it has the same stamp. */
@@ -74,7 +72,7 @@ static tarn_status is_as_seen(
     TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
     tarn_bytes stored;
     tarn__keyed_content content;
-    const tarn_status status = tarn__rocks_get(keyed->family, row, &pin, &stored, error);
+    const tarn_status status = tarn__keyed_read(keyed, row, &pin, &stored, error);
     *out = false;
     if (status == TARN_NOT_FOUND) {
         return TARN_OK;
@@ -98,7 +96,7 @@ tarn_status tarn__keyed_age(
     if (!content->is_expired && !prolongs) {
         return TARN_OK;
     }
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     bool is_current = true;
     if (is_old) {
         TARN_TRY(is_as_seen(keyed, row, content->stamp_ms, &is_current, error));
@@ -114,12 +112,12 @@ tarn_status tarn__keyed_get(tarn_keyed *keyed, tarn_bytes row, tarn_bytes *out, 
 {
     tarn__rocks_pin *pin = &keyed->backend->pin;
     if (__builtin_expect(!keyed->has_ttl, 1)) {
-        return tarn__rocks_get(keyed->family, row, pin, out, error);
+        return tarn__keyed_read(keyed, row, pin, out, error);
     }
     const int64_t now_ms = tarn__keyed_now(keyed);
     tarn_bytes stored;
     tarn__keyed_content content;
-    TARN_TRY(tarn__rocks_get(keyed->family, row, pin, &stored, error));
+    TARN_TRY(tarn__keyed_read(keyed, row, pin, &stored, error));
     TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
     TARN_TRY(tarn__keyed_age(keyed, row, &content, now_ms, /* is_old= */ false, error));
     if (!content.is_shown) {

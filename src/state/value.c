@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#include "state/keyed.h"
+#include "state/hot.h"
 
 /* An edit's value begins so far into the buffer: its stamp is in front, itself well aligned. */
 enum { EDIT_OFFSET = 16 };
@@ -72,7 +72,7 @@ tarn_status tarn_value_put(tarn_value *state, tarn_bytes value, tarn_error *erro
 {
     tarn_keyed *keyed = &state->keyed;
     tarn_bytes row;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
     TARN_TRY(tarn__keyed_check_value(keyed, value.size, error));
     const tarn_status status = tarn__keyed_put(keyed, row, value, tarn__keyed_now(keyed), error);
@@ -84,7 +84,7 @@ tarn_status tarn_value_remove(tarn_value *state, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
     tarn_bytes row;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
     const tarn_status status = tarn__keyed_delete(keyed, row, error);
     tarn__rocks_unpin(&keyed->backend->pin);
@@ -99,7 +99,7 @@ static tarn_status load_edit(tarn_value *state, tarn_bytes row, size_t size, tar
     tarn__keyed_content content = {.value = {NULL, 0}};
     tarn_bytes stored;
     TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
-    const tarn_status status = tarn__rocks_get(keyed->family, row, &pin, &stored, error);
+    const tarn_status status = tarn__keyed_read(keyed, row, &pin, &stored, error);
     if (status == TARN_OK) {
         TARN_TRY(tarn__keyed_look(keyed, stored, tarn__keyed_now(keyed), &content, error));
     } else if (status != TARN_NOT_FOUND) {
@@ -132,6 +132,14 @@ tarn_status tarn_value_edit(tarn_value *state, size_t size, void **out, tarn_err
             keyed->family->name);
     }
     TARN_TRY(tarn__keyed_check_value(keyed, size, error));
+    if (keyed->workset != NULL && !keyed->has_ttl) {
+        void *value = NULL;
+        TARN_TRY(tarn__hot_edit(keyed, row, size, &value, error));
+        if (__builtin_expect(value != NULL, 1)) {
+            *out = value;
+            return TARN_OK;
+        }
+    }
     if (__builtin_expect(EDIT_OFFSET + size > backend->edit.capacity, 0) &&
         tarn_buffer_reserve(&backend->edit, EDIT_OFFSET + size) != TARN_OK) {
         return tarn__fail_no_memory(error, "a value", size);
@@ -147,11 +155,11 @@ tarn_status tarn__value_store_edit(tarn_backend *backend, tarn_error *error)
 {
     assert(backend->edited != NULL);
     tarn_keyed *keyed = &backend->edited->keyed;
-    if (atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire)) {
+    backend->edited = NULL;
+    if (keyed->workset == NULL &&
+        atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire)) {
         tarn__backend_wait_at_gate(backend);
     }
-    backend->edited = NULL;
-    backend->needs_attention = false;
     size_t begin = EDIT_OFFSET;
     if (keyed->has_ttl) {
         begin -= TARN__STAMP_BYTES;
@@ -160,8 +168,8 @@ tarn_status tarn__value_store_edit(tarn_backend *backend, tarn_error *error)
     tarn_bytes row;
     tarn_status status = tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error);
     if (status == TARN_OK) {
-        status = tarn__rocks_put(
-            keyed->family,
+        status = tarn__keyed_write(
+            keyed,
             row,
             tarn_bytes_at(backend->edit.data + begin, backend->edit.size - begin),
             error);

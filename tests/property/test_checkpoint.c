@@ -20,6 +20,7 @@
 #include "base/random.h"
 #include "support/prop.h"
 #include "support/scratch.h"
+#include "support/state_fixture.h"
 
 enum {
     KEYS = 40,
@@ -381,6 +382,8 @@ static void step(world *w)
         crash_and_restore(w);
     } else if (choice < 12) {
         compare_whole(w);
+    } else if (choice < 15) {
+        fixture_resize_working_set(w->subtasks[below(w, w->parallelism)].backend, below(w, 6));
     } else {
         touch_one(w);
     }

@@ -866,6 +866,8 @@ static void step(program *p)
         take_checkpoint(p);
     } else if (p->has_checkpoint && below(p, 600) == 0) {
         restore(p);
+    } else if (below(p, 200) == 0) {
+        fixture_resize_working_set(p->backend, below(p, 6));
     } else if (dice < 12) {
         set_key(p);
     } else if (dice < 22) {

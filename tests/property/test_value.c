@@ -1,7 +1,8 @@
 /*
  * Property of value state: whatever random programs put, edit and remove under whatever keys and
- * namespaces, with flushes, compactions, re-opened and re-tuned states in between, a read and an
- * iteration answer what a plain array in memory says.
+ * namespaces, with flushes, compactions, re-opened and re-tuned states in between, and with the
+ * working set on, off, tiny and resized, a read and an iteration answer what a plain array in
+ * memory says.
  */
 #include "support/support.h"
 
@@ -223,6 +224,8 @@ static void step(program *p)
         tarn__rocks_compact(tarn__rocks_find_family(p->backend->rocks, STATE_NAMES[state]));
     } else if (dice < 199) {
         reopen(p, state);
+    } else {
+        fixture_resize_working_set(p->backend, below(p, 6));
     }
 }
 
@@ -237,6 +240,7 @@ static void run_program(uint64_t seed, void *context)
         p->states[i] = fixture_open_value(p->backend, STATE_NAMES[i]);
         p->name_spaces[i] = 0;
     }
+    fixture_resize_working_set(p->backend, below(p, 6));
     for (uint32_t i = 0; i < STEPS; i++) {
         step(p);
     }

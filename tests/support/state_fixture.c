@@ -79,3 +79,13 @@ tarn_value *fixture_open_value(tarn_backend *backend, const char *name)
     assert_ok(tarn_value_open(backend, &options, &state, &error), &error);
     return state;
 }
+
+void fixture_resize_working_set(tarn_backend *backend, uint32_t choice)
+{
+    static const uint64_t SIZES[] = {0, 1500, 4000, 12000, 50000, 1 << 20};
+    tarn_error error;
+    assert_ok(
+        tarn_backend_resize_working_set(
+            backend, SIZES[choice % (sizeof SIZES / sizeof SIZES[0])], &error),
+        &error);
+}

@@ -10,6 +10,7 @@
 #include "tarn/config.h"
 #include "tarn/env.h"
 #include "tarn/state.h"
+#include "tarn/working_set.h"
 
 enum { FIXTURE_PATH_BYTES = 512 };
 
@@ -27,5 +28,8 @@ tarn_env *fixture_open_env(const tarn_config *config, const tarn_allocator *allo
 /* A backend of all 128 key groups in a directory. */
 tarn_backend *fixture_open_backend(tarn_env *env, const char *directory);
 tarn_value *fixture_open_value(tarn_backend *backend, const char *name);
+
+/* Gives the working set one of some sizes, from none over a few rows to plenty. */
+void fixture_resize_working_set(tarn_backend *backend, uint32_t choice);
 
 #endif

@@ -242,9 +242,38 @@ static void test_a_row_that_no_reducer_wrote_is_corruption(void **state)
         tarn__rocks_put(family, tarn_buffer_bytes(&named), tarn_bytes_of("odd"), &f->error),
         &f->error);
     kinds_expect_failure(f, tarn_reducing_get_i64(sum, &read, &f->error), TARN_CORRUPTION, "sum");
+    /* The working set has it now, and an add finds out at once. */
+    kinds_expect_failure(f, tarn_reducing_add_i64(sum, 1, &f->error), TARN_CORRUPTION, "sum");
+    assert_ok(tarn_backend_resize_working_set(f->backend, 0, &f->error), &f->error);
     assert_ok(tarn_reducing_add_i64(sum, 1, &f->error), &f->error);
     assert_int_equal(tarn_reducing_get_i64(sum, &read, &f->error), TARN_CORRUPTION);
     tarn_buffer_clear(&named);
+    assert_ok(tarn_reducing_close(sum, &f->error), &f->error);
+}
+
+/* Adds to keys that are not in memory read nothing; what they make is there at the first read. */
+static void test_blind_adds_stay_in_the_working_set_until_they_are_read(void **state)
+{
+    kinds_fixture *f = *state;
+    tarn_reducing *sum = open_reducing(f, "sum", TARN_REDUCER_SUM, TARN_NUMBER_I64);
+    tarn_working_set_stats stats;
+    int64_t read = 0;
+    kinds_set_key(f, "k");
+    assert_ok(tarn_reducing_add_i64(sum, 100, &f->error), &f->error);
+    assert_ok(tarn_backend_resize_working_set(f->backend, 0, &f->error), &f->error);
+    assert_ok(tarn_backend_resize_working_set(f->backend, 1 << 20, &f->error), &f->error);
+    for (int64_t i = 1; i <= 10; i++) {
+        assert_ok(tarn_reducing_add_i64(sum, i, &f->error), &f->error);
+    }
+    tarn_backend_measure_working_set(f->backend, &stats);
+    assert_int_equal(stats.written_count, 0);
+    assert_int_equal(stats.dirty_count, 1);
+    assert_ok(tarn_reducing_get_i64(sum, &read, &f->error), &f->error);
+    assert_int_equal(read, 155);
+    assert_ok(tarn_reducing_clear(sum, &f->error), &f->error);
+    assert_ok(tarn_reducing_add_i64(sum, 7, &f->error), &f->error);
+    assert_ok(tarn_reducing_get_i64(sum, &read, &f->error), &f->error);
+    assert_int_equal(read, 7);
     assert_ok(tarn_reducing_close(sum, &f->error), &f->error);
 }
 
@@ -260,6 +289,7 @@ int main(void)
         TEST(test_bad_options_are_refused_by_name),
         TEST(test_another_kind_or_reducer_is_refused_and_both_are_named),
         TEST(test_a_row_that_no_reducer_wrote_is_corruption),
+        TEST(test_blind_adds_stay_in_the_working_set_until_they_are_read),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
+#include "tarn/working_set.h"
 
 #include "support/scratch.h"
 
@@ -193,6 +194,77 @@ static void test_writes_after_the_barrier_are_not_in_the_checkpoint(void **state
     restore(f, "restored");
     for (int key = 0; key < ROWS; key++) {
         assert_int_equal(get(f, key), 1);
+    }
+}
+
+enum { MANY_ROWS = 3000, SLICE_ROWS_MAX = 64 };
+
+/* Writes rows while a snapshot drains; answers the most rows that one call wrote to the store. */
+static uint64_t put_while_draining(fixture *f, uint64_t value, bool *has_seen_frozen)
+{
+    uint64_t largest = 0;
+    tarn_working_set_stats stats;
+    tarn_backend_measure_working_set(f->backend, &stats);
+    for (int key = 0; key < MANY_ROWS; key++) {
+        const uint64_t before = stats.written_count;
+        put(f, MANY_ROWS - 1 - key, value);
+        tarn_backend_measure_working_set(f->backend, &stats);
+        largest = stats.written_count - before > largest ? stats.written_count - before : largest;
+        *has_seen_frozen = *has_seen_frozen || stats.frozen_count > 0;
+    }
+    return largest;
+}
+
+/* Beginning writes nothing; each call writes a slice, and what comes later stays out. */
+static void test_a_snapshot_drains_in_slices_while_the_stream_goes_on(void **state)
+{
+    fixture *f = *state;
+    tarn_working_set_stats stats;
+    for (int key = 0; key < MANY_ROWS; key++) {
+        put(f, key, 1);
+    }
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin(f, &snapshot);
+    tarn_backend_measure_working_set(f->backend, &stats);
+    assert_int_equal(stats.written_count, 0);
+    assert_int_equal(stats.frozen_count, MANY_ROWS);
+    bool has_seen_frozen = false;
+    /* A put is two calls, and a row that is handed over takes some with it. */
+    assert_in_range(put_while_draining(f, 2, &has_seen_frozen), 1, 2 * SLICE_ROWS_MAX);
+    assert_true(has_seen_frozen);
+    commit(f, pending, snapshot);
+    for (int key = 0; key < MANY_ROWS; key++) {
+        assert_int_equal(get(f, key), 2);
+    }
+    restore(f, "restored");
+    for (int key = 0; key < MANY_ROWS; key++) {
+        assert_int_equal(get(f, key), 1);
+    }
+}
+
+/* What was given up while it drained leaves nothing behind: the next checkpoint has it all. */
+static void test_a_snapshot_given_up_while_it_drains_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    tarn_working_set_stats stats;
+    for (int key = 0; key < MANY_ROWS; key++) {
+        put(f, key, 1);
+    }
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin(f, &snapshot);
+    for (int key = 0; key < MANY_ROWS / 10; key++) {
+        put(f, key, 2);
+    }
+    tarn_backend_measure_working_set(f->backend, &stats);
+    assert_true(stats.frozen_count > 0);
+    tarn_snapshot_abandon(snapshot);
+    tarn_checkpoint_abandon(pending);
+    tarn_backend_measure_working_set(f->backend, &stats);
+    assert_int_equal(stats.frozen_count, 0);
+    take_checkpoint(f);
+    restore(f, "restored");
+    for (int key = 0; key < MANY_ROWS; key++) {
+        assert_int_equal(get(f, key), key < MANY_ROWS / 10 ? 2 : 1);
     }
 }
 
@@ -441,6 +513,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_writes_after_the_barrier_are_not_in_the_checkpoint),
+        TEST(test_a_snapshot_drains_in_slices_while_the_stream_goes_on),
+        TEST(test_a_snapshot_given_up_while_it_drains_changes_nothing),
         TEST(test_a_pending_edit_belongs_to_the_checkpoint),
         TEST(test_one_snapshot_at_a_time_and_none_at_close),
         TEST(test_only_a_completed_checkpoint_is_built_upon),

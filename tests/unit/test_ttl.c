@@ -202,6 +202,7 @@ static void test_a_value_without_room_for_its_time_is_corruption(void **state)
     kinds_fixture *f = *state;
     tarn_value *value = open_value(f, ON_WRITE, NEVER);
     tarn_bytes read;
+    assert_ok(tarn_backend_resize_working_set(f->backend, 0, &f->error), &f->error);
     put_at(f, value, 0);
     assert_ok(
         tarn__rocks_put(

@@ -1,0 +1,61 @@
+/**
+ * @file tarn/working_set.h
+ * @brief The working set of a backend: hot rows in memory, in front of RocksDB.
+ *
+ *     tarn_working_set_stats stats;
+ *     tarn_backend_measure_working_set(backend, &stats);
+ *     double hit_ratio = (double)stats.hit_count / (double)(stats.hit_count + stats.miss_count);
+ *
+ * Rows of value, reducing and aggregating states are kept in the heap pool while they are hot, and
+ * written to RocksDB when they are evicted, when a range of them is scanned, and after a snapshot
+ * has begun. Nothing that a program can read or restore depends on it.
+ *
+ * How large it is: tarn.working-set.size, or tarn.working-set.fraction of the heap, for each
+ * backend. Memory that the heap pool refuses is not missed: rows are evicted instead.
+ *
+ * Thread: confined, with the backend.
+ */
+#ifndef TARN_WORKING_SET_H
+#define TARN_WORKING_SET_H
+
+#include "tarn/backend.h"
+#include "tarn/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Figures of a working set at one moment. Counts are since it was switched on. */
+typedef struct tarn_working_set_stats {
+    uint64_t capacity_bytes; /**< 0: it is off. */
+    uint64_t memory_bytes;   /**< Rows with their index, as charged to the heap pool. */
+    uint64_t row_count;      /**< Rows held, with those known to be absent. */
+    uint64_t dirty_count;    /**< Of these, rows that RocksDB has not got yet. */
+    uint64_t frozen_count;   /**< Of these, rows that an open snapshot waits for. */
+    uint64_t hit_count;      /**< Rows that were found. */
+    uint64_t miss_count;     /**< Rows that were not. */
+    uint64_t evicted_count;  /**< Rows that left for want of room. */
+    uint64_t written_count;  /**< Rows written to RocksDB. */
+    uint64_t refused_count;  /**< Rows that found no room, and went to RocksDB alone. */
+} tarn_working_set_stats;
+
+/** Answers figures; zeros when it is off. */
+TARN_API void tarn_backend_measure_working_set(
+    const tarn_backend *backend, tarn_working_set_stats *out);
+
+/**
+ * Gives the working set another size, from now on.
+ *
+ * @param[in] bytes  0: writes all rows to RocksDB and switches it off.
+ *
+ * @retval TARN_OK         It has the size. What does not fit any more was written and forgotten.
+ * @retval TARN_NO_MEMORY, TARN_OVER_BUDGET  It could not be switched on; it is off.
+ * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_POISONED  Rows could not be written.
+ */
+TARN_API TARN_NODISCARD tarn_status
+tarn_backend_resize_working_set(tarn_backend *backend, uint64_t bytes, tarn_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

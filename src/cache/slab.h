@@ -1,0 +1,122 @@
+/*
+ * slab.h - the memory of hot rows: pages of slots of one size each.
+ *
+ *     page of 64 KiB    [slot][slot][slot] ...         all of one class
+ *     slot              [header 16][row, padded][value]
+ *     reference         1 + page * units in a page + unit within it; 0: none
+ *
+ * Classes are multiples of 16 bytes, eight to each doubling: a slot wastes at most a ninth. A page
+ * whose slots are all free serves any class again. Slots do not move.
+ *
+ * Thread: confined.
+ */
+#ifndef TARN_CACHE_SLAB_H
+#define TARN_CACHE_SLAB_H
+
+#include <stdint.h>
+
+#include "base/account.h"
+
+enum {
+    TARN__SLAB_UNIT = 16,
+    TARN__SLAB_PAGE_BYTES_MAX = 64 << 10,
+    TARN__SLAB_PAGE_BYTES_MIN = 512,
+    TARN__SLAB_CLASSES = 80,
+};
+
+typedef enum tarn__hot_state {
+    TARN__HOT_FREE = 0,  /* A slot without a row. */
+    TARN__HOT_ABSENT,    /* The store has no such row. */
+    TARN__HOT_CLEAN,     /* The store has this value. */
+    TARN__HOT_DIRTY,     /* A value that the store has not got. From here on: dirty. */
+    TARN__HOT_TOMBSTONE, /* A removal that the store has not got. */
+    TARN__HOT_PARTIAL,   /* An operand that the store has not got. */
+} tarn__hot_state;
+
+/* A row in a slot. Its row bytes follow, then its value. */
+typedef struct tarn__hot_row {
+    uint32_t epoch;      /* Of the write that made it dirty. In a free slot: the next free one. */
+    uint32_t value_size; /* Units: bytes. */
+    uint16_t key_size;   /* Of the row bytes. */
+    uint16_t family;
+    uint16_t units;     /* Of the slot. */
+    uint8_t state;      /* A tarn__hot_state. */
+    uint8_t heat : 7;   /* Grows with hits, shrinks when the clock's hand comes by. */
+    uint8_t is_new : 1; /* Dirty, and the store has no such row. */
+} tarn__hot_row;
+
+_Static_assert(sizeof(tarn__hot_row) == TARN__SLAB_UNIT, "a header is one unit");
+
+typedef struct tarn__slab_page {
+    uint8_t *memory;      /* NULL: the page was given back. */
+    uint32_t next;        /* Of the pages with room of a class, or of the free pages; by index. */
+    uint32_t previous;    /* Likewise. */
+    uint32_t free_slot;   /* Reference of the first one; 0: none. */
+    uint16_t class_index; /* Of its slots. */
+    uint16_t units;       /* Of a slot; 0: the page serves no class. */
+    uint16_t slot_count;
+    uint16_t live_count;
+} tarn__slab_page;
+
+typedef struct tarn__slab {
+    tarn__account *account;
+    tarn__slab_page *pages;
+    uint32_t page_count;    /* Known pages, with those given back. */
+    uint32_t page_capacity; /* Of pages. */
+    uint32_t memory_count;  /* Pages that have memory. */
+    uint32_t page_bytes;
+    uint32_t unit_shift;  /* log2 of the units in a page. */
+    uint32_t first_free;  /* Page with memory that serves no class; UINT32_MAX: none. */
+    uint32_t first_given; /* Page without memory; UINT32_MAX: none. */
+    uint32_t with_room[TARN__SLAB_CLASSES]; /* By class; UINT32_MAX: none. */
+} tarn__slab;
+
+void tarn__slab_init(tarn__slab *slab, tarn__account *account, uint32_t page_bytes);
+void tarn__slab_clear(tarn__slab *slab);
+
+/* The largest slot, header included. Units: bytes. */
+static inline size_t tarn__slab_slot_bytes_max(const tarn__slab *slab)
+{
+    return slab->page_bytes / 4;
+}
+
+static inline tarn__hot_row *tarn__slab_at(const tarn__slab *slab, uint32_t reference)
+{
+    const uint32_t unit = reference - 1;
+    const uint32_t mask = (1u << slab->unit_shift) - 1;
+    return (
+        tarn__hot_row
+            *)(void
+                   *)(slab->pages[unit >> slab->unit_shift].memory + (size_t)(unit & mask) * TARN__SLAB_UNIT);
+}
+
+static inline uint32_t tarn__slab_page_of(const tarn__slab *slab, uint32_t reference)
+{
+    return (reference - 1) >> slab->unit_shift;
+}
+
+/* The reference of a slot of a page. */
+static inline uint32_t tarn__slab_reference(const tarn__slab *slab, uint32_t page, uint32_t slot)
+{
+    return 1 + (page << slab->unit_shift) + slot * slab->pages[page].units;
+}
+
+/* Takes a slot for so many bytes, at most the largest; 0: none is free. Uninitialised but units. */
+uint32_t tarn__slab_take(tarn__slab *slab, size_t bytes);
+
+/* Whether a slot for so many bytes is free, without a new page. */
+bool tarn__slab_has_room(const tarn__slab *slab, size_t bytes);
+
+/* Gives a slot back. */
+void tarn__slab_give(tarn__slab *slab, uint32_t reference);
+
+/* Gets memory for one more page; false: it was refused. */
+bool tarn__slab_add_page(tarn__slab *slab);
+
+/* Gives back the memory of a page that serves no class; false: there is none. */
+bool tarn__slab_remove_page(tarn__slab *slab);
+
+/* Memory held. Units: bytes. */
+size_t tarn__slab_memory(const tarn__slab *slab);
+
+#endif

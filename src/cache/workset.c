@@ -1,0 +1,413 @@
+/* workset.c - opening, finding and changing rows. See workset.h. */
+#include "cache/workset.h"
+
+#include <assert.h>
+#define XXH_INLINE_ALL /* A call would cost as much as the hash. */
+#include <xxhash.h>
+
+#include "cache/workset_private.h"
+
+enum {
+    SEGMENTS_LOG2_MIN = 1,
+    SEGMENTS_LOG2_MAX = 8,
+    SEGMENT_CAPACITY_BYTES = 64 << 10, /* One more segment for so much capacity. */
+    PAGES_WANTED = 64,                 /* So many at least, when pages are chosen by capacity. */
+    FAMILIES_FIRST = 8,
+};
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static uint32_t choose_page_bytes(uint64_t capacity_bytes)
+{
+    uint32_t bytes = TARN__SLAB_PAGE_BYTES_MIN;
+    while (bytes < TARN__SLAB_PAGE_BYTES_MAX && (uint64_t)bytes * PAGES_WANTED < capacity_bytes) {
+        bytes *= 2;
+    }
+    return bytes;
+}
+
+static uint32_t choose_segments_log2(uint64_t capacity_bytes)
+{
+    uint32_t log2 = SEGMENTS_LOG2_MIN;
+    while (log2 < SEGMENTS_LOG2_MAX &&
+           ((uint64_t)SEGMENT_CAPACITY_BYTES << log2) < capacity_bytes) {
+        log2++;
+    }
+    return log2;
+}
+
+tarn_status tarn__workset_open(
+    const tarn__workset_options *options, tarn__workset **out, tarn_error *error)
+{
+    tarn__workset *set = tarn__allocate_zeroed(options->account, 1, sizeof *set);
+    if (set == NULL) {
+        return tarn__fail_no_memory(error, "a working set", sizeof *set);
+    }
+    set->account = options->account;
+    set->store = options->store;
+    set->figures.capacity_bytes = options->capacity_bytes;
+    set->held_page = UINT32_MAX;
+    set->busy_page = UINT32_MAX;
+    tarn__slab_init(
+        &set->slab,
+        options->account,
+        options->page_bytes != 0 ? options->page_bytes
+                                 : choose_page_bytes(options->capacity_bytes));
+    const uint32_t segments_log2 = choose_segments_log2(options->capacity_bytes);
+    if (!tarn__index_init(&set->index, options->account, segments_log2)) {
+        tarn__workset_close(set);
+        return tarn__fail_no_memory(error, "the index of a working set", 1u << segments_log2);
+    }
+    *out = set;
+    return TARN_OK;
+}
+
+void tarn__workset_close(tarn__workset *set)
+{
+    if (set == NULL) {
+        return;
+    }
+    tarn__index_clear(&set->index);
+    tarn__slab_clear(&set->slab);
+    tarn__release(set->families);
+    tarn__release(set);
+}
+
+tarn_status tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, tarn_error *error)
+{
+    const uint64_t before = set->figures.capacity_bytes;
+    set->figures.capacity_bytes = capacity_bytes;
+    set->held_page = UINT32_MAX;
+    const tarn_status status = tarn__workset_shrink(set, error);
+    if (status != TARN_OK) {
+        set->figures.capacity_bytes = before;
+    }
+    return status;
+}
+
+uint64_t tarn__workset_memory(const tarn__workset *set)
+{
+    return tarn__slab_memory(&set->slab) + set->index.memory;
+}
+
+void tarn__workset_measure(const tarn__workset *set, tarn__workset_figures *out)
+{
+    *out = set->figures;
+    out->memory_bytes = tarn__workset_memory(set);
+}
+
+/* ---- families --------------------------------------------------------------------------- */
+
+tarn_status tarn__workset_add_family(
+    tarn__workset *set, tarn__workset_family *family, tarn_error *error)
+{
+    uint32_t index = 0;
+    while (index < set->family_capacity && set->families[index] != NULL) {
+        index++;
+    }
+    if (index == set->family_capacity) {
+        const uint32_t capacity = index == 0 ? FAMILIES_FIRST : index * 2;
+        tarn__workset_family **families =
+            tarn__reallocate(set->account, set->families, capacity * sizeof *families);
+        if (families == NULL) {
+            return tarn__fail_no_memory(error, "a working set", capacity * sizeof *families);
+        }
+        memset(families + index, 0, (capacity - index) * sizeof *families);
+        set->families = families;
+        set->family_capacity = capacity;
+    }
+    assert(index <= UINT16_MAX);
+    family->index = (uint16_t)index;
+    family->row_count = 0;
+    family->dirty_count = 0;
+    set->families[index] = family;
+    return TARN_OK;
+}
+
+void tarn__workset_remove_family(tarn__workset *set, tarn__workset_family *family)
+{
+    tarn__cursor cursor = {0};
+    uint32_t reference = 0;
+    while (family->row_count > 0 && (reference = tarn__workset_step(set, &cursor)) != 0) {
+        const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+        if (row->state != TARN__HOT_FREE && row->family == family->index) {
+            tarn__workset_forget(set, reference);
+        }
+    }
+    assert(family->row_count == 0);
+    set->families[family->index] = NULL;
+}
+
+/* ---- finding ---------------------------------------------------------------------------- */
+
+uint64_t tarn__workset_hash(const tarn__workset_family *family, tarn_bytes row)
+{
+    /* Odd, so that states differ in high and low bits. */
+    return XXH3_64bits(row.data, row.size) + (uint64_t)family->index * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static inline bool is_row(const tarn__hot_row *row, const tarn__hot_key *key)
+{
+    return row->key_size == key->row.size && row->family == key->family->index &&
+           memcmp(row + 1, key->row.data, key->row.size) == 0;
+}
+
+static tarn__hot_row *look_up(const tarn__workset *set, tarn__hot_key *key)
+{
+    const tarn__index_segment *segment = tarn__index_segment_of(&set->index, key->hash);
+    if (segment->slots == NULL) {
+        return NULL;
+    }
+    const uint32_t tag = (uint32_t)key->hash;
+    uint32_t at = tag & segment->mask;
+    for (;;) {
+        const tarn__index_slot slot = segment->slots[at];
+        if (slot.reference == 0) {
+            return NULL;
+        }
+        if (slot.tag == tag) {
+            tarn__hot_row *row = tarn__slab_at(&set->slab, slot.reference);
+            if (is_row(row, key)) {
+                key->reference = slot.reference;
+                return row;
+            }
+        }
+        at = (at + 1) & segment->mask;
+    }
+}
+
+tarn__hot_row *tarn__workset_find(
+    tarn__workset *set, tarn__workset_family *family, tarn_bytes row, tarn__hot_key *key)
+{
+    *key = (tarn__hot_key){
+        .family = family,
+        .row = row,
+        .hash = tarn__workset_hash(family, row),
+    };
+    tarn__hot_row *found = look_up(set, key);
+    if (found == NULL) {
+        set->figures.miss_count++;
+        return NULL;
+    }
+    set->figures.hit_count++;
+    if (found->heat < TARN__WORKSET_HEAT_MAX) {
+        found->heat++;
+    }
+    return found;
+}
+
+void tarn__workset_hold(tarn__workset *set, const tarn__hot_key *key)
+{
+    set->held_page = tarn__slab_page_of(&set->slab, key->reference);
+}
+
+/* ---- changing --------------------------------------------------------------------------- */
+
+void tarn__workset_unmark(tarn__workset *set, tarn__hot_row *row)
+{
+    if (!tarn__hot_row_is_dirty(row)) {
+        return;
+    }
+    if (tarn__workset_is_frozen(set, row)) {
+        set->figures.frozen_count--;
+        set->is_draining = set->figures.frozen_count > 0;
+    }
+    set->families[row->family]->dirty_count--;
+    set->figures.dirty_count--;
+}
+
+static void mark(tarn__workset *set, tarn__hot_row *row, tarn__hot_state state)
+{
+    const bool was_dirty = tarn__hot_row_is_dirty(row);
+    const bool is_known_absent = row->state == TARN__HOT_ABSENT || row->is_new;
+    assert(!tarn__workset_is_frozen(set, row));
+    if (state == TARN__HOT_TOMBSTONE && is_known_absent) {
+        state = TARN__HOT_ABSENT; /* The store need not hear of it. */
+    }
+    if (state >= TARN__HOT_DIRTY) {
+        row->is_new = is_known_absent;
+        row->epoch = set->epoch;
+        if (!was_dirty) {
+            set->families[row->family]->dirty_count++;
+            set->figures.dirty_count++;
+        }
+    } else {
+        tarn__workset_unmark(set, row);
+        row->is_new = 0;
+    }
+    row->state = (uint8_t)state;
+}
+
+void tarn__workset_forget(tarn__workset *set, uint32_t reference)
+{
+    tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+    tarn__workset_family *family = set->families[row->family];
+    tarn__workset_unmark(set, row);
+    tarn__index_replace(
+        &set->index, tarn__workset_hash(family, tarn__hot_row_key(row)), reference, 0);
+    tarn__slab_give(&set->slab, reference);
+    family->row_count--;
+    set->figures.row_count--;
+}
+
+tarn_status tarn__workset_hand_over(
+    tarn__workset *set, const tarn__hot_key *key, tarn__hot_row **row, tarn_error *error)
+{
+    if (*row == NULL || __builtin_expect(!tarn__workset_is_frozen(set, *row), 1)) {
+        return TARN_OK;
+    }
+    const bool is_partial = (*row)->state == TARN__HOT_PARTIAL;
+    TARN_TRY(tarn__workset_drain_row(set, key->reference, error));
+    *row = is_partial ? NULL : *row;
+    return TARN_OK;
+}
+
+static bool fits(const tarn__hot_row *row, size_t needed)
+{
+    const size_t bytes = (size_t)row->units * TARN__SLAB_UNIT;
+    return needed <= bytes && (needed * 4 >= bytes || bytes <= 8 * TARN__SLAB_UNIT);
+}
+
+/* Fills a slot with the row of a key, which has no value yet. */
+static tarn__hot_row *begin_row(
+    tarn__workset *set, const tarn__hot_key *key, uint32_t reference, const tarn__hot_row *before)
+{
+    tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+    const uint16_t units = row->units;
+    *row = (tarn__hot_row){
+        .key_size = (uint16_t)key->row.size,
+        .family = key->family->index,
+        .units = units,
+        .state = TARN__HOT_CLEAN,
+    };
+    if (before != NULL) {
+        *row = *before;
+        row->units = units;
+    }
+    memcpy(row + 1, key->row.data, key->row.size);
+    return row;
+}
+
+/*
+ * Finds a slot for the row of a key with so many bytes: the one it has, or a new one, in which it
+ * has no value yet. *to is 0 when there is none.
+ */
+static tarn_status find_slot(
+    tarn__workset *set,
+    const tarn__hot_key *key,
+    const tarn__hot_row *row,
+    size_t needed,
+    bool may_wait,
+    uint32_t *to,
+    tarn_error *error)
+{
+    bool has_room = false;
+    *to = 0;
+    if (row != NULL && fits(row, needed)) {
+        *to = key->reference;
+        return TARN_OK;
+    }
+    if (needed > tarn__slab_slot_bytes_max(&set->slab)) {
+        return TARN_OK;
+    }
+    set->busy_page = row != NULL ? tarn__slab_page_of(&set->slab, key->reference) : UINT32_MAX;
+    const tarn_status status =
+        tarn__workset_make_room(set, key->hash, needed, may_wait, &has_room, error);
+    set->busy_page = UINT32_MAX;
+    TARN_TRY(status);
+    if (has_room) {
+        *to = tarn__slab_take(&set->slab, needed);
+    } else if (row != NULL && needed <= (size_t)row->units * TARN__SLAB_UNIT) {
+        *to = key->reference; /* Too large a slot is better than none. */
+    }
+    return TARN_OK;
+}
+
+/* Lets the index know of the slot, and gives the old one back. */
+static void settle_in(tarn__workset *set, const tarn__hot_key *key, uint32_t from, uint32_t to)
+{
+    if (from == to) {
+        return;
+    }
+    if (from != 0) {
+        tarn__index_replace(&set->index, key->hash, from, to);
+        tarn__slab_give(&set->slab, from);
+        return;
+    }
+    tarn__index_add(&set->index, key->hash, to);
+    key->family->row_count++;
+    set->figures.row_count++;
+}
+
+/* What finds no room is not here. */
+static void refuse(tarn__workset *set, const tarn__hot_row *row, const tarn__hot_key *key)
+{
+    set->figures.refused_count++;
+    if (row != NULL) {
+        tarn__workset_forget(set, key->reference);
+    }
+}
+
+tarn_status tarn__workset_set(
+    tarn__workset *set,
+    tarn__hot_key *key,
+    tarn__hot_row *row,
+    tarn__hot_state state,
+    tarn_bytes value,
+    tarn__hot_row **kept,
+    tarn_error *error)
+{
+    const size_t offset = tarn__hot_row_value_offset(key->family, key->row.size);
+    const bool may_wait = state >= TARN__HOT_DIRTY;
+    uint32_t to = 0;
+    *kept = NULL;
+    TARN_TRY(tarn__workset_hand_over(set, key, &row, error));
+    TARN_TRY(find_slot(set, key, row, offset + value.size, may_wait, &to, error));
+    if (to == 0) {
+        refuse(set, row, key);
+        return TARN_OK;
+    }
+    const uint32_t from = row != NULL ? key->reference : 0;
+    tarn__hot_row *target = to != from ? begin_row(set, key, to, row) : row;
+    if (value.size > 0) {
+        memmove((uint8_t *)target + offset, value.data, value.size);
+    }
+    target->value_size = (uint32_t)value.size;
+    mark(set, target, state);
+    settle_in(set, key, from, to);
+    key->reference = to;
+    *kept = target;
+    return TARN_OK;
+}
+
+tarn_status tarn__workset_edit(
+    tarn__workset *set,
+    tarn__hot_key *key,
+    tarn__hot_row *row,
+    size_t size,
+    tarn__hot_row **kept,
+    tarn_error *error)
+{
+    const size_t offset = tarn__hot_row_value_offset(key->family, key->row.size);
+    uint32_t to = 0;
+    *kept = NULL;
+    TARN_TRY(tarn__workset_hand_over(set, key, &row, error));
+    TARN_TRY(find_slot(set, key, row, offset + size, /* may_wait= */ true, &to, error));
+    if (to == 0) {
+        return TARN_OK; /* The row stays: its value is still to be read. */
+    }
+    const size_t before = tarn__hot_row_has_value(row) ? row->value_size : 0;
+    const size_t same = before < size ? before : size;
+    tarn__hot_row *target = row;
+    if (to != key->reference) {
+        target = begin_row(set, key, to, row);
+        memcpy((uint8_t *)target + offset, (const uint8_t *)row + offset, same);
+    }
+    memset((uint8_t *)target + offset + same, 0, size - same);
+    target->value_size = (uint32_t)size;
+    mark(set, target, TARN__HOT_DIRTY);
+    settle_in(set, key, key->reference, to);
+    key->reference = to;
+    *kept = target;
+    return TARN_OK;
+}

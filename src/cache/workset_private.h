@@ -1,0 +1,91 @@
+/* workset_private.h - what the sources of the working set share. See workset.h. */
+#ifndef TARN_CACHE_WORKSET_PRIVATE_H
+#define TARN_CACHE_WORKSET_PRIVATE_H
+
+#include "base/try.h"
+#include "cache/index.h"
+#include "cache/workset.h"
+
+enum {
+    TARN__WORKSET_BATCH_ROWS = 256,
+    TARN__WORKSET_BATCH_BYTES = 256 << 10, /* RocksDB's memory, not the budget's. */
+    TARN__WORKSET_HEAT_MAX = 3,
+};
+
+/* A place in the slabs that goes from slot to slot. */
+typedef struct tarn__cursor {
+    uint32_t page;
+    uint32_t slot;
+} tarn__cursor;
+
+struct tarn__workset {
+    tarn__slab slab;
+    tarn__index index;
+    uint32_t epoch;
+    bool is_draining;                /* Rows that are dirty in another epoch are frozen. */
+    uint32_t held_page;              /* Of the row that is held; UINT32_MAX: none. */
+    uint32_t busy_page;              /* Of the row that is being changed. */
+    tarn__workset_family **families; /* By index; NULL: unused. */
+    uint32_t family_capacity;
+    tarn__workset_store store;
+    tarn__account *account;
+    tarn__cursor hand;        /* Where eviction goes on. */
+    tarn__cursor drain_begin; /* Where draining goes on. */
+    tarn__workset_figures figures;
+
+    /* Rows that are being written. */
+    uint32_t batch_count;
+    size_t batch_bytes;
+    uint32_t batch[TARN__WORKSET_BATCH_ROWS]; /* References. */
+    tarn__change changes[TARN__WORKSET_BATCH_ROWS];
+};
+
+static inline tarn_bytes tarn__hot_row_key(const tarn__hot_row *row)
+{
+    return tarn_bytes_at(row + 1, row->key_size);
+}
+
+static inline bool tarn__workset_is_frozen(const tarn__workset *set, const tarn__hot_row *row)
+{
+    return set->is_draining && row->epoch != set->epoch && tarn__hot_row_is_dirty(row);
+}
+
+uint64_t tarn__workset_hash(const tarn__workset_family *family, tarn_bytes row);
+
+/* Units: bytes. */
+uint64_t tarn__workset_memory(const tarn__workset *set);
+
+/* Takes a row out and gives its slot back. It is clean, or may be lost. */
+void tarn__workset_forget(tarn__workset *set, uint32_t reference);
+
+/* Takes a row out of the dirty ones. */
+void tarn__workset_unmark(tarn__workset *set, tarn__hot_row *row);
+
+/* write.c: drains a frozen row, and others with it. */
+TARN_NODISCARD tarn_status
+tarn__workset_drain_row(tarn__workset *set, uint32_t reference, tarn_error *error);
+
+/* evict.c: finds room for a row of a hash in so many bytes; false: there is none. */
+TARN_NODISCARD tarn_status tarn__workset_make_room(
+    tarn__workset *set,
+    uint64_t hash,
+    size_t bytes,
+    bool may_wait,
+    bool *has_room,
+    tarn_error *error);
+
+/* evict.c: evicts until memory is within the capacity. */
+TARN_NODISCARD tarn_status tarn__workset_shrink(tarn__workset *set, tarn_error *error);
+
+/* ---- write.c ---------------------------------------------------------------------------- */
+
+/* Moves to the next slot; 0: the cursor came to the end, and stands at the beginning again. */
+uint32_t tarn__workset_step(tarn__workset *set, tarn__cursor *cursor);
+
+/* Adds a dirty row to the batch, which has room. True: it has none left. */
+bool tarn__workset_batch_add(tarn__workset *set, uint32_t reference);
+
+/* Writes the batch; its rows are clean afterwards, its partials gone. */
+TARN_NODISCARD tarn_status tarn__workset_batch_write(tarn__workset *set, tarn_error *error);
+
+#endif

@@ -1,0 +1,265 @@
+/* write.c - how dirty rows come to the store: batches, settling of ranges, epochs. */
+#include <assert.h>
+
+#include "cache/workset_private.h"
+
+enum {
+    DRAINED_WITH_ROW = 16, /* Frozen rows that go along when one must. */
+    SLOTS_PER_ROW = 32,    /* Looked at for each row that is to be drained. */
+};
+
+/* ---- going through the slabs ------------------------------------------------------------ */
+
+uint32_t tarn__workset_step(tarn__workset *set, tarn__cursor *cursor)
+{
+    const tarn__slab *slab = &set->slab;
+    while (cursor->page < slab->page_count) {
+        const tarn__slab_page *page = &slab->pages[cursor->page];
+        if (page->memory != NULL && page->units != 0 && cursor->slot < page->slot_count) {
+            return tarn__slab_reference(slab, cursor->page, cursor->slot++);
+        }
+        cursor->page++;
+        cursor->slot = 0;
+    }
+    *cursor = (tarn__cursor){0};
+    return 0;
+}
+
+/* ---- batches ---------------------------------------------------------------------------- */
+
+bool tarn__workset_batch_add(tarn__workset *set, uint32_t reference)
+{
+    tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+    assert(set->batch_count < TARN__WORKSET_BATCH_ROWS && tarn__hot_row_is_dirty(row));
+    set->batch[set->batch_count++] = reference;
+    set->batch_bytes += row->key_size + row->value_size;
+    return set->batch_count == TARN__WORKSET_BATCH_ROWS ||
+           set->batch_bytes >= TARN__WORKSET_BATCH_BYTES;
+}
+
+static bool is_before(const tarn__workset *set, uint32_t left, uint32_t right)
+{
+    const tarn__hot_row *a = tarn__slab_at(&set->slab, left);
+    const tarn__hot_row *b = tarn__slab_at(&set->slab, right);
+    return a->family != b->family
+               ? a->family < b->family
+               : tarn_bytes_compare(tarn__hot_row_key(a), tarn__hot_row_key(b)) < 0;
+}
+
+/* Shell's sort, as qsort() may allocate. */
+static void sort_batch(tarn__workset *set)
+{
+    static const uint32_t GAPS[] = {57, 23, 10, 4, 1};
+    uint32_t *rows = set->batch;
+    for (size_t g = 0; g < sizeof GAPS / sizeof GAPS[0]; g++) {
+        const uint32_t gap = GAPS[g];
+        for (uint32_t i = gap; i < set->batch_count; i++) {
+            const uint32_t moved = rows[i];
+            uint32_t at = i;
+            while (at >= gap && is_before(set, moved, rows[at - gap])) {
+                rows[at] = rows[at - gap];
+                at -= gap;
+            }
+            rows[at] = moved;
+        }
+    }
+}
+
+static tarn__change change_of(const tarn__workset *set, tarn__hot_row *row)
+{
+    const tarn__workset_family *family = set->families[row->family];
+    tarn__change change = {
+        .family = family->store_family,
+        .kind = TARN__CHANGE_DELETE,
+        .row = tarn__hot_row_key(row),
+        .value = tarn_bytes_at(NULL, 0),
+    };
+    if (row->state != TARN__HOT_TOMBSTONE) {
+        change.kind = row->state == TARN__HOT_DIRTY ? TARN__CHANGE_PUT : TARN__CHANGE_MERGE;
+        change.value = tarn_bytes_at(tarn__hot_row_value(family, row), row->value_size);
+    }
+    return change;
+}
+
+/* The store has the row now. */
+static void clean(tarn__workset *set, uint32_t reference)
+{
+    tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+    if (row->state == TARN__HOT_PARTIAL) {
+        tarn__workset_forget(set, reference); /* What the store made of it is not known. */
+        return;
+    }
+    tarn__workset_unmark(set, row);
+    row->state = row->state == TARN__HOT_DIRTY ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
+    row->is_new = 0;
+}
+
+tarn_status tarn__workset_batch_write(tarn__workset *set, tarn_error *error)
+{
+    const uint32_t count = set->batch_count;
+    set->batch_bytes = 0;
+    if (count == 0) {
+        return TARN_OK;
+    }
+    sort_batch(set);
+    for (uint32_t i = 0; i < count; i++) {
+        set->changes[i] = change_of(set, tarn__slab_at(&set->slab, set->batch[i]));
+    }
+    set->batch_count = 0;
+    TARN_TRY(set->store.write(set->store.context, set->changes, count, error));
+    set->figures.written_count += count;
+    for (uint32_t i = 0; i < count; i++) {
+        clean(set, set->batch[i]);
+    }
+    return TARN_OK;
+}
+
+/* ---- ranges ----------------------------------------------------------------------------- */
+
+typedef struct range {
+    const tarn__workset_family *family; /* NULL: all rows of all states. */
+    tarn_bytes lower;
+    tarn_bytes upper;
+} range;
+
+static bool is_within(const range *wanted, const tarn__hot_row *row)
+{
+    if (wanted->family == NULL) {
+        return true;
+    }
+    const tarn_bytes key = tarn__hot_row_key(row);
+    return row->family == wanted->family->index && tarn_bytes_compare(key, wanted->lower) >= 0 &&
+           tarn_bytes_compare(key, wanted->upper) < 0;
+}
+
+/* The next dirty row of a range; 0: there is none. */
+static uint32_t next_within(tarn__workset *set, const range *wanted, tarn__cursor *cursor)
+{
+    uint32_t reference = 0;
+    while ((reference = tarn__workset_step(set, cursor)) != 0) {
+        const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+        if (tarn__hot_row_is_dirty(row) && is_within(wanted, row)) {
+            return reference;
+        }
+    }
+    return 0;
+}
+
+tarn_status tarn__workset_settle(
+    tarn__workset *set,
+    const tarn__workset_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    tarn_error *error)
+{
+    const range wanted = {.family = family, .lower = lower, .upper = upper};
+    tarn__cursor cursor = {0};
+    if ((family != NULL ? family->dirty_count : set->figures.dirty_count) == 0 ||
+        next_within(set, &wanted, &cursor) == 0) {
+        return TARN_OK;
+    }
+    if (set->store.is_held(set->store.context)) {
+        TARN_TRY(set->store.release(set->store.context, error));
+    }
+    cursor = (tarn__cursor){0};
+    uint32_t reference = 0;
+    while ((reference = next_within(set, &wanted, &cursor)) != 0) {
+        if (tarn__workset_batch_add(set, reference)) {
+            TARN_TRY(tarn__workset_batch_write(set, error));
+        }
+    }
+    return tarn__workset_batch_write(set, error);
+}
+
+bool tarn__workset_drop_if(
+    tarn__workset *set,
+    const tarn__workset_family *family,
+    tarn__workset_is_wanted *is_wanted,
+    const void *context)
+{
+    const uint64_t count = family->row_count;
+    tarn__cursor cursor = {0};
+    uint32_t reference = 0;
+    while (family->row_count > 0 && (reference = tarn__workset_step(set, &cursor)) != 0) {
+        const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+        if (row->state != TARN__HOT_FREE && row->family == family->index &&
+            is_wanted(tarn__hot_row_key(row), context)) {
+            assert(!tarn__workset_is_frozen(set, row));
+            tarn__workset_forget(set, reference);
+        }
+    }
+    return family->row_count < count;
+}
+
+static bool is_between(tarn_bytes row, const void *context)
+{
+    const range *wanted = context;
+    return tarn_bytes_compare(row, wanted->lower) >= 0 &&
+           tarn_bytes_compare(row, wanted->upper) < 0;
+}
+
+bool tarn__workset_drop(
+    tarn__workset *set, const tarn__workset_family *family, tarn_bytes lower, tarn_bytes upper)
+{
+    const range wanted = {.lower = lower, .upper = upper};
+    return tarn__workset_drop_if(set, family, is_between, &wanted);
+}
+
+void tarn__workset_drop_row(tarn__workset *set, const tarn__hot_key *key)
+{
+    assert(!tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, key->reference)));
+    tarn__workset_forget(set, key->reference);
+}
+
+/* ---- epochs ----------------------------------------------------------------------------- */
+
+void tarn__workset_freeze(tarn__workset *set)
+{
+    assert(!set->is_draining);
+    set->epoch++;
+    set->figures.frozen_count = set->figures.dirty_count;
+    set->is_draining = set->figures.frozen_count > 0;
+    set->drain_begin = (tarn__cursor){0};
+}
+
+void tarn__workset_thaw(tarn__workset *set)
+{
+    set->is_draining = false;
+    set->figures.frozen_count = 0;
+}
+
+bool tarn__workset_is_draining(const tarn__workset *set)
+{
+    return set->is_draining;
+}
+
+/* Writes frozen rows from the cursor on, and one more that is frozen, if first is not 0. */
+static tarn_status drain(
+    tarn__workset *set, uint32_t first, uint32_t row_count_max, tarn_error *error)
+{
+    bool is_full = first != 0 && tarn__workset_batch_add(set, first);
+    uint64_t slots = (uint64_t)row_count_max * SLOTS_PER_ROW;
+    for (; slots > 0 && !is_full && set->batch_count < row_count_max; slots--) {
+        const uint32_t reference = tarn__workset_step(set, &set->drain_begin);
+        if (reference == 0) {
+            break; /* What is frozen does not move: all of it is in the batch, or was written. */
+        }
+        if (reference != first &&
+            tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, reference))) {
+            is_full = tarn__workset_batch_add(set, reference);
+        }
+    }
+    return tarn__workset_batch_write(set, error);
+}
+
+tarn_status tarn__workset_drain(tarn__workset *set, uint32_t row_count_max, tarn_error *error)
+{
+    const uint32_t count =
+        row_count_max < TARN__WORKSET_BATCH_ROWS ? row_count_max : TARN__WORKSET_BATCH_ROWS;
+    return set->is_draining ? drain(set, 0, count, error) : TARN_OK;
+}
+
+tarn_status tarn__workset_drain_row(tarn__workset *set, uint32_t reference, tarn_error *error)
+{
+    return drain(set, reference, DRAINED_WITH_ROW, error);
+}

@@ -1,0 +1,526 @@
+/* hot.c - see hot.h. */
+#include "state/hot.h"
+
+#include <stddef.h>
+
+#include "codec/reduction.h"
+
+/* ---- what the working set asks of the backend -------------------------------------------- */
+
+static void add_change(tarn__rocks_batch *batch, const tarn__change *change)
+{
+    switch (change->kind) {
+    case TARN__CHANGE_PUT:
+        tarn__rocks_batch_put(batch, change->family, change->row, change->value);
+        break;
+    case TARN__CHANGE_DELETE:
+        tarn__rocks_batch_delete(batch, change->family, change->row);
+        break;
+    case TARN__CHANGE_MERGE:
+        tarn__rocks_batch_merge(batch, change->family, change->row, change->value);
+        break;
+    }
+}
+
+static tarn_status write_changes(
+    void *context, const tarn__change *changes, size_t count, tarn_error *error)
+{
+    tarn_backend *backend = context;
+    for (size_t i = 0; i < count; i++) {
+        add_change(&backend->hot_batch, &changes[i]);
+    }
+    return tarn__backend_finish_write(
+        backend, tarn__rocks_batch_write(backend->rocks, &backend->hot_batch, error), error);
+}
+
+static bool is_held(void *context)
+{
+    const tarn_backend *backend = context;
+    return atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire);
+}
+
+static tarn_status release(void *context, tarn_error *error)
+{
+    tarn_backend *backend = context;
+    tarn__backend_wait_at_gate(backend);
+    if (backend->poison.status != TARN_OK) {
+        return tarn__fail(error, TARN_POISONED, "%s", backend->poison.message);
+    }
+    return TARN_OK;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static tarn_status open_of_bytes(tarn_backend *backend, uint64_t bytes, tarn_error *error)
+{
+    const tarn__workset_options options = {
+        .account = backend->account,
+        .store = {write_changes, is_held, release, backend},
+        .capacity_bytes = bytes,
+    };
+    return bytes > 0 ? tarn__workset_open(&options, &backend->workset, error) : TARN_OK;
+}
+
+tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tarn_error *error)
+{
+    int64_t bytes = 0;
+    float fraction = 0;
+    bool is_set = false;
+    tarn__rocks_batch_init(&backend->hot_batch);
+    const tarn_status status =
+        tarn_config_get_memory(config, "tarn.working-set.size", &bytes, &is_set, error);
+    if (status != TARN_NOT_FOUND) {
+        TARN_TRY(status);
+        return open_of_bytes(backend, (uint64_t)bytes, error);
+    }
+    TARN_TRY(tarn_config_get_float(config, "tarn.working-set.fraction", &fraction, &is_set, error));
+    const tarn_pool_stats heap = tarn_budget_pool(tarn_env_budget(backend->env), TARN_POOL_HEAP);
+    if (!(fraction > 0) || heap.limit_bytes == TARN_UNLIMITED) {
+        return TARN_OK;
+    }
+    const double share = fraction < 1 ? (double)fraction : 1;
+    return open_of_bytes(backend, (uint64_t)((double)heap.limit_bytes * share), error);
+}
+
+void tarn__hot_close(tarn_backend *backend)
+{
+    tarn__workset_close(backend->workset);
+    backend->workset = NULL;
+    tarn__rocks_batch_clear(&backend->hot_batch);
+}
+
+static bool is_of_single_rows(tarn__state_kind kind)
+{
+    return kind == TARN__STATE_VALUE || kind == TARN__STATE_REDUCING ||
+           kind == TARN__STATE_AGGREGATING;
+}
+
+/* Has a state's rows go through the working set that there is. */
+static tarn_status join(tarn_keyed *keyed, tarn_error *error)
+{
+    tarn__workset *set = keyed->backend->workset;
+    if (set == NULL || !keyed->has_hot_rows) {
+        return TARN_OK;
+    }
+    keyed->hot = (tarn__workset_family){
+        .store_family = keyed->family,
+        .value_shift = keyed->has_ttl ? TARN__STAMP_BYTES : 0,
+    };
+    TARN_TRY(tarn__workset_add_family(set, &keyed->hot, error));
+    keyed->workset = set;
+    return TARN_OK;
+}
+
+static void leave(tarn_keyed *keyed)
+{
+    if (keyed->workset != NULL) {
+        tarn__workset_remove_family(keyed->workset, &keyed->hot);
+        keyed->workset = NULL;
+    }
+}
+
+tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error)
+{
+    keyed->has_hot_rows = is_of_single_rows(kind);
+    return join(keyed, error);
+}
+
+/* Writes what is dirty of a state. */
+static tarn_status settle_state(tarn_keyed *keyed, tarn_error *error)
+{
+    uint8_t lower[TARN__ROW_GROUP_BYTES];
+    uint8_t upper[TARN__ROW_GROUP_BYTES];
+    tarn__row_encode_group(lower, keyed->backend->key_groups.first);
+    tarn__row_encode_group(upper, keyed->backend->key_groups.last + 1u);
+    return tarn__workset_settle(
+        keyed->workset,
+        &keyed->hot,
+        tarn_bytes_at(lower, sizeof lower),
+        tarn_bytes_at(upper, sizeof upper),
+        error);
+}
+
+tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error)
+{
+    if (keyed->workset == NULL) {
+        return TARN_OK;
+    }
+    /* What a poisoned backend holds is not what was written, and its database may be gone. */
+    const bool is_poisoned = keyed->backend->poison.status != TARN_OK;
+    const tarn_status status = is_poisoned ? TARN_OK : settle_state(keyed, error);
+    leave(keyed);
+    return status;
+}
+
+/* ---- capacity --------------------------------------------------------------------------- */
+
+/* The state that a child of the backend is, or NULL. */
+static tarn_keyed *state_of(tarn__child *child)
+{
+    return strcmp(child->kind, "state") == 0
+               ? (tarn_keyed *)(void *)((char *)child - offsetof(tarn_keyed, child))
+               : NULL;
+}
+
+static tarn_status switch_off(tarn_backend *backend, tarn_error *error)
+{
+    TARN_TRY(tarn__workset_settle(
+        backend->workset, NULL, tarn_bytes_at(NULL, 0), tarn_bytes_at(NULL, 0), error));
+    for (tarn__child *child = backend->first_child; child != NULL; child = child->next) {
+        tarn_keyed *keyed = state_of(child);
+        if (keyed != NULL) {
+            leave(keyed);
+        }
+    }
+    tarn__workset_close(backend->workset);
+    backend->workset = NULL;
+    return TARN_OK;
+}
+
+static tarn_status switch_on(tarn_backend *backend, uint64_t bytes, tarn_error *error)
+{
+    TARN_TRY(open_of_bytes(backend, bytes, error));
+    tarn_status status = TARN_OK;
+    for (tarn__child *child = backend->first_child; child != NULL && status == TARN_OK;
+         child = child->next) {
+        tarn_keyed *keyed = state_of(child);
+        if (keyed != NULL) {
+            status = join(keyed, error);
+        }
+    }
+    if (status != TARN_OK) {
+        TARN_TRY(switch_off(backend, NULL)); /* It has no rows yet. */
+    }
+    return status;
+}
+
+tarn_status tarn_backend_resize_working_set(
+    tarn_backend *backend, uint64_t bytes, tarn_error *error)
+{
+    TARN_TRY(tarn__backend_enter(backend, error));
+    tarn__rocks_unpin(&backend->pin);
+    if (backend->workset == NULL) {
+        return bytes > 0 ? switch_on(backend, bytes, error) : TARN_OK;
+    }
+    return bytes > 0 ? tarn__workset_resize(backend->workset, bytes, error)
+                     : switch_off(backend, error);
+}
+
+void tarn_backend_measure_working_set(const tarn_backend *backend, tarn_working_set_stats *out)
+{
+    tarn__workset_figures figures = {0};
+    if (backend->workset != NULL) {
+        tarn__workset_measure(backend->workset, &figures);
+    }
+    *out = (tarn_working_set_stats){
+        .capacity_bytes = figures.capacity_bytes,
+        .memory_bytes = figures.memory_bytes,
+        .row_count = figures.row_count,
+        .dirty_count = figures.dirty_count,
+        .frozen_count = figures.frozen_count,
+        .hit_count = figures.hit_count,
+        .miss_count = figures.miss_count,
+        .evicted_count = figures.evicted_count,
+        .written_count = figures.written_count,
+        .refused_count = figures.refused_count,
+    };
+}
+
+/* ---- rows ------------------------------------------------------------------------------- */
+
+/* Waits until the store may be written. */
+static void pass_gate(tarn_backend *backend)
+{
+    if (__builtin_expect(is_held(backend), 0)) {
+        tarn__backend_wait_at_gate(backend);
+    }
+}
+
+static tarn_bytes value_of(const tarn_keyed *keyed, tarn__hot_row *row)
+{
+    return tarn_bytes_at(tarn__hot_row_value(&keyed->hot, row), row->value_size);
+}
+
+/* Reads a row of the store, and has the working set keep what is there or is not. */
+static tarn_status load(
+    tarn_keyed *keyed,
+    tarn__hot_key *key,
+    tarn__rocks_pin *pin,
+    tarn_bytes *out,
+    tarn__hot_row **kept,
+    tarn_error *error)
+{
+    tarn_bytes stored = {NULL, 0};
+    const tarn_status status = tarn__rocks_get(keyed->family, key->row, pin, &stored, error);
+    if (status != TARN_OK && status != TARN_NOT_FOUND) {
+        return status;
+    }
+    const tarn__hot_state state = status == TARN_OK ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
+    const tarn_status admitted =
+        tarn__workset_set(keyed->workset, key, NULL, state, stored, kept, error);
+    if (admitted != TARN_OK) {
+        tarn__rocks_unpin(pin);
+        return admitted;
+    }
+    if (status == TARN_OK) {
+        *out = stored;
+    }
+    return status;
+}
+
+/* Folds what was added later into what was added earlier, as encoded in out. */
+static tarn_status fold(
+    const tarn_keyed *keyed,
+    tarn_bytes earlier,
+    tarn_bytes later,
+    uint8_t out[TARN__REDUCTION_BYTES_MAX],
+    size_t *size,
+    tarn_error *error)
+{
+    tarn__reduction folded;
+    tarn__reduction added;
+    if (!tarn__reduction_decode(earlier, &folded) || !tarn__reduction_decode(later, &added) ||
+        !tarn__reduction_fold(&folded, &added)) {
+        return tarn__fail(
+            error,
+            TARN_CORRUPTION,
+            "state \"%s\" holds %zu bytes that its reducer did not write",
+            keyed->family->name,
+            earlier.size);
+    }
+    *size = tarn__reduction_encode(&folded, out);
+    return TARN_OK;
+}
+
+/* Makes a whole value of a partial and what the store has; a dirty one, when there is room. */
+static tarn_status complete(
+    tarn_keyed *keyed, tarn__hot_key *key, tarn__hot_row **row, tarn_error *error)
+{
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    uint8_t bytes[TARN__REDUCTION_BYTES_MAX];
+    tarn_bytes stored;
+    TARN_TRY(tarn__workset_hand_over(keyed->workset, key, row, error));
+    if (*row == NULL) {
+        return TARN_OK; /* The store has all of it now. */
+    }
+    size_t size = (*row)->value_size;
+    memcpy(bytes, tarn__hot_row_value(&keyed->hot, *row), size);
+    const tarn_status status = tarn__rocks_get(keyed->family, key->row, &pin, &stored, error);
+    if (status == TARN_OK) {
+        TARN_TRY(fold(keyed, stored, tarn_bytes_at(bytes, size), bytes, &size, error));
+    } else if (status != TARN_NOT_FOUND) {
+        return status;
+    }
+    const tarn_bytes whole = tarn_bytes_at(bytes, size);
+    TARN_TRY(tarn__workset_set(keyed->workset, key, *row, TARN__HOT_DIRTY, whole, row, error));
+    if (*row != NULL) {
+        return TARN_OK;
+    }
+    tarn__rocks_unpin(&pin);
+    pass_gate(keyed->backend);
+    return tarn__backend_finish_write(
+        keyed->backend, tarn__rocks_put(keyed->family, key->row, whole, error), error);
+}
+
+tarn_status tarn__hot_read(
+    tarn_keyed *keyed, tarn_bytes row, tarn__rocks_pin *pin, tarn_bytes *out, tarn_error *error)
+{
+    tarn__hot_key key;
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    if (found != NULL && __builtin_expect(found->state == TARN__HOT_PARTIAL, 0)) {
+        TARN_TRY(complete(keyed, &key, &found, error));
+    }
+    if (__builtin_expect(found == NULL, 0)) {
+        return load(keyed, &key, pin, out, &found, error);
+    }
+    if (!tarn__hot_row_has_value(found)) {
+        return TARN_NOT_FOUND;
+    }
+    tarn__workset_hold(keyed->workset, &key);
+    *out = value_of(keyed, found);
+    return TARN_OK;
+}
+
+tarn_status tarn__hot_write(tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, tarn_error *error)
+{
+    tarn__hot_key key;
+    tarn__hot_row *kept = NULL;
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    TARN_TRY(tarn__workset_set(keyed->workset, &key, found, TARN__HOT_DIRTY, value, &kept, error));
+    if (__builtin_expect(kept != NULL, 1)) {
+        return TARN_OK;
+    }
+    pass_gate(keyed->backend);
+    return tarn__backend_finish_write(
+        keyed->backend, tarn__rocks_put(keyed->family, row, value, error), error);
+}
+
+tarn_status tarn__hot_erase(tarn_keyed *keyed, tarn_bytes row, tarn_error *error)
+{
+    tarn__hot_key key;
+    tarn__hot_row *kept = NULL;
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    TARN_TRY(tarn__workset_set(
+        keyed->workset, &key, found, TARN__HOT_TOMBSTONE, tarn_bytes_at(NULL, 0), &kept, error));
+    if (kept != NULL) {
+        return TARN_OK;
+    }
+    pass_gate(keyed->backend);
+    return tarn__backend_finish_write(
+        keyed->backend, tarn__rocks_delete(keyed->family, row, error), error);
+}
+
+tarn_status tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand, tarn_error *error)
+{
+    tarn__hot_key key;
+    uint8_t bytes[TARN__REDUCTION_BYTES_MAX];
+    tarn__hot_row *kept = NULL;
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    tarn__hot_state state = TARN__HOT_PARTIAL;
+    TARN_TRY(tarn__workset_hand_over(keyed->workset, &key, &found, error));
+    if (found != NULL && found->state != TARN__HOT_PARTIAL) {
+        state = TARN__HOT_DIRTY; /* What is there is known. */
+    }
+    if (found != NULL && (tarn__hot_row_has_value(found) || state == TARN__HOT_PARTIAL)) {
+        size_t size = 0;
+        TARN_TRY(fold(keyed, value_of(keyed, found), operand, bytes, &size, error));
+        operand = tarn_bytes_at(bytes, size);
+    }
+    TARN_TRY(tarn__workset_set(keyed->workset, &key, found, state, operand, &kept, error));
+    if (__builtin_expect(kept != NULL, 1)) {
+        return TARN_OK;
+    }
+    pass_gate(keyed->backend);
+    const tarn_status status = state == TARN__HOT_PARTIAL
+                                   ? tarn__rocks_merge(keyed->family, row, operand, error)
+                                   : tarn__rocks_put(keyed->family, row, operand, error);
+    return tarn__backend_finish_write(keyed->backend, status, error);
+}
+
+tarn_status tarn__hot_edit(
+    tarn_keyed *keyed, tarn_bytes row, size_t size, void **out, tarn_error *error)
+{
+    tarn__hot_key key;
+    tarn__hot_row *kept = NULL;
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    if (__builtin_expect(found == NULL, 0)) {
+        TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+        tarn_bytes stored;
+        const tarn_status status = load(keyed, &key, &pin, &stored, &found, error);
+        if (status != TARN_OK && status != TARN_NOT_FOUND) {
+            return status;
+        }
+        if (found == NULL) {
+            return TARN_OK;
+        }
+    }
+    TARN_TRY(tarn__workset_edit(keyed->workset, &key, found, size, &kept, error));
+    if (kept != NULL) {
+        tarn__workset_hold(keyed->workset, &key);
+        *out = tarn__hot_row_value(&keyed->hot, kept);
+    }
+    return TARN_OK;
+}
+
+/* ---- ranges ----------------------------------------------------------------------------- */
+
+/* The state of a family whose rows go through the working set, or NULL. */
+static tarn_keyed *find_state(const tarn_backend *backend, const tarn__rocks_family *family)
+{
+    for (tarn__child *child = backend->first_child; child != NULL; child = child->next) {
+        tarn_keyed *keyed = state_of(child);
+        if (keyed != NULL && keyed->family == family && keyed->workset != NULL) {
+            return keyed;
+        }
+    }
+    return NULL;
+}
+
+tarn_status tarn__hot_settle(
+    tarn_backend *backend,
+    const tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    tarn_error *error)
+{
+    const tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
+    return keyed != NULL ? tarn__workset_settle(backend->workset, &keyed->hot, lower, upper, error)
+                         : TARN_OK;
+}
+
+bool tarn__hot_drop_range(
+    tarn_backend *backend, const tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper)
+{
+    tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
+    return keyed != NULL && tarn__workset_drop(backend->workset, &keyed->hot, lower, upper);
+}
+
+/* Rows of a namespace, or of a key. */
+typedef struct wanted_rows {
+    tarn__row_layout layout;
+    tarn_bytes part; /* The namespace, or [key group][key size][key]. */
+} wanted_rows;
+
+static bool is_of_namespace(tarn_bytes row, const void *context)
+{
+    const wanted_rows *wanted = context;
+    tarn__row decoded;
+    return tarn__row_decode_as(row, wanted->layout, &decoded) &&
+           tarn_bytes_is_equal(decoded.name_space, wanted->part);
+}
+
+static bool begins_with(const uint8_t *bytes, size_t size, tarn_bytes part)
+{
+    return size >= part.size && memcmp(bytes, part.data, part.size) == 0;
+}
+
+static bool is_of_key(tarn_bytes row, const void *context)
+{
+    const wanted_rows *wanted = context;
+    const uint8_t *bytes = row.data;
+    const uint8_t *part = wanted->part.data;
+    tarn__row decoded;
+    if (wanted->layout == TARN__ROW_KEY_FIRST) {
+        return begins_with(bytes, row.size, wanted->part);
+    }
+    if (!begins_with(bytes, row.size, tarn_bytes_at(part, TARN__ROW_GROUP_BYTES)) ||
+        !tarn__row_decode_as(row, wanted->layout, &decoded)) {
+        return false;
+    }
+    const size_t head = tarn__row_head_size(row, wanted->layout, &decoded);
+    return begins_with(
+        bytes + head,
+        row.size - head,
+        tarn_bytes_at(part + TARN__ROW_GROUP_BYTES, wanted->part.size - TARN__ROW_GROUP_BYTES));
+}
+
+bool tarn__hot_drop_namespace(tarn_keyed *keyed, tarn_bytes name_space)
+{
+    const wanted_rows wanted = {.layout = keyed->layout, .part = name_space};
+    return keyed->workset != NULL &&
+           tarn__workset_drop_if(keyed->workset, &keyed->hot, is_of_namespace, &wanted);
+}
+
+bool tarn__hot_drop_key(tarn_backend *backend, const tarn__rocks_family *family)
+{
+    static const uint8_t NO_NAMESPACE[] = {0};
+    tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
+    tarn_bytes row;
+    tarn__hot_key key;
+    if (keyed == NULL) {
+        return false;
+    }
+    if (keyed->has_namespaces ||
+        tarn__keyed_make_row(
+            keyed, tarn_bytes_at(NO_NAMESPACE, 1), tarn_bytes_at(NULL, 0), &row, NULL) != TARN_OK) {
+        const wanted_rows wanted = {
+            .layout = keyed->layout, .part = tarn_buffer_bytes(&backend->row)};
+        return tarn__workset_drop_if(keyed->workset, &keyed->hot, is_of_key, &wanted);
+    }
+    /* There is one row at most. */
+    if (tarn__workset_find(keyed->workset, &keyed->hot, row, &key) == NULL) {
+        return false;
+    }
+    tarn__workset_drop_row(keyed->workset, &key);
+    return true;
+}
