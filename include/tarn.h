@@ -79,6 +79,7 @@
 #include "tarn/state.h"
 #include "tarn/status.h"
 #include "tarn/timer.h"
+#include "tarn/ttl.h"
 #include "tarn/version.h"
 
 #endif
