@@ -58,10 +58,11 @@ static int64_t look_at_clock(tarn__expiry *expiry)
     return atomic_load(&expiry->now_ms);
 }
 
-static bool is_droppable(tarn__expiry *expiry, int64_t stamp_ms, bool is_cleaning)
+static bool is_droppable(tarn__expiry *expiry, int64_t stamp_ms, bool is_manual)
 {
     const bool is_folded = atomic_load(&expiry->is_folded);
-    if (!is_cleaning && (is_folded || atomic_load(&expiry->is_kept))) {
+    const bool is_cleaning = atomic_load(&expiry->is_cleaning);
+    if (is_folded ? !is_manual || !is_cleaning : atomic_load(&expiry->is_kept) && !is_cleaning) {
         return false;
     }
     const int64_t by_ms = is_folded ? atomic_load(&expiry->cleaned_ms) : look_at_clock(expiry);
@@ -83,9 +84,8 @@ static unsigned char judge(tarn__expiry *expiry, size_t key_size, tarn_bytes val
         return 0;
     }
     const int64_t stamp_ms = tarn__stamp_decode(value.data);
-    const bool is_cleaning = is_manual && atomic_load(&expiry->is_cleaning);
     const bool is_dropped =
-        is_droppable(expiry, stamp_ms, is_cleaning) && atomic_load(&expiry->version) == version;
+        is_droppable(expiry, stamp_ms, is_manual) && atomic_load(&expiry->version) == version;
     if (!is_dropped) {
         note_kept(expiry, stamp_ms);
         return 0;

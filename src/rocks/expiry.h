@@ -41,7 +41,7 @@ struct rocksdb_compactionfilterfactory_t;
 typedef struct tarn__expiry_rules {
     int64_t ttl_ms;           /* Greater than 0. */
     bool is_folded;           /* Rows are reductions. */
-    bool is_kept;             /* Only clean-ups drop rows. */
+    bool is_kept;             /* Rows are dropped only while a clean-up is under way. */
     const tarn__clock *clock; /* Whose wall time is now; NULL: the time that is published. */
     uint32_t query_every;     /* So many rows are judged by one look at the clock; at least 1. */
 } tarn__expiry_rules;

@@ -31,6 +31,13 @@ tarn_status tarn__rocks_flush(tarn__rocks *rocks, tarn_error *error)
     return status;
 }
 
+static uint64_t read_property(const tarn__rocks_family *family, const char *name)
+{
+    uint64_t value = 0;
+    const int failed = rocksdb_property_int_cf(family->rocks->db, family->handle, name, &value);
+    return failed == 0 ? value : 0;
+}
+
 /* What becomes of the files of the last level; values of RocksDB's BottommostLevelCompaction. */
 typedef enum bottom {
     BOTTOM_UNLESS_MOVED = 0, /* They stay as they are, but for what comes from above. */
@@ -56,9 +63,11 @@ void tarn__rocks_compact(tarn__rocks_family *family)
 
 void tarn__rocks_clean(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper)
 {
-    /* What operands fold to is shown to the filter when it is compacted once more. */
-    compact(
-        family, lower, upper, atomic_load(&family->expiry.is_folded) ? BOTTOM_AGAIN : BOTTOM_ONCE);
+    /* What operands fold to is shown to the filter when it is compacted once more. And what a
+     * compaction writes that began before now would pass for written by this one. */
+    const bool is_twice = atomic_load(&family->expiry.is_folded) ||
+                          read_property(family, "rocksdb.num-running-compactions") > 0;
+    compact(family, lower, upper, is_twice ? BOTTOM_AGAIN : BOTTOM_ONCE);
 }
 
 void tarn__rocks_cancel_cleaning(tarn__rocks *rocks)
@@ -138,13 +147,6 @@ tarn_status tarn__rocks_visit_files(
 }
 
 /* ---- figures ---------------------------------------------------------------------------- */
-
-static uint64_t read_property(const tarn__rocks_family *family, const char *name)
-{
-    uint64_t value = 0;
-    const int failed = rocksdb_property_int_cf(family->rocks->db, family->handle, name, &value);
-    return failed == 0 ? value : 0;
-}
 
 /* RocksDB answers this one as text only. */
 static uint64_t read_level0_count(const tarn__rocks_family *family)

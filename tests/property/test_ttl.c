@@ -31,7 +31,8 @@ static const char *const NAMES[KINDS] = {"value", "map", "list", "sum"};
 /* A value, an entry, an element or a sum. */
 typedef struct item {
     bool is_present;
-    bool is_timed; /* False: its time is unknown, so that it never expires. */
+    bool is_timed;    /* False: its time is unknown, so that it never expires. */
+    bool may_be_gone; /* It was expired once: a restored watermark or a longer TTL may undo that. */
     int64_t stamp_ms;
     int64_t number;
 } item;
@@ -106,6 +107,7 @@ static void stamp(const program *p, kind k, item *it)
         stamp_ms = p->event_ms;
     }
     it->is_timed = p->has_ttl[k] && stamp_ms != INT64_MIN;
+    it->may_be_gone = false;
     it->stamp_ms = stamp_ms;
 }
 
@@ -127,6 +129,23 @@ static item new_item(program *p, kind k)
     return it;
 }
 
+/* Time has moved, or rules have changed: what is expired now may go at any moment. */
+static void mark_expired(program *p)
+{
+    for (uint32_t k = 0; k < KINDS; k++) {
+        for (uint32_t i = 0; i < KEYS; i++) {
+            item *one = &p->now.ones[k == SUM ? 2 : k == MAP ? 1 : 0][i];
+            if (k != LIST) {
+                one->may_be_gone = one->may_be_gone || is_expired(p, (kind)k, one);
+            }
+            for (uint32_t j = 0; k == LIST && j < p->now.element_count[i]; j++) {
+                item *it = &p->now.elements[i][j];
+                it->may_be_gone = it->may_be_gone || is_expired(p, LIST, it);
+            }
+        }
+    }
+}
+
 /* What a read of one item answered; the model follows. */
 static void expect_read(program *p, kind k, item *it, tarn_status status, int64_t number)
 {
@@ -134,6 +153,8 @@ static void expect_read(program *p, kind k, item *it, tarn_status status, int64_
         assert_int_equal(status, TARN_NOT_FOUND);
     } else if (is_expired(p, k, it)) {
         assert_true(status == TARN_NOT_FOUND || (shows(p, k) && number == it->number));
+        it->is_present = false;
+    } else if (it->may_be_gone && status == TARN_NOT_FOUND) {
         it->is_present = false;
     } else {
         assert_ok(status, &p->error);
@@ -203,6 +224,7 @@ static void open_kind(program *p, kind k, bool is_new)
     } else {
         adopt(p, k);
     }
+    mark_expired(p);
 }
 
 static void close_kind(program *p, kind k)
@@ -324,10 +346,12 @@ static void read_list(program *p, uint32_t key)
         item it = p->now.elements[key][i];
         const bool is_old = is_expired(p, LIST, &it);
         const bool is_seen = status == TARN_OK && number_of(element) == it.number;
-        assert_true(is_seen || is_old);
+        assert_true(is_seen || is_old || it.may_be_gone);
         assert_true(!is_seen || !is_old || shows(p, LIST));
         young_count += is_old ? 0 : 1;
-        if (!is_old || (p->ttl[LIST].update == TARN_TTL_ON_CREATE_AND_WRITE && is_seen)) {
+        const bool is_left =
+            is_seen || (is_old && !shows(p, LIST)); /* Hidden, as far as is known. */
+        if (is_left && (!is_old || p->ttl[LIST].update == TARN_TTL_ON_CREATE_AND_WRITE)) {
             prolong(p, LIST, &it);
             p->now.elements[key][kept++] = it;
         }
@@ -363,9 +387,11 @@ static void step_sum(program *p)
 {
     item *it = &p->now.ones[2][set_key(p)];
     int64_t read = 0;
-    if (below(p, 4) == 0 || (shows(p, SUM) && it->is_present && is_expired(p, SUM, it))) {
+    const bool is_expired_and_hidden = !shows(p, SUM) && is_expired(p, SUM, it);
+    if (below(p, 4) == 0 || (it->is_present && it->may_be_gone && !is_expired_and_hidden)) {
         const tarn_status status = tarn_reducing_get_i64(p->sum, &read, &p->error);
         expect_read(p, SUM, it, status, read);
+        it->may_be_gone = false; /* Nothing removes a sum but reads and clean-ups that are over. */
         return;
     }
     const bool counts = it->is_present && !is_expired(p, SUM, it);
@@ -379,6 +405,7 @@ static void step_sum(program *p)
 static void clean(program *p, kind k)
 {
     uint64_t live_count = 0;
+    uint64_t doubtful_count = 0;
     tarn_ttl_stats stats;
     assert_ok(tarn_keyed_clean(keyed_of(p, k), &p->error), &p->error);
     for (uint32_t i = 0; i < KEYS; i++) {
@@ -386,10 +413,12 @@ static void clean(program *p, kind k)
         if (one != NULL) {
             one->is_present = one->is_present && !is_expired(p, k, one);
             live_count += one->is_present ? 1 : 0;
+            doubtful_count += one->is_present && one->may_be_gone ? 1 : 0;
         }
         uint32_t kept = 0;
         for (uint32_t j = 0; k == LIST && j < p->now.element_count[i]; j++) {
             if (!is_expired(p, k, &p->now.elements[i][j])) {
+                doubtful_count += p->now.elements[i][j].may_be_gone ? 1 : 0;
                 p->now.elements[i][kept++] = p->now.elements[i][j];
             }
         }
@@ -398,7 +427,8 @@ static void clean(program *p, kind k)
     }
     assert_ok(tarn_keyed_measure_ttl(keyed_of(p, k), 0, &stats, &p->error), &p->error);
     assert_int_equal(stats.expired_count_estimate, 0);
-    assert_int_equal(stats.live_count_estimate, live_count);
+    assert_true(stats.live_count_estimate <= live_count);
+    assert_true(stats.live_count_estimate + doubtful_count >= live_count);
 }
 
 static void move_time(program *p)
@@ -414,6 +444,7 @@ static void move_time(program *p)
     } else {
         assert_ok(tarn_backend_advance_ttl(p->backend, &p->error), &p->error);
     }
+    mark_expired(p);
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------ */
