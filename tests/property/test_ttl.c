@@ -23,7 +23,7 @@
 #include "support/prop.h"
 #include "support/state_fixture.h"
 
-enum { KEYS = 12, ELEMENTS_MAX = 40, STEPS = 3000, SECONDS = 6 };
+enum { KEYS = 12, ELEMENTS_MAX = 40, STEPS = 600, SECONDS = 6 };
 
 typedef enum kind { VALUE, MAP, LIST, SUM, KINDS } kind;
 static const char *const NAMES[KINDS] = {"value", "map", "list", "sum"};
