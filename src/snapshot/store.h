@@ -34,6 +34,7 @@ typedef struct tarn__store_options {
     const char *address;
     const char *job;
     uint32_t retained_count;       /* At least 1. */
+    tarn__metadata_kind kind;      /* 0: TARN__METADATA_CHECKPOINT. */
     tarn__account *account;        /* Required. */
     const tarn__clock *clock;      /* NULL: the system's. */
     const tarn__file_calls *calls; /* NULL: the system's. */
@@ -46,6 +47,21 @@ typedef struct tarn__store_options {
 /* As tarn_checkpoint_store_open(), without an environment. */
 TARN_NODISCARD tarn_status tarn__store_open(
     const tarn__store_options *options, tarn_checkpoint_store **out, tarn_error *error);
+
+/*
+ * Begins a savepoint: makes address/savepoint-<id>-<random> and a store of it alone, which goes
+ * with the pending checkpoint. Nothing but the savepoint itself ever touches that directory.
+ *
+ * options  kind is that of a savepoint. retained_count does not matter.
+ */
+TARN_NODISCARD tarn_status tarn__savepoint_begin(
+    const tarn__store_options *options,
+    uint64_t id,
+    tarn_pending_checkpoint **out,
+    tarn_error *error);
+
+/* What is being written. */
+tarn__metadata_kind tarn__pending_kind(const tarn_pending_checkpoint *pending);
 
 /* Encodes a subtask's part, which is sorted (tarn__subtask_sort()). */
 TARN_NODISCARD tarn_status tarn__acknowledgement_encode(
@@ -92,6 +108,23 @@ TARN_NODISCARD tarn_status tarn__store_ref(
     tarn_error *error);
 void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *content);
 void tarn__store_unref(tarn_checkpoint_store *store, const tarn__content *contents, uint32_t count);
+
+/* --- What a driver needs --- */
+
+/* Lists the complete checkpoints by ascending id, capacity at most; answers how many there are. */
+uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity);
+
+/* Deletes a complete checkpoint; what fails is logged, and tried again with every later cleaning.
+ */
+void tarn__store_discard(tarn_checkpoint_store *store, uint64_t id);
+
+/* As tarn_checkpoint_commit(). *is_in_doubt: after a failure, _metadata may be there all the same.
+ */
+TARN_NODISCARD tarn_status tarn__checkpoint_commit(
+    tarn_pending_checkpoint *pending,
+    tarn_checkpoint_summary *summary,
+    bool *is_in_doubt,
+    tarn_error *error);
 
 /* Deletes what nothing names any more, and what was left over by earlier failures. */
 void tarn__store_clean(tarn_checkpoint_store *store);

@@ -9,6 +9,7 @@
 #define TARN_TESTS_BENCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { BENCH_ROUNDS_MAX = 1000, BENCH_ASSIGNMENTS_MAX = 16 };
@@ -16,17 +17,25 @@ enum { BENCH_ROUNDS_MAX = 1000, BENCH_ASSIGNMENTS_MAX = 16 };
 typedef struct bench_options {
     const char *against;
     uint64_t keys;
-    uint64_t ops; /* Per round and side. */
-    uint64_t value_bytes;
-    uint64_t elements; /* Of a list. */
-    uint64_t rounds;
+    uint64_t ops;         /* Per round and side. */
+    uint64_t value_bytes; /* 0: what is usual for the workload. */
+    uint64_t elements;    /* Of a list. */
+    uint64_t rounds;      /* 0: what is usual for the workload. */
     uint64_t seed;
     uint64_t managed_mib;                           /* RocksDB's share, of each side. */
     const char *directory;                          /* Where working directories are made. */
     const char *assignments[BENCH_ASSIGNMENTS_MAX]; /* Options of the configuration: key=value. */
     uint32_t assignment_count;
-    bool is_sorted; /* Timers come in the order of their times. */
-    bool is_json;   /* The JSON line alone; else the rounds before it. */
+    uint64_t events;          /* Of all measured rounds together, each side. */
+    uint64_t rate;            /* Events a second of event time. */
+    uint64_t memory_bytes;    /* Of each side with a budget: cache, memtables, working set. */
+    uint64_t heap_percent;    /* Of that, what is Tarn's heap pool; the rest is managed. */
+    const char *distribution; /* Of keys: zipf, uniform, latest, hotspot. */
+    const char *input;        /* Events from a file: little-endian int64 keys. NULL: generated. */
+    const char *output;       /* Where keygen writes such a file. */
+    bool is_sorted;           /* Timers come in the order of their times. */
+    bool is_served;           /* By commands on stdin. */
+    bool is_json;             /* The JSON line alone; else the rounds before it. */
 } bench_options;
 
 /* One side of a workload, by round. Units: operations a second. */
@@ -35,6 +44,22 @@ typedef struct bench_side {
 } bench_side;
 
 uint64_t bench_now_ns(void);
+
+/* Memory that is there, zeroed, or the program ends. Freed by free(). */
+void *bench_allocate(size_t bytes);
+
+/* Makes a directory for a run below options->directory; path has BENCH_PATH_BYTES. */
+enum { BENCH_PATH_BYTES = 4096 };
+void bench_directory_make(const bench_options *options, char *path);
+void bench_directory_remove(const char *path);
+
+typedef struct bench_spread {
+    double median;
+    double min;
+    double max;
+} bench_spread;
+
+bench_spread bench_spread_of(const double *values, uint64_t count);
 
 /* Prints the summary. Sides have options->rounds rates each. */
 void bench_report(
@@ -45,6 +70,15 @@ void bench_report(
 
 /* Says why and ends the program with status 1. */
 _Noreturn __attribute__((format(printf, 1, 2))) void bench_fail(const char *format, ...);
+
+/* Measures a workload of tests/bench/workload.h; name is the one on the command line. */
+int bench_duel(const char *name, const bench_options *options);
+/* Measures each workload whose name begins with a prefix; then the geometric mean of the ratios. */
+int bench_suite(const char *name, const char *prefix, const bench_options *options);
+/* Plays a workload on Tarn by commands on stdin; tests/bench/side.h has them. */
+int bench_serve(const char *name, const bench_options *options);
+int bench_checkpoint(const bench_options *options);
+int bench_keygen(const bench_options *options);
 
 int bench_timers(const bench_options *options);
 int bench_value(const bench_options *options);

@@ -1,21 +1,29 @@
 /*
  * tarn-bench - what Tarn costs, measured beside what it is built on.
  *
- *     tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--ops N] [--value-bytes N]
- *                [--elements N] [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]
- *                [--timers N] [--sorted] [-D KEY=VALUE]...
+ *     tarn-bench WORKLOAD --against BASELINE [--json] [OPTION VALUE]... [-D KEY=VALUE]...
+ *
+ * The workloads of tests/bench/workload.h run --against defaults, tuned or hash (store.h says what
+ * those are), each side in a process of its own with the same --memory. Beside them, in one
+ * process:
  *
  *     value         raw     get and put of random keys
  *     map           clean   iterate 100 entries, beside --keys tombstones of other keys or without
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
+ *     checkpoint    undisturbed   count up --keys while checkpoints are taken; what those cost
  *
- * -D sets an option of Tarn's configuration; the raw side runs with what it comes to.
+ * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
+ * --output, for --input of any program.
  *
- * Exit status: 0, 1 (something failed), 2 (usage).
+ * -D sets an option of Tarn's configuration; "raw" runs with what it comes to. The last line on
+ * stdout is one JSON object.
+ *
+ * Exit status: 0, 1 (something failed, or the sides do not agree), 2 (usage).
  */
 #include <errno.h>
+#include <ftw.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -23,7 +31,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "bench.h"
+#include "workload.h"
+
+enum { ROUNDS_DEFAULT = 11, VALUE_BYTES_DEFAULT = 100, DUEL_VALUE_BYTES_DEFAULT = 8 };
 
 typedef struct number {
     const char *flag;
@@ -38,6 +48,9 @@ static const number NUMBERS[] = {
     {"--ops", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--value-bytes", offsetof(bench_options, value_bytes), 8, 1 << 20},
     {"--elements", offsetof(bench_options, elements), 1, 1 << 24},
+    {"--events", offsetof(bench_options, events), 1, UINT32_MAX},
+    {"--rate", offsetof(bench_options, rate), 1, UINT32_MAX},
+    {"--heap-percent", offsetof(bench_options, heap_percent), 1, 99},
     {"--rounds", offsetof(bench_options, rounds), 1, BENCH_ROUNDS_MAX},
     {"--seed", offsetof(bench_options, seed), 0, UINT64_MAX},
     {"--managed-mib", offsetof(bench_options, managed_mib), 32, 1 << 20},
@@ -55,6 +68,7 @@ static const workload_entry WORKLOADS[] = {
     {"window", "points", bench_window},
     {"append-drain", "raw", bench_append_drain},
     {"timers", "raw", bench_timers},
+    {"checkpoint", "undisturbed", bench_checkpoint},
 };
 
 static int usage(const char *problem, const char *what)
@@ -62,13 +76,22 @@ static int usage(const char *problem, const char *what)
     fprintf(
         stderr,
         "tarn-bench: %s%s\n"
-        "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--ops N]\n"
-        "                  [--value-bytes N] [--elements N] [--rounds N] [--seed N]\n"
-        "                  [--managed-mib N] [--directory DIR] [-D KEY=VALUE]...\n"
-        "workloads: value --against raw, map --against clean, window --against points,\n"
-        "           append-drain --against raw, timers --against raw [--timers N] [--sorted]\n",
+        "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--events N] [--ops N]\n"
+        "           [--memory SIZE] [--heap-percent N] [--rate N] [--dist NAME] [--input FILE]\n"
+        "           [--value-bytes N] [--elements N] [--rounds N] [--seed N] [--managed-mib N]\n"
+        "           [--directory DIR] [-D KEY=VALUE]...\n"
+        "in one process: value --against raw, map --against clean, window --against points,\n"
+        "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
+        "           checkpoint --against undisturbed\n"
+        "in two, --against defaults, tuned or hash:\n",
         problem,
         what);
+    for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
+        fprintf(stderr, "  %-18s %s\n", BENCH_WORKLOADS[i].name, BENCH_WORKLOADS[i].what);
+    }
+    fprintf(stderr, "  %-18s %s\n", "nexmark", "all that begin with q, and their geometric mean");
+    fprintf(stderr, "  %-18s %s\n", "micro", "all that begin with micro-, likewise");
+    fprintf(stderr, "  %-18s %s\n", "keygen", "write the keys of rmw to --output FILE");
     return 2;
 }
 
@@ -91,15 +114,42 @@ static bool read_number(const char *flag, const char *text, bench_options *optio
     return false;
 }
 
+/* A size as 256m: bytes, or k, m, g of 1,024. */
+static bool read_memory(const char *text, uint64_t *out)
+{
+    static const char UNITS[] = "kmg";
+    char *end = NULL;
+    errno = 0;
+    const unsigned long long count = strtoull(text, &end, 10);
+    const char *unit = *end != '\0' ? strchr(UNITS, *end) : NULL;
+    if (errno != 0 || *text < '0' || *text > '9' || count > UINT32_MAX ||
+        (*end != '\0' && (unit == NULL || end[1] != '\0'))) {
+        return false;
+    }
+    *out = (uint64_t)count << (unit != NULL ? 10 * (unit - UNITS + 1) : 0);
+    return *out >= UINT64_C(1) << 20;
+}
+
 static bool read_flag(const char *flag, const char *text, bench_options *options)
 {
-    if (strcmp(flag, "--against") == 0) {
-        options->against = text;
-        return true;
+    const struct {
+        const char *flag;
+        const char **out;
+    } texts[] = {
+        {"--against", &options->against},
+        {"--directory", &options->directory},
+        {"--dist", &options->distribution},
+        {"--input", &options->input},
+        {"--output", &options->output},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strcmp(flag, texts[i].flag) == 0) {
+            *texts[i].out = text;
+            return true;
+        }
     }
-    if (strcmp(flag, "--directory") == 0) {
-        options->directory = text;
-        return true;
+    if (strcmp(flag, "--memory") == 0) {
+        return read_memory(text, &options->memory_bytes);
     }
     if (strcmp(flag, "-D") == 0 && options->assignment_count < BENCH_ASSIGNMENTS_MAX) {
         options->assignments[options->assignment_count++] = text;
@@ -108,17 +158,54 @@ static bool read_flag(const char *flag, const char *text, bench_options *options
     return read_number(flag, text, options);
 }
 
+/* Those that run in one process have a name and a baseline of their own. */
+static int run(const char *name, bench_options *options)
+{
+    bool is_known = false;
+    if (strcmp(name, "keygen") == 0) {
+        return bench_keygen(options);
+    }
+    for (size_t i = 0; i < sizeof WORKLOADS / sizeof WORKLOADS[0]; i++) {
+        if (strcmp(name, WORKLOADS[i].name) == 0) {
+            is_known = true;
+            if (options->against != NULL && strcmp(options->against, WORKLOADS[i].against) == 0) {
+                if (options->rounds == 0 && WORKLOADS[i].run != bench_checkpoint) {
+                    options->rounds = ROUNDS_DEFAULT;
+                }
+                options->value_bytes =
+                    options->value_bytes != 0 ? options->value_bytes : VALUE_BYTES_DEFAULT;
+                return WORKLOADS[i].run(options);
+            }
+        }
+    }
+    options->value_bytes =
+        options->value_bytes != 0 ? options->value_bytes : DUEL_VALUE_BYTES_DEFAULT;
+    if (strcmp(name, "micro") == 0) {
+        return bench_suite(name, "micro-", options);
+    }
+    if (strcmp(name, "nexmark") == 0) {
+        return bench_suite(name, "q", options);
+    }
+    if (bench_workload_find(name) != NULL) {
+        return options->is_served ? bench_serve(name, options) : bench_duel(name, options);
+    }
+    return usage(is_known ? "not a baseline of this workload: " : "unknown workload ", name);
+}
+
 int main(int argc, char **argv)
 {
     const char *temporary = getenv("TMPDIR");
     bench_options options = {
         .keys = 200000,
         .ops = 200000,
-        .value_bytes = 100,
         .elements = 64,
-        .rounds = 11,
         .seed = 1,
         .managed_mib = 256,
+        .events = 2000000,
+        .rate = 100000,
+        .memory_bytes = UINT64_C(256) << 20,
+        .heap_percent = 50,
+        .distribution = "zipf",
         .directory = temporary != NULL ? temporary : "/tmp",
     };
     if (argc < 2) {
@@ -129,20 +216,15 @@ int main(int argc, char **argv)
             options.is_json = true;
         } else if (strcmp(argv[i], "--sorted") == 0) {
             options.is_sorted = true;
+        } else if (strcmp(argv[i], "--serve") == 0) {
+            options.is_served = true;
         } else if (i + 1 == argc || !read_flag(argv[i], argv[i + 1], &options)) {
             return usage("unknown option, or a value that is missing or not allowed: ", argv[i]);
         } else {
             i++;
         }
     }
-    for (size_t i = 0; i < sizeof WORKLOADS / sizeof WORKLOADS[0]; i++) {
-        if (strcmp(argv[1], WORKLOADS[i].name) == 0) {
-            return options.against != NULL && strcmp(options.against, WORKLOADS[i].against) == 0
-                       ? WORKLOADS[i].run(&options)
-                       : usage("this workload is measured --against ", WORKLOADS[i].against);
-        }
-    }
-    return usage("unknown workload ", argv[1]);
+    return run(argv[1], &options);
 }
 
 /* ---- what workloads share --------------------------------------------------------------- */
@@ -165,6 +247,36 @@ void bench_fail(const char *format, ...)
     exit(1);
 }
 
+void *bench_allocate(size_t bytes)
+{
+    void *memory = calloc(1, bytes);
+    if (memory == NULL) {
+        bench_fail("no memory for %zu bytes", bytes);
+    }
+    return memory;
+}
+
+void bench_directory_make(const bench_options *options, char *path)
+{
+    (void)snprintf(path, BENCH_PATH_BYTES, "%s/tarn-bench-XXXXXX", options->directory);
+    if (mkdtemp(path) == NULL) {
+        bench_fail("cannot create a directory in %s", options->directory);
+    }
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+    (void)status;
+    (void)kind;
+    (void)where;
+    return remove(path);
+}
+
+void bench_directory_remove(const char *path)
+{
+    (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static int compare(const void *a, const void *b)
 {
     const double left = *(const double *)a;
@@ -172,23 +284,17 @@ static int compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-typedef struct spread {
-    double median;
-    double min;
-    double max;
-} spread;
-
-static spread spread_of(const double *values, uint64_t count)
+bench_spread bench_spread_of(const double *values, uint64_t count)
 {
     double sorted[BENCH_ROUNDS_MAX];
     memcpy(sorted, values, count * sizeof sorted[0]);
     qsort(sorted, count, sizeof sorted[0], compare);
     const double median =
         count % 2 == 1 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
-    return (spread){.median = median, .min = sorted[0], .max = sorted[count - 1]};
+    return (bench_spread){.median = median, .min = sorted[0], .max = sorted[count - 1]};
 }
 
-static void print_side(const char *name, spread side)
+static void print_side(const char *name, bench_spread side)
 {
     printf(
         ",\"%s\":{\"ops_per_s\":{\"median\":%.0f,\"min\":%.0f,\"max\":%.0f}}",
@@ -217,7 +323,7 @@ void bench_report(
                 ratios[i]);
         }
     }
-    const spread ratio = spread_of(ratios, options->rounds);
+    const bench_spread ratio = bench_spread_of(ratios, options->rounds);
     printf(
         "{\"workload\":\"%s\",\"against\":\"%s\",\"ratio\":{\"median\":%.4f,\"min\":%.4f,"
         "\"max\":%.4f}",
@@ -226,8 +332,8 @@ void bench_report(
         ratio.median,
         ratio.min,
         ratio.max);
-    print_side("ours", spread_of(ours->rates, options->rounds));
-    print_side("baseline", spread_of(baseline->rates, options->rounds));
+    print_side("ours", bench_spread_of(ours->rates, options->rounds));
+    print_side("baseline", bench_spread_of(baseline->rates, options->rounds));
     printf(
         ",\"parameters\":{\"keys\":%llu,\"ops\":%llu,\"value_bytes\":%llu,\"elements\":%llu,"
         "\"rounds\":%llu,"

@@ -1,0 +1,498 @@
+/* driver.c - a driver's life, its threads, and how it reads its mail. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/random.h"
+#include "base/try.h"
+#include "checkpoint/coordinator.h"
+#include "checkpoint/driver.h"
+#include "snapshot/store.h"
+
+enum { NS_PER_MS = 1000000, ADDRESS_BYTES = 4096 };
+
+uint64_t tarn__driver_now_ms(const tarn_driver *driver)
+{
+    return tarn__clock_monotonic_ns(driver->options.clock) / NS_PER_MS;
+}
+
+/* --- Reading mail --- */
+
+void tarn__driver_post(tarn_driver *driver, tarn__mail *mail)
+{
+    mail->next = NULL;
+    *driver->mail_end = mail;
+    driver->mail_end = &mail->next;
+    pthread_cond_signal(&driver->has_mail);
+}
+
+static tarn__mail *receive(tarn_driver *driver)
+{
+    pthread_mutex_lock(&driver->mutex);
+    tarn__mail *mail = driver->mail;
+    if (mail != NULL) {
+        driver->mail = mail->next;
+        if (mail->next == NULL) {
+            driver->mail_end = &driver->mail;
+        }
+    }
+    pthread_mutex_unlock(&driver->mutex);
+    return mail;
+}
+
+/* What the mail says about its checkpoint, before the coordinator hears of it. */
+static void note_cause(tarn_driver *driver, const tarn__mail *mail)
+{
+    pthread_mutex_lock(&driver->mutex);
+    tarn__record *record = tarn__driver_find(driver, mail->event.checkpoint_id);
+    if (record != NULL && record->cause.status == TARN_OK && mail->cause.status != TARN_OK) {
+        record->cause = mail->cause;
+    }
+    pthread_mutex_unlock(&driver->mutex);
+}
+
+/* An acknowledgement that counts goes to the store. False: the mail is of no more use. */
+static bool take_part(tarn_driver *driver, tarn__mail *mail, tarn_coordinator_verdict verdict)
+{
+    if (mail->event.kind != TARN_COORDINATOR_ACK || verdict != TARN_VERDICT_TAKEN) {
+        return false;
+    }
+    pthread_mutex_lock(&driver->mutex);
+    tarn__record *record = tarn__driver_find(driver, mail->event.checkpoint_id);
+    record->acknowledged_count++;
+    const bool has_parts = mail->part_count > 0;
+    if (has_parts) {
+        tarn__driver_queue_part(driver, record, mail);
+    }
+    pthread_mutex_unlock(&driver->mutex);
+    return has_parts;
+}
+
+/* An answer has had its effects: forgets the record when nothing more will happen to it. */
+static void note_answer(tarn_driver *driver, const tarn_coordinator_event *answer)
+{
+    pthread_mutex_lock(&driver->mutex);
+    tarn__record *record = tarn__driver_find(driver, answer->checkpoint_id);
+    bool is_over = answer->kind == TARN_COORDINATOR_DISCARDED;
+    if (answer->kind == TARN_COORDINATOR_NOT_BEGUN) {
+        is_over = !record->is_discarded;
+    } else if (answer->kind == TARN_COORDINATOR_WRITTEN) {
+        driver->is_writing = false;
+        const bool is_kept = record->is_completed && !tarn__kind_is_savepoint(record->kind);
+        is_over = !record->is_discarded && !is_kept;
+    }
+    if (is_over) {
+        tarn__driver_forget(driver, record);
+    }
+    pthread_cond_broadcast(&driver->has_changed);
+    pthread_mutex_unlock(&driver->mutex);
+}
+
+/* The coordinator hears of event; its effects are performed, and what fails of them is told. */
+static void advance(tarn_driver *driver, tarn_coordinator_event event, tarn__mail *mail)
+{
+    do {
+        event.now_ms = tarn__driver_now_ms(driver);
+        driver->failure.checkpoint_id = 0;
+        const tarn_coordinator_effects effects = tarn_coordinator_step(driver->coordinator, &event);
+        if (mail != NULL && !take_part(driver, mail, effects.verdict) && !mail->is_answer) {
+            tarn__release(mail);
+        }
+        mail = NULL;
+        for (uint32_t i = 0; i < effects.count; i++) {
+            tarn__driver_perform(driver, &effects.items[i], event.now_ms);
+        }
+        event = driver->failure;
+    } while (event.checkpoint_id != 0);
+}
+
+static bool is_for_coordinator(tarn_driver *driver, const tarn_coordinator_event *event)
+{
+    if (event->kind != TARN_COORDINATOR_DISCARDED) {
+        return true;
+    }
+    pthread_mutex_lock(&driver->mutex);
+    const bool is_due = tarn__driver_find(driver, event->checkpoint_id)->is_answer_due;
+    pthread_mutex_unlock(&driver->mutex);
+    return is_due;
+}
+
+static void note_told(tarn_driver *driver, tarn_coordinator_event_kind kind)
+{
+    pthread_mutex_lock(&driver->mutex);
+    driver->failover_told += kind == TARN_COORDINATOR_JOB_FAILOVER ? 1 : 0;
+    driver->is_shut_down = driver->is_shut_down || kind == TARN_COORDINATOR_SHUTDOWN;
+    pthread_cond_broadcast(&driver->has_changed);
+    pthread_mutex_unlock(&driver->mutex);
+}
+
+static void handle(tarn_driver *driver, tarn__mail *mail)
+{
+    tarn_coordinator_event event = mail->event;
+    const bool is_answer = mail->is_answer;
+    if (event.kind == TARN_COORDINATOR_START) {
+        const uint64_t chance = tarn__random_mix(tarn__clock_monotonic_ns(driver->options.clock));
+        event.delay_ms = tarn_coordinator_initial_delay(driver->coordinator, chance);
+    }
+    note_cause(driver, mail);
+    if (is_for_coordinator(driver, &event)) {
+        advance(driver, event, mail);
+    }
+    if (event.kind == TARN_COORDINATOR_TASK_FAILED) {
+        event.kind = TARN_COORDINATOR_TASK_STATE;
+        event.task_state = TARN_TASK_NOT_RUNNING;
+        advance(driver, event, NULL);
+    }
+    if (is_answer) {
+        note_answer(driver, &event);
+    }
+    note_told(driver, event.kind);
+}
+
+uint64_t tarn__driver_poll(tarn_driver *driver)
+{
+    pthread_mutex_lock(&driver->mutex);
+    driver->is_polling = true;
+    driver->poller = pthread_self();
+    pthread_mutex_unlock(&driver->mutex);
+    tarn__mail *mail = NULL;
+    while ((mail = receive(driver)) != NULL) {
+        handle(driver, mail);
+    }
+    while (tarn_coordinator_next_ms(driver->coordinator) <= tarn__driver_now_ms(driver)) {
+        advance(driver, (tarn_coordinator_event){.kind = TARN_COORDINATOR_TICK}, NULL);
+    }
+    tarn_coordinator_figures figures;
+    tarn_coordinator_read_figures(driver->coordinator, &figures);
+    pthread_mutex_lock(&driver->mutex);
+    driver->figures = figures;
+    driver->is_polling = false;
+    pthread_cond_broadcast(&driver->has_changed);
+    pthread_mutex_unlock(&driver->mutex);
+    return tarn_coordinator_next_ms(driver->coordinator);
+}
+
+/* --- Threads --- */
+
+static void wait_for_mail(tarn_driver *driver, uint64_t until_ms)
+{
+    const struct timespec until = {
+        .tv_sec = (time_t)(until_ms / 1000),
+        .tv_nsec = (long)(until_ms % 1000) * NS_PER_MS,
+    };
+    pthread_mutex_lock(&driver->mutex);
+    bool is_due = false;
+    while (driver->mail == NULL && !driver->is_closing && !is_due) {
+        if (until_ms == TARN_COORDINATOR_NEVER) {
+            pthread_cond_wait(&driver->has_mail, &driver->mutex);
+        } else {
+            is_due = pthread_cond_timedwait(&driver->has_mail, &driver->mutex, &until) != 0;
+        }
+    }
+    pthread_mutex_unlock(&driver->mutex);
+}
+
+static bool is_closing(tarn_driver *driver)
+{
+    pthread_mutex_lock(&driver->mutex);
+    const bool answer = driver->is_closing;
+    pthread_mutex_unlock(&driver->mutex);
+    return answer;
+}
+
+static void *decide(void *context)
+{
+    tarn_driver *driver = context;
+    while (!is_closing(driver)) {
+        wait_for_mail(driver, tarn__driver_poll(driver));
+    }
+    return NULL;
+}
+
+static void work(tarn_driver *driver, uint32_t lane)
+{
+    while (!is_closing(driver)) {
+        if (tarn__driver_run_job(driver, lane)) {
+            continue;
+        }
+        pthread_mutex_lock(&driver->mutex);
+        while (driver->jobs[lane] == NULL && !driver->is_closing) {
+            pthread_cond_wait(&driver->has_job, &driver->mutex);
+        }
+        pthread_mutex_unlock(&driver->mutex);
+    }
+}
+
+static void *write_lane(void *context)
+{
+    work(context, TARN__LANE_WRITE);
+    return NULL;
+}
+
+static void *delete_lane(void *context)
+{
+    work(context, TARN__LANE_DELETE);
+    return NULL;
+}
+
+static void join_threads(tarn_driver *driver)
+{
+    pthread_mutex_lock(&driver->mutex);
+    driver->is_closing = true;
+    pthread_cond_broadcast(&driver->has_mail);
+    pthread_cond_broadcast(&driver->has_job);
+    pthread_mutex_unlock(&driver->mutex);
+    for (uint32_t i = 0; i < driver->thread_count; i++) {
+        pthread_join(driver->threads[i], NULL);
+    }
+    driver->thread_count = 0;
+}
+
+static tarn_status start_threads(tarn_driver *driver, tarn_error *error)
+{
+    static const struct {
+        const char *name;
+        void *(*run)(void *context);
+    } threads[] = {
+        {"tarn-driver", decide}, {"tarn-commit", write_lane}, {"tarn-delete", delete_lane}};
+    for (uint32_t i = 0; i < 1 + TARN__LANE_COUNT; i++) {
+        const int code = pthread_create(&driver->threads[i], NULL, threads[i].run, driver);
+        if (code != 0) {
+            return tarn__fail_errno(error, code, "cannot start the thread %s", threads[i].name);
+        }
+        pthread_setname_np(driver->threads[i], threads[i].name);
+        driver->thread_count++;
+    }
+    return TARN_OK;
+}
+
+/* --- Life --- */
+
+static void init_locks(tarn_driver *driver)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&driver->mutex, NULL);
+    pthread_cond_init(&driver->has_mail, &attributes);
+    pthread_cond_init(&driver->has_job, &attributes);
+    pthread_cond_init(&driver->has_changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    driver->mail_end = &driver->mail;
+    for (uint32_t lane = 0; lane < TARN__LANE_COUNT; lane++) {
+        driver->job_ends[lane] = &driver->jobs[lane];
+    }
+    driver->called_task = TARN_COORDINATOR_NO_TASK;
+}
+
+/* Frees all but the store. The threads are gone, and nothing is pending. */
+static void free_driver(tarn_driver *driver)
+{
+    tarn__mail *mail = NULL;
+    while ((mail = receive(driver)) != NULL) {
+        if (!mail->is_answer) {
+            tarn__release(mail);
+        }
+    }
+    while (driver->records != NULL) {
+        tarn__driver_forget(driver, driver->records);
+    }
+    tarn_coordinator_close(driver->coordinator);
+    pthread_cond_destroy(&driver->has_changed);
+    pthread_cond_destroy(&driver->has_job);
+    pthread_cond_destroy(&driver->has_mail);
+    pthread_mutex_destroy(&driver->mutex);
+    tarn__release(driver->address);
+    tarn__release(driver->seats);
+    tarn__release(driver->history);
+    tarn__release(driver);
+}
+
+static tarn_status allocate(tarn_driver *driver, tarn_error *error)
+{
+    const tarn__driver_options *o = &driver->options;
+    for (uint32_t i = 0; i < o->coordinator->operator_count; i++) {
+        driver->task_count += o->coordinator->parallelism[i];
+    }
+    char address[ADDRESS_BYTES];
+    const int size = snprintf(address, sizeof address, "%s/%s", o->address, o->job);
+    if (size < 0 || (size_t)size >= sizeof address) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "the address %.200s is too long", address);
+    }
+    driver->address = tarn__allocate_string(o->account, address);
+    driver->seats = tarn__allocate_zeroed(o->account, driver->task_count, sizeof *driver->seats);
+    driver->history = tarn__allocate_zeroed(o->account, o->history_count, sizeof *driver->history);
+    if (driver->address == NULL || driver->seats == NULL || driver->history == NULL) {
+        return tarn__fail_no_memory(
+            error, "a checkpoint driver", driver->task_count * sizeof *driver->seats);
+    }
+    return TARN_OK;
+}
+
+/* The complete checkpoints that are there are the job's own, from before. */
+static tarn_status adopt(
+    tarn_driver *driver, const uint64_t *ids, uint32_t count, tarn_error *error)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        tarn__record *record = tarn__record_new(driver, ids[i]);
+        if (record == NULL) {
+            return tarn__fail_no_memory(error, "a retained checkpoint", sizeof *record);
+        }
+        record->is_completed = true;
+        record->is_closing = true;
+    }
+    return TARN_OK;
+}
+
+static tarn_status open_coordinator(tarn_driver *driver, tarn_error *error)
+{
+    tarn__account *account = driver->options.account;
+    tarn_checkpoint_store *store = driver->options.store;
+    const uint32_t count = tarn__store_list(store, NULL, 0);
+    uint64_t *ids = tarn__allocate_zeroed(account, count + 1, sizeof *ids);
+    tarn_coordinator_restored *restored =
+        tarn__allocate_zeroed(account, count + 1, sizeof *restored);
+    tarn_status status = TARN_NO_MEMORY;
+    if (ids == NULL || restored == NULL) {
+        tarn__fail_no_memory(error, "the retained checkpoints", count * sizeof *restored);
+    } else {
+        tarn__store_list(store, ids, count);
+        for (uint32_t i = 0; i < count; i++) {
+            restored[i] = (tarn_coordinator_restored){.id = ids[i], .is_owned = true};
+        }
+        tarn_coordinator_options options = *driver->options.coordinator;
+        options.next_checkpoint_id = tarn_checkpoint_store_next_id(store);
+        options.restored = restored;
+        options.restored_count = count;
+        options.allocator = &account->face;
+        status = tarn_coordinator_open(&options, &driver->coordinator, error);
+        status = status == TARN_OK ? adopt(driver, ids, count, error) : status;
+    }
+    tarn__release(ids);
+    tarn__release(restored);
+    return status;
+}
+
+tarn_status tarn__driver_open(
+    const tarn__driver_options *options, tarn_driver **out, tarn_error *error)
+{
+    tarn_driver *driver = tarn__allocate_zeroed(options->account, 1, sizeof *driver);
+    if (driver == NULL) {
+        return tarn__fail_no_memory(error, "a checkpoint driver", sizeof *driver);
+    }
+    driver->options = *options;
+    init_locks(driver);
+    tarn_status status = allocate(driver, error);
+    if (status == TARN_OK) {
+        status = open_coordinator(driver, error);
+    }
+    for (uint32_t task = 0; status == TARN_OK && task < driver->task_count; task++) {
+        const tarn_coordinator_event event = {
+            .kind = TARN_COORDINATOR_TASK_STATE,
+            .task = task,
+            .task_state = TARN_TASK_NOT_RUNNING,
+        };
+        advance(driver, event, NULL);
+    }
+    if (status == TARN_OK && !options->is_manual) {
+        status = start_threads(driver, error);
+    }
+    if (status != TARN_OK) {
+        join_threads(driver);
+        free_driver(driver);
+        return status;
+    }
+    driver->options.coordinator = NULL;
+    *out = driver;
+    return TARN_OK;
+}
+
+/* Whether nothing moves any more. Under the mutex. */
+static bool is_quiet(const tarn_driver *driver)
+{
+    return driver->is_shut_down && !driver->is_polling && driver->busy_count == 0 &&
+           driver->mail == NULL && driver->jobs[TARN__LANE_WRITE] == NULL &&
+           driver->jobs[TARN__LANE_DELETE] == NULL;
+}
+
+static void settle(tarn_driver *driver)
+{
+    pthread_mutex_lock(&driver->mutex);
+    while (!is_quiet(driver)) {
+        if (!driver->options.is_manual) {
+            pthread_cond_wait(&driver->has_changed, &driver->mutex);
+            continue;
+        }
+        pthread_mutex_unlock(&driver->mutex);
+        tarn__driver_poll(driver);
+        for (uint32_t lane = 0; lane < TARN__LANE_COUNT; lane++) {
+            tarn__driver_run_job(driver, lane);
+        }
+        pthread_mutex_lock(&driver->mutex);
+    }
+    pthread_mutex_unlock(&driver->mutex);
+}
+
+static tarn_status check_ended(tarn_driver *driver, tarn_error *error)
+{
+    uint32_t running = TARN_COORDINATOR_NO_TASK;
+    pthread_mutex_lock(&driver->mutex);
+    for (uint32_t task = 0; task < driver->task_count; task++) {
+        running = driver->seats[task].is_running ? task : running;
+    }
+    pthread_mutex_unlock(&driver->mutex);
+    return running == TARN_COORDINATOR_NO_TASK
+               ? TARN_OK
+               : tarn__fail(error, TARN_BUSY, "task %" PRIu32 " has not ended", running);
+}
+
+/* A checkpoint that somebody borrowed and did not give back cannot be ended. */
+static tarn_status check_given_back(tarn_driver *driver, tarn_error *error)
+{
+    uint64_t id = 0;
+    pthread_mutex_lock(&driver->mutex);
+    for (const tarn__record *r = driver->records; r != NULL; r = r->next) {
+        id = r->user_count > 0 ? r->id : id;
+    }
+    pthread_mutex_unlock(&driver->mutex);
+    return id == 0 ? TARN_OK
+                   : tarn__fail(error, TARN_BUSY, "checkpoint %" PRIu64 " was not given back", id);
+}
+
+static tarn_status shut_down(tarn_driver *driver, tarn_job_end end, tarn_error *error)
+{
+    pthread_mutex_lock(&driver->mutex);
+    const bool is_shut_down = driver->is_shut_down;
+    pthread_mutex_unlock(&driver->mutex);
+    if (is_shut_down) {
+        return TARN_OK;
+    }
+    tarn__mail *mail = tarn__allocate_zeroed(driver->options.account, 1, sizeof *mail);
+    if (mail == NULL) {
+        return tarn__fail_no_memory(error, "the end of a job", sizeof *mail);
+    }
+    mail->event = (tarn_coordinator_event){.kind = TARN_COORDINATOR_SHUTDOWN, .job_end = end};
+    pthread_mutex_lock(&driver->mutex);
+    tarn__driver_post(driver, mail);
+    pthread_mutex_unlock(&driver->mutex);
+    return TARN_OK;
+}
+
+tarn_status tarn_driver_close(tarn_driver *driver, tarn_job_end end, tarn_error *error)
+{
+    if (driver == NULL) {
+        return TARN_OK;
+    }
+    TARN_TRY(check_ended(driver, error));
+    if (driver->thread_count > 0 || driver->options.is_manual) {
+        TARN_TRY(shut_down(driver, end, error));
+        settle(driver);
+        TARN_TRY(check_given_back(driver, error));
+        join_threads(driver);
+    }
+    TARN_TRY(tarn_checkpoint_store_close(driver->options.store, error));
+    free_driver(driver);
+    return TARN_OK;
+}

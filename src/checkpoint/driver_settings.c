@@ -1,0 +1,98 @@
+/* driver_settings.c - a driver opened by way of an environment and its configuration. */
+#include <string.h>
+
+#include "base/options.h"
+#include "base/try.h"
+#include "checkpoint/driver.h"
+#include "env/env.h"
+
+enum { HISTORY_COUNT_DEFAULT = 10, HISTORY_COUNT_MAX = 100000 };
+
+void tarn_driver_options_init(tarn_driver_options *options, size_t struct_size)
+{
+    memset(options, 0, struct_size);
+    options->struct_size = struct_size;
+}
+
+/* What the configuration says, or what the caller gave, with the job's shape. */
+static tarn_status configure(
+    const tarn_driver_options *options, tarn_coordinator_options *out, tarn_error *error)
+{
+    if (options->coordinator != NULL) {
+        TARN_TRY(tarn__options_copy(
+            "tarn_coordinator_options", options->coordinator, out, sizeof *out, error));
+    } else {
+        const tarn_config *config = tarn__env_config(options->env);
+        tarn_checkpoint_settings settings = TARN_CHECKPOINT_SETTINGS_INIT;
+        int32_t retained_count = 1;
+        TARN_TRY(tarn_checkpoint_settings_from_config(config, &settings, error));
+        TARN_TRY(tarn_config_get_int(
+            config, "execution.checkpointing.num-retained", &retained_count, NULL, error));
+        tarn_coordinator_options_apply(out, &settings);
+        out->retained_count = retained_count > 0 ? (uint32_t)retained_count : 1;
+    }
+    out->parallelism = options->parallelism;
+    out->operator_count = options->operator_count;
+    out->edges = options->edges;
+    out->edge_count = options->edge_count;
+    return TARN_OK;
+}
+
+static tarn_status check(const tarn_driver_options *options, tarn_error *error)
+{
+    if (options->env == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "env is missing");
+    }
+    if (options->parallelism == NULL || options->operator_count == 0) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "parallelism is missing");
+    }
+    if (options->history_count > HISTORY_COUNT_MAX) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "history_count is %u, which is more than %d",
+            options->history_count,
+            HISTORY_COUNT_MAX);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn_driver_open(
+    const tarn_driver_options *options, tarn_driver **out, tarn_error *error)
+{
+    tarn_driver_options known;
+    TARN_TRY(tarn__options_copy("tarn_driver_options", options, &known, sizeof known, error));
+    TARN_TRY(check(&known, error));
+    tarn_coordinator_options coordinator = TARN_COORDINATOR_OPTIONS_INIT;
+    TARN_TRY(configure(&known, &coordinator, error));
+
+    /* The coordinator says what is retained; the store deletes nothing by itself. */
+    const tarn_checkpoint_store_options store_options = {
+        .struct_size = sizeof store_options,
+        .env = known.env,
+        .address = known.address,
+        .job = known.job,
+        .retained_count = UINT32_MAX,
+    };
+    tarn_checkpoint_store *store = NULL;
+    TARN_TRY(tarn_checkpoint_store_open(&store_options, &store, error));
+    const tarn__driver_options driver_options = {
+        .account = tarn__env_account(known.env),
+        .clock = tarn__env_clock(known.env),
+        .store = store,
+        .coordinator = &coordinator,
+        .address = known.address,
+        .job = known.job,
+        .history_count =
+            known.history_count > 0 ? known.history_count : (uint32_t)HISTORY_COUNT_DEFAULT,
+        .hear = known.hear,
+        .fail_job = known.fail_job,
+        .context = known.context,
+    };
+    const tarn_status status = tarn__driver_open(&driver_options, out, error);
+    if (status != TARN_OK) {
+        const tarn_status closed = tarn_checkpoint_store_close(store, NULL);
+        (void)closed; /* Nothing is pending in it. */
+    }
+    return status;
+}

@@ -1,0 +1,160 @@
+/*
+ * rmw.c - read, change, write: the value of each event's key is counted up.
+ *
+ * The state begins with every key, counted once. reduce does the same as a sum that is only added
+ * to and not read before the end.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "keys.h"
+#include "workload.h"
+
+enum { CHECKED_KEYS_MAX = 1000000 };
+
+typedef struct rmw_run {
+    bench_store *store;
+    bench_table *table;
+    size_t value_bytes;
+    bool is_sum;
+    bench_keys keys;
+    uint64_t checksum;
+    uint64_t batch[BENCH_BATCH_EVENTS];
+} rmw_run;
+
+static void set_key(rmw_run *run, uint64_t key)
+{
+    uint8_t bytes[8];
+    bench_key_bytes(key, bytes);
+    run->store->ops->set_key(run->store, bytes, sizeof bytes);
+}
+
+static uint64_t count_up(rmw_run *run)
+{
+    uint64_t count;
+    void *value = run->store->ops->edit(run->table, run->value_bytes);
+    memcpy(&count, value, sizeof count);
+    count++;
+    memcpy(value, &count, sizeof count);
+    run->store->ops->edited(run->table, run->value_bytes);
+    return count;
+}
+
+static void load(rmw_run *run)
+{
+    uint8_t *value = bench_allocate(run->value_bytes);
+    value[0] = 1;
+    for (uint64_t rank = 0; rank < run->keys.count; rank++) {
+        set_key(run, bench_mix(rank));
+        if (run->is_sum) {
+            run->store->ops->add(run->table, 1);
+        } else {
+            run->store->ops->put(run->table, tarn_bytes_at(value, run->value_bytes));
+        }
+    }
+    free(value);
+}
+
+static void *begin(bench_store *store, bool is_sum)
+{
+    const bench_options *options = store->options;
+    rmw_run *run = bench_allocate(sizeof *run);
+    run->store = store;
+    run->value_bytes = options->value_bytes;
+    run->is_sum = is_sum;
+    run->table = store->ops->open_table(
+        store, &(bench_table_options){.name = "count", .kind = is_sum ? BENCH_SUM : BENCH_VALUE});
+    bench_distribution distribution;
+    if (!bench_distribution_find(options->distribution, &distribution)) {
+        bench_fail("no such distribution: %s", options->distribution);
+    }
+    if (!bench_keys_open(&run->keys, distribution, options->keys, options->seed, options->input)) {
+        bench_fail("cannot open %s", options->input);
+    }
+    load(run);
+    return run;
+}
+
+void *bench_rmw_begin(const bench_workload *workload, bench_store *store)
+{
+    (void)workload;
+    return begin(store, /* is_sum= */ false);
+}
+
+void *bench_reduce_begin(const bench_workload *workload, bench_store *store)
+{
+    (void)workload;
+    return begin(store, /* is_sum= */ true);
+}
+
+void bench_rmw_prepare(void *context, uint64_t count)
+{
+    rmw_run *run = context;
+    if (!bench_keys_fill(&run->keys, run->batch, count)) {
+        bench_fail("%s has too few keys", run->store->options->input);
+    }
+}
+
+void bench_rmw_event(void *context, uint64_t index)
+{
+    rmw_run *run = context;
+    set_key(run, run->batch[index]);
+    run->checksum += count_up(run);
+}
+
+void bench_reduce_event(void *context, uint64_t index)
+{
+    rmw_run *run = context;
+    set_key(run, run->batch[index]);
+    run->store->ops->add(run->table, 1);
+}
+
+uint64_t bench_rmw_finish(void *context)
+{
+    rmw_run *run = context;
+    const uint64_t step = run->keys.count / CHECKED_KEYS_MAX + 1;
+    for (uint64_t rank = 0; rank < run->keys.count; rank += step) {
+        uint64_t count = 0;
+        tarn_bytes value;
+        set_key(run, bench_mix(rank));
+        if (run->is_sum) {
+            count = (uint64_t)run->store->ops->sum(run->table);
+        } else if (run->store->ops->get(run->table, &value)) {
+            memcpy(&count, value.data, sizeof count);
+        }
+        run->checksum += bench_mix(rank) * count;
+    }
+    const uint64_t checksum = run->checksum;
+    bench_keys_close(&run->keys);
+    free(run);
+    return checksum;
+}
+
+int bench_keygen(const bench_options *options)
+{
+    bench_keys keys;
+    bench_distribution distribution;
+    if (options->output == NULL || !bench_distribution_find(options->distribution, &distribution)) {
+        bench_fail("keygen wants --output FILE and a distribution that there is");
+    }
+    FILE *file = fopen(options->output, "wb");
+    if (file == NULL) {
+        bench_fail("cannot write %s", options->output);
+    }
+    (void)bench_keys_open(&keys, distribution, options->keys, options->seed, NULL);
+    for (uint64_t i = 0; i < options->events; i++) {
+        uint64_t key;
+        uint8_t bytes[sizeof key];
+        (void)bench_keys_fill(&keys, &key, 1);
+        for (uint32_t k = 0; k < sizeof bytes; k++) {
+            bytes[k] = (uint8_t)(key >> (8 * k));
+        }
+        if (fwrite(bytes, sizeof bytes, 1, file) != 1) {
+            bench_fail("cannot write %s", options->output);
+        }
+    }
+    if (fclose(file) != 0) {
+        bench_fail("cannot write %s", options->output);
+    }
+    return 0;
+}
