@@ -207,7 +207,12 @@ static tarn_status open_storage(
         .account = options->account,
         .calls = options->calls,
     };
-    TARN_TRY(tarn__storage_open(&storage_options, &store->storage, error));
+    return tarn__storage_open(&storage_options, &store->storage, error);
+}
+
+/* Takes the lock and what is there. */
+static tarn_status take_over(tarn_checkpoint_store *store, tarn_error *error)
+{
     TARN_TRY(tarn__storage_lock(store->storage, &store->lock, error));
     return adopt_all(store, error);
 }
@@ -237,8 +242,11 @@ tarn_status tarn__store_open(
     pthread_cond_init(&store->undoomed, NULL);
     tarn__registry_init(&store->registry, options->account);
     store->token = seed_of(store->options.clock, store);
-    const tarn_status status = open_storage(store, options, error);
+    store->storage = options->storage;
+    tarn_status status = options->storage != NULL ? TARN_OK : open_storage(store, options, error);
+    status = status == TARN_OK ? take_over(store, error) : status;
     if (status != TARN_OK) {
+        store->storage = options->storage != NULL ? NULL : store->storage;
         free_store(store);
         return status;
     }

@@ -37,6 +37,8 @@ typedef struct tarn__store_options {
     tarn__account *account;        /* Required. */
     const tarn__clock *clock;      /* NULL: the system's. */
     const tarn__file_calls *calls; /* NULL: the system's. */
+    tarn_storage *storage;         /* The job's directory, instead of address/job; then the store's,
+                                      unless opening fails. NULL: opened by address. */
     tarn__store_log_fn *log;       /* NULL: silent. */
     void *log_context;
     void (*closed)(void *context); /* Called when the store is gone. May be NULL. */
