@@ -42,6 +42,7 @@ enum {
     WORKERS_MAX = 3,
     RECORDS_QUEUED_MAX = 12,
     ITEMS_MAX = 64,
+    BARRIERS_MAX = 8,
     SNAPSHOTS_MAX = 16,
     BASES_MAX = 16,
     STORED_MAX = 64,
@@ -116,6 +117,8 @@ typedef struct world {
     tarn_error error;
     uint64_t positions[SOURCES_MAX];
     uint32_t source_attempts[SOURCES_MAX];
+    tarn_driver_barrier barriers[SOURCES_MAX][BARRIERS_MAX]; /* To be sent. */
+    uint32_t barrier_counts[SOURCES_MAX];
     worker workers[WORKERS_MAX];
     uint32_t file_number;
     uint32_t fault_percent;
@@ -638,29 +641,29 @@ static void emit(uint32_t source)
     }
 }
 
-/* A source sends the barrier and answers; its context is its position. */
-static bool trigger(const tarn_driver_barrier *barrier, void *context)
+/* A source sends the barrier and answers; records go on before others have sent theirs. */
+static void send_barrier(uint32_t source)
 {
-    uint64_t *position = context;
-    const uint32_t source = (uint32_t)(position - w.positions);
-    const item it = {.kind = ITEM_BARRIER, .barrier = *barrier};
-    for (uint32_t i = 0; i < w.parallelism[1]; i++) {
-        if (w.workers[i].channels[source].count >= ITEMS_MAX - RECORDS_QUEUED_MAX) {
-            return false;
-        }
-    }
+    const item it = {.kind = ITEM_BARRIER, .barrier = w.barriers[source][0]};
+    w.barrier_counts[source]--;
+    memmove(
+        w.barriers[source],
+        w.barriers[source] + 1,
+        w.barrier_counts[source] * sizeof w.barriers[source][0]);
     tarn_buffer bytes = TARN_BUFFER_INIT;
     const tarn_checkpoint_operator_state state = {
-        .name = "position", .bytes = tarn_bytes_at(position, sizeof *position)};
+        .name = "position",
+        .bytes = tarn_bytes_at(&w.positions[source], sizeof w.positions[source]),
+    };
     CHECK_OK(tarn_acknowledgement_encode(
-        barrier->checkpoint_id, "source", source, w.parallelism[0], &state, 1, &bytes, &w.error));
+        it.barrier.checkpoint_id, "source", source, w.parallelism[0], &state, 1, &bytes, &w.error));
     const tarn_bytes part = tarn_buffer_bytes(&bytes);
     if (!chance(1)) {
         CHECK_OK(tarn_driver_acknowledge(
             w.driver,
             source,
             w.source_attempts[source],
-            barrier->checkpoint_id,
+            it.barrier.checkpoint_id,
             &part,
             1,
             &w.error));
@@ -669,7 +672,33 @@ static bool trigger(const tarn_driver_barrier *barrier, void *context)
     for (uint32_t i = 0; i < w.parallelism[1]; i++) {
         enqueue(&w.workers[i], source, &it);
     }
-    return !chance(1);
+}
+
+/* The context is the source's position. */
+static bool trigger(const tarn_driver_barrier *barrier, void *context)
+{
+    const uint32_t source = (uint32_t)((uint64_t *)context - w.positions);
+    if (w.barrier_counts[source] == BARRIERS_MAX || chance(1)) {
+        return false;
+    }
+    w.barriers[source][w.barrier_counts[source]++] = *barrier;
+    return true;
+}
+
+static bool run_source(uint32_t source)
+{
+    bool is_free = true;
+    for (uint32_t i = 0; i < w.parallelism[1]; i++) {
+        is_free = is_free && w.workers[i].channels[source].count < ITEMS_MAX - RECORDS_QUEUED_MAX;
+    }
+    if (w.barrier_counts[source] > 0 && is_free && (w.is_over || chance(40))) {
+        send_barrier(source);
+        return true;
+    }
+    if (!w.is_over) {
+        emit(source);
+    }
+    return false;
 }
 
 static void note_complete(uint64_t id, void *context)
@@ -756,6 +785,7 @@ static void start_tasks(uint64_t restore_id)
     }
     for (uint32_t s = 0; s < w.parallelism[0]; s++) {
         w.positions[s] = c.positions[s];
+        w.barrier_counts[s] = 0;
         const tarn_driver_task callbacks = {
             .struct_size = sizeof callbacks,
             .trigger = trigger,
@@ -931,7 +961,7 @@ static void act(void)
     worker *k = &w.workers[below(w.parallelism[1])];
     const uint64_t what = below(100);
     if (what < 22) {
-        emit((uint32_t)below(w.parallelism[0]));
+        run_source((uint32_t)below(w.parallelism[0]));
     } else if (what < 50) {
         work(k);
     } else if (what < 65) {
@@ -981,6 +1011,9 @@ static void settle(void)
         has_moved = w.driver->mail != NULL;
         tarn__driver_poll(w.driver);
         tick_aligners();
+        for (uint32_t i = 0; i < w.parallelism[0]; i++) {
+            has_moved = run_source(i) || has_moved;
+        }
         for (uint32_t i = 0; i < w.parallelism[1]; i++) {
             has_moved = work(&w.workers[i]) || has_moved;
             has_moved = advance_snapshot(&w.workers[i]) || has_moved;
