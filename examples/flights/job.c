@@ -59,9 +59,8 @@ static tarn_status open_checkpointing(job *j, tarn_error *error)
         &j->checkpointing,
         &j->monitor,
         j->env,
-        j->config,
         j->options->checkpoint_dir,
-        j->options->worker_count + 1,
+        j->options->worker_count,
         error);
 }
 
@@ -88,7 +87,7 @@ static tarn_status open_source(job *j, tarn_error *error)
     *s = (source){
         .path = o->input,
         .budget = tarn_env_budget(j->env),
-        .checkpointing = &j->checkpointing,
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
         .queues = j->queues,
         .worker_count = o->worker_count,
         .max_parallelism = j->max_parallelism,
@@ -164,7 +163,8 @@ static tarn_status open_all(job *j, tarn_error *error)
     }
     tarn_checkpoint_free(j->restored);
     j->restored = NULL;
-    return TARN_OK;
+    TRY(source_join(&j->source, &j->checkpointing, error));
+    return checkpointing_start(&j->checkpointing, error);
 }
 
 static void close_owner(job *j)
@@ -192,7 +192,8 @@ static tarn_status close_all(job *j, tarn_status outcome, tarn_error *error)
     }
     rmdir(j->options->work_dir);
     tarn_checkpoint_free(j->restored);
-    checkpointing_close(&j->checkpointing);
+    participant_leave(&j->source.participant, TARN_TASK_END_STOPPED);
+    checkpointing_close(&j->checkpointing, outcome);
     close_owner(j);
     const tarn_status status = tarn_env_close(j->env, outcome == TARN_OK ? error : &other);
     outcome = outcome == TARN_OK ? status : outcome;
@@ -239,20 +240,11 @@ static tarn_status step_checkpoints(job *j, report *r, tarn_error *error)
     switch (checkpointing_step(&j->checkpointing, error)) {
     case CHECKPOINTING_NOTHING:
         break;
-    case CHECKPOINTING_COMPLETED:
-        for (uint32_t i = 0; i < j->options->worker_count; i++) {
-            worker_notify_complete(&j->workers[i], j->checkpointing.latest.id);
-        }
-        break;
     case CHECKPOINTING_FAILED:
         report_say(r, "a checkpoint failed, the job goes on: %s", error->message);
         break;
     case CHECKPOINTING_HOPELESS:
-        report_say(
-            r,
-            "%u checkpoints failed in a row, %u are tolerable",
-            j->checkpointing.failed_in_a_row,
-            j->checkpointing.tolerable_count);
+        report_say(r, "%u checkpoints failed in a row", j->checkpointing.failed_in_a_row);
         return error->status;
     }
     return TARN_OK;
@@ -282,8 +274,12 @@ static tarn_status run_threads(job *j, report *r, tarn_error *error)
         *error = j->monitor.error;
         status = error->status;
     }
-    /* A checkpoint that was answered last of all. */
-    return status == TARN_OK ? step_checkpoints(j, r, error) : status;
+    if (status == TARN_OK) {
+        /* A checkpoint that was answered last of all is committed before the report. */
+        checkpointing_close(&j->checkpointing, TARN_OK);
+        status = step_checkpoints(j, r, error);
+    }
+    return status;
 }
 
 /* The result. */

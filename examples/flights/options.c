@@ -16,9 +16,11 @@ const char options_usage[] =
     "  --input FILE               flights as CSV, plain or .zst (default: the year 2013)\n"
     "  --repeat N                 replay the year N times, each with aircraft of its own (1)\n"
     "  --workers N                worker threads, each with its own share of the keys (2)\n"
+    "  --parallelism N            the same, in Flink's word\n"
     "  --out FILE                 write the result, one line per key, sorted; - is stdout\n"
     "  --checkpoint-dir DIR       write checkpoints below DIR/flights\n"
     "  --checkpoint-interval MS   time between two of them; 0: none (configuration)\n"
+    "  --unaligned                barriers overtake what is queued, which joins the checkpoint\n"
     "  --restore latest|PATH      go on from the latest checkpoint of DIR, or from that one\n"
     "  --kill-at FRACTION         SIGKILL itself when that share of all records was emitted\n"
     "  --work-dir DIR             scratch space on a local disk (below TMPDIR or /var/tmp)\n"
@@ -39,6 +41,8 @@ enum option_id {
     OPTION_CONF,
     OPTION_REPEAT,
     OPTION_WORKERS,
+    OPTION_PARALLELISM,
+    OPTION_UNALIGNED,
     OPTION_INTERVAL,
     OPTION_OUT,
     OPTION_WORK_DIR,
@@ -55,6 +59,8 @@ static const struct option long_options[] = {
     {"conf", required_argument, NULL, OPTION_CONF},
     {"repeat", required_argument, NULL, OPTION_REPEAT},
     {"workers", required_argument, NULL, OPTION_WORKERS},
+    {"parallelism", required_argument, NULL, OPTION_PARALLELISM},
+    {"unaligned", no_argument, NULL, OPTION_UNALIGNED},
     {"checkpoint-interval", required_argument, NULL, OPTION_INTERVAL},
     {"out", required_argument, NULL, OPTION_OUT},
     {"work-dir", required_argument, NULL, OPTION_WORK_DIR},
@@ -145,6 +151,8 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
         return read_count(text, "--repeat", REPEAT_MAX, &o->repeat_count, error);
     case OPTION_WORKERS:
         return read_count(text, "--workers", WORKERS_MAX, &o->worker_count, error);
+    case OPTION_PARALLELISM:
+        return read_count(text, "--parallelism", WORKERS_MAX, &o->worker_count, error);
     case OPTION_KILL_AT:
         return read_fraction(text, &o->kill_at, error);
     case OPTION_INTERVAL:
@@ -163,6 +171,9 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
         break;
     case OPTION_OUT:
         o->out = text;
+        break;
+    case OPTION_UNALIGNED:
+        o->is_unaligned = true;
         break;
     case OPTION_QUIET:
         o->is_quiet = true;
@@ -257,6 +268,10 @@ static tarn_status set_over(const options *o, tarn_config *config, tarn_error *e
             snprintf(text, sizeof text, "%s ms", o->interval_ms);
             TRY(tarn_config_set(config, key, text, "--checkpoint-interval", error));
         }
+    }
+    if (o->is_unaligned) {
+        TRY(tarn_config_set(
+            config, "execution.checkpointing.unaligned.enabled", "true", "--unaligned", error));
     }
     for (uint32_t i = 0; i < o->assignment_count; i++) {
         TRY(tarn_config_set_assignment(config, o->assignments[i], "-D", error));

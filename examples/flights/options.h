@@ -24,6 +24,7 @@ typedef struct options {
     double kill_at;             /* 0 .. 1; 0: never. */
     uint32_t repeat_count;
     uint32_t worker_count;
+    bool is_unaligned;
     bool is_quiet;
     bool is_help;
     const char *assignments[ASSIGNMENTS_MAX]; /* Of -D, in order. */
