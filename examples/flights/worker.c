@@ -200,8 +200,7 @@ static void complete_snapshot(worker *w, uint64_t checkpoint_id)
 {
     tarn_error cause;
     pthread_mutex_lock(&w->mutex);
-    tarn_aligner_read_figures(w->aligner, &w->figures.alignment);
-    w->figures.kept_bytes += w->figures.alignment.kept_bytes_last;
+    w->figures.kept_bytes += w->kept.size;
     pthread_mutex_unlock(&w->mutex);
     if (w->snapshot != NULL && w->kept.size > 0 &&
         tarn_snapshot_add_state(

@@ -32,7 +32,6 @@ typedef struct worker_figures {
     uint64_t snapshot_sync_ns_max; /* Longest time that a barrier held the worker. */
     uint64_t reused_bytes;         /* By all snapshots: what was not uploaded again. */
     uint64_t uploaded_bytes;
-    tarn_alignment_figures alignment;
     uint64_t kept_bytes; /* In flight, in all snapshots. */
 } worker_figures;
 

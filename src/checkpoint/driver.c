@@ -304,6 +304,8 @@ static void free_driver(tarn_driver *driver)
     pthread_cond_destroy(&driver->has_job);
     pthread_cond_destroy(&driver->has_mail);
     pthread_mutex_destroy(&driver->mutex);
+    tarn__release(driver->savepoint_address);
+    tarn__release(driver->job);
     tarn__release(driver->address);
     tarn__release(driver->seats);
     tarn__release(driver->history);
@@ -322,9 +324,15 @@ static tarn_status allocate(tarn_driver *driver, tarn_error *error)
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "the address %.200s is too long", address);
     }
     driver->address = tarn__allocate_string(o->account, address);
+    driver->job = tarn__allocate_string(o->account, o->job);
+    bool is_short = driver->job == NULL;
+    if (o->savepoint_address != NULL) {
+        driver->savepoint_address = tarn__allocate_string(o->account, o->savepoint_address);
+        is_short = is_short || driver->savepoint_address == NULL;
+    }
     driver->seats = tarn__allocate_zeroed(o->account, driver->task_count, sizeof *driver->seats);
     driver->history = tarn__allocate_zeroed(o->account, o->history_count, sizeof *driver->history);
-    if (driver->address == NULL || driver->seats == NULL || driver->history == NULL) {
+    if (is_short || driver->address == NULL || driver->seats == NULL || driver->history == NULL) {
         return tarn__fail_no_memory(
             error, "a checkpoint driver", driver->task_count * sizeof *driver->seats);
     }

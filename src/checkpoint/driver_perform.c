@@ -122,6 +122,7 @@ static tarn_driver_outcome conclude(
         outcome.cause = record->cause;
         driver->history[driver->ended_count % driver->options.history_count] = outcome;
         driver->ended_count++;
+        outcome.path = record->path; /* The record outlives the effect. */
     }
     pthread_mutex_unlock(&driver->mutex);
     return outcome;
