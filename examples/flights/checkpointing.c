@@ -1,6 +1,7 @@
 #include "checkpointing.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "failure.h"
@@ -33,7 +34,10 @@ static void hear(const tarn_driver_outcome *outcome, void *context)
 {
     checkpointing *c = context;
     pthread_mutex_lock(&c->monitor->mutex);
-    if (outcome->is_completed) {
+    if (outcome->is_completed && outcome->kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND) {
+        snprintf(
+            c->savepoint, sizeof c->savepoint, "%s", outcome->path != NULL ? outcome->path : "?");
+    } else if (outcome->is_completed) {
         count_success(c, outcome);
     } else if (
         outcome->checkpoint_id != 0 &&
@@ -96,6 +100,11 @@ void checkpointing_close(checkpointing *c, tarn_status outcome)
 tarn_status checkpointing_start(checkpointing *c, tarn_error *error)
 {
     return c->driver != NULL ? tarn_driver_start(c->driver, error) : TARN_OK;
+}
+
+tarn_status checkpointing_stop(checkpointing *c, tarn_error *error)
+{
+    return tarn_driver_request(c->driver, TARN_CHECKPOINT_SAVEPOINT_SUSPEND, 0, error);
 }
 
 checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error)

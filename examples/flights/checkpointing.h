@@ -29,6 +29,7 @@ typedef struct checkpointing {
     monitor *monitor;    /* Its lock guards what follows. */
     tarn_driver *driver; /* NULL: no checkpoints are wanted. */
 
+    char savepoint[4096]; /* The one that stopped the job; empty: none has. */
     bool has_failed; /* The checkpoint that failure is of; until the main thread has said so. */
     bool is_hopeless;
     tarn_error failure;
@@ -74,6 +75,9 @@ void checkpointing_close(checkpointing *c, tarn_status outcome);
 
 /* All participants have joined: checkpoints by themselves from now on. */
 tarn_status checkpointing_start(checkpointing *c, tarn_error *error);
+
+/* Stops the job with a savepoint: the source ends behind its barrier. */
+tarn_status checkpointing_stop(checkpointing *c, tarn_error *error);
 
 /* Tells about the last failure, once. */
 checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error);

@@ -100,6 +100,9 @@ static tarn_status open_source(job *j, tarn_error *error)
         s->kill_at = (uint64_t)(o->kill_at * (double)j->record_count);
         s->kill_at = s->kill_at > 0 ? s->kill_at : 1;
     }
+    if (o->stop_at > 0) {
+        s->stop_at = (uint64_t)(o->stop_at * (double)j->record_count);
+    }
     if (j->restored != NULL) {
         TRY(source_restore(s, j->restored, error));
         j->restored_at = s->position.emitted;
@@ -139,7 +142,8 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
     w->restore = j->restored;
     w->checkpointing = &j->checkpointing;
     w->queue = &j->queues[index];
-    w->is_scan_wanted = j->options->out != NULL || !j->options->is_quiet;
+    w->is_scan_wanted =
+        (j->options->out != NULL || !j->options->is_quiet) && j->options->stop_at == 0;
     snprintf(w->directory, sizeof w->directory, "%s/worker-%u", j->options->work_dir, index);
     j->open_count++;
     TRY(queue_open(w->queue, budget, index, error));
@@ -320,13 +324,29 @@ static tarn_status write_result(job *j, tarn_error *error)
     return status;
 }
 
+/* A job that was stopped has a savepoint instead of a result. */
+static tarn_status report_stop(const job *j, report *r, tarn_error *error)
+{
+    if (j->checkpointing.savepoint[0] == '\0') {
+        return failure_set(
+            error,
+            TARN_ABANDONED,
+            0,
+            "the savepoint that was to stop the job failed%s%s",
+            j->checkpointing.failed_count > 0 ? ": " : "",
+            j->checkpointing.failed_count > 0 ? j->checkpointing.failure.message : "");
+    }
+    report_say(r, "stopped with the savepoint %s", j->checkpointing.savepoint);
+    return TARN_OK;
+}
+
 static tarn_status run(job *j, tarn_error *error)
 {
     report r;
     TRY(open_all(j, error));
     report_begin(&r, j);
     TRY(run_threads(j, &r, error));
-    TRY(write_result(j, error));
+    TRY(j->options->stop_at > 0 ? report_stop(j, &r, error) : write_result(j, error));
     report_end(&r);
     return TARN_OK;
 }

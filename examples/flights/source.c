@@ -166,10 +166,16 @@ static tarn_status emit(source *s, const flight *f, tarn_error *error)
     if (s->position.emitted == s->kill_at) {
         kill(getpid(), SIGKILL);
     }
+    if (s->position.emitted == s->stop_at) {
+        return checkpointing_stop(s->participant.checkpointing, error);
+    }
     return TARN_OK;
 }
 
-/* The barrier goes out between two records; the position is that of the next one. */
+/*
+ * The barrier goes out between two records; the position is that of the next one. TARN_DONE: it is
+ * the last one, behind which the job stops.
+ */
 static tarn_status answer_trigger(source *s, tarn_error *error)
 {
     if (!atomic_load_explicit(&s->is_triggered, memory_order_relaxed)) {
@@ -196,7 +202,7 @@ static tarn_status answer_trigger(source *s, tarn_error *error)
         participant_decline(&s->participant, id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION, &cause);
     }
     tarn_buffer_clear(&part);
-    return TARN_OK;
+    return barrier.kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND ? TARN_DONE : TARN_OK;
 }
 
 static tarn_status skip(source *s, input *in, tarn_error *error)
@@ -220,11 +226,15 @@ static tarn_status skip(source *s, input *in, tarn_error *error)
     return TARN_OK;
 }
 
-static tarn_status read_round(source *s, input *in, tarn_error *error)
+static tarn_status read_round(source *s, input *in, bool *is_stopped, tarn_error *error)
 {
     TRY(skip(s, in, error));
     for (;;) {
-        TRY(answer_trigger(s, error));
+        const tarn_status answered = answer_trigger(s, error);
+        if (answered == TARN_DONE) {
+            *is_stopped = true;
+        }
+        TRY(answered);
         const char *line = NULL;
         size_t size = 0;
         TRY(input_next(in, &line, &size, error)); /* TARN_DONE, at last. */
@@ -247,16 +257,19 @@ static tarn_status read_round(source *s, input *in, tarn_error *error)
 
 tarn_status source_run(source *s, tarn_error *error)
 {
-    while (s->position.round < s->round_count) {
+    bool is_stopped = false;
+    while (s->position.round < s->round_count && !is_stopped) {
         input *in = NULL;
         TRY(input_open(s->path, s->budget, &in, error));
-        const tarn_status status = read_round(s, in, error);
+        const tarn_status status = read_round(s, in, &is_stopped, error);
         input_close(in);
         if (status != TARN_DONE) {
             return status;
         }
-        s->position.round++;
-        s->position.record = 0;
+        if (!is_stopped) {
+            s->position.round++;
+            s->position.record = 0;
+        }
     }
     participant_leave(&s->participant, TARN_TASK_END_FINISHED);
     return send_marks(s, MARK_END, NULL, error);

@@ -48,6 +48,7 @@ typedef struct source {
     uint32_t max_parallelism;
     uint32_t round_count;
     uint64_t kill_at; /* The process kills itself after as many records; 0: never. */
+    uint64_t stop_at; /* The job is stopped with a savepoint after as many; 0: never. */
 
     position position;
     batch *filling[WORKERS_MAX];        /* Per worker: taken and not pushed. */
