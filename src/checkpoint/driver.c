@@ -90,22 +90,26 @@ static void note_answer(tarn_driver *driver, const tarn_coordinator_event *answe
     pthread_mutex_unlock(&driver->mutex);
 }
 
+static void step(tarn_driver *driver, tarn_coordinator_event event, tarn__mail *mail)
+{
+    event.now_ms = tarn__driver_now_ms(driver);
+    const tarn_coordinator_effects effects = tarn_coordinator_step(driver->coordinator, &event);
+    if (mail != NULL && !take_part(driver, mail, effects.verdict) && !mail->is_answer) {
+        tarn__release(mail);
+    }
+    for (uint32_t i = 0; i < effects.count; i++) {
+        tarn__driver_perform(driver, &effects.items[i], event.now_ms);
+    }
+}
+
 /* The coordinator hears of event; its effects are performed, and what fails of them is told. */
 static void advance(tarn_driver *driver, tarn_coordinator_event event, tarn__mail *mail)
 {
-    do {
-        event.now_ms = tarn__driver_now_ms(driver);
-        driver->failure.checkpoint_id = 0;
-        const tarn_coordinator_effects effects = tarn_coordinator_step(driver->coordinator, &event);
-        if (mail != NULL && !take_part(driver, mail, effects.verdict) && !mail->is_answer) {
-            tarn__release(mail);
-        }
-        mail = NULL;
-        for (uint32_t i = 0; i < effects.count; i++) {
-            tarn__driver_perform(driver, &effects.items[i], event.now_ms);
-        }
-        event = driver->failure;
-    } while (event.checkpoint_id != 0);
+    step(driver, event, mail);
+    while (driver->failure_count > 0) {
+        driver->failure_count--;
+        step(driver, driver->failures[driver->failure_count], NULL);
+    }
 }
 
 static bool is_for_coordinator(tarn_driver *driver, const tarn_coordinator_event *event)

@@ -32,6 +32,7 @@
 #include "base/clock.h"
 
 enum { TARN__LANE_WRITE, TARN__LANE_DELETE, TARN__LANE_COUNT };
+enum { TARN__FAILURES_MAX = 8 };
 
 typedef struct tarn__record tarn__record;
 
@@ -112,9 +113,11 @@ struct tarn_driver {
     tarn__driver_options options;
     char *address; /* DIR/JOB. */
     char *job;
-    char *savepoint_address;        /* NULL: none. */
-    tarn_coordinator *coordinator;  /* Of who polls. */
-    tarn_coordinator_event failure; /* Of a step's effects: told next. checkpoint_id 0: none. */
+    char *savepoint_address;       /* NULL: none. */
+    tarn_coordinator *coordinator; /* Of who polls. */
+    /* Of effects that could not be performed: told next. Each step has one of a kind at most. */
+    tarn_coordinator_event failures[TARN__FAILURES_MAX];
+    uint32_t failure_count;
     uint32_t task_count;
     uint32_t thread_count; /* Started. */
     pthread_t threads[1 + TARN__LANE_COUNT];
