@@ -66,6 +66,13 @@ typedef struct tarn_backend_options {
 
     /** A checkpoint to restore this subtask from; borrowed for the call. NULL: start empty. */
     tarn_checkpoint *restore;
+
+    /**
+     * The canonical savepoint to restore from may have another max_parallelism: all its rows are
+     * read, and those are kept whose keys now belong to this subtask. Not with
+     * TARN_KEY_HASH_CALLER, whose hashes are not stored.
+     */
+    bool moves_keys;
     /* The layout is ABI: append fields here, never above. */
 } tarn_backend_options;
 

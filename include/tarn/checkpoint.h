@@ -58,6 +58,7 @@ typedef struct tarn_checkpoint_store_options {
 typedef enum tarn_checkpoint_form {
     TARN_FORM_INCREMENTAL = 0, /**< Shared with others of its job: chk-N. */
     TARN_FORM_NATIVE = 1,      /**< Its own, as RocksDB wrote them. */
+    TARN_FORM_CANONICAL = 2,   /**< Its own, as sorted rows of each state. */
 } tarn_checkpoint_form;
 
 /** What a checkpoint is, in figures. */

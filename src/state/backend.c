@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/options.h"
 #include "memory/budget.h"
+#include "state/canonical.h"
 #include "state/restore.h"
 
 enum {
@@ -117,6 +118,10 @@ static tarn_status set_up(
     TARN_TRY(tarn__backend_reserve_namespace(backend, TARN__ROW_VARINT_BYTES_MAX, error));
     TARN_TRY(tarn__directory_open(
         &backend->directory, backend->account, options->directory, options->operator_name, error));
+    if (options->restore != NULL && tarn__canonical_is(options->restore)) {
+        TARN_TRY(open_database(backend, error));
+        return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
+    }
     if (options->restore != NULL) {
         TARN_TRY(tarn__restore_run(backend, options->restore, error));
     }
@@ -382,6 +387,15 @@ static tarn_status hash_key(
         error,
         TARN_INVALID_ARGUMENT,
         "the backend's key hash is the caller's: use tarn_backend_set_key_hashed()");
+}
+
+tarn_status tarn__backend_group_of(
+    const tarn_backend *backend, tarn_bytes key, uint32_t *out, tarn_error *error)
+{
+    int32_t hash = 0;
+    TARN_TRY(hash_key(backend, key, &hash, error));
+    *out = tarn_key_group_of(hash, backend->max_parallelism);
+    return TARN_OK;
 }
 
 tarn_status tarn_backend_set_key(tarn_backend *backend, tarn_bytes key, tarn_error *error)

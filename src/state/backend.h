@@ -175,6 +175,14 @@ enum { TARN__SEQUENCE_COUNT_MAX = 1 << 20 };
 TARN_NODISCARD tarn_status tarn__backend_take_sequence(
     tarn_backend *backend, uint32_t count, uint64_t *first, tarn_error *error);
 
+/* Reads the mark that is stored: no row has a number beyond it. 0: none was taken. */
+TARN_NODISCARD tarn_status
+tarn__backend_read_mark(tarn_backend *backend, uint64_t *out, tarn_error *error);
+
+/* Answers the key group of a key by the backend's own hash. TARN_INVALID_ARGUMENT: it has none. */
+TARN_NODISCARD tarn_status tarn__backend_group_of(
+    const tarn_backend *backend, tarn_bytes key, uint32_t *out, tarn_error *error);
+
 /* Goes on behind a mark of another backend whose rows come into this one. */
 TARN_NODISCARD tarn_status
 tarn__backend_raise_sequence(tarn_backend *backend, uint64_t mark, tarn_error *error);

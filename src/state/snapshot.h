@@ -8,6 +8,9 @@
  * A write that comes to the shut gate before any worker has come to the links makes them itself:
  * workers may be busy for long with the uploads of others.
  *
+ * For a canonical savepoint the rows of the barrier are held in the links' place, and the worker
+ * writes them to files before the upload (canonical.h).
+ *
  * Invariants
  *   - One snapshot of a backend is open at a time, so DIR/links is its own.
  *   - Nothing is written between the barrier and the links: the gate is shut in begin() and opened
@@ -40,6 +43,9 @@ typedef struct tarn__bases {
 } tarn__bases;
 
 void tarn__bases_clear(tarn__bases *bases);
+
+/* Tells whether a snapshot, or NULL, reads rows of the database that it holds. */
+bool tarn__snapshot_holds(const tarn_snapshot *snapshot);
 
 /* Makes the links and opens the gate, unless somebody else has begun to. Thread: any. */
 void tarn__snapshot_link(tarn_snapshot *snapshot);
