@@ -69,6 +69,9 @@ TARN_API void tarn_savepoint_options_init(tarn_savepoint_options *options, size_
 TARN_API TARN_NODISCARD tarn_status tarn_savepoint_begin(
     const tarn_savepoint_options *options, tarn_pending_checkpoint **out, tarn_error *error);
 
+/** Answers the job that a checkpoint is of, as its metadata says. Borrowed. */
+TARN_API const char *tarn_checkpoint_job(const tarn_checkpoint *checkpoint);
+
 /** Answers the directory that a pending savepoint or checkpoint fills. Borrowed until its end. */
 TARN_API const char *tarn_savepoint_path(const tarn_pending_checkpoint *checkpoint);
 
