@@ -118,6 +118,9 @@ static tarn_status set_up(
     TARN_TRY(tarn__backend_reserve_namespace(backend, TARN__ROW_VARINT_BYTES_MAX, error));
     TARN_TRY(tarn__directory_open(
         &backend->directory, backend->account, options->directory, options->operator_name, error));
+    if (options->recovery_directory != NULL) {
+        TARN_TRY(tarn__pool_open(&backend->pool, NULL, options->recovery_directory, error));
+    }
     if (options->restore != NULL && tarn__canonical_is(options->restore)) {
         TARN_TRY(open_database(backend, error));
         return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
@@ -544,5 +547,8 @@ void tarn_backend_measure(tarn_backend *backend, tarn_backend_stats *out)
         .pending_compaction_bytes = stats.pending_compaction_bytes,
         .snapshot_wait_count = backend->snapshot_wait_count,
         .snapshot_wait_ns = backend->snapshot_wait_ns,
+        .local_file_count = atomic_load(&backend->pool.taken_count),
+        .local_bytes = atomic_load(&backend->pool.taken_bytes),
+        .local_damaged_count = atomic_load(&backend->pool.damaged_count),
     };
 }

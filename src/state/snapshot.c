@@ -141,6 +141,37 @@ void tarn__snapshot_link(tarn_snapshot *snapshot)
     tarn__backend_open_gate(snapshot->backend);
 }
 
+/*
+ * Keeps the files a second time. The next snapshot's base may be this one's or the one before, so
+ * both stay. Without it a restore is slower, and that is all: a failure is logged.
+ */
+static void keep_local(tarn_snapshot *snapshot)
+{
+    tarn_backend *backend = snapshot->backend;
+    if (backend->pool.path[0] == '\0' || snapshot->is_savepoint) {
+        return;
+    }
+    tarn_error error;
+    tarn__base *base = NULL;
+    tarn_status status =
+        tarn__upload_copy_base(snapshot->upload, tarn__env_account(backend->env), &base, &error);
+    if (status == TARN_OK) {
+        status = tarn__pool_add(&backend->pool, backend->directory.links, base, &error);
+    }
+    if (status == TARN_OK) {
+        status = tarn__pool_prune(&backend->pool, base, snapshot->base, &error);
+    }
+    if (status != TARN_OK) {
+        tarn__env_log(
+            backend->env,
+            TARN_LOG_WARNING,
+            "the second copy of checkpoint %llu is not complete: %s",
+            (unsigned long long)snapshot->checkpoint_id,
+            error.message);
+    }
+    tarn__base_free(base);
+}
+
 static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
@@ -158,6 +189,9 @@ static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
         uploaded = upload_links(snapshot, error);
     }
     atomic_store(&snapshot->upload_ns, now_ns(snapshot) - linked_ns);
+    if (uploaded == TARN_OK) {
+        keep_local(snapshot);
+    }
     tarn_error removal;
     if (tarn__directory_remove(backend->directory.links, &removal) != TARN_OK) {
         tarn__env_log(

@@ -12,6 +12,7 @@
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
+ *     local-recovery  limited  restore from the second copy, or download at 100 MB/s
  *
  * and keygen, which writes the keys that rmw would draw to --output, for --input of any program.
  *
@@ -65,6 +66,7 @@ static const workload_entry WORKLOADS[] = {
     {"window", "points", bench_window},
     {"append-drain", "raw", bench_append_drain},
     {"timers", "raw", bench_timers},
+    {"local-recovery", "limited", bench_local_recovery},
 };
 
 static int usage(const char *problem, const char *what)
