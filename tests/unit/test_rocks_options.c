@@ -286,9 +286,14 @@ static void test_own_options_reach_rocksdb(void **state)
     expect_line(f->family, "arena_block_size=65536");
     expect_line(
         f->family, "sst_partitioner_factory={id=SstPartitionerFixedPrefixFactory;length=2;}");
-    assert_non_null(strstr(f->family, "  compression_opts={max_dict_buffer_bytes=1638400;"));
-    assert_non_null(strstr(f->family, "max_dict_bytes=16384;"));
-    assert_non_null(strstr(f->family, "level=6;"));
+    /* The order of its parts differs from one RocksDB to the next. */
+    char compression[1024] = "";
+    const char *begin = strstr(f->family, "  compression_opts={");
+    assert_non_null(begin);
+    (void)sscanf(begin, "%1023[^\n]", compression);
+    assert_non_null(strstr(compression, "max_dict_buffer_bytes=1638400;"));
+    assert_non_null(strstr(compression, "max_dict_bytes=16384;"));
+    assert_non_null(strstr(compression, "level=6;"));
 }
 
 static void test_without_managed_memory_each_family_has_its_cache(void **state)
