@@ -76,7 +76,7 @@ struct tarn_backend {
     tarn_owner *owner;
     tarn__account *account;
     tarn__directory directory;
-    tarn__pool pool; /* The second copy of its snapshots, if it has one. */
+    tarn__pool pool;                /* The second copy of its snapshots, if it has one. */
     tarn__rocks_settings *settings; /* Of states without tuning. */
     char operator_name[TARN__ROCKS_NAME_BYTES_MAX + 1];
     uint32_t subtask_index;
