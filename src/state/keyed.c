@@ -199,7 +199,11 @@ static tarn_status use_existing(
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);
     const tarn_status status = tarn__rocks_retune_family(
-        keyed->family, settings, backend->iterator_count, &is_lost, &details);
+        keyed->family,
+        settings,
+        backend->iterator_count + (tarn__snapshot_holds(backend->snapshot) ? 1 : 0),
+        &is_lost,
+        &details);
     if (status != TARN_OK && error != NULL) {
         *error = details;
     }
