@@ -47,11 +47,10 @@ tarn_status tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory,
     return tarn__rocks_outcome("link a snapshot into", directory, &message, error);
 }
 
-static tarn__rocks_file_kind kind_of(const char *name)
+bool tarn__rocks_is_table_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
-    return dot != NULL && strcmp(dot, ".sst") == 0 ? TARN__ROCKS_FILE_TABLE
-                                                   : TARN__ROCKS_FILE_OTHER;
+    return dot != NULL && strcmp(dot, ".sst") == 0;
 }
 
 static tarn_status visit_entry(
@@ -71,7 +70,7 @@ static tarn_status visit_entry(
     }
     const tarn__rocks_file file = {
         .name = name,
-        .kind = kind_of(name),
+        .kind = tarn__rocks_is_table_name(name) ? TARN__ROCKS_FILE_TABLE : TARN__ROCKS_FILE_OTHER,
         .size = (uint64_t)status.st_size,
     };
     return visit(&file, context, error);
@@ -100,6 +99,34 @@ tarn_status tarn__rocks_visit_files(
         }
         TARN_TRY(visit_entry(directory, dirfd(entries), entry->d_name, visit, context, error));
     }
+}
+
+static tarn__rocks_table table_at(const rocksdb_livefiles_t *files, int index)
+{
+    tarn__rocks_table table = {
+        .family = rocksdb_livefiles_column_family_name(files, index),
+        .name = rocksdb_livefiles_name(files, index),
+        .size = rocksdb_livefiles_size(files, index),
+        .level = (uint32_t)rocksdb_livefiles_level(files, index),
+    };
+    table.name += table.name[0] == '/' ? 1 : 0;
+    table.smallest.data = rocksdb_livefiles_smallestkey(files, index, &table.smallest.size);
+    table.largest.data = rocksdb_livefiles_largestkey(files, index, &table.largest.size);
+    return table;
+}
+
+tarn_status tarn__rocks_visit_tables(
+    tarn__rocks *rocks, tarn__rocks_table_visit *visit, void *context, tarn_error *error)
+{
+    const rocksdb_livefiles_t *files = rocksdb_livefiles(rocks->db);
+    const int count = rocksdb_livefiles_count(files);
+    tarn_status status = TARN_OK;
+    for (int i = 0; i < count && status == TARN_OK; i++) {
+        const tarn__rocks_table table = table_at(files, i);
+        status = visit(&table, context, error);
+    }
+    rocksdb_livefiles_destroy(files);
+    return status;
 }
 
 /* ---- figures ---------------------------------------------------------------------------- */

@@ -117,10 +117,13 @@ static tarn_status set_up(
     TARN_TRY(tarn__backend_reserve_namespace(backend, TARN__ROW_VARINT_BYTES_MAX, error));
     TARN_TRY(tarn__directory_open(
         &backend->directory, backend->account, options->directory, options->operator_name, error));
-    if (options->restore != NULL) {
-        TARN_TRY(tarn__restore_run(backend, options->restore, error));
+    if (options->restore == NULL) {
+        return open_database(backend, error);
     }
-    return open_database(backend, error);
+    tarn__restore restore;
+    TARN_TRY(tarn__restore_fetch(backend, options->restore, &restore, error));
+    TARN_TRY(open_database(backend, error));
+    return tarn__restore_complete(&restore, error);
 }
 
 /* Closes an owner that holds nothing any more. */

@@ -175,6 +175,10 @@ enum { TARN__SEQUENCE_COUNT_MAX = 1 << 20 };
 TARN_NODISCARD tarn_status tarn__backend_take_sequence(
     tarn_backend *backend, uint32_t count, uint64_t *first, tarn_error *error);
 
+/* Reads the mark of a database: no row of it has a number that is not below; 0: none has any. */
+TARN_NODISCARD tarn_status
+tarn__sequence_read(tarn__rocks *rocks, uint64_t *out, tarn_error *error);
+
 /* Goes on behind a mark of another backend whose rows come into this one. */
 TARN_NODISCARD tarn_status
 tarn__backend_raise_sequence(tarn_backend *backend, uint64_t mark, tarn_error *error);
