@@ -56,12 +56,15 @@
 #define TARN_H
 
 #include "tarn/aggregating.h"
+#include "tarn/aligner.h"
 #include "tarn/allocator.h"
 #include "tarn/backend.h"
 #include "tarn/budget.h"
 #include "tarn/bytes.h"
+#include "tarn/channel_state.h"
 #include "tarn/checkpoint.h"
 #include "tarn/checkpoint_settings.h"
+#include "tarn/cleanup.h"
 #include "tarn/config.h"
 #include "tarn/coordinator.h"
 #include "tarn/coordinator_types.h"
@@ -76,6 +79,7 @@
 #include "tarn/plan.h"
 #include "tarn/quantity.h"
 #include "tarn/reducing.h"
+#include "tarn/savepoint.h"
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
 #include "tarn/status.h"

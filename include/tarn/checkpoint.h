@@ -54,6 +54,12 @@ typedef struct tarn_checkpoint_store_options {
         .struct_size = sizeof(tarn_checkpoint_store_options) \
     }
 
+/** How the files of a checkpoint are kept. */
+typedef enum tarn_checkpoint_form {
+    TARN_FORM_INCREMENTAL = 0, /**< Shared with others of its job: chk-N. */
+    TARN_FORM_NATIVE = 1,      /**< Its own, as RocksDB wrote them. */
+} tarn_checkpoint_form;
+
 /** What a checkpoint is, in figures. */
 typedef struct tarn_checkpoint_summary {
     uint64_t id;
@@ -65,6 +71,7 @@ typedef struct tarn_checkpoint_summary {
     uint64_t file_count;
     uint64_t total_bytes; /**< Size of all files: the state as it is restored. */
     uint64_t new_bytes;   /**< Bytes that this checkpoint added to the storage. */
+    tarn_checkpoint_form form;
 } tarn_checkpoint_summary;
 
 /** One entry of a listing. */
@@ -222,7 +229,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
 /**
  * Opens a checkpoint for reading.
  *
- * @param[in] address    DIR/JOB/chk-N, its _metadata, or DIR/JOB: then the newest that is complete.
+ * @param[in] address    DIR/JOB/chk-N, its _metadata, or DIR/JOB: then the newest that is complete;
+ *                       or the directory of a savepoint.
  * @param[in] allocator  Borrowed. NULL: malloc().
  *
  * @retval TARN_OK         *out is open; release it with tarn_checkpoint_free().

@@ -9,7 +9,7 @@
 enum { CHANNELS_MAX = 1000000 };
 
 tarn_status tarn__aligner_init(
-    tarn__aligner *aligner,
+    tarn_aligner *aligner,
     uint32_t channel_count,
     bool is_at_least_once,
     tarn__account *account,
@@ -23,7 +23,7 @@ tarn_status tarn__aligner_init(
             channel_count,
             CHANNELS_MAX);
     }
-    tarn__aligner a = {
+    tarn_aligner a = {
         .is_at_least_once = is_at_least_once,
         .channel_count = channel_count,
         .open_count = channel_count,
@@ -51,54 +51,54 @@ tarn_status tarn__aligner_init(
     return TARN_OK;
 }
 
-void tarn__aligner_clear(tarn__aligner *aligner)
+void tarn__aligner_clear(tarn_aligner *aligner)
 {
     tarn__release(aligner->channels);
     tarn__release(aligner->effects);
     tarn__release(aligner->tracked);
     tarn__release(aligner->tracked_reached);
-    *aligner = (tarn__aligner){.channel_count = 0};
+    *aligner = (tarn_aligner){.channel_count = 0};
 }
 
-tarn__alignment_effect *tarn__aligner_emit(
-    tarn__aligner *aligner, tarn__alignment_effect_kind kind, uint64_t checkpoint_id)
+tarn_alignment_effect *tarn__aligner_emit(
+    tarn_aligner *aligner, tarn_alignment_effect_kind kind, uint64_t checkpoint_id)
 {
     assert(aligner->effect_count < aligner->effects_max);
-    tarn__alignment_effect *effect = &aligner->effects[aligner->effect_count++];
-    *effect = (tarn__alignment_effect){.kind = kind, .checkpoint_id = checkpoint_id};
+    tarn_alignment_effect *effect = &aligner->effects[aligner->effect_count++];
+    *effect = (tarn_alignment_effect){.kind = kind, .checkpoint_id = checkpoint_id};
     return effect;
 }
 
-static tarn__alignment_effect *emit_channel(
-    tarn__aligner *a, tarn__alignment_effect_kind kind, uint32_t channel)
+static tarn_alignment_effect *emit_channel(
+    tarn_aligner *a, tarn_alignment_effect_kind kind, uint32_t channel)
 {
-    tarn__alignment_effect *effect = tarn__aligner_emit(a, kind, a->current_id);
+    tarn_alignment_effect *effect = tarn__aligner_emit(a, kind, a->current_id);
     effect->channel = channel;
     return effect;
 }
 
 /* The end of a checkpoint */
 
-static void unblock_all(tarn__aligner *a)
+static void unblock_all(tarn_aligner *a)
 {
     for (uint32_t i = 0; i < a->channel_count; i++) {
         if (a->channels[i].is_blocked) {
             a->channels[i].is_blocked = false;
-            emit_channel(a, TARN__ALIGN_UNBLOCK, i);
+            emit_channel(a, TARN_ALIGN_UNBLOCK, i);
         }
     }
 }
 
-static void forget(tarn__aligner *a)
+static void forget(tarn_aligner *a)
 {
     a->is_pending = false;
     a->is_unaligned = false;
     a->deadline_ms = UINT64_MAX;
 }
 
-void tarn__aligner_note_completion(tarn__aligner *aligner, uint64_t first_ms)
+void tarn__aligner_note_completion(tarn_aligner *aligner, uint64_t first_ms)
 {
-    tarn__alignment_figures *f = &aligner->figures;
+    tarn_alignment_figures *f = &aligner->figures;
     f->completed_count++;
     f->alignment_ms_last = aligner->now_ms - first_ms;
     if (f->alignment_ms_last > f->alignment_ms_max) {
@@ -108,16 +108,16 @@ void tarn__aligner_note_completion(tarn__aligner *aligner, uint64_t first_ms)
     f->kept_bytes_last = aligner->kept_bytes;
 }
 
-static void complete(tarn__aligner *a)
+static void complete(tarn_aligner *a)
 {
-    tarn__aligner_emit(a, TARN__ALIGN_COMPLETE, a->current_id);
+    tarn__aligner_emit(a, TARN_ALIGN_COMPLETE, a->current_id);
     tarn__aligner_note_completion(a, a->first_ms);
     forget(a);
 }
 
-static void abandon(tarn__aligner *a, tarn_checkpoint_failure reason, bool is_known)
+static void abandon(tarn_aligner *a, tarn_checkpoint_failure reason, bool is_known)
 {
-    tarn__alignment_effect *effect = tarn__aligner_emit(a, TARN__ALIGN_ABANDONED, a->current_id);
+    tarn_alignment_effect *effect = tarn__aligner_emit(a, TARN_ALIGN_ABANDONED, a->current_id);
     effect->reason = reason;
     effect->is_known = is_known;
     a->figures.abandoned_count++;
@@ -127,7 +127,7 @@ static void abandon(tarn__aligner *a, tarn_checkpoint_failure reason, bool is_kn
 
 /* Its way */
 
-static void begin(tarn__aligner *a, const tarn__barrier *event)
+static void begin(tarn_aligner *a, const tarn_barrier *event)
 {
     if (a->is_pending) {
         abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED, /* is_known= */ false);
@@ -150,15 +150,15 @@ static void begin(tarn__aligner *a, const tarn__barrier *event)
 }
 
 /* What is in flight becomes part of the checkpoint, so that nothing has to wait any more. */
-static void go_unaligned(tarn__aligner *a)
+static void go_unaligned(tarn_aligner *a)
 {
     for (uint32_t i = 0; i < a->channel_count; i++) {
         const tarn__channel *channel = &a->channels[i];
         if (!channel->is_ended && !channel->is_reached) {
-            emit_channel(a, TARN__ALIGN_KEEP, i)->is_open = !channel->has_arrived;
+            emit_channel(a, TARN_ALIGN_KEEP, i)->is_open = !channel->has_arrived;
         }
     }
-    tarn__aligner_emit(a, TARN__ALIGN_SNAPSHOT, a->current_id)->is_unaligned = true;
+    tarn__aligner_emit(a, TARN_ALIGN_SNAPSHOT, a->current_id)->is_unaligned = true;
     unblock_all(a);
     a->is_unaligned = true;
     a->deadline_ms = UINT64_MAX;
@@ -167,14 +167,14 @@ static void go_unaligned(tarn__aligner *a)
     }
 }
 
-static void finish_aligned(tarn__aligner *a)
+static void finish_aligned(tarn_aligner *a)
 {
-    tarn__aligner_emit(a, TARN__ALIGN_SNAPSHOT, a->current_id);
+    tarn__aligner_emit(a, TARN_ALIGN_SNAPSHOT, a->current_id);
     unblock_all(a);
     complete(a);
 }
 
-static void mark_arrived(tarn__aligner *a, uint32_t channel)
+static void mark_arrived(tarn_aligner *a, uint32_t channel)
 {
     if (a->channels[channel].has_arrived) {
         return;
@@ -182,19 +182,19 @@ static void mark_arrived(tarn__aligner *a, uint32_t channel)
     a->channels[channel].has_arrived = true;
     a->arrived_count++;
     if (a->is_unaligned) {
-        emit_channel(a, TARN__ALIGN_KEPT, channel);
+        emit_channel(a, TARN_ALIGN_KEPT, channel);
         if (a->arrived_count == a->open_count) {
             complete(a);
         }
     }
 }
 
-static bool is_stale(const tarn__aligner *a, uint64_t id)
+static bool is_stale(const tarn_aligner *a, uint64_t id)
 {
     return id < a->current_id || (id == a->current_id && !a->is_pending);
 }
 
-static void arrive(tarn__aligner *a, const tarn__barrier *event)
+static void arrive(tarn_aligner *a, const tarn_barrier *event)
 {
     const bool is_new = event->checkpoint_id > a->current_id;
     if (event->alignment == TARN_ALIGNMENT_ALIGNED && is_new) {
@@ -209,7 +209,7 @@ static void arrive(tarn__aligner *a, const tarn__barrier *event)
     }
 }
 
-static void reach(tarn__aligner *a, const tarn__barrier *event)
+static void reach(tarn_aligner *a, const tarn_barrier *event)
 {
     tarn__channel *channel = &a->channels[event->channel];
     if (event->checkpoint_id > a->current_id) {
@@ -231,12 +231,12 @@ static void reach(tarn__aligner *a, const tarn__barrier *event)
         go_unaligned(a);
     } else {
         channel->is_blocked = true;
-        emit_channel(a, TARN__ALIGN_BLOCK, event->channel);
+        emit_channel(a, TARN_ALIGN_BLOCK, event->channel);
     }
 }
 
 /* A channel that has ended stands for one whose barrier has come and was reached. */
-static void end_channel(tarn__aligner *a, uint32_t position)
+static void end_channel(tarn_aligner *a, uint32_t position)
 {
     tarn__channel *channel = &a->channels[position];
     channel->is_ended = true;
@@ -247,7 +247,7 @@ static void end_channel(tarn__aligner *a, uint32_t position)
     if (channel->has_arrived) {
         a->arrived_count--;
     } else if (a->is_unaligned) {
-        emit_channel(a, TARN__ALIGN_KEPT, position);
+        emit_channel(a, TARN_ALIGN_KEPT, position);
     }
     if (channel->is_reached) {
         a->reached_count--;
@@ -259,9 +259,9 @@ static void end_channel(tarn__aligner *a, uint32_t position)
     }
 }
 
-static void give_up(tarn__aligner *a, const tarn__barrier *event)
+static void give_up(tarn_aligner *a, const tarn_barrier *event)
 {
-    const bool is_known = event->kind == TARN__BARRIER_GIVE_UP;
+    const bool is_known = event->kind == TARN_BARRIER_GIVE_UP;
     if (event->checkpoint_id > a->current_id) {
         if (a->is_pending) {
             abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED, /* is_known= */ false);
@@ -271,44 +271,44 @@ static void give_up(tarn__aligner *a, const tarn__barrier *event)
     abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER, is_known);
 }
 
-static bool names_checkpoint(tarn__barrier_kind kind)
+static bool names_checkpoint(tarn_barrier_kind kind)
 {
-    return kind != TARN__BARRIER_TICK && kind != TARN__BARRIER_ENDED;
+    return kind != TARN_BARRIER_TICK && kind != TARN_BARRIER_ENDED;
 }
 
-static bool names_channel(tarn__barrier_kind kind)
+static bool names_channel(tarn_barrier_kind kind)
 {
-    return kind != TARN__BARRIER_TICK && kind != TARN__BARRIER_GIVE_UP;
+    return kind != TARN_BARRIER_TICK && kind != TARN_BARRIER_GIVE_UP;
 }
 
-static void handle(tarn__aligner *a, const tarn__barrier *event)
+static void handle(tarn_aligner *a, const tarn_barrier *event)
 {
     if (names_checkpoint(event->kind) && is_stale(a, event->checkpoint_id)) {
         a->figures.stale_count++;
         return;
     }
     switch (event->kind) {
-    case TARN__BARRIER_TICK:
+    case TARN_BARRIER_TICK:
         break;
-    case TARN__BARRIER_ARRIVED:
+    case TARN_BARRIER_ARRIVED:
         arrive(a, event);
         break;
-    case TARN__BARRIER_REACHED:
+    case TARN_BARRIER_REACHED:
         reach(a, event);
         break;
-    case TARN__BARRIER_CANCELLED:
-    case TARN__BARRIER_GIVE_UP:
+    case TARN_BARRIER_CANCELLED:
+    case TARN_BARRIER_GIVE_UP:
         give_up(a, event);
         break;
-    case TARN__BARRIER_ENDED:
+    case TARN_BARRIER_ENDED:
         end_channel(a, event->channel);
         break;
     }
 }
 
-tarn__alignment_effects tarn__aligner_step(tarn__aligner *aligner, const tarn__barrier *event)
+tarn_alignment_effects tarn_aligner_step(tarn_aligner *aligner, const tarn_barrier *event)
 {
-    tarn__aligner *a = aligner;
+    tarn_aligner *a = aligner;
     a->effect_count = 0;
     a->now_ms = event->now_ms > a->now_ms ? event->now_ms : a->now_ms;
     if (a->is_pending && a->now_ms >= a->deadline_ms) {
@@ -324,29 +324,29 @@ tarn__alignment_effects tarn__aligner_step(tarn__aligner *aligner, const tarn__b
     } else {
         handle(a, event);
     }
-    return (tarn__alignment_effects){.items = a->effects, .count = a->effect_count};
+    return (tarn_alignment_effects){.items = a->effects, .count = a->effect_count};
 }
 
-uint64_t tarn__aligner_next_ms(const tarn__aligner *aligner)
+uint64_t tarn_aligner_next_ms(const tarn_aligner *aligner)
 {
     return aligner->is_pending ? aligner->deadline_ms : UINT64_MAX;
 }
 
-void tarn__aligner_add_processed(tarn__aligner *aligner, uint64_t bytes)
+void tarn_aligner_add_processed(tarn_aligner *aligner, uint64_t bytes)
 {
     if (aligner->is_pending || aligner->tracked_count > 0) {
         aligner->processed_bytes += bytes;
     }
 }
 
-void tarn__aligner_add_kept(tarn__aligner *aligner, uint64_t bytes)
+void tarn_aligner_add_kept(tarn_aligner *aligner, uint64_t bytes)
 {
     aligner->kept_bytes += bytes;
 }
 
-bool tarn__aligner_is_valid(const tarn__aligner *aligner)
+bool tarn__aligner_is_valid(const tarn_aligner *aligner)
 {
-    const tarn__aligner *a = aligner;
+    const tarn_aligner *a = aligner;
     uint32_t open = 0;
     uint32_t arrived = 0;
     uint32_t reached = 0;
@@ -364,4 +364,52 @@ bool tarn__aligner_is_valid(const tarn__aligner *aligner)
     return open == a->open_count && is_counted && (a->is_pending || !is_blocked) &&
            (!a->is_unaligned || (a->is_pending && !is_blocked)) &&
            a->tracked_count <= TARN__TRACKED_MAX && a->effect_count <= a->effects_max;
+}
+
+/* An aligner with an account of its own */
+
+typedef struct opened {
+    tarn_aligner aligner; /* First: a tarn_aligner that was opened is one of these. */
+    tarn__account account;
+} opened;
+
+tarn_status tarn_aligner_open(
+    uint32_t channel_count,
+    bool is_at_least_once,
+    const tarn_allocator *allocator,
+    tarn_aligner **out,
+    tarn_error *error)
+{
+    tarn__account first;
+    tarn__account_init(&first, "checkpoint/aligner", allocator);
+    opened *o = first.below->allocate(sizeof *o, first.below->context);
+    if (o == NULL) {
+        return tarn__fail_no_memory(error, "a barrier aligner", sizeof *o);
+    }
+    memset(o, 0, sizeof *o);
+    tarn__account_init(&o->account, "checkpoint/aligner", allocator);
+    const tarn_status status =
+        tarn__aligner_init(&o->aligner, channel_count, is_at_least_once, &o->account, error);
+    if (status != TARN_OK) {
+        first.below->release(o, first.below->context);
+        return status;
+    }
+    *out = &o->aligner;
+    return TARN_OK;
+}
+
+void tarn_aligner_close(tarn_aligner *aligner)
+{
+    if (aligner == NULL) {
+        return;
+    }
+    opened *o = (opened *)aligner;
+    tarn__aligner_clear(aligner);
+    const tarn_allocator *below = o->account.below;
+    below->release(o, below->context);
+}
+
+void tarn_aligner_read_figures(const tarn_aligner *aligner, tarn_alignment_figures *out)
+{
+    *out = aligner->figures;
 }

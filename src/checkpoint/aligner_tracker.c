@@ -4,7 +4,7 @@
 
 #include "checkpoint/aligner.h"
 
-static tarn__tracked *find(tarn__aligner *a, uint64_t id)
+static tarn__tracked *find(tarn_aligner *a, uint64_t id)
 {
     for (uint32_t i = 0; i < a->tracked_count; i++) {
         if (a->tracked[i].id == id) {
@@ -15,16 +15,16 @@ static tarn__tracked *find(tarn__aligner *a, uint64_t id)
 }
 
 static void abandon(
-    tarn__aligner *a, const tarn__tracked *tracked, tarn_checkpoint_failure reason, bool is_known)
+    tarn_aligner *a, const tarn__tracked *tracked, tarn_checkpoint_failure reason, bool is_known)
 {
-    tarn__alignment_effect *effect = tarn__aligner_emit(a, TARN__ALIGN_ABANDONED, tracked->id);
+    tarn_alignment_effect *effect = tarn__aligner_emit(a, TARN_ALIGN_ABANDONED, tracked->id);
     effect->reason = reason;
     effect->is_known = is_known;
     a->figures.abandoned_count++;
 }
 
 /* Takes the oldest out of the list; its memory goes to the end, for the next one. */
-static void drop_first(tarn__aligner *a)
+static void drop_first(tarn_aligner *a)
 {
     const tarn__tracked first = a->tracked[0];
     if (first.id > a->latest_id) {
@@ -36,7 +36,7 @@ static void drop_first(tarn__aligner *a)
 }
 
 /* Ends a checkpoint whose barriers have all come, and with it all older ones. */
-static void finish(tarn__aligner *a, uint64_t id)
+static void finish(tarn_aligner *a, uint64_t id)
 {
     while (a->tracked_count > 0 && a->tracked[0].id < id) {
         if (!a->tracked[0].is_given_up) {
@@ -51,21 +51,21 @@ static void finish(tarn__aligner *a, uint64_t id)
     const tarn__tracked *tracked = &a->tracked[0];
     assert(tracked->id == id);
     if (!tracked->is_given_up) {
-        tarn__aligner_emit(a, TARN__ALIGN_SNAPSHOT, id);
-        tarn__aligner_emit(a, TARN__ALIGN_COMPLETE, id);
+        tarn__aligner_emit(a, TARN_ALIGN_SNAPSHOT, id);
+        tarn__aligner_emit(a, TARN_ALIGN_COMPLETE, id);
         tarn__aligner_note_completion(a, tracked->first_ms);
     }
     drop_first(a);
 }
 
 /* Whether a newer one has ended, or a full list has no place for one that is so old. */
-static bool is_too_old(const tarn__aligner *a, uint64_t id)
+static bool is_too_old(const tarn_aligner *a, uint64_t id)
 {
     return id <= a->latest_id || (a->tracked_count == TARN__TRACKED_MAX && id < a->tracked[0].id);
 }
 
 /* Adds a checkpoint in its place; a full list gives up its oldest for it. */
-static tarn__tracked *track(tarn__aligner *a, uint64_t id)
+static tarn__tracked *track(tarn_aligner *a, uint64_t id)
 {
     if (a->tracked_count == TARN__TRACKED_MAX) {
         if (!a->tracked[0].is_given_up) {
@@ -93,7 +93,7 @@ static tarn__tracked *track(tarn__aligner *a, uint64_t id)
     return &a->tracked[position];
 }
 
-static void reach(tarn__aligner *a, const tarn__barrier *event)
+static void reach(tarn_aligner *a, const tarn_barrier *event)
 {
     tarn__tracked *tracked = find(a, event->checkpoint_id);
     if (is_too_old(a, event->checkpoint_id) ||
@@ -112,7 +112,7 @@ static void reach(tarn__aligner *a, const tarn__barrier *event)
 }
 
 /* The checkpoint stays in the list, so that its late barriers are known. */
-static void give_up(tarn__aligner *a, const tarn__barrier *event)
+static void give_up(tarn_aligner *a, const tarn_barrier *event)
 {
     tarn__tracked *tracked = find(a, event->checkpoint_id);
     if (is_too_old(a, event->checkpoint_id) || (tracked != NULL && tracked->is_given_up)) {
@@ -127,10 +127,10 @@ static void give_up(tarn__aligner *a, const tarn__barrier *event)
         a,
         tracked,
         TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER,
-        event->kind == TARN__BARRIER_GIVE_UP);
+        event->kind == TARN_BARRIER_GIVE_UP);
 }
 
-static void end_channel(tarn__aligner *a, uint32_t channel)
+static void end_channel(tarn_aligner *a, uint32_t channel)
 {
     a->channels[channel].is_ended = true;
     a->open_count--;
@@ -150,20 +150,20 @@ static void end_channel(tarn__aligner *a, uint32_t channel)
     }
 }
 
-void tarn__tracker_step(tarn__aligner *aligner, const tarn__barrier *event)
+void tarn__tracker_step(tarn_aligner *aligner, const tarn_barrier *event)
 {
     switch (event->kind) {
-    case TARN__BARRIER_TICK:
-    case TARN__BARRIER_ARRIVED:
+    case TARN_BARRIER_TICK:
+    case TARN_BARRIER_ARRIVED:
         break;
-    case TARN__BARRIER_REACHED:
+    case TARN_BARRIER_REACHED:
         reach(aligner, event);
         break;
-    case TARN__BARRIER_CANCELLED:
-    case TARN__BARRIER_GIVE_UP:
+    case TARN_BARRIER_CANCELLED:
+    case TARN_BARRIER_GIVE_UP:
         give_up(aligner, event);
         break;
-    case TARN__BARRIER_ENDED:
+    case TARN_BARRIER_ENDED:
         end_channel(aligner, event->channel);
         break;
     }

@@ -39,6 +39,7 @@ extern const cli_command cli_conf;
 extern const cli_command cli_options;
 extern const cli_command cli_key_group;
 extern const cli_command cli_checkpoint;
+extern const cli_command cli_checkpoint_gc;
 extern const cli_command cli_checkpoint_list;
 extern const cli_command cli_checkpoint_show;
 extern const cli_command cli_checkpoint_verify;

@@ -18,6 +18,7 @@ const cli_command *const cli_commands[] = {
     &cli_options,
     &cli_key_group,
     &cli_checkpoint,
+    &cli_checkpoint_gc,
     &cli_checkpoint_list,
     &cli_checkpoint_show,
     &cli_checkpoint_verify,

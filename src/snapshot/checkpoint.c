@@ -17,7 +17,7 @@ void tarn__checkpoint_name(uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES])
 
 void tarn__checkpoint_metadata_name(uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES])
 {
-    snprintf(out, TARN__CHECKPOINT_NAME_BYTES, "%s%" PRIu64 "/_metadata", PREFIX, id);
+    snprintf(out, TARN__CHECKPOINT_NAME_BYTES, "%s%" PRIu64 "/" TARN__METADATA_NAME, PREFIX, id);
 }
 
 bool tarn__checkpoint_parse_name(const char *name, uint64_t *id_out)
@@ -71,6 +71,25 @@ tarn_status tarn__checkpoint_check_paths(
     return TARN_OK;
 }
 
+tarn_status tarn__savepoint_check_paths(const tarn__subtask *subtask, tarn_error *error)
+{
+    for (uint32_t i = 0; i < subtask->file_count; i++) {
+        const tarn__file_part *file = &subtask->files[i];
+        if (file->is_shared || strcmp(file->path, TARN__METADATA_NAME) == 0) {
+            return tarn__fail(
+                error,
+                TARN_CORRUPTION,
+                "subtask %" PRIu32 " of operator \"%.100s\": file %.100s has the path %.150s, "
+                "which no file of a savepoint has",
+                subtask->subtask_index,
+                subtask->operator_name,
+                file->local_name,
+                file->path);
+        }
+    }
+    return TARN_OK;
+}
+
 /* Reads all of an object of which the size is known, or which changed meanwhile. */
 static tarn_status read_whole(
     tarn_storage *storage, const char *name, tarn_buffer *out, tarn_error *error)
@@ -118,6 +137,36 @@ static tarn_status decode_metadata(
     return TARN_OK;
 }
 
+static tarn_status decode_savepoint(
+    tarn_bytes bytes, tarn__account *account, tarn__metadata *out, tarn_error *error)
+{
+    tarn__metadata metadata;
+    TARN_TRY(tarn__metadata_decode(bytes, TARN__METADATA_SAVEPOINT, account, &metadata, error));
+    for (uint32_t i = 0; i < metadata.subtask_count; i++) {
+        const tarn_status status = tarn__savepoint_check_paths(&metadata.subtasks[i], error);
+        if (status != TARN_OK) {
+            tarn__metadata_clear(&metadata);
+            return status;
+        }
+    }
+    *out = metadata;
+    return TARN_OK;
+}
+
+tarn_status tarn__savepoint_read_metadata(
+    tarn_storage *storage, tarn__account *account, tarn__metadata *out, tarn_error *error)
+{
+    TARN_AUTO(tarn_buffer_clear) tarn_buffer bytes = {.allocator = &account->face};
+    tarn_status status = read_whole(storage, TARN__METADATA_NAME, &bytes, error);
+    if (status == TARN_OK) {
+        status = decode_savepoint(tarn_buffer_bytes(&bytes), account, out, error);
+    }
+    if (status != TARN_OK && status != TARN_MISSING) {
+        tarn__error_prefix(error, "%.300s/" TARN__METADATA_NAME, storage->address);
+    }
+    return status;
+}
+
 tarn_status tarn__checkpoint_read_metadata(
     tarn_storage *storage,
     uint64_t id,
@@ -138,10 +187,23 @@ tarn_status tarn__checkpoint_read_metadata(
     return status;
 }
 
+static tarn_checkpoint_form form_of(tarn__metadata_kind kind)
+{
+    switch (kind) {
+    case TARN__METADATA_SAVEPOINT:
+        return TARN_FORM_NATIVE;
+    case TARN__METADATA_CHECKPOINT:
+    case TARN__METADATA_ACKNOWLEDGEMENT:
+        return TARN_FORM_INCREMENTAL;
+    }
+    return TARN_FORM_INCREMENTAL;
+}
+
 tarn_checkpoint_summary tarn__checkpoint_summarize(const tarn__metadata *metadata)
 {
     tarn_checkpoint_summary summary = {
         .id = metadata->head.checkpoint_id,
+        .form = form_of(metadata->head.kind),
         .timestamp_ms = metadata->head.timestamp_ms,
         .duration_ms = metadata->head.duration_ms,
         .subtask_count = metadata->subtask_count,

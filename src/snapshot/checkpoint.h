@@ -17,6 +17,8 @@ enum {
     TARN__CHECKPOINT_PATH_BYTES = 4096,
 };
 
+#define TARN__METADATA_NAME "_metadata"
+
 struct tarn_checkpoint {
     tarn__account account; /* Over the allocator of the caller. */
     tarn__metadata metadata;
@@ -50,9 +52,19 @@ TARN_NODISCARD tarn_status tarn__checkpoint_read_metadata(
     tarn__metadata *out,
     tarn_error *error);
 
+/*
+ * The same of a savepoint, of which storage is the directory.
+ */
+TARN_NODISCARD tarn_status tarn__savepoint_read_metadata(
+    tarn_storage *storage, tarn__account *account, tarn__metadata *out, tarn_error *error);
+
 /* Checks that shared files are named by content and private ones below chk-<id>. */
 TARN_NODISCARD tarn_status
 tarn__checkpoint_check_paths(const tarn__subtask *subtask, uint64_t id, tarn_error *error);
+
+/* Checks that no file is shared, and none is the savepoint's metadata. */
+TARN_NODISCARD tarn_status
+tarn__savepoint_check_paths(const tarn__subtask *subtask, tarn_error *error);
 
 tarn_checkpoint_summary tarn__checkpoint_summarize(const tarn__metadata *metadata);
 

@@ -9,79 +9,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tarn/cleanup.h"
+
 #include "base/try.h"
 #include "snapshot/store_private.h"
+#include "snapshot/tree.h"
 
 enum { BATCH = 64 };
 
 /* --- A checkpoint's directory --- */
 
-/* Names found below a directory, collected before they are deleted. */
-typedef struct found {
-    tarn__arena arena;
-    struct found_name {
-        struct found_name *next;
-        const char *name;
-    } * files, *directories;
-    const char *directory; /* That is being listed. */
-    bool is_out_of_memory;
-} found;
-
-static bool note(const tarn_storage_entry *entry, void *context)
-{
-    found *f = context;
-    char name[TARN__STORAGE_NAME_BYTES_MAX + 1];
-    const int size = snprintf(name, sizeof name, "%s/%s", f->directory, entry->name);
-    if (size < 0 || (size_t)size >= sizeof name) {
-        return true; /* No name of an object: not ours. */
-    }
-    struct found_name *item = tarn__arena_allocate(&f->arena, 1, sizeof *item);
-    item = item != NULL && (item->name = tarn__arena_copy(&f->arena, tarn_bytes_of(name))) != NULL
-               ? item
-               : NULL;
-    if (item == NULL) {
-        f->is_out_of_memory = true;
-        return false;
-    }
-    struct found_name **list = entry->is_directory ? &f->directories : &f->files;
-    item->next = *list;
-    *list = item;
-    return true;
-}
-
-/* Lists everything below f->directories, which the listings add to. */
-static tarn_status find_all(tarn_checkpoint_store *store, found *f, tarn_error *error)
-{
-    while (f->directories != NULL) {
-        f->directory = f->directories->name;
-        f->directories = f->directories->next;
-        TARN_TRY(tarn__storage_list(store->storage, f->directory, note, f, error));
-        if (f->is_out_of_memory) {
-            return tarn__fail_no_memory(error, "the names of files to delete", sizeof *f->files);
-        }
-    }
-    return TARN_OK;
-}
-
-static tarn_status remove_all(tarn_checkpoint_store *store, const found *f, tarn_error *error)
-{
-    const char *names[BATCH];
-    uint32_t count = 0;
-    for (const struct found_name *file = f->files; file != NULL; file = file->next) {
-        names[count++] = file->name;
-        if (count == BATCH || file->next == NULL) {
-            TARN_TRY(tarn__storage_remove(store->storage, names, count, error));
-            count = 0;
-        }
-    }
-    return TARN_OK;
-}
-
 tarn_status tarn__store_remove_metadata(
     tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
 {
     char name[TARN__CHECKPOINT_NAME_BYTES];
-    tarn__checkpoint_metadata_name(id, name);
+    tarn__store_name_metadata(store, id, name);
     const char *const names[] = {name};
     return tarn__storage_remove(store->storage, names, 1, error);
 }
@@ -91,34 +33,32 @@ tarn_status tarn__store_remove_directory(
 {
     TARN_TRY(tarn__store_remove_metadata(store, id, error));
     char name[TARN__CHECKPOINT_NAME_BYTES];
-    tarn__checkpoint_name(id, name);
-    struct found_name root = {.name = name};
-    found f = {.directories = &root};
-    tarn__arena_init(&f.arena, store->options.account);
-    tarn_status status = find_all(store, &f, error);
-    if (status == TARN_OK) {
-        status = remove_all(store, &f, error);
-    }
-    tarn__arena_clear(&f.arena);
+    tarn__store_name_directory(store, id, name);
+    tarn__tree tree;
+    TARN_TRY(tarn__tree_list(store->storage, store->options.account, name, &tree, error));
+    const tarn_status status = tarn__tree_remove(store->storage, tree.files, error);
+    tarn__tree_clear(&tree);
     return status;
 }
 
 /* --- Retention --- */
 
 /*
- * Answers the oldest checkpoint that was discarded or lies beyond the retained, or NULL. Only the
- * cleaner takes any out.
+ * Answers a checkpoint that is to go, or NULL: one that somebody wants removed, else the oldest
+ * beyond the retained. Only the cleaner takes any out.
  */
 static tarn__retained *find_surplus(tarn_checkpoint_store *store)
 {
     pthread_mutex_lock(&store->mutex);
-    tarn__retained *oldest =
-        store->retained_count > store->options.retained_count ? store->retained : NULL;
-    for (tarn__retained *r = store->retained; r != NULL && oldest == NULL; r = r->next) {
-        oldest = r->is_surplus ? r : NULL;
+    tarn__retained *found = store->retained;
+    while (found != NULL && !found->is_surplus) {
+        found = found->next;
+    }
+    if (found == NULL && store->retained_count > store->options.retained_count) {
+        found = store->retained;
     }
     pthread_mutex_unlock(&store->mutex);
-    return oldest;
+    return found;
 }
 
 void tarn__store_discard(tarn_checkpoint_store *store, uint64_t id)
@@ -253,4 +193,22 @@ void tarn__store_clean(tarn_checkpoint_store *store)
         store->is_cleaning = goes_on;
         pthread_mutex_unlock(&store->mutex);
     }
+}
+
+tarn_status tarn_checkpoint_remove(tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
+{
+    if (store == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "store is missing");
+    }
+    pthread_mutex_lock(&store->mutex);
+    const tarn__retained *record = store->retained;
+    while (record != NULL && (record->id != id || record->is_surplus)) {
+        record = record->next;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (record == NULL) {
+        return TARN_NOT_FOUND;
+    }
+    tarn__store_discard(store, id);
+    return TARN_OK;
 }

@@ -27,7 +27,7 @@
 #include "base/hash.h"
 
 enum {
-    TARN__METADATA_VERSION = 1,
+    TARN__METADATA_VERSION = 2,
     TARN__METADATA_NAME_BYTES_MAX = 255,
     TARN__METADATA_EXTRA_BYTES_MAX = 65536,
     TARN__METADATA_PIECE_BYTES_MAX = 16 << 20, /* One piece of operator state. */
@@ -42,7 +42,13 @@ enum {
 typedef enum tarn__metadata_kind {
     TARN__METADATA_CHECKPOINT = 1,
     TARN__METADATA_ACKNOWLEDGEMENT = 2,
+    TARN__METADATA_SAVEPOINT = 3, /* From version 2 on. */
 } tarn__metadata_kind;
+
+static inline bool tarn__metadata_is_savepoint(tarn__metadata_kind kind)
+{
+    return kind == TARN__METADATA_SAVEPOINT;
+}
 
 /* A file's content: what it is named by in the shared directory. */
 typedef struct tarn__content {
@@ -96,6 +102,7 @@ typedef struct tarn__subtask {
 /* What is said once, before the subtasks. */
 typedef struct tarn__metadata_head {
     tarn__metadata_kind kind;
+    uint32_t format_version; /* Set by decode(). For encode() 0 means the newest. */
     uint64_t checkpoint_id;
     int64_t timestamp_ms;
     uint64_t duration_ms;
@@ -144,6 +151,8 @@ TARN_NODISCARD tarn_status tarn__metadata_encode(
 
 /*
  * Decodes a file; *out is set on success, and cleared with tarn__metadata_clear().
+ *
+ * kind    What the file must be.
  *
  * Errors: TARN_CORRUPTION (the message says which byte or section and why), TARN_NOT_SUPPORTED (a
  * newer version, or an extra field that must not be skipped), TARN_NO_MEMORY.

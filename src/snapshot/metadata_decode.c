@@ -213,6 +213,12 @@ static tarn_status check_size(uint64_t stated, size_t size, tarn_error *error)
     return TARN_OK;
 }
 
+static bool is_wanted(uint64_t version, uint64_t found, tarn__metadata_kind wanted)
+{
+    const uint64_t least = tarn__metadata_is_savepoint(wanted) ? 2 : 1;
+    return version >= least && found == (uint64_t)wanted;
+}
+
 static tarn_status check_prologue(tarn_bytes bytes, tarn__metadata_kind kind, tarn_error *error)
 {
     TARN_TRY(check_magic(bytes, error));
@@ -237,7 +243,7 @@ static tarn_status check_prologue(tarn_bytes bytes, tarn__metadata_kind kind, ta
             TARN__METADATA_VERSION);
     }
     const uint64_t found = load_number(data + 12, 4);
-    if (version == 0 || found != (uint64_t)kind) {
+    if (!is_wanted(version, found, kind)) {
         return tarn__fail(
             error,
             TARN_CORRUPTION,
@@ -539,7 +545,12 @@ tarn_status tarn__metadata_decode(
     tarn_error *error)
 {
     TARN_TRY(check_prologue(bytes, kind, error));
-    tarn__metadata metadata = {.head = {.kind = kind}};
+    const uint8_t *prologue = bytes.data;
+    tarn__metadata metadata = {
+        .head = {
+            .kind = (tarn__metadata_kind)load_number(prologue + 12, 4),
+            .format_version = (uint32_t)load_number(prologue + 8, 4),
+        }};
     tarn__arena_init(&metadata.arena, account);
     const uint8_t *copy = tarn__arena_copy(&metadata.arena, bytes);
     if (copy == NULL) {

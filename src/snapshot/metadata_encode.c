@@ -160,7 +160,7 @@ static void put_subtask(writer *w, const tarn__subtask *subtask)
 static void put_prologue(writer *w, const tarn__metadata_head *head)
 {
     put_bytes(w, METADATA_MAGIC, MAGIC_BYTES);
-    put_number(w, TARN__METADATA_VERSION, 4);
+    put_number(w, head->format_version != 0 ? head->format_version : TARN__METADATA_VERSION, 4);
     put_number(w, (uint32_t)head->kind, 4);
     put_number(w, 0, 8);
     put_number(w, 0, CHECK_BYTES);
@@ -195,6 +195,7 @@ static tarn_status check(
             TARN__METADATA_NAME_BYTES_MAX);
     }
     assert(head->kind != TARN__METADATA_ACKNOWLEDGEMENT || count == 1);
+    assert(head->format_version != 1 || !tarn__metadata_is_savepoint(head->kind));
     for (uint32_t i = 0; i < count; i++) {
         TARN_TRY(tarn__subtask_check(&subtasks[i], error));
         if (i > 0) {

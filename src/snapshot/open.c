@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/try.h"
 #include "snapshot/checkpoint.h"
@@ -15,6 +16,7 @@ typedef struct place {
     char job[PATH_MAX]; /* The directory of the job. */
     bool has_id;        /* A checkpoint was named. */
     uint64_t id;
+    bool is_savepoint; /* job is the directory of a savepoint. */
 } place;
 
 /* Cuts the last part off an absolute path and answers it; "/" stays. */
@@ -25,9 +27,17 @@ static const char *cut_last(char *path)
     return slash + 1;
 }
 
+/* A directory of its own with metadata in it is a savepoint's, whatever its name. */
+static bool has_metadata(const char *directory)
+{
+    char path[PATH_MAX + sizeof "/" TARN__METADATA_NAME];
+    snprintf(path, sizeof path, "%s/" TARN__METADATA_NAME, directory);
+    return access(path, F_OK) == 0;
+}
+
 /*
- * Resolves DIR/JOB, DIR/JOB/chk-N and DIR/JOB/chk-N/_metadata. Links are followed, so "latest" may
- * be one.
+ * Resolves DIR/JOB, DIR/JOB/chk-N, a savepoint's directory, and _metadata in either of these. Links
+ * are followed, so "latest" may be one.
  */
 static tarn_status resolve(const char *address, place *out, tarn_error *error)
 {
@@ -47,14 +57,7 @@ static tarn_status resolve(const char *address, place *out, tarn_error *error)
         snprintf(last, sizeof last, "%s", strrchr(out->job, '/') + 1);
     }
     out->has_id = tarn__checkpoint_parse_name(last, &out->id);
-    if (is_file && !out->has_id) {
-        return tarn__fail(
-            error,
-            TARN_INCOMPATIBLE,
-            "%.300s is not in a directory chk-N; checkpoints are moved with the directory of their "
-            "job",
-            path);
-    }
+    out->is_savepoint = !out->has_id && (is_file || has_metadata(out->job));
     if (out->has_id) {
         (void)cut_last(out->job);
         if (out->job[0] == '\0') {
@@ -89,6 +92,28 @@ static tarn_status read_newest(tarn_checkpoint *checkpoint, uint64_t *id_out, ta
     return status;
 }
 
+enum { KIND_OFFSET = 12 }; /* In any version's prologue. */
+
+/* A checkpoint's metadata that was moved alone says so itself. */
+static tarn_status read_savepoint(tarn_checkpoint *checkpoint, tarn_error *error)
+{
+    uint8_t kind = 0;
+    size_t size = 0;
+    if (tarn__storage_read(
+            checkpoint->storage, TARN__METADATA_NAME, KIND_OFFSET, &kind, 1, &size, NULL) ==
+            TARN_OK &&
+        size == 1 && kind == TARN__METADATA_CHECKPOINT) {
+        return tarn__fail(
+            error,
+            TARN_INCOMPATIBLE,
+            "%.300s/" TARN__METADATA_NAME " is of a checkpoint, but is not in a directory chk-N; "
+            "checkpoints are moved with the directory of their job",
+            checkpoint->storage->address);
+    }
+    return tarn__savepoint_read_metadata(
+        checkpoint->storage, &checkpoint->account, &checkpoint->metadata, error);
+}
+
 static tarn_status read_checkpoint(
     tarn_checkpoint *checkpoint,
     const place *where,
@@ -102,6 +127,12 @@ static tarn_status read_checkpoint(
         .must_exist = true,
     };
     TARN_TRY(tarn__storage_open(&options, &checkpoint->storage, error));
+    if (where->is_savepoint) {
+        snprintf(checkpoint->path, sizeof checkpoint->path, "%s", where->job);
+        TARN_TRY(read_savepoint(checkpoint, error));
+        checkpoint->summary = tarn__checkpoint_summarize(&checkpoint->metadata);
+        return TARN_OK;
+    }
     uint64_t id = where->id;
     if (where->has_id) {
         TARN_TRY(tarn__checkpoint_read_metadata(

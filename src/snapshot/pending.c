@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tarn/savepoint.h"
 #include "tarn/version.h"
 
 #include "base/random.h"
@@ -57,6 +58,15 @@ tarn_status tarn_checkpoint_begin(
     }
     pending->store = store;
     pending->id = id;
+    char name[TARN__CHECKPOINT_NAME_BYTES];
+    tarn__store_name_directory(store, id, name);
+    (void)snprintf(
+        pending->path,
+        sizeof pending->path,
+        "%s%s%s",
+        store->storage->address,
+        name[0] != '\0' ? "/" : "",
+        name);
     pending->reference_count = 1;
     pending->begun_ns = tarn__clock_monotonic_ns(store->options.clock);
     pending->timestamp_ms = tarn__clock_wall_ms(store->options.clock);
@@ -103,6 +113,9 @@ void tarn__pending_leave(tarn_pending_checkpoint *pending)
         tarn__release(pending->grave);
         tarn__release(pending->parts);
         tarn__release(pending);
+        if (store->is_savepoint) {
+            tarn__savepoint_end(store);
+        }
     }
 }
 
@@ -132,6 +145,16 @@ uint64_t tarn__pending_token(tarn_pending_checkpoint *pending)
     const uint64_t token = tarn__random_mix(pending->store->token++);
     pthread_mutex_unlock(&pending->store->mutex);
     return token;
+}
+
+tarn__metadata_kind tarn__pending_kind(const tarn_pending_checkpoint *pending)
+{
+    return pending->store->options.kind;
+}
+
+const char *tarn_savepoint_path(const tarn_pending_checkpoint *checkpoint)
+{
+    return checkpoint->path;
 }
 
 tarn_checkpoint_store *tarn__pending_store(tarn_pending_checkpoint *pending)
@@ -279,7 +302,9 @@ static tarn_status take_part(
             part->metadata.head.checkpoint_id,
             pending->id);
     }
-    TARN_TRY(tarn__checkpoint_check_paths(subtask, pending->id, error));
+    TARN_TRY(
+        store->is_savepoint ? tarn__savepoint_check_paths(subtask, error)
+                            : tarn__checkpoint_check_paths(subtask, pending->id, error));
     TARN_TRY(ref_files(store, subtask, error));
     pthread_mutex_lock(&store->mutex);
     const tarn_status status = insert(pending, part, is_taken, error);
@@ -427,7 +452,7 @@ static tarn_status prepare(tarn_pending_checkpoint *pending, commit *c, tarn_err
     tarn__account *account = store->options.account;
     const uint64_t now_ns = tarn__clock_monotonic_ns(store->options.clock);
     c->metadata.head = (tarn__metadata_head){
-        .kind = TARN__METADATA_CHECKPOINT,
+        .kind = store->options.kind,
         .checkpoint_id = pending->id,
         .timestamp_ms = pending->timestamp_ms,
         .duration_ms = (now_ns - pending->begun_ns) / 1000000,
@@ -465,7 +490,7 @@ static tarn_status write_metadata(tarn_pending_checkpoint *pending, commit *c, t
 {
     tarn_checkpoint_store *store = pending->store;
     char name[TARN__CHECKPOINT_NAME_BYTES];
-    tarn__checkpoint_metadata_name(pending->id, name);
+    tarn__store_name_metadata(store, pending->id, name);
     tarn_storage_upload *upload = NULL;
     TARN_TRY(tarn__storage_begin(store->storage, name, TARN_UPLOAD_IF_ABSENT, &upload, error));
     tarn_status status = tarn__storage_append(upload, tarn_buffer_bytes(&c->bytes), error);
@@ -498,10 +523,12 @@ static void conclude(tarn_pending_checkpoint *pending, commit *c)
     for (uint32_t i = 0; i < c->metadata.subtask_count; i++) {
         tarn__retained_add(c->record, &c->metadata.subtasks[i]);
     }
-    pthread_mutex_lock(&store->mutex);
-    tarn__store_retain(store, c->record);
-    pthread_mutex_unlock(&store->mutex);
-    c->record = NULL;
+    if (!store->is_savepoint) { /* A savepoint is its owner's from now on. */
+        pthread_mutex_lock(&store->mutex);
+        tarn__store_retain(store, c->record);
+        pthread_mutex_unlock(&store->mutex);
+        c->record = NULL;
+    }
     release_parts(pending, /* keeps_references= */ true);
     release_grants(pending);
     tarn__store_clean(store);

@@ -1,5 +1,6 @@
 /* store.c - a store's life, and the references that uploads take. */
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,6 +135,28 @@ static tarn_status adopt_all(tarn_checkpoint_store *store, tarn_error *error)
     return status;
 }
 
+/* --- Names --- */
+
+void tarn__store_name_directory(
+    const tarn_checkpoint_store *store, uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES])
+{
+    if (store->is_savepoint) {
+        out[0] = '\0';
+    } else {
+        tarn__checkpoint_name(id, out);
+    }
+}
+
+void tarn__store_name_metadata(
+    const tarn_checkpoint_store *store, uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES])
+{
+    if (store->is_savepoint) {
+        snprintf(out, TARN__CHECKPOINT_NAME_BYTES, "%s", TARN__METADATA_NAME);
+    } else {
+        tarn__checkpoint_metadata_name(id, out);
+    }
+}
+
 /* --- Life --- */
 
 static void free_records(tarn__retained *record)
@@ -145,7 +168,7 @@ static void free_records(tarn__retained *record)
     }
 }
 
-static void free_store(tarn_checkpoint_store *store)
+void tarn__store_free(tarn_checkpoint_store *store)
 {
     free_records(store->retained);
     free_records(store->condemned);
@@ -178,9 +201,10 @@ static tarn_status check_options(const tarn__store_options *options, tarn_error 
     return TARN_OK;
 }
 
-static tarn_status open_storage(
-    tarn_checkpoint_store *store, const tarn__store_options *options, tarn_error *error)
+/* Opens the directory name below the address. */
+static tarn_status open_storage(tarn_checkpoint_store *store, const char *name, tarn_error *error)
 {
+    const tarn__store_options *options = &store->options;
     char address[TARN__CHECKPOINT_PATH_BYTES];
     size_t size = strlen(options->address);
     while (size > 1 && options->address[size - 1] == '/') {
@@ -192,7 +216,7 @@ static tarn_status open_storage(
         "%.*s/%s",
         (int)(size < sizeof address ? size : sizeof address),
         options->address,
-        options->job);
+        name);
     if (written < 0 || (size_t)written >= sizeof address) {
         return tarn__fail(
             error,
@@ -207,9 +231,23 @@ static tarn_status open_storage(
         .account = options->account,
         .calls = options->calls,
     };
-    TARN_TRY(tarn__storage_open(&storage_options, &store->storage, error));
+    return tarn__storage_open(&storage_options, &store->storage, error);
+}
+
+static tarn_status open_job(tarn_checkpoint_store *store, tarn_error *error)
+{
+    TARN_TRY(open_storage(store, store->job, error));
     TARN_TRY(tarn__storage_lock(store->storage, &store->lock, error));
     return adopt_all(store, error);
+}
+
+/* The random part keeps savepoints of several jobs and attempts apart. */
+static tarn_status open_savepoint(tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
+{
+    char name[TARN__CHECKPOINT_NAME_BYTES + 32];
+    const uint64_t random = tarn__random_mix(store->token++) >> 16;
+    (void)snprintf(name, sizeof name, "savepoint-%" PRIu64 "-%012" PRIx64, id, random);
+    return open_storage(store, name, error);
 }
 
 static uint64_t seed_of(const tarn__clock *clock, const void *unique)
@@ -219,10 +257,9 @@ static uint64_t seed_of(const tarn__clock *clock, const void *unique)
         now ^ (uint64_t)tarn__clock_wall_ms(clock) ^ (uint64_t)(uintptr_t)unique);
 }
 
-tarn_status tarn__store_open(
+static tarn_status new_store(
     const tarn__store_options *options, tarn_checkpoint_store **out, tarn_error *error)
 {
-    assert(options->retained_count >= 1);
     TARN_TRY(check_options(options, error));
     tarn_checkpoint_store *store = tarn__allocate_zeroed(options->account, 1, sizeof *store);
     if (store == NULL) {
@@ -232,18 +269,74 @@ tarn_status tarn__store_open(
     if (store->options.clock == NULL) {
         store->options.clock = tarn__clock_system();
     }
+    if (store->options.kind == 0) {
+        store->options.kind = TARN__METADATA_CHECKPOINT;
+    }
+    store->is_savepoint = tarn__metadata_is_savepoint(store->options.kind);
     snprintf(store->job, sizeof store->job, "%s", options->job);
     pthread_mutex_init(&store->mutex, NULL);
     pthread_cond_init(&store->undoomed, NULL);
     tarn__registry_init(&store->registry, options->account);
     store->token = seed_of(store->options.clock, store);
-    const tarn_status status = open_storage(store, options, error);
+    *out = store;
+    return TARN_OK;
+}
+
+tarn_status tarn__store_open(
+    const tarn__store_options *options, tarn_checkpoint_store **out, tarn_error *error)
+{
+    assert(options->retained_count >= 1);
+    tarn_checkpoint_store *store = NULL;
+    TARN_TRY(new_store(options, &store, error));
+    const tarn_status status = open_job(store, error);
     if (status != TARN_OK) {
-        free_store(store);
+        tarn__store_free(store);
         return status;
     }
     *out = store;
     return TARN_OK;
+}
+
+/* Takes the directory of a savepoint away if it is empty, as that of an abandoned one is. */
+static void remove_empty_root(const tarn_checkpoint_store *store)
+{
+    const char *path = NULL;
+    if (store->storage != NULL &&
+        tarn__storage_path_of(store->storage->address, &path, NULL) == TARN_OK) {
+        const tarn__file_calls *calls =
+            store->options.calls != NULL ? store->options.calls : tarn__file_calls_system();
+        (void)calls->unlink_at(AT_FDCWD, path, AT_REMOVEDIR, calls->context);
+    }
+}
+
+tarn_status tarn__savepoint_begin(
+    const tarn__store_options *options,
+    uint64_t id,
+    tarn_pending_checkpoint **out,
+    tarn_error *error)
+{
+    assert(tarn__metadata_is_savepoint(options->kind));
+    tarn_checkpoint_store *store = NULL;
+    TARN_TRY(new_store(options, &store, error));
+    tarn_status status = open_savepoint(store, id, error);
+    if (status == TARN_OK) {
+        status = tarn_checkpoint_begin(store, id, out, error);
+    }
+    if (status != TARN_OK) {
+        remove_empty_root(store);
+        tarn__store_free(store);
+    }
+    return status;
+}
+
+void tarn__savepoint_end(tarn_checkpoint_store *store)
+{
+    const tarn__store_options options = store->options;
+    remove_empty_root(store);
+    tarn__store_free(store);
+    if (options.closed != NULL) {
+        options.closed(options.closed_context);
+    }
 }
 
 tarn_status tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error *error)
@@ -264,7 +357,7 @@ tarn_status tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error
             pending_count);
     }
     const tarn__store_options options = store->options;
-    free_store(store);
+    tarn__store_free(store);
     if (options.closed != NULL) {
         options.closed(options.closed_context);
     }

@@ -34,6 +34,7 @@ typedef struct tarn__store_options {
     const char *address;
     const char *job;
     uint32_t retained_count;       /* At least 1. */
+    tarn__metadata_kind kind;      /* 0: TARN__METADATA_CHECKPOINT. */
     tarn__account *account;        /* Required. */
     const tarn__clock *clock;      /* NULL: the system's. */
     const tarn__file_calls *calls; /* NULL: the system's. */
@@ -46,6 +47,21 @@ typedef struct tarn__store_options {
 /* As tarn_checkpoint_store_open(), without an environment. */
 TARN_NODISCARD tarn_status tarn__store_open(
     const tarn__store_options *options, tarn_checkpoint_store **out, tarn_error *error);
+
+/*
+ * Begins a savepoint: makes address/savepoint-<id>-<random> and a store of it alone, which goes
+ * with the pending checkpoint. Nothing but the savepoint itself ever touches that directory.
+ *
+ * options  kind is that of a savepoint. retained_count does not matter.
+ */
+TARN_NODISCARD tarn_status tarn__savepoint_begin(
+    const tarn__store_options *options,
+    uint64_t id,
+    tarn_pending_checkpoint **out,
+    tarn_error *error);
+
+/* What is being written. */
+tarn__metadata_kind tarn__pending_kind(const tarn_pending_checkpoint *pending);
 
 /* Encodes a subtask's part, which is sorted (tarn__subtask_sort()). */
 TARN_NODISCARD tarn_status tarn__acknowledgement_encode(

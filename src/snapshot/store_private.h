@@ -33,6 +33,8 @@ struct tarn_checkpoint_store {
     uint32_t pending_count;
     uint64_t token;    /* Of the latest upload. */
     bool keeps_shared; /* A checkpoint could not be read: nobody knows what it names. */
+    bool
+        is_savepoint; /* The storage is a savepoint's directory, and the store its pending one's. */
     bool is_cleaning;
     bool must_clean_again; /* Somebody asked while it was cleaning. */
 };
@@ -47,6 +49,7 @@ struct tarn_pending_checkpoint {
     uint64_t id;
     uint64_t begun_ns;
     int64_t timestamp_ms;
+    char path[TARN__CHECKPOINT_PATH_BYTES];
     tarn__retained *grave; /* For the condemned, should its files not go at once; owned. */
     /* Under the store's mutex: */
     uint32_t reference_count; /* The owner and the uploads. */
@@ -71,6 +74,18 @@ void tarn__retained_add(tarn__retained *record, const tarn__subtask *subtask);
 
 /* How many shared files a subtask names. */
 uint32_t tarn__subtask_shared_count(const tarn__subtask *subtask);
+
+/* Frees a store of which nothing is pending. */
+void tarn__store_free(tarn_checkpoint_store *store);
+
+/* Frees the store of a savepoint, and its directory if it is empty. */
+void tarn__savepoint_end(tarn_checkpoint_store *store);
+
+/* Writes the directory of a checkpoint in the storage, "" for a savepoint; and its metadata. */
+void tarn__store_name_directory(
+    const tarn_checkpoint_store *store, uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES]);
+void tarn__store_name_metadata(
+    const tarn_checkpoint_store *store, uint64_t id, char out[TARN__CHECKPOINT_NAME_BYTES]);
 
 /* Deletes chk-<id> with all that is in it, _metadata first. */
 TARN_NODISCARD tarn_status

@@ -65,6 +65,7 @@ static void name_private_directory(tarn__upload *upload)
     char chk[TARN__CHECKPOINT_NAME_BYTES];
     char name[OPERATOR_BYTES + 1];
     const tarn__upload_options *options = &upload->options;
+    const bool is_savepoint = tarn__metadata_is_savepoint(tarn__pending_kind(options->checkpoint));
     tarn__checkpoint_name(tarn_pending_checkpoint_id(options->checkpoint), chk);
     snprintf(name, sizeof name, "%s", options->operator_name);
     for (char *c = name; *c != '\0'; c++) {
@@ -75,8 +76,9 @@ static void name_private_directory(tarn__upload *upload)
     snprintf(
         upload->private_directory,
         sizeof upload->private_directory,
-        "%s/%s-%" PRIu32 "-%016" PRIx64,
-        chk,
+        "%s%s%s-%" PRIu32 "-%016" PRIx64,
+        is_savepoint ? "" : chk,
+        is_savepoint ? "" : "/",
         name,
         options->subtask_index,
         tarn__pending_token(options->checkpoint));
@@ -342,12 +344,13 @@ static const char *make_private_path(tarn__upload *upload, const char *name)
 static bool prepare_file(tarn__upload *upload, uint32_t i, const tarn__local_file *file)
 {
     const char *name = tarn__arena_copy(&upload->arena, tarn_bytes_of(file->name));
-    const char *path = file->is_shared ? "" : make_private_path(upload, file->name);
+    const bool is_shared = file->is_shared && !tarn__metadata_is_savepoint(
+                                                  tarn__pending_kind(upload->options.checkpoint));
+    const char *path = is_shared ? "" : make_private_path(upload, file->name);
     if (name == NULL || path == NULL) {
         return false;
     }
-    upload->parts[i] =
-        (tarn__file_part){.local_name = name, .path = path, .is_shared = file->is_shared};
+    upload->parts[i] = (tarn__file_part){.local_name = name, .path = path, .is_shared = is_shared};
     upload->known[i] = (tarn__base_file){.name = name};
     return true;
 }

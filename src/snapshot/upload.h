@@ -8,6 +8,8 @@
  *                              │          a content that is stored already is not stored twice
  *                              └─ private: copied to chk-N/<operator>-<index>-<token>/<name>
  *
+ * A savepoint shares nothing: every file is private there.
+ *
  * What is not kept is taken back by free(): references, shared files that nothing else names,
  * private files. What is kept belongs to the pending checkpoint until that ends.
  *

@@ -13,6 +13,7 @@ struct tarn_snapshot {
     tarn_backend *backend;
     tarn__child child;
     uint64_t checkpoint_id;
+    bool is_savepoint;
     tarn__upload *upload;
     tarn__arena arena;     /* Of the two below. */
     tarn__subtask subtask; /* What is acknowledged; files come from the upload at the end. */
@@ -274,6 +275,7 @@ tarn_status tarn_snapshot_begin(
     }
     snapshot->backend = backend;
     snapshot->checkpoint_id = tarn_pending_checkpoint_id(checkpoint);
+    snapshot->is_savepoint = tarn__metadata_is_savepoint(tarn__pending_kind(checkpoint));
     tarn__arena_init(&snapshot->arena, backend->account);
     pthread_mutex_init(&snapshot->mutex, NULL);
     pthread_cond_init(&snapshot->ended, NULL);
@@ -405,7 +407,11 @@ static tarn_status acknowledge(
         tarn__base_free(base);
         return status;
     }
-    add_candidate(&backend->bases, snapshot->checkpoint_id, base);
+    if (snapshot->is_savepoint) {
+        tarn__base_free(base); /* Its owner may delete it: nothing builds on it. */
+    } else {
+        add_candidate(&backend->bases, snapshot->checkpoint_id, base);
+    }
     const tarn_buffer before = *acknowledgement;
     *acknowledgement = encoded;
     encoded = before;

@@ -291,6 +291,19 @@ static tarn_status file_read(
     return status;
 }
 
+static int64_t to_ms(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000 + time->tv_nsec / 1000000;
+}
+
+/* A copy may keep the time of its original; that of the inode's last change is this one's own. */
+static int64_t written_ms_of(const struct stat *status)
+{
+    const int64_t modified_ms = to_ms(&status->st_mtim);
+    const int64_t changed_ms = to_ms(&status->st_ctim);
+    return modified_ms > changed_ms ? modified_ms : changed_ms;
+}
+
 static tarn_status file_stat(
     tarn_storage *base, const char *name, tarn_storage_info *out, tarn_error *error)
 {
@@ -305,7 +318,10 @@ static tarn_status file_stat(
     if (!S_ISREG(status.st_mode)) {
         return tarn__fail(error, TARN_MISSING, "%s/%s is not a file", self->path, name);
     }
-    *out = (tarn_storage_info){.size = (uint64_t)status.st_size};
+    *out = (tarn_storage_info){
+        .size = (uint64_t)status.st_size,
+        .written_ms = written_ms_of(&status),
+    };
     return TARN_OK;
 }
 
@@ -375,6 +391,7 @@ static tarn_status visit_entry(
         .name = name,
         .is_directory = S_ISDIR(status.st_mode),
         .size = S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0,
+        .written_ms = S_ISREG(status.st_mode) ? written_ms_of(&status) : 0,
     };
     if (entry.is_directory || S_ISREG(status.st_mode)) {
         *goes_on = visit(&entry, context);

@@ -184,7 +184,7 @@ static tarn_status memory_stat(
     const uint32_t found = find(self, name);
     const bool is_there = found < self->count;
     if (is_there) {
-        out->size = self->objects[found].size;
+        *out = (tarn_storage_info){.size = self->objects[found].size};
     }
     pthread_mutex_unlock(&self->mutex);
     return is_there ? TARN_OK : missing(name, error);

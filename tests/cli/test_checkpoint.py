@@ -1,4 +1,4 @@
-"""`tarn checkpoint`: list, show and verify real checkpoints, whole, unfinished and damaged."""
+"""`tarn checkpoint`: gc, list, show and verify real checkpoints, whole, unfinished and damaged."""
 import os
 import pty
 import shutil
@@ -36,6 +36,37 @@ class Checkpoint(Case):
             byte = file.read(1)[0]
             file.seek(offset)
             file.write(bytes([byte ^ 1]))
+
+
+class Gc(Checkpoint):
+    def leave_garbage(self):
+        for name in ("shared/00/00000000000000000000000000000001-7", "chk-9/000007.sst", "chk-2/leftover"):
+            os.makedirs(os.path.dirname(os.path.join(self.job, name)), exist_ok=True)
+            with open(os.path.join(self.job, name), "w", encoding="ascii") as file:
+                file.write("garbage")
+
+    def test_what_nothing_reaches_is_named_and_then_removed(self):
+        self.leave_garbage()
+        found = self.good_json("checkpoint", "gc", "--dry-run", "--grace", "0", self.job)
+        self.assertEqual(sorted((item["kind"], item["name"], item["size"]) for item in found["garbage"]),
+                         [("leftover", "chk-2/leftover", 7),
+                          ("shared", "shared/00/00000000000000000000000000000001-7", 7),
+                          ("unfinished", "chk-9/000007.sst", 7)])
+        self.assertEqual((found["found_count"], found["removed_count"]), (3, 0))
+        self.assertIn("would remove 3 files", self.good("checkpoint", "gc", "--dry-run", "--grace=0", self.job).out)
+        self.assertIn("removed 3 files", self.good("checkpoint", "gc", "--grace", "0", self.job).out)
+        self.assertEqual(self.good_json("checkpoint", "gc", "--grace", "0", self.job)["found_count"], 0)
+        self.good("checkpoint", "verify", self.path)
+
+    def test_what_is_young_stays(self):
+        self.leave_garbage()
+        found = self.good_json("checkpoint", "gc", self.job)
+        self.assertEqual((found["found_count"], found["young_count"], found["young_bytes"]), (0, 3, 21))
+
+    def test_bad_usage_and_no_directory(self):
+        self.assertEqual(tarn("checkpoint", "gc").status, 2)
+        self.assertEqual(tarn("checkpoint", "gc", "--grace", "soon", self.job).status, 2)
+        self.assertEqual(tarn("checkpoint", "gc", os.path.join(self.folder, "nowhere")).status, 1)
 
 
 class List(Checkpoint):

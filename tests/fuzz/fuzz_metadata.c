@@ -2,7 +2,7 @@
  * fuzz_metadata.c - arbitrary bytes as a metadata file: refused, or read as what encodes to them.
  *
  * The first byte chooses: 0 as they are, 1 with the checks made right, 2 as an acknowledgement with
- * the checks made right.
+ * the checks made right, 3 as a savepoint with the checks made right.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    const uint8_t mode = data[0] % 3;
+    static const tarn__metadata_kind kinds[] = {
+        TARN__METADATA_CHECKPOINT,
+        TARN__METADATA_CHECKPOINT,
+        TARN__METADATA_ACKNOWLEDGEMENT,
+        TARN__METADATA_SAVEPOINT,
+    };
+    const uint8_t mode = data[0] % 4;
     const size_t file_size = size - 1;
     uint8_t *file = malloc(file_size > 0 ? file_size : 1);
     MUST(file != NULL);
@@ -49,11 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tarn__metadata metadata;
     tarn_error error;
     const tarn_status status = tarn__metadata_decode(
-        tarn_bytes_at(file, file_size),
-        mode == 2 ? TARN__METADATA_ACKNOWLEDGEMENT : TARN__METADATA_CHECKPOINT,
-        &account,
-        &metadata,
-        &error);
+        tarn_bytes_at(file, file_size), kinds[mode], &account, &metadata, &error);
     MUST(
         atomic_load(&account.bytes_peak) <=
         TARN__METADATA_MEMORY_RATIO * file_size + TARN__METADATA_MEMORY_BASE_BYTES);

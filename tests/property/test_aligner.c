@@ -62,7 +62,7 @@ typedef struct world {
     uint64_t seed;
     tarn__random random;
     tarn__account account;
-    tarn__aligner aligner;
+    tarn_aligner aligner;
     bool is_at_least_once;
     uint64_t now_ms;
     uint32_t channel_count;
@@ -93,7 +93,7 @@ static bool chance(uint32_t percent)
 
 /* Effects */
 
-static void keep(const tarn__alignment_effect *effect)
+static void keep(const tarn_alignment_effect *effect)
 {
     channel *c = &w.channels[effect->channel];
     CHECK(!c->is_ended && !w.outcomes[effect->checkpoint_id].has_snapshot);
@@ -104,7 +104,7 @@ static void keep(const tarn__alignment_effect *effect)
 }
 
 /* What is kept of a channel ends at its barrier, or with the channel. */
-static void kept(const tarn__alignment_effect *effect)
+static void kept(const tarn_alignment_effect *effect)
 {
     channel *c = &w.channels[effect->channel];
     const uint32_t before = c->before[effect->checkpoint_id];
@@ -115,7 +115,7 @@ static void kept(const tarn__alignment_effect *effect)
     }
 }
 
-static void take_snapshot(const tarn__alignment_effect *effect)
+static void take_snapshot(const tarn_alignment_effect *effect)
 {
     outcome *o = &w.outcomes[effect->checkpoint_id];
     CHECK(!o->has_snapshot && !o->is_complete && !o->is_abandoned);
@@ -172,52 +172,52 @@ static void abandon(uint64_t id)
     forget_kept();
 }
 
-static void perform(const tarn__alignment_effect *effect)
+static void perform(const tarn_alignment_effect *effect)
 {
     channel *c = &w.channels[effect->channel];
     switch (effect->kind) {
-    case TARN__ALIGN_BLOCK:
+    case TARN_ALIGN_BLOCK:
         CHECK(!c->is_blocked && !w.is_at_least_once);
         c->is_blocked = true;
         break;
-    case TARN__ALIGN_UNBLOCK:
+    case TARN_ALIGN_UNBLOCK:
         CHECK(c->is_blocked);
         c->is_blocked = false;
         break;
-    case TARN__ALIGN_KEEP:
+    case TARN_ALIGN_KEEP:
         keep(effect);
         break;
-    case TARN__ALIGN_KEPT:
+    case TARN_ALIGN_KEPT:
         kept(effect);
         break;
-    case TARN__ALIGN_SNAPSHOT:
+    case TARN_ALIGN_SNAPSHOT:
         take_snapshot(effect);
         break;
-    case TARN__ALIGN_COMPLETE:
+    case TARN_ALIGN_COMPLETE:
         complete(effect->checkpoint_id);
         break;
-    case TARN__ALIGN_ABANDONED:
+    case TARN_ALIGN_ABANDONED:
         abandon(effect->checkpoint_id);
         break;
     }
 }
 
-static void step(tarn__barrier event)
+static void step(tarn_barrier event)
 {
     event.now_ms = w.now_ms;
-    const tarn__alignment_effects effects = tarn__aligner_step(&w.aligner, &event);
+    const tarn_alignment_effects effects = tarn_aligner_step(&w.aligner, &event);
     for (uint32_t i = 0; i < effects.count; i++) {
         perform(&effects.items[i]);
     }
     CHECK(tarn__aligner_is_valid(&w.aligner));
-    CHECK(tarn__aligner_next_ms(&w.aligner) > w.now_ms);
+    CHECK(tarn_aligner_next_ms(&w.aligner) > w.now_ms);
 }
 
 /* Channels */
 
-static tarn__barrier barrier_of(tarn__barrier_kind kind, uint32_t position, uint64_t id)
+static tarn_barrier barrier_of(tarn_barrier_kind kind, uint32_t position, uint64_t id)
 {
-    return (tarn__barrier){
+    return (tarn_barrier){
         .kind = kind,
         .channel = position,
         .checkpoint_id = id,
@@ -248,7 +248,7 @@ static void arrive(uint32_t position)
         } else {
             c->before[id] = c->data_arrived;
             append(c, ITEM_BARRIER, id);
-            step(barrier_of(TARN__BARRIER_ARRIVED, position, id));
+            step(barrier_of(TARN_BARRIER_ARRIVED, position, id));
         }
     } else if (c->next_id > w.id_count || chance(1)) {
         append(c, ITEM_END, 0);
@@ -275,14 +275,14 @@ static void process(uint32_t position)
         c->data_processed++;
         break;
     case ITEM_BARRIER:
-        step(barrier_of(TARN__BARRIER_REACHED, position, next.id));
+        step(barrier_of(TARN_BARRIER_REACHED, position, next.id));
         break;
     case ITEM_CANCEL:
-        step(barrier_of(TARN__BARRIER_CANCELLED, position, next.id));
+        step(barrier_of(TARN_BARRIER_CANCELLED, position, next.id));
         break;
     case ITEM_END:
         c->is_ended = true;
-        step(barrier_of(TARN__BARRIER_ENDED, position, 0));
+        step(barrier_of(TARN_BARRIER_ENDED, position, 0));
         break;
     }
 }
@@ -303,7 +303,7 @@ static void give_up(void)
     const uint64_t id = 1 + below(w.id_count);
     outcome *o = &w.outcomes[id];
     o->is_disturbed = o->is_disturbed || !o->is_complete;
-    step(barrier_of(TARN__BARRIER_GIVE_UP, 0, id));
+    step(barrier_of(TARN_BARRIER_GIVE_UP, 0, id));
 }
 
 static void set_up(uint64_t seed)
@@ -367,7 +367,7 @@ static void run_seed(uint64_t seed)
     for (uint32_t i = 0; !is_drained(); i++) {
         CHECK(i < STEPS_MAX);
         w.now_ms += below(3);
-        step((tarn__barrier){.kind = TARN__BARRIER_TICK});
+        step((tarn_barrier){.kind = TARN_BARRIER_TICK});
         const uint32_t position = (uint32_t)below(w.channel_count);
         if (chance(impatience)) {
             give_up();

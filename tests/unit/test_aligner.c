@@ -12,8 +12,8 @@ enum { CHANNELS = 3, TIMEOUT_MS = 50 };
 
 typedef struct fixture {
     tarn__account account;
-    tarn__aligner aligner;
-    tarn__alignment_effects effects;
+    tarn_aligner aligner;
+    tarn_alignment_effects effects;
     uint32_t next; /* The first effect that was not expected yet. */
     uint64_t now_ms;
     tarn_alignment alignment;
@@ -48,10 +48,10 @@ static fixture *open_with(void **state, tarn_alignment alignment)
     return f;
 }
 
-static void tell(fixture *f, tarn__barrier_kind kind, uint32_t channel, uint64_t id)
+static void tell(fixture *f, tarn_barrier_kind kind, uint32_t channel, uint64_t id)
 {
     assert_int_equal(f->next, f->effects.count);
-    const tarn__barrier event = {
+    const tarn_barrier event = {
         .kind = kind,
         .channel = channel,
         .checkpoint_id = id,
@@ -59,26 +59,26 @@ static void tell(fixture *f, tarn__barrier_kind kind, uint32_t channel, uint64_t
         .alignment = f->alignment,
         .timeout_ms = TIMEOUT_MS,
     };
-    f->effects = tarn__aligner_step(&f->aligner, &event);
+    f->effects = tarn_aligner_step(&f->aligner, &event);
     f->next = 0;
     assert_true(tarn__aligner_is_valid(&f->aligner));
 }
 
 static void tell_arrived(fixture *f, uint32_t channel, uint64_t id)
 {
-    tell(f, TARN__BARRIER_ARRIVED, channel, id);
+    tell(f, TARN_BARRIER_ARRIVED, channel, id);
 }
 
 static void tell_reached(fixture *f, uint32_t channel, uint64_t id)
 {
-    tell(f, TARN__BARRIER_REACHED, channel, id);
+    tell(f, TARN_BARRIER_REACHED, channel, id);
 }
 
-static const tarn__alignment_effect *expect(
-    fixture *f, tarn__alignment_effect_kind kind, uint32_t channel)
+static const tarn_alignment_effect *expect(
+    fixture *f, tarn_alignment_effect_kind kind, uint32_t channel)
 {
     assert_true(f->next < f->effects.count);
-    const tarn__alignment_effect *effect = &f->effects.items[f->next++];
+    const tarn_alignment_effect *effect = &f->effects.items[f->next++];
     assert_int_equal(effect->kind, kind);
     assert_int_equal(effect->channel, channel);
     return effect;
@@ -86,14 +86,14 @@ static const tarn__alignment_effect *expect(
 
 static void expect_snapshot(fixture *f, uint64_t id, bool is_unaligned)
 {
-    const tarn__alignment_effect *effect = expect(f, TARN__ALIGN_SNAPSHOT, 0);
+    const tarn_alignment_effect *effect = expect(f, TARN_ALIGN_SNAPSHOT, 0);
     assert_int_equal(effect->checkpoint_id, id);
     assert_int_equal(effect->is_unaligned, is_unaligned);
 }
 
 static void expect_abandoned(fixture *f, uint64_t id, tarn_checkpoint_failure reason)
 {
-    const tarn__alignment_effect *effect = expect(f, TARN__ALIGN_ABANDONED, 0);
+    const tarn_alignment_effect *effect = expect(f, TARN_ALIGN_ABANDONED, 0);
     assert_int_equal(effect->checkpoint_id, id);
     assert_int_equal(effect->reason, reason);
 }
@@ -111,31 +111,31 @@ static void test_aligned_channels_wait_for_the_last_barrier(void **state)
     tell_arrived(f, 1, 1);
     expect_nothing(f);
     tell_reached(f, 1, 1);
-    expect(f, TARN__ALIGN_BLOCK, 1);
-    tarn__aligner_add_processed(&f->aligner, 300);
+    expect(f, TARN_ALIGN_BLOCK, 1);
+    tarn_aligner_add_processed(&f->aligner, 300);
     f->now_ms += 5;
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_BLOCK, 0);
+    expect(f, TARN_ALIGN_BLOCK, 0);
     f->now_ms += 5;
     tell_reached(f, 2, 1);
     expect_snapshot(f, 1, false);
-    expect(f, TARN__ALIGN_UNBLOCK, 0);
-    expect(f, TARN__ALIGN_UNBLOCK, 1);
-    assert_int_equal(expect(f, TARN__ALIGN_COMPLETE, 0)->checkpoint_id, 1);
+    expect(f, TARN_ALIGN_UNBLOCK, 0);
+    expect(f, TARN_ALIGN_UNBLOCK, 1);
+    assert_int_equal(expect(f, TARN_ALIGN_COMPLETE, 0)->checkpoint_id, 1);
     assert_int_equal(f->aligner.figures.alignment_ms_last, 10);
     assert_int_equal(f->aligner.figures.processed_bytes_last, 300);
-    assert_int_equal(tarn__aligner_next_ms(&f->aligner), UINT64_MAX);
+    assert_int_equal(tarn_aligner_next_ms(&f->aligner), UINT64_MAX);
 }
 
 static void test_an_aligned_barrier_that_only_arrived_disturbs_nothing(void **state)
 {
     fixture *f = open_with(state, TARN_ALIGNMENT_ALIGNED);
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_BLOCK, 0);
+    expect(f, TARN_ALIGN_BLOCK, 0);
     tell_arrived(f, 0, 2); /* Behind the block. */
     expect_nothing(f);
     tell_reached(f, 1, 1);
-    expect(f, TARN__ALIGN_BLOCK, 1);
+    expect(f, TARN_ALIGN_BLOCK, 1);
     tell_reached(f, 2, 1);
     expect_snapshot(f, 1, false);
     f->next = f->effects.count;
@@ -145,11 +145,11 @@ static void test_a_newer_barrier_ends_an_older_checkpoint(void **state)
 {
     fixture *f = open_with(state, TARN_ALIGNMENT_ALIGNED);
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_BLOCK, 0);
+    expect(f, TARN_ALIGN_BLOCK, 0);
     tell_reached(f, 1, 2);
     expect_abandoned(f, 1, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED);
-    expect(f, TARN__ALIGN_UNBLOCK, 0);
-    expect(f, TARN__ALIGN_BLOCK, 1);
+    expect(f, TARN_ALIGN_UNBLOCK, 0);
+    expect(f, TARN_ALIGN_BLOCK, 1);
     tell_reached(f, 2, 1); /* Too old. */
     expect_nothing(f);
     assert_int_equal(f->aligner.figures.stale_count, 1);
@@ -159,16 +159,16 @@ static void test_a_channel_that_ends_is_not_waited_for(void **state)
 {
     fixture *f = open_with(state, TARN_ALIGNMENT_ALIGNED);
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_BLOCK, 0);
-    tell(f, TARN__BARRIER_ENDED, 1, 0);
+    expect(f, TARN_ALIGN_BLOCK, 0);
+    tell(f, TARN_BARRIER_ENDED, 1, 0);
     expect_nothing(f);
-    tell(f, TARN__BARRIER_ENDED, 2, 0);
+    tell(f, TARN_BARRIER_ENDED, 2, 0);
     expect_snapshot(f, 1, false);
-    expect(f, TARN__ALIGN_UNBLOCK, 0);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    expect(f, TARN_ALIGN_UNBLOCK, 0);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
     tell_reached(f, 0, 2); /* It is the only one left. */
     expect_snapshot(f, 2, false);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
     tell_reached(f, 1, 3);
     expect_nothing(f);
 }
@@ -177,10 +177,10 @@ static void test_a_cancellation_releases_what_waits_and_outlives_its_barriers(vo
 {
     fixture *f = open_with(state, TARN_ALIGNMENT_ALIGNED);
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_BLOCK, 0);
-    tell(f, TARN__BARRIER_CANCELLED, 1, 1);
+    expect(f, TARN_ALIGN_BLOCK, 0);
+    tell(f, TARN_BARRIER_CANCELLED, 1, 1);
     expect_abandoned(f, 1, TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER);
-    expect(f, TARN__ALIGN_UNBLOCK, 0);
+    expect(f, TARN_ALIGN_UNBLOCK, 0);
     tell_reached(f, 2, 1);
     expect_nothing(f);
 }
@@ -189,10 +189,10 @@ static void test_a_cancellation_may_come_before_any_barrier(void **state)
 {
     fixture *f = open_with(state, TARN_ALIGNMENT_ALIGNED);
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_BLOCK, 0);
-    tell(f, TARN__BARRIER_CANCELLED, 1, 2);
+    expect(f, TARN_ALIGN_BLOCK, 0);
+    tell(f, TARN_BARRIER_CANCELLED, 1, 2);
     expect_abandoned(f, 1, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED);
-    expect(f, TARN__ALIGN_UNBLOCK, 0);
+    expect(f, TARN_ALIGN_UNBLOCK, 0);
     expect_abandoned(f, 2, TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER);
     tell_reached(f, 0, 2);
     expect_nothing(f);
@@ -203,11 +203,11 @@ static void test_giving_up_is_not_declined_again(void **state)
 {
     fixture *f = open_with(state, TARN_ALIGNMENT_ALIGNED);
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_BLOCK, 0);
-    tell(f, TARN__BARRIER_GIVE_UP, 0, 1);
-    assert_true(expect(f, TARN__ALIGN_ABANDONED, 0)->is_known);
-    expect(f, TARN__ALIGN_UNBLOCK, 0);
-    tell(f, TARN__BARRIER_GIVE_UP, 0, 1);
+    expect(f, TARN_ALIGN_BLOCK, 0);
+    tell(f, TARN_BARRIER_GIVE_UP, 0, 1);
+    assert_true(expect(f, TARN_ALIGN_ABANDONED, 0)->is_known);
+    expect(f, TARN_ALIGN_UNBLOCK, 0);
+    tell(f, TARN_BARRIER_GIVE_UP, 0, 1);
     expect_nothing(f);
 }
 
@@ -217,18 +217,18 @@ static void test_unaligned_barriers_overtake_what_is_in_flight(void **state)
 {
     fixture *f = open_with(state, TARN_ALIGNMENT_UNALIGNED);
     tell_arrived(f, 1, 1);
-    assert_true(expect(f, TARN__ALIGN_KEEP, 0)->is_open);
-    assert_false(expect(f, TARN__ALIGN_KEEP, 1)->is_open);
-    assert_true(expect(f, TARN__ALIGN_KEEP, 2)->is_open);
+    assert_true(expect(f, TARN_ALIGN_KEEP, 0)->is_open);
+    assert_false(expect(f, TARN_ALIGN_KEEP, 1)->is_open);
+    assert_true(expect(f, TARN_ALIGN_KEEP, 2)->is_open);
     expect_snapshot(f, 1, true);
-    tarn__aligner_add_kept(&f->aligner, 700);
+    tarn_aligner_add_kept(&f->aligner, 700);
     tell_reached(f, 1, 1); /* Data before it was kept, and is processed now. */
     expect_nothing(f);
     tell_arrived(f, 0, 1);
-    expect(f, TARN__ALIGN_KEPT, 0);
+    expect(f, TARN_ALIGN_KEPT, 0);
     tell_arrived(f, 2, 1);
-    expect(f, TARN__ALIGN_KEPT, 2);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    expect(f, TARN_ALIGN_KEPT, 2);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
     assert_int_equal(f->aligner.figures.kept_bytes_last, 700);
 }
 
@@ -237,11 +237,11 @@ static void test_a_channel_that_ends_has_no_more_to_keep(void **state)
     fixture *f = open_with(state, TARN_ALIGNMENT_UNALIGNED);
     tell_arrived(f, 0, 1);
     f->next = f->effects.count;
-    tell(f, TARN__BARRIER_ENDED, 1, 0);
-    expect(f, TARN__ALIGN_KEPT, 1);
-    tell(f, TARN__BARRIER_ENDED, 2, 0);
-    expect(f, TARN__ALIGN_KEPT, 2);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    tell(f, TARN_BARRIER_ENDED, 1, 0);
+    expect(f, TARN_ALIGN_KEPT, 1);
+    tell(f, TARN_BARRIER_ENDED, 2, 0);
+    expect(f, TARN_ALIGN_KEPT, 2);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
 }
 
 /* A host that cannot see into its queues tells only what it reaches. */
@@ -249,14 +249,14 @@ static void test_unaligned_works_without_arrivals(void **state)
 {
     fixture *f = open_with(state, TARN_ALIGNMENT_UNALIGNED);
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_KEEP, 1);
-    expect(f, TARN__ALIGN_KEEP, 2);
+    expect(f, TARN_ALIGN_KEEP, 1);
+    expect(f, TARN_ALIGN_KEEP, 2);
     expect_snapshot(f, 1, true);
     tell_reached(f, 1, 1);
-    expect(f, TARN__ALIGN_KEPT, 1);
+    expect(f, TARN_ALIGN_KEPT, 1);
     tell_reached(f, 2, 1);
-    expect(f, TARN__ALIGN_KEPT, 2);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    expect(f, TARN_ALIGN_KEPT, 2);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
 }
 
 static void test_a_timed_alignment_switches_at_its_deadline(void **state)
@@ -264,20 +264,20 @@ static void test_a_timed_alignment_switches_at_its_deadline(void **state)
     fixture *f = open_with(state, TARN_ALIGNMENT_TIMED);
     tell_arrived(f, 0, 1);
     expect_nothing(f);
-    assert_int_equal(tarn__aligner_next_ms(&f->aligner), 100 + TIMEOUT_MS);
+    assert_int_equal(tarn_aligner_next_ms(&f->aligner), 100 + TIMEOUT_MS);
     tell_reached(f, 0, 1);
-    expect(f, TARN__ALIGN_BLOCK, 0);
+    expect(f, TARN_ALIGN_BLOCK, 0);
     tell_arrived(f, 1, 1);
     expect_nothing(f);
     f->now_ms += TIMEOUT_MS;
-    tell(f, TARN__BARRIER_TICK, 0, 0);
-    assert_false(expect(f, TARN__ALIGN_KEEP, 1)->is_open);
-    assert_true(expect(f, TARN__ALIGN_KEEP, 2)->is_open);
+    tell(f, TARN_BARRIER_TICK, 0, 0);
+    assert_false(expect(f, TARN_ALIGN_KEEP, 1)->is_open);
+    assert_true(expect(f, TARN_ALIGN_KEEP, 2)->is_open);
     expect_snapshot(f, 1, true);
-    expect(f, TARN__ALIGN_UNBLOCK, 0);
+    expect(f, TARN_ALIGN_UNBLOCK, 0);
     tell_arrived(f, 2, 1);
-    expect(f, TARN__ALIGN_KEPT, 2);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    expect(f, TARN_ALIGN_KEPT, 2);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
     assert_int_equal(f->aligner.figures.switched_count, 1);
 }
 
@@ -286,12 +286,12 @@ static void test_a_timed_alignment_that_is_in_time_keeps_nothing(void **state)
     fixture *f = open_with(state, TARN_ALIGNMENT_TIMED);
     for (uint32_t i = 0; i < CHANNELS - 1; i++) {
         tell_reached(f, i, 1);
-        expect(f, TARN__ALIGN_BLOCK, i);
+        expect(f, TARN_ALIGN_BLOCK, i);
     }
     tell_reached(f, CHANNELS - 1, 1);
     expect_snapshot(f, 1, false);
     f->next = f->effects.count;
-    assert_int_equal(tarn__aligner_next_ms(&f->aligner), UINT64_MAX);
+    assert_int_equal(tarn_aligner_next_ms(&f->aligner), UINT64_MAX);
     assert_int_equal(f->aligner.figures.switched_count, 0);
 }
 
@@ -308,7 +308,7 @@ static void test_at_least_once_nothing_waits_and_barriers_may_overtake(void **st
     tell_reached(f, 2, 2); /* Channel 2 never got barrier 1. */
     expect_abandoned(f, 1, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED);
     expect_snapshot(f, 2, false);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
     tell_reached(f, 2, 1);
     expect_nothing(f);
     assert_int_equal(f->aligner.figures.stale_count, 1);
@@ -344,13 +344,13 @@ static void test_at_least_once_the_end_of_a_channel_completes_what_waited_for_it
         tell_reached(f, 0, id);
         tell_reached(f, 1, id);
     }
-    tell(f, TARN__BARRIER_CANCELLED, 0, 3);
+    tell(f, TARN_BARRIER_CANCELLED, 0, 3);
     expect_abandoned(f, 3, TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER);
-    tell(f, TARN__BARRIER_ENDED, 2, 0);
+    tell(f, TARN_BARRIER_ENDED, 2, 0);
     expect_snapshot(f, 1, false);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
     expect_snapshot(f, 2, false);
-    expect(f, TARN__ALIGN_COMPLETE, 0);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
 }
 
 /* Wrong use */
@@ -380,7 +380,7 @@ static void test_init_survives_every_allocation_failure(void **state)
         fault_allocator_init(&fault, nth);
         tarn__account account;
         tarn__account_init(&account, "test", &fault.base);
-        tarn__aligner aligner = {.channel_count = 0};
+        tarn_aligner aligner = {.channel_count = 0};
         const tarn_status status =
             tarn__aligner_init(&aligner, CHANNELS, true, &account, &f->error);
         has_fired = fault.fired;
@@ -392,9 +392,35 @@ static void test_init_survives_every_allocation_failure(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_opened_aligner_survives_every_allocation_failure(void **state)
+{
+    fixture *f = *state;
+    bool has_fired = true;
+    for (uint64_t nth = 0; has_fired; nth++) {
+        fault_allocator memory;
+        fault_allocator_init(&memory, nth);
+        tarn_aligner *aligner = NULL;
+        const tarn_status status =
+            tarn_aligner_open(1, /* is_at_least_once= */ false, &memory.base, &aligner, &f->error);
+        has_fired = atomic_load(&memory.fired);
+        assert_int_equal(status, has_fired ? TARN_NO_MEMORY : TARN_OK);
+        if (status == TARN_OK) {
+            const tarn_barrier event = {.kind = TARN_BARRIER_REACHED, .checkpoint_id = 1};
+            assert_int_equal(tarn_aligner_step(aligner, &event).count, 2);
+            tarn_alignment_figures figures;
+            tarn_aligner_read_figures(aligner, &figures);
+            assert_int_equal(figures.completed_count, 1);
+        }
+        tarn_aligner_close(aligner);
+        assert_int_equal(atomic_load(&memory.live_count), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_opened_aligner_survives_every_allocation_failure, setup, teardown),
         TEST(test_aligned_channels_wait_for_the_last_barrier),
         TEST(test_an_aligned_barrier_that_only_arrived_disturbs_nothing),
         TEST(test_a_newer_barrier_ends_an_older_checkpoint),

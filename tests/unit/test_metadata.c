@@ -136,18 +136,62 @@ static void test_an_empty_checkpoint_comes_back(void **state)
 }
 
 /* Files written by a released version must be read by all later ones, and encode to themselves. */
-static void test_the_golden_file_of_version_1_is_read_for_ever(void **state)
+static void expect_golden(fixture *f, uint32_t version, const char *path)
 {
-    fixture *f = *state;
     size_t size = 0;
-    uint8_t *golden = scratch_read(TARN_TEST_DIRECTORY "/golden/metadata_v1.bin", &size);
+    uint8_t *golden = scratch_read(path, &size);
     tarn__metadata m;
     assert_ok(decode(f, tarn_bytes_at(golden, size), &m), &f->error);
+    assert_int_equal(m.head.format_version, version);
     expect_same_bytes(f, &m, tarn_bytes_at(golden, size));
     tarn__metadata_clear(&m);
+    f->sample.head.format_version = version;
+    assert_ok(
+        tarn__metadata_encode(
+            &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+        &f->error);
     assert_int_equal(size, f->bytes.size);
     assert_memory_equal(golden, f->bytes.data, size);
     free(golden);
+}
+
+static void test_the_golden_file_of_version_1_is_read_for_ever(void **state)
+{
+    expect_golden(*state, 1, TARN_TEST_DIRECTORY "/golden/metadata_v1.bin");
+}
+
+static void test_the_golden_file_of_version_2_is_read_for_ever(void **state)
+{
+    expect_golden(*state, 2, TARN_TEST_DIRECTORY "/golden/metadata_v2.bin");
+}
+
+/* A savepoint is no checkpoint and the other way round; version 1 had none. */
+static void test_savepoints_are_of_their_own_kind(void **state)
+{
+    fixture *f = *state;
+    const tarn__metadata_kind kinds[] = {TARN__METADATA_SAVEPOINT};
+    tarn__metadata m;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        f->sample.head.kind = kinds[i];
+        assert_ok(
+            tarn__metadata_encode(
+                &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+            &f->error);
+        expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_CORRUPTION);
+        assert_ok(
+            tarn__metadata_decode(
+                tarn_buffer_bytes(&f->bytes), TARN__METADATA_SAVEPOINT, &f->account, &m, &f->error),
+            &f->error);
+        assert_int_equal(m.head.kind, kinds[i]);
+        expect_same_bytes(f, &m, tarn_buffer_bytes(&f->bytes));
+        tarn__metadata_clear(&m);
+        f->bytes.data[8] = 1;
+        metadata_seal(f->bytes.data, f->bytes.size);
+        assert_int_equal(
+            tarn__metadata_decode(
+                tarn_buffer_bytes(&f->bytes), TARN__METADATA_SAVEPOINT, &f->account, &m, &f->error),
+            TARN_CORRUPTION);
+    }
 }
 
 static void test_every_flipped_byte_is_found_with_its_place(void **state)
@@ -208,7 +252,7 @@ static void test_a_newer_version_is_refused_with_both_versions(void **state)
     metadata_seal(f->bytes.data, f->bytes.size);
     expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_NOT_SUPPORTED);
     assert_non_null(strstr(f->error.message, "version 9"));
-    assert_non_null(strstr(f->error.message, "version 1"));
+    assert_non_null(strstr(f->error.message, "version 2"));
 }
 
 static void test_an_acknowledgement_is_no_checkpoint(void **state)
@@ -494,6 +538,8 @@ int main(int argc, char **argv)
         TEST(test_everything_comes_back),
         TEST(test_an_empty_checkpoint_comes_back),
         TEST(test_the_golden_file_of_version_1_is_read_for_ever),
+        TEST(test_the_golden_file_of_version_2_is_read_for_ever),
+        TEST(test_savepoints_are_of_their_own_kind),
         TEST(test_every_flipped_byte_is_found_with_its_place),
         TEST(test_every_truncation_is_found),
         TEST(test_appended_bytes_are_found),

@@ -49,14 +49,17 @@ enum {
 
 /** What is known of an object without reading it. */
 typedef struct tarn_storage_info {
-    uint64_t size; /**< Units: bytes. */
+    uint64_t size;      /**< Units: bytes. */
+    int64_t written_ms; /**< When it was finished, by the storage's clock. Units: milliseconds
+                             since 1970 UTC; 0: not known. */
 } tarn_storage_info;
 
 /** One entry of a listing; valid during the visit. */
 typedef struct tarn_storage_entry {
-    const char *name;  /**< The last part of the name. */
-    bool is_directory; /**< There are names below this one. */
-    uint64_t size;     /**< Units: bytes; 0 for a directory. */
+    const char *name;   /**< The last part of the name. */
+    bool is_directory;  /**< There are names below this one. */
+    uint64_t size;      /**< Units: bytes; 0 for a directory. */
+    int64_t written_ms; /**< As of tarn_storage_info; 0 for a directory. */
 } tarn_storage_entry;
 
 /** Called for each entry, in any order. False stops. */
