@@ -87,6 +87,8 @@ typedef struct tarn_backend_stats {
     uint64_t pending_compaction_bytes;
     uint64_t snapshot_wait_count; /**< Writes that waited for a snapshot's hard links. */
     uint64_t snapshot_wait_ns;    /**< Time spent in those waits. */
+    uint64_t restored_bytes;      /**< Bytes of files that the restore fetched. */
+    uint64_t restored_file_count; /**< Such files. */
 } tarn_backend_stats;
 
 /** Fills options with defaults; for C++ and bindings, where the INIT macro warns. */

@@ -533,5 +533,7 @@ void tarn_backend_measure(tarn_backend *backend, tarn_backend_stats *out)
         .pending_compaction_bytes = stats.pending_compaction_bytes,
         .snapshot_wait_count = backend->snapshot_wait_count,
         .snapshot_wait_ns = backend->snapshot_wait_ns,
+        .restored_bytes = atomic_load(&backend->restored.bytes),
+        .restored_file_count = atomic_load(&backend->restored.file_count),
     };
 }

@@ -32,6 +32,7 @@
 #include "codec/row.h"
 #include "env/env.h"
 #include "rocks/db.h"
+#include "snapshot/download.h"
 #include "state/directory.h"
 #include "state/snapshot.h"
 
@@ -86,6 +87,7 @@ struct tarn_backend {
     tarn_snapshot *snapshot; /* That is open, or NULL. */
     tarn__settler *settlers; /* Called before a snapshot. */
     tarn__bases bases;       /* What uploads build on. */
+    tarn__download_progress restored;
 
     pthread_mutex_t gate_mutex;
     pthread_cond_t gate_opened;

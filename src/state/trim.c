@@ -156,7 +156,7 @@ tarn_status tarn__restore_fetch_part(
     tarn__base **base_out,
     tarn_error *error)
 {
-    const tarn_backend *backend = restore->backend;
+    tarn_backend *backend = restore->backend;
     if (mkdir(directory, DIRECTORY_MODE) != 0) {
         return tarn__fail_errno(error, errno, "cannot create %s", directory);
     }
@@ -167,6 +167,7 @@ tarn_status tarn__restore_fetch_part(
         .account = tarn__env_account(backend->env),
         .buffers = tarn__env_transfer_account(backend->env),
         .workers = tarn__env_workers(backend->env),
+        .progress = &backend->restored,
     };
     const bool is_whole =
         part->kept.first == part->stored.first && part->kept.last == part->stored.last;

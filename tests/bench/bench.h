@@ -73,6 +73,7 @@ _Noreturn __attribute__((format(printf, 1, 2))) void bench_fail(const char *form
 int bench_duel(const char *name, const bench_options *options);
 int bench_keygen(const bench_options *options);
 
+int bench_rescale(const bench_options *options);
 int bench_timers(const bench_options *options);
 int bench_value(const bench_options *options);
 int bench_map(const bench_options *options);

@@ -12,6 +12,7 @@
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
+ *     rescale       iterate restore 3 to 2 and 2 to 3 subtasks, or iterate and put
  *
  * and keygen, which writes the keys that rmw would draw to --output, for --input of any program.
  *
@@ -64,6 +65,7 @@ static const workload_entry WORKLOADS[] = {
     {"map", "clean", bench_map},
     {"window", "points", bench_window},
     {"append-drain", "raw", bench_append_drain},
+    {"rescale", "iterate", bench_rescale},
     {"timers", "raw", bench_timers},
 };
 
@@ -77,7 +79,8 @@ static int usage(const char *problem, const char *what)
         "           [--value-bytes N] [--elements N] [--rounds N] [--seed N] [--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points,\n"
-        "           append-drain --against raw, timers --against raw [--timers N] [--sorted]\n"
+        "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
+        "           rescale --against iterate\n"
         "in two, --against defaults, tuned or hash:\n",
         problem,
         what);

@@ -439,11 +439,10 @@ static bool open_program(const json_t *trace, program *p)
             return false;
         }
     }
-    snprintf(
-        p->directory,
-        sizeof p->directory,
-        "%s/tarn-traces-XXXXXX",
-        temporary != NULL ? temporary : "/tmp");
+    if (temporary == NULL) { /* Table files are synchronised: in memory that costs nothing. */
+        temporary = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    }
+    snprintf(p->directory, sizeof p->directory, "%s/tarn-traces-XXXXXX", temporary);
     if (mkdtemp(p->directory) == NULL) {
         return false;
     }
