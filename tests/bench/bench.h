@@ -27,12 +27,14 @@ typedef struct bench_options {
     const char *assignments[BENCH_ASSIGNMENTS_MAX]; /* Options of the configuration: key=value. */
     uint32_t assignment_count;
     uint64_t events;          /* Of all measured rounds together, each side. */
+    uint64_t rate;            /* Events a second of event time. */
     uint64_t memory_bytes;    /* Of each side with a budget: cache, memtables, working set. */
     uint64_t heap_percent;    /* Of that, what is Tarn's heap pool; the rest is managed. */
     const char *distribution; /* Of keys: zipf, uniform, latest, hotspot. */
     const char *input;        /* Events from a file: little-endian int64 keys. NULL: generated. */
     const char *output;       /* Where keygen writes such a file. */
     bool is_sorted;           /* Timers come in the order of their times. */
+    bool is_served;           /* By commands on stdin. */
     bool is_json;             /* The JSON line alone; else the rounds before it. */
 } bench_options;
 
@@ -71,6 +73,11 @@ _Noreturn __attribute__((format(printf, 1, 2))) void bench_fail(const char *form
 
 /* Measures a workload of tests/bench/workload.h; name is the one on the command line. */
 int bench_duel(const char *name, const bench_options *options);
+/* Measures each workload whose name begins with a prefix; then the geometric mean of the ratios. */
+int bench_suite(const char *name, const char *prefix, const bench_options *options);
+/* Plays a workload on Tarn by commands on stdin; tests/bench/side.h has them. */
+int bench_serve(const char *name, const bench_options *options);
+int bench_checkpoint(const bench_options *options);
 int bench_keygen(const bench_options *options);
 
 int bench_rescale(const bench_options *options);

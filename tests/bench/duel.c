@@ -7,13 +7,14 @@
  * and neither may have used more memory than its budget with TOLERANCE.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "side.h"
 
-enum { SLICES = 8, ROUNDS_DEFAULT = 5 };
+enum { SLICES = 8, ROUNDS_DEFAULT = 5, BENCH_SUITE_MAX = 32 };
 
 /* Beyond the budget: code, stacks, what RocksDB keeps outside its cache, what malloc loses. */
 static const uint64_t TOLERANCE_BYTES = UINT64_C(48) << 20;
@@ -96,6 +97,13 @@ static bool is_within_budget(const duel_run *duel, uint32_t side)
     return !duel->sides[side].ops->has_budget || (double)figures->rss_peak_bytes <= limit;
 }
 
+/* What a sanitizer adds is no store's doing. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool IS_SANITIZED = true;
+#else
+static const bool IS_SANITIZED = false;
+#endif
+
 static void print_side(const duel_run *duel, uint32_t side, const char *name)
 {
     const bench_side_figures *figures = &duel->figures[side];
@@ -125,7 +133,7 @@ static void print_side(const duel_run *duel, uint32_t side, const char *name)
         is_within_budget(duel, side) ? "true" : "false");
 }
 
-static void print_report(const duel_run *duel)
+static double print_report(const duel_run *duel)
 {
     const bench_options *options = duel->options;
     double ratios[BENCH_ROUNDS_MAX];
@@ -156,6 +164,7 @@ static void print_report(const duel_run *duel)
         options->seed,
         options->memory_bytes,
         options->heap_percent);
+    return ratio.median;
 }
 
 /* ---- beginning and end ------------------------------------------------------------------ */
@@ -170,17 +179,14 @@ static void start_sides(duel_run *duel, const char *directory)
     }
 }
 
-int bench_duel(const char *name, const bench_options *options)
+/* Answers the median ratio. */
+static double fight(const char *name, const bench_options *options)
 {
     static duel_run duel;
     char directory[BENCH_PATH_BYTES];
     duel.options = options;
     duel.rounds = options->rounds != 0 ? options->rounds : ROUNDS_DEFAULT;
-    for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
-        if (strcmp(BENCH_WORKLOADS[i].name, name) == 0) {
-            duel.workload = &BENCH_WORKLOADS[i];
-        }
-    }
+    duel.workload = bench_workload_find(name);
     duel.sides[0].ops = &BENCH_STORE_TARN;
     duel.sides[1].ops = baseline_of(duel.workload, options->against);
     bench_directory_make(options, directory);
@@ -197,6 +203,43 @@ int bench_duel(const char *name, const bench_options *options)
             duel.figures[0].checksum,
             duel.figures[1].checksum);
     }
-    print_report(&duel);
+    const double ratio = print_report(&duel);
+    for (uint32_t i = 0; i < 2 && !IS_SANITIZED; i++) {
+        if (!is_within_budget(&duel, i)) {
+            bench_fail("%s: %s used more memory than it was given", name, duel.sides[i].ops->name);
+        }
+    }
+    return ratio;
+}
+
+int bench_duel(const char *name, const bench_options *options)
+{
+    (void)fight(name, options);
+    return 0;
+}
+
+int bench_suite(const char *name, const char *prefix, const bench_options *options)
+{
+    double ratios[BENCH_SUITE_MAX];
+    double logarithms = 0;
+    uint64_t count = 0;
+    for (size_t i = 0; i < BENCH_WORKLOAD_COUNT && count < BENCH_SUITE_MAX; i++) {
+        if (strncmp(BENCH_WORKLOADS[i].name, prefix, strlen(prefix)) == 0) {
+            ratios[count] = fight(BENCH_WORKLOADS[i].name, options);
+            logarithms += log(ratios[count++]);
+            (void)fflush(stdout);
+        }
+    }
+    const bench_spread ratio = bench_spread_of(ratios, count);
+    printf(
+        "{\"workload\":\"%s\",\"against\":\"%s\",\"ratio\":{\"median\":%.4f,\"min\":%.4f,"
+        "\"max\":%.4f,\"geometric_mean\":%.4f},\"count\":%" PRIu64 "}\n",
+        name,
+        options->against,
+        ratio.median,
+        ratio.min,
+        ratio.max,
+        exp(logarithms / (double)count),
+        count);
     return 0;
 }

@@ -13,8 +13,10 @@
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
  *     rescale       iterate restore 3 to 2 and 2 to 3 subtasks, or iterate and put
+ *     checkpoint    undisturbed   count up --keys while checkpoints are taken; what those cost
  *
- * and keygen, which writes the keys that rmw would draw to --output, for --input of any program.
+ * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
+ * --output, for --input of any program.
  *
  * -D sets an option of Tarn's configuration; "raw" runs with what it comes to. The last line on
  * stdout is one JSON object.
@@ -48,6 +50,7 @@ static const number NUMBERS[] = {
     {"--value-bytes", offsetof(bench_options, value_bytes), 8, 1 << 20},
     {"--elements", offsetof(bench_options, elements), 1, 1 << 24},
     {"--events", offsetof(bench_options, events), 1, UINT32_MAX},
+    {"--rate", offsetof(bench_options, rate), 1, UINT32_MAX},
     {"--heap-percent", offsetof(bench_options, heap_percent), 1, 99},
     {"--rounds", offsetof(bench_options, rounds), 1, BENCH_ROUNDS_MAX},
     {"--seed", offsetof(bench_options, seed), 0, UINT64_MAX},
@@ -67,6 +70,7 @@ static const workload_entry WORKLOADS[] = {
     {"append-drain", "raw", bench_append_drain},
     {"rescale", "iterate", bench_rescale},
     {"timers", "raw", bench_timers},
+    {"checkpoint", "undisturbed", bench_checkpoint},
 };
 
 static int usage(const char *problem, const char *what)
@@ -75,19 +79,22 @@ static int usage(const char *problem, const char *what)
         stderr,
         "tarn-bench: %s%s\n"
         "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--events N] [--ops N]\n"
-        "           [--memory SIZE] [--heap-percent N] [--dist NAME] [--input FILE]\n"
+        "           [--memory SIZE] [--heap-percent N] [--rate N] [--dist NAME] [--input FILE]\n"
         "           [--value-bytes N] [--elements N] [--rounds N] [--seed N] [--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points,\n"
         "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
-        "           rescale --against iterate\n"
+        "           rescale --against iterate,\n"
+        "           checkpoint --against undisturbed\n"
         "in two, --against defaults, tuned or hash:\n",
         problem,
         what);
     for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
-        fprintf(stderr, "  %-14s %s\n", BENCH_WORKLOADS[i].name, BENCH_WORKLOADS[i].what);
+        fprintf(stderr, "  %-18s %s\n", BENCH_WORKLOADS[i].name, BENCH_WORKLOADS[i].what);
     }
-    fprintf(stderr, "  %-14s %s\n", "keygen", "write the keys of rmw to --output FILE");
+    fprintf(stderr, "  %-18s %s\n", "nexmark", "all that begin with q, and their geometric mean");
+    fprintf(stderr, "  %-18s %s\n", "micro", "all that begin with micro-, likewise");
+    fprintf(stderr, "  %-18s %s\n", "keygen", "write the keys of rmw to --output FILE");
     return 2;
 }
 
@@ -165,19 +172,25 @@ static int run(const char *name, bench_options *options)
         if (strcmp(name, WORKLOADS[i].name) == 0) {
             is_known = true;
             if (options->against != NULL && strcmp(options->against, WORKLOADS[i].against) == 0) {
-                options->rounds = options->rounds != 0 ? options->rounds : ROUNDS_DEFAULT;
+                if (options->rounds == 0 && WORKLOADS[i].run != bench_checkpoint) {
+                    options->rounds = ROUNDS_DEFAULT;
+                }
                 options->value_bytes =
                     options->value_bytes != 0 ? options->value_bytes : VALUE_BYTES_DEFAULT;
                 return WORKLOADS[i].run(options);
             }
         }
     }
-    for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
-        if (strcmp(name, BENCH_WORKLOADS[i].name) == 0) {
-            options->value_bytes =
-                options->value_bytes != 0 ? options->value_bytes : DUEL_VALUE_BYTES_DEFAULT;
-            return bench_duel(name, options);
-        }
+    options->value_bytes =
+        options->value_bytes != 0 ? options->value_bytes : DUEL_VALUE_BYTES_DEFAULT;
+    if (strcmp(name, "micro") == 0) {
+        return bench_suite(name, "micro-", options);
+    }
+    if (strcmp(name, "nexmark") == 0) {
+        return bench_suite(name, "q", options);
+    }
+    if (bench_workload_find(name) != NULL) {
+        return options->is_served ? bench_serve(name, options) : bench_duel(name, options);
     }
     return usage(is_known ? "not a baseline of this workload: " : "unknown workload ", name);
 }
@@ -192,6 +205,7 @@ int main(int argc, char **argv)
         .seed = 1,
         .managed_mib = 256,
         .events = 2000000,
+        .rate = 100000,
         .memory_bytes = UINT64_C(256) << 20,
         .heap_percent = 50,
         .distribution = "zipf",
@@ -205,6 +219,8 @@ int main(int argc, char **argv)
             options.is_json = true;
         } else if (strcmp(argv[i], "--sorted") == 0) {
             options.is_sorted = true;
+        } else if (strcmp(argv[i], "--serve") == 0) {
+            options.is_served = true;
         } else if (i + 1 == argc || !read_flag(argv[i], argv[i + 1], &options)) {
             return usage("unknown option, or a value that is missing or not allowed: ", argv[i]);
         } else {

@@ -134,37 +134,65 @@ static void finish(side_player *player)
     player->store->ops->close(player->store);
 }
 
-_Noreturn static void serve(
+static void begin(
+    side_player *player,
     const bench_workload *workload,
     const bench_store_ops *ops,
     const bench_options *options,
-    const char *directory,
-    int commands,
-    int answers)
+    const char *directory)
 {
-    side_player player = {.workload = workload};
+    *player = (side_player){.workload = workload};
     /* What many arenas keep is no store's doing: the same few for both sides. */
     (void)mallopt(M_ARENA_MAX, 2);
-    player.latency = bench_allocate(sizeof *player.latency);
-    player.figures.rss_begin_bytes = rss_bytes("VmRSS:");
-    player.store = ops->open(options, directory);
+    player->latency = bench_allocate(sizeof *player->latency);
+    player->figures.rss_begin_bytes = rss_bytes("VmRSS:");
+    player->store = ops->open(options, directory);
     const uint64_t begin_ns = bench_now_ns();
-    player.run = workload->begin(workload, player.store);
-    player.figures.load_ns = bench_now_ns() - begin_ns;
-    transfer(answers, &player.figures.load_ns, sizeof player.figures.load_ns, true);
+    player->run = workload->begin(workload, player->store);
+    player->figures.load_ns = bench_now_ns() - begin_ns;
+}
+
+_Noreturn static void serve(side_player *player, int commands, int answers)
+{
+    transfer(answers, &player->figures.load_ns, sizeof player->figures.load_ns, true);
     for (;;) {
         side_command command;
         transfer(commands, &command, sizeof command, false);
         if (command.turn == BENCH_TURN_FINISH) {
             break;
         }
-        uint64_t ns = play(&player, &command);
+        uint64_t ns = play(player, &command);
         transfer(answers, &ns, sizeof ns, true);
     }
-    finish(&player);
-    transfer(answers, &player.figures, sizeof player.figures, true);
-    free(player.latency);
+    finish(player);
+    transfer(answers, &player->figures, sizeof player->figures, true);
+    free(player->latency);
     exit(0);
+}
+
+int bench_serve(const char *name, const bench_options *options)
+{
+    side_player player;
+    char directory[BENCH_PATH_BYTES];
+    char line[64];
+    bench_directory_make(options, directory);
+    begin(&player, bench_workload_find(name), &BENCH_STORE_TARN, options, directory);
+    printf("ready %llu\n", (unsigned long long)player.figures.load_ns);
+    (void)fflush(stdout);
+    while (fgets(line, sizeof line, stdin) != NULL && strncmp(line, "play ", 5) == 0) {
+        const side_command command = {BENCH_TURN_MEASURED, strtoull(line + 5, NULL, 10)};
+        printf("%llu\n", (unsigned long long)play(&player, &command));
+        (void)fflush(stdout);
+    }
+    finish(&player);
+    free(player.latency);
+    bench_directory_remove(directory);
+    printf(
+        "%016llx %llu %llu\n",
+        (unsigned long long)player.figures.checksum,
+        (unsigned long long)player.figures.cpu_ns,
+        (unsigned long long)player.figures.rss_peak_bytes);
+    return 0;
 }
 
 /* ---- the parent ------------------------------------------------------------------------- */
@@ -188,7 +216,9 @@ bench_side_process bench_side_start(
     if (pid == 0) {
         (void)close(commands[1]);
         (void)close(answers[0]);
-        serve(workload, ops, options, directory, commands[0], answers[1]);
+        side_player player;
+        begin(&player, workload, ops, options, directory);
+        serve(&player, commands[0], answers[1]);
     }
     (void)close(commands[0]);
     (void)close(answers[1]);

@@ -3,6 +3,13 @@
  *
  * The parent owns two pipes to each child. A command is answered when it is done; between commands
  * a side does nothing but what its store does in the background.
+ *
+ * With --serve the program is such a side itself, for duels with what is no library: commands are
+ * lines on stdin, answers lines on stdout.
+ *
+ *     (loaded)     ready LOAD_NS
+ *     play N       NS
+ *     finish       CHECKSUM CPU_NS RSS_PEAK_BYTES
  */
 #ifndef TARN_TESTS_BENCH_SIDE_H
 #define TARN_TESTS_BENCH_SIDE_H

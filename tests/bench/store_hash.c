@@ -19,6 +19,7 @@ typedef struct hash_table {
     uint64_t mask;
     uint64_t used;
     size_t key_words; /* Rows of a table are of one shape; the first one decides. */
+    size_t value_bytes;
     size_t value_words;
     size_t slot_bytes;
     uint8_t name_space[BENCH_KEY_BYTES_MAX];
@@ -138,9 +139,13 @@ static uint8_t *insert(hash_table *table, size_t value_bytes)
 {
     const uint64_t hash = build_row(table);
     if (table->slots == NULL) {
+        table->value_bytes = value_bytes;
         table->value_words = words_of(value_bytes);
         table->slot_bytes = (1 + table->key_words + table->value_words) * WORD;
         allocate_slots(table, FIRST_SLOTS);
+    }
+    if (value_bytes != table->value_bytes) {
+        bench_fail("the hash table has values of one size");
     }
     uint8_t *slot = slot_at(table, find(table, hash));
     if (hash_at(slot) == 0) {
@@ -227,7 +232,7 @@ static bool get(bench_table *base, tarn_bytes *out)
 {
     hash_table *table = (hash_table *)base;
     const uint8_t *value = look_up(table);
-    const size_t bytes = table->value_words * WORD;
+    const size_t bytes = table->value_bytes;
     if (value == NULL) {
         return false;
     }

@@ -2,10 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store.h"
-#include "tarn/backend.h"
+#include "store_tarn.h"
+#include "tarn/checkpoint.h"
 #include "tarn/config.h"
-#include "tarn/env.h"
 #include "tarn/keyed.h"
 
 typedef struct tarn_table {
@@ -72,7 +71,18 @@ static void configure(tarn_store *store, const bench_options *options)
     }
 }
 
-static bench_store *open_store(const bench_options *options, const char *directory)
+tarn_env *bench_tarn_env(bench_store *store)
+{
+    return ((tarn_store *)store)->env;
+}
+
+tarn_backend *bench_tarn_backend(bench_store *store)
+{
+    return ((tarn_store *)store)->backend;
+}
+
+bench_store *bench_tarn_restore(
+    const bench_options *options, const char *directory, const char *address)
 {
     tarn_store *store = bench_allocate(sizeof *store);
     store->base = (bench_store){.ops = &BENCH_STORE_TARN, .options = options};
@@ -84,8 +94,17 @@ static bench_store *open_store(const bench_options *options, const char *directo
     backend_options.env = store->env;
     backend_options.operator_name = "bench";
     backend_options.directory = directory;
+    if (address != NULL) {
+        check(store, tarn_checkpoint_open(address, NULL, &backend_options.restore, &store->error));
+    }
     check(store, tarn_backend_open(&backend_options, &store->backend, &store->error));
+    tarn_checkpoint_free(backend_options.restore);
     return &store->base;
+}
+
+static bench_store *open_store(const bench_options *options, const char *directory)
+{
+    return bench_tarn_restore(options, directory, NULL);
 }
 
 static tarn_status close_table(tarn_table *table, tarn_error *error)

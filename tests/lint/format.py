@@ -23,12 +23,18 @@ def program():
 def check(tree):
     name = program()
     style = "--style=file:" + STYLE
-    for path in tree.below("include", "src", "tests", "examples"):
-        command = [name, style, "--dry-run", "--Werror", os.path.join(tree.root, path)]
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if run.returncode != 0:
-            line = re.search(r":(\d+):\d+: error", run.stderr)
-            yield "%s:%s: is not formatted: run %s -i %s" % (path, line.group(1) if line else "1", name, path)
+    paths = {os.path.join(tree.root, path): path for path in tree.below("include", "src", "tests", "examples")}
+    if not paths:
+        return
+    command = [name, style, "--dry-run", "--Werror"] + list(paths)
+    run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    found = {}
+    for match in re.finditer(r"^(.*?):(\d+):\d+: error", run.stderr, re.MULTILINE):
+        found.setdefault(paths.get(match.group(1), match.group(1)), match.group(2))
+    for path, line in found.items():
+        yield "%s:%s: is not formatted: run %s -i %s" % (path, line, name, path)
+    if run.returncode != 0 and not found:
+        yield "%s:1: %s failed: %s" % (min(paths.values()), name, run.stderr.strip())
 
 
 CASES = [

@@ -12,6 +12,7 @@
 
 #include "bench/keys.h"
 #include "bench/latency.h"
+#include "bench/nexmark.h"
 
 enum { DRAWS = 400000, SEED = 7 };
 
@@ -197,6 +198,53 @@ static void test_latencies_of_all_sizes_have_a_place(void **state)
     assert_true(bench_latency_at(&latency, 1.0) == UINT64_MAX);
 }
 
+static void test_nexmark_has_one_person_and_three_auctions_for_46_bids(void **state)
+{
+    bench_nexmark nexmark = {.random = SEED, .rate = 1000};
+    uint64_t counts[3] = {0};
+    uint64_t auctions[3] = {0}; /* The newest identifier of each kind. */
+    (void)state;
+    for (uint32_t i = 0; i < 50000; i++) {
+        const bench_event event = bench_nexmark_next(&nexmark);
+        counts[event.kind]++;
+        assert_int_equal(event.number, i);
+        assert_int_equal(event.time_ms, i);
+        if (event.kind == BENCH_AUCTION) {
+            assert_true(
+                auctions[BENCH_AUCTION] == 0 || event.auction == auctions[BENCH_AUCTION] + 1);
+            assert_true(event.expires_ms > event.time_ms && event.category - 10 < 5);
+            auctions[BENCH_AUCTION] = event.auction;
+        }
+    }
+    assert_int_equal(counts[BENCH_PERSON], 1000);
+    assert_int_equal(counts[BENCH_AUCTION], 3000);
+    assert_int_equal(counts[BENCH_BID], 46000);
+}
+
+static void test_half_of_nexmarks_bids_and_three_quarters_of_its_bidders_are_hot(void **state)
+{
+    bench_nexmark nexmark = {.random = SEED, .rate = 1000};
+    uint64_t bids = 0;
+    uint64_t hot_auctions = 0;
+    uint64_t hot_bidders = 0;
+    uint64_t dear = 0;
+    (void)state;
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        const bench_event event = bench_nexmark_next(&nexmark);
+        if (event.kind == BENCH_BID && i > DRAWS / 4) {
+            bids++;
+            hot_auctions += event.auction % 100 == 0;
+            hot_bidders += event.person % 100 == 1;
+            dear += event.price > 100000; /* The middle of 10^2 .. 10^8 on a logarithmic scale. */
+            assert_true(event.price >= 100 && event.price <= 100000000);
+        }
+    }
+    /* One in a hundred of those drawn at random is a hot one by chance. */
+    assert_true(hot_auctions > bids * 495 / 1000 && hot_auctions < bids * 515 / 1000);
+    assert_true(hot_bidders > bids * 745 / 1000 && hot_bidders < bids * 760 / 1000);
+    assert_true(dear > bids * 49 / 100 && dear < bids * 51 / 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +256,8 @@ int main(void)
         cmocka_unit_test(test_keys_of_different_ranks_differ),
         cmocka_unit_test(test_keys_of_a_file_are_little_endian_and_end),
         cmocka_unit_test(test_unknown_distributions_are_not_found),
+        cmocka_unit_test(test_nexmark_has_one_person_and_three_auctions_for_46_bids),
+        cmocka_unit_test(test_half_of_nexmarks_bids_and_three_quarters_of_its_bidders_are_hot),
         cmocka_unit_test(test_percentiles_are_at_most_two_percent_too_high),
         cmocka_unit_test(test_latencies_of_all_sizes_have_a_place),
     };

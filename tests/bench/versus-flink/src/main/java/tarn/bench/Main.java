@@ -1,0 +1,97 @@
+package tarn.bench;
+
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.InputStreamReader;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * A side of a duel, on command: as "tarn-bench WORKLOAD --serve", it answers lines on stdin.
+ *
+ * <pre>
+ *     (start)   ready LOAD_NS
+ *     play N    NS
+ *     finish    CHECKSUM CPU_NS RSS_PEAK_BYTES
+ * </pre>
+ *
+ * Arguments: heap|rocksdb WORKLOAD KEYS SEED MANAGED_BYTES DIRECTORY INPUT. The workload
+ * "checkpoint" prints one JSON object and ends.
+ */
+final class Main {
+    private Main() {}
+
+    private static Workload open(Slot slot, String[] arguments) throws Exception {
+        String name = arguments[1];
+        long keyCount = Long.parseLong(arguments[2]);
+        return name.equals("rmw")
+                ? new Rmw(slot, keyCount, arguments[6])
+                : new Micro(
+                        slot,
+                        name.substring("micro-".length()),
+                        keyCount,
+                        Long.parseLong(arguments[3]));
+    }
+
+    private static long play(Workload workload, long events) throws Exception {
+        long ns = 0;
+        for (long left = events; left > 0; left -= Workload.BATCH_EVENTS) {
+            int count = (int) Math.min(left, Workload.BATCH_EVENTS);
+            workload.prepare(count);
+            long beginNs = System.nanoTime();
+            for (int i = 0; i < count; i++) {
+                workload.event(i);
+            }
+            ns += System.nanoTime() - beginNs;
+        }
+        return ns;
+    }
+
+    private static long cpuNs() {
+        return ((com.sun.management.OperatingSystemMXBean)
+                        ManagementFactory.getOperatingSystemMXBean())
+                .getProcessCpuTime();
+    }
+
+    private static long peakBytes() throws Exception {
+        for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+            if (line.startsWith("VmHWM:")) {
+                return Long.parseLong(line.replaceAll("[^0-9]", "")) * 1024;
+            }
+        }
+        return 0;
+    }
+
+    private static void answer(String line) {
+        System.out.println(line);
+        System.out.flush();
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Slot slot =
+                new Slot(arguments[0], Long.parseLong(arguments[4]), new File(arguments[5]));
+        if (arguments[1].equals("checkpoint")) {
+            answer(
+                    Checkpoints.run(
+                            slot, Long.parseLong(arguments[2]), Long.parseLong(arguments[3])));
+            slot.close();
+            return;
+        }
+        long beginNs = System.nanoTime();
+        Workload workload = open(slot, arguments);
+        answer("ready " + (System.nanoTime() - beginNs));
+        long cpuBeginNs = cpuNs();
+        BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = commands.readLine(); line != null; line = commands.readLine()) {
+            if (line.equals("finish")) {
+                long cpu = cpuNs() - cpuBeginNs;
+                long checksum = workload.finish();
+                answer(String.format("%016x %d %d", checksum, cpu, peakBytes()));
+                break;
+            }
+            answer(Long.toString(play(workload, Long.parseLong(line.substring(5)))));
+        }
+        slot.close();
+    }
+}
