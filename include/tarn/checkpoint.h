@@ -13,7 +13,7 @@
  *     tarn_checkpoint_commit(pending, &summary, &error);
  *
  * Reading, by anybody: tarn_checkpoint_open("/checkpoints/flights/chk-7", NULL, &checkpoint,
- * &error). All paths inside are relative: a job's directory can be moved or copied elsewhere and restored.
+ * &error). Paths inside are relative: the directory of a job can be moved or copied, and restored.
  *
  * Ownership: pending checkpoints borrow from their store.
  * Thread: store and pending checkpoint are shared; an opened checkpoint is immutable.
