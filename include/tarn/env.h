@@ -69,6 +69,8 @@ typedef struct tarn_env_memory {
     uint64_t planned_process_bytes; /**< The plan's total process size. */
     uint64_t write_stall_count;     /**< Writes that waited for the write-buffer budget. */
     uint64_t write_stall_ns;        /**< Time spent in those waits. */
+    /** Memtables count as used bytes of the block cache: with RocksDB 8.9 and newer. */
+    bool block_cache_has_memtables;
 } tarn_env_memory;
 
 /** Fills options with defaults; for C++ and bindings, where the INIT macro warns. */

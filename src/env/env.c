@@ -381,6 +381,7 @@ void tarn_env_measure(tarn_env *env, tarn_env_memory *out)
         .planned_process_bytes = (uint64_t)env->plan.total_process,
         .write_stall_count = rocks.stall_count,
         .write_stall_ns = rocks.stall_ns,
+        .block_cache_has_memtables = rocks.cache_has_memtables,
     };
 }
 

@@ -248,25 +248,6 @@ void tarn__rocks_compact(tarn__rocks_family *family);
 TARN_NODISCARD tarn_status
 tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory, tarn_error *error);
 
-typedef enum tarn__rocks_file_kind {
-    TARN__ROCKS_FILE_TABLE, /* Immutable, can be shared between checkpoints. */
-    TARN__ROCKS_FILE_OTHER, /* MANIFEST, CURRENT, OPTIONS: of one checkpoint alone. */
-} tarn__rocks_file_kind;
-
-typedef struct tarn__rocks_file {
-    const char *name; /* Valid during the visit. */
-    tarn__rocks_file_kind kind;
-    uint64_t size;
-} tarn__rocks_file;
-
-/* Called for each file; any status but TARN_OK ends the visit and is passed on. */
-typedef tarn_status tarn__rocks_file_visit(
-    const tarn__rocks_file *file, void *context, tarn_error *error);
-
-/* Visits the files of a linked snapshot, in no order. */
-TARN_NODISCARD tarn_status tarn__rocks_visit_files(
-    const char *directory, tarn__rocks_file_visit *visit, void *context, tarn_error *error);
-
 /* ---- figures ---------------------------------------------------------------------------- */
 
 /* Sums over all families, but where named otherwise. */

@@ -1,9 +1,9 @@
-/* files.c - flushes, linked snapshots, their files, and the figures of db.h. */
+/* files.c - flushes, linked snapshots, and the figures of db.h. */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/try.h"
 #include "rocks/outcome.h"
@@ -36,6 +36,32 @@ void tarn__rocks_compact(tarn__rocks_family *family)
     rocksdb_compact_range_cf(family->rocks->db, family->handle, NULL, 0, NULL, 0);
 }
 
+static void close_directory(DIR **entries)
+{
+    if (*entries != NULL) {
+        (void)closedir(*entries);
+    }
+}
+
+/*
+ * Newer versions link a write-ahead log too, which is empty, as rows never go there. One that
+ * cannot be removed does no harm: it is a file of no bytes.
+ */
+static void remove_empty_logs(const char *directory)
+{
+    TARN_AUTO(close_directory) DIR *entries = opendir(directory);
+    const struct dirent *entry = NULL;
+    while (entries != NULL && (entry = readdir(entries)) != NULL) {
+        const char *dot = strrchr(entry->d_name, '.');
+        struct stat status;
+        if (dot != NULL && strcmp(dot, ".log") == 0 &&
+            fstatat(dirfd(entries), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(status.st_mode) && status.st_size == 0) {
+            (void)unlinkat(dirfd(entries), entry->d_name, 0);
+        }
+    }
+}
+
 tarn_status tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory, tarn_error *error)
 {
     char *message = NULL;
@@ -44,62 +70,9 @@ tarn_status tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory,
     /* Zero means flush always. The write-ahead log is off: what is not flushed is not linked. */
     rocksdb_checkpoint_create(checkpoint, directory, /* log_size_for_flush= */ 0, &message);
     rocksdb_checkpoint_object_destroy(checkpoint);
-    return tarn__rocks_outcome("link a snapshot into", directory, &message, error);
-}
-
-static tarn__rocks_file_kind kind_of(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot != NULL && strcmp(dot, ".sst") == 0 ? TARN__ROCKS_FILE_TABLE
-                                                   : TARN__ROCKS_FILE_OTHER;
-}
-
-static tarn_status visit_entry(
-    const char *directory,
-    int descriptor,
-    const char *name,
-    tarn__rocks_file_visit *visit,
-    void *context,
-    tarn_error *error)
-{
-    struct stat status;
-    if (fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-        return tarn__fail_errno(error, errno, "cannot look at %s/%s", directory, name);
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return TARN_OK;
-    }
-    const tarn__rocks_file file = {
-        .name = name,
-        .kind = kind_of(name),
-        .size = (uint64_t)status.st_size,
-    };
-    return visit(&file, context, error);
-}
-
-static void close_directory(DIR **entries)
-{
-    if (*entries != NULL) {
-        (void)closedir(*entries);
-    }
-}
-
-tarn_status tarn__rocks_visit_files(
-    const char *directory, tarn__rocks_file_visit *visit, void *context, tarn_error *error)
-{
-    TARN_AUTO(close_directory) DIR *entries = opendir(directory);
-    if (entries == NULL) {
-        return tarn__fail_errno(error, errno, "cannot list %s", directory);
-    }
-    for (;;) {
-        errno = 0;
-        const struct dirent *entry = readdir(entries);
-        if (entry == NULL) {
-            return errno == 0 ? TARN_OK
-                              : tarn__fail_errno(error, errno, "cannot list %s", directory);
-        }
-        TARN_TRY(visit_entry(directory, dirfd(entries), entry->d_name, visit, context, error));
-    }
+    TARN_TRY(tarn__rocks_outcome("link a snapshot into", directory, &message, error));
+    remove_empty_logs(directory);
+    return TARN_OK;
 }
 
 /* ---- figures ---------------------------------------------------------------------------- */

@@ -35,6 +35,7 @@ struct tarn__rocks_memory {
     uint64_t hard_limit_bytes;
     uint64_t look_bytes;
     uint64_t cache_capacity_bytes;
+    bool cache_has_memtables;
 
     rocksdb_options_t *base;
     rocksdb_cache_t *cache; /* NULL: made from text, or none; then read through a property. */
@@ -139,9 +140,11 @@ static tarn_status split(
             (unsigned long long)memory->hard_limit_bytes,
             (unsigned long long)capacity);
     }
-    const bool is_charged = TARN_HAVE_WRITE_BUFFER_MANAGER && options->high_priority_ratio < 0;
-    memory->cache_capacity_bytes = is_charged ? options->cache_capacity_bytes
-                                              : options->total_bytes - memory->hard_limit_bytes;
+    memory->cache_has_memtables =
+        TARN_HAVE_WRITE_BUFFER_MANAGER && options->high_priority_ratio < 0;
+    memory->cache_capacity_bytes = memory->cache_has_memtables
+                                       ? options->cache_capacity_bytes
+                                       : options->total_bytes - memory->hard_limit_bytes;
     uint64_t look = memory->mutable_limit_bytes / LOOKS_PER_LIMIT;
     look = look > LOOK_BYTES_MAX ? LOOK_BYTES_MAX : look;
     memory->look_bytes = look < LOOK_BYTES_MIN ? LOOK_BYTES_MIN : look;
@@ -531,6 +534,7 @@ void tarn__rocks_memory_measure(tarn__rocks_memory *memory, tarn__rocks_memory_s
     *out = (tarn__rocks_memory_stats){
         .memtable_active_bytes = atomic_load(&memory->active_bytes),
         .memtable_bytes = atomic_load(&memory->all_bytes),
+        .cache_has_memtables = memory->cache_has_memtables,
         .memtable_limit_bytes = memory->hard_limit_bytes,
         .table_reader_bytes = sum_property(memory, "rocksdb.estimate-table-readers-mem"),
         .flush_count = atomic_load(&memory->flush_count),

@@ -66,6 +66,7 @@ typedef struct tarn__rocks_memory_stats {
     uint64_t cache_capacity_bytes;
     uint64_t cache_used_bytes;
     uint64_t cache_pinned_bytes;
+    bool cache_has_memtables; /* Memtables are charged to the cache: a part of its bytes. */
     uint64_t memtable_active_bytes;
     uint64_t memtable_bytes; /* Active, immutable, and those that iterators keep. */
     uint64_t memtable_limit_bytes;

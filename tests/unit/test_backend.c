@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "snapshot/local.h"
 #include "state/backend.h"
 #include "support/state_fixture.h"
 
@@ -456,23 +457,6 @@ static void test_a_write_into_the_working_set_does_not_wait_for_the_links(void *
     assert_ok(tarn_backend_close(backend, &f->error), &f->error);
 }
 
-typedef struct listing {
-    uint32_t table_count;
-    uint32_t other_count;
-    bool has_log;
-} listing;
-
-static tarn_status list_file(const tarn__rocks_file *file, void *context, tarn_error *error)
-{
-    (void)error;
-    listing *found = context;
-    found->table_count += file->kind == TARN__ROCKS_FILE_TABLE ? 1 : 0;
-    found->other_count += file->kind == TARN__ROCKS_FILE_OTHER ? 1 : 0;
-    found->has_log =
-        found->has_log || strncmp(file->name, "LOG", 3) == 0 || strcmp(file->name, "LOCK") == 0;
-    return TARN_OK;
-}
-
 static void test_links_hold_tables_and_manifest_but_no_log(void **state)
 {
     fixture *f = *state;
@@ -483,14 +467,22 @@ static void test_links_hold_tables_and_manifest_but_no_log(void **state)
     assert_ok(tarn__backend_settle_all(backend, &f->error), &f->error);
     assert_ok(
         tarn__rocks_link_snapshot(backend->rocks, backend->directory.links, &f->error), &f->error);
-    listing found = {0};
+    tarn__local_files found;
     assert_ok(
-        tarn__rocks_visit_files(backend->directory.links, list_file, &found, &f->error), &f->error);
-    assert_int_equal(found.table_count, 2);   /* The state's, and Tarn's own. */
-    assert_in_range(found.other_count, 3, 4); /* CURRENT, MANIFEST, OPTIONS; newer ones IDENTITY. */
-    assert_false(found.has_log);
-    assert_int_equal(
-        tarn__rocks_visit_files("/nonexistent", list_file, &found, &f->error), TARN_IO_ERROR);
+        tarn__local_files_list(
+            NULL, backend->account, backend->directory.links, ".sst", &found, &f->error),
+        &f->error);
+    uint32_t table_count = 0;
+    for (uint32_t i = 0; i < found.count; i++) {
+        const char *name = found.items[i].name;
+        table_count += found.items[i].is_shared ? 1 : 0;
+        assert_true(strncmp(name, "LOG", 3) != 0 && strcmp(name, "LOCK") != 0);
+        assert_null(strstr(name, ".log"));
+    }
+    assert_int_equal(table_count, 2); /* The state's, and Tarn's own. */
+    /* CURRENT, MANIFEST, OPTIONS; newer ones IDENTITY. */
+    assert_in_range(found.count - table_count, 3, 4);
+    tarn__local_files_clear(&found);
     assert_ok(tarn_value_close(value, &f->error), &f->error);
     assert_ok(tarn_backend_close(backend, &f->error), &f->error);
 }
