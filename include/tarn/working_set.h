@@ -6,9 +6,9 @@
  *     tarn_backend_measure_working_set(backend, &stats);
  *     double hit_ratio = (double)stats.hit_count / (double)(stats.hit_count + stats.miss_count);
  *
- * Rows of value, reducing and aggregating states are kept in the heap pool while they are hot, and
- * written to RocksDB when they are evicted, when a range of them is scanned, and after a snapshot
- * has begun. Nothing that a program can read or restore depends on it.
+ * Rows of value, reducing and aggregating states without a TTL are kept in the heap pool while they
+ * are hot, and written to RocksDB when they are evicted, when a range of them is scanned, and after
+ * a snapshot has begun. Nothing that a program can read or restore depends on it.
  *
  * How large it is: tarn.working-set.size, or tarn.working-set.fraction of the heap, for each
  * backend. Memory that the heap pool refuses is not missed: rows are evicted instead.

@@ -102,10 +102,7 @@ static tarn_status join(tarn_keyed *keyed, tarn_error *error)
     if (set == NULL || !keyed->has_hot_rows) {
         return TARN_OK;
     }
-    keyed->hot = (tarn__workset_family){
-        .store_family = keyed->family,
-        .value_shift = keyed->has_ttl ? TARN__STAMP_BYTES : 0,
-    };
+    keyed->hot = (tarn__workset_family){.store_family = keyed->family};
     TARN_TRY(tarn__workset_add_family(set, &keyed->hot, error));
     keyed->workset = set;
     return TARN_OK;
@@ -121,7 +118,7 @@ static void leave(tarn_keyed *keyed)
 
 tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error)
 {
-    keyed->has_hot_rows = is_of_single_rows(kind);
+    keyed->has_hot_rows = is_of_single_rows(kind) && !keyed->has_ttl;
     return join(keyed, error);
 }
 

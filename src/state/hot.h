@@ -5,8 +5,9 @@
  *     ranges, iterators ──► settle or drop what the working set has of them ──► store
  *
  * Which states: those with one row per key and namespace, which are found by their row: value,
- * reducing and aggregating. Rows of the others are in the store alone, and so are all rows when the
- * working set is off: then a call costs one compare more than the store's.
+ * reducing and aggregating; without a TTL, as clean-ups and compactions look at stamps in the
+ * store. Rows of the others are in the store alone, and so are all rows when the working set is
+ * off: then a call costs one compare more than the store's.
  *
  * Adds of reductions (codec/reduction.h) are blind: what is not here is not read, but begun as a
  * partial, which the store merges into what it has. A read makes a whole value of the two.
@@ -49,7 +50,7 @@ tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand, tarn_error 
 
 /*
  * Makes a row's value one of size bytes, to be changed in place until the next call; *out stays
- * NULL when there is no room for it. For states without a TTL.
+ * NULL when there is no room for it.
  */
 TARN_NODISCARD tarn_status
 tarn__hot_edit(tarn_keyed *keyed, tarn_bytes row, size_t size, void **out, tarn_error *error);

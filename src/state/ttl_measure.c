@@ -1,7 +1,7 @@
 /* ttl_measure.c - how much of a state is expired: by looking at rows here and there. */
 #include "tarn/ttl.h"
 
-#include "state/keyed.h"
+#include "state/hot.h"
 
 enum { SAMPLES_MAX = 64 };
 
@@ -55,13 +55,11 @@ static tarn_status count_groups(
     uint8_t upper[TARN__ROW_GROUP_BYTES];
     tarn__row_encode_group(lower, first);
     tarn__row_encode_group(upper, end);
+    const tarn_bytes begin = tarn_bytes_at(lower, sizeof lower);
+    const tarn_bytes behind = tarn_bytes_at(upper, sizeof upper);
+    TARN_TRY(tarn__hot_settle(keyed->backend, keyed->family, begin, behind, error));
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
-        keyed->family,
-        tarn_bytes_at(lower, sizeof lower),
-        tarn_bytes_at(upper, sizeof upper),
-        &rows,
-        error));
+    TARN_TRY(tarn__rocks_iterate(keyed->family, begin, behind, &rows, error));
     const tarn_status status = count_rows(keyed, rows, row_count_max, counts, is_whole_out, error);
     tarn__rocks_iterator_close(rows);
     return status;

@@ -133,7 +133,7 @@ tarn_status tarn_value_edit(tarn_value *state, size_t size, void **out, tarn_err
             keyed->family->name);
     }
     TARN_TRY(tarn__keyed_check_value(keyed, size, error));
-    if (keyed->workset != NULL && !keyed->has_ttl) {
+    if (keyed->workset != NULL) {
         void *value = NULL;
         TARN_TRY(tarn__hot_edit(keyed, row, size, &value, error));
         if (__builtin_expect(value != NULL, 1)) {
