@@ -83,6 +83,7 @@
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
 #include "tarn/status.h"
+#include "tarn/storage.h"
 #include "tarn/timer.h"
 #include "tarn/version.h"
 

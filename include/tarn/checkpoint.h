@@ -43,7 +43,7 @@ typedef struct tarn_checkpoint_store_options {
     size_t struct_size; /**< Set by TARN_CHECKPOINT_STORE_OPTIONS_INIT. */
 
     tarn_env *env;           /**< Borrowed. Required. */
-    const char *address;     /**< A path or file:// URI, created when absent. Required. */
+    const char *address;     /**< A path or URI (tarn/storage.h), made when absent. Required. */
     const char *job;         /**< A name without '/', 1 .. 255 bytes. Required. */
     uint32_t retained_count; /**< Completed checkpoints that are kept. Default 1. */
 } tarn_checkpoint_store_options;
@@ -222,7 +222,7 @@ TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 /**
  * Lists what a job's directory holds, ordered by id.
  *
- * @param[in] address  DIR/JOB, a path or file:// URI.
+ * @param[in] address  DIR/JOB, a path or URI.
  * @retval TARN_MISSING  There is no such directory.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
@@ -242,6 +242,17 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open(
     const char *address, const tarn_allocator *allocator, tarn_checkpoint **out, tarn_error *error);
+
+/**
+ * As tarn_checkpoint_open(), with the environment's configuration, HTTP client and schemes. The
+ * checkpoint is freed before the environment is closed.
+ */
+TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_in(
+    tarn_env *env,
+    const char *address,
+    const tarn_allocator *allocator,
+    tarn_checkpoint **out,
+    tarn_error *error);
 
 /** Frees a checkpoint. NULL does nothing. */
 TARN_API void tarn_checkpoint_free(tarn_checkpoint *checkpoint);
