@@ -22,6 +22,7 @@ const cli_command *const cli_commands[] = {
     &cli_checkpoint_list,
     &cli_checkpoint_show,
     &cli_checkpoint_verify,
+    &cli_storage,
     &cli_version,
     &cli_help,
     NULL,
