@@ -1,7 +1,8 @@
-/* process.c - /proc/self/status. */
+/* process.c - see process.h. */
 #include "base/process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,4 +31,14 @@ tarn__process_memory tarn__process_measure(void)
         memory.resident_peak_bytes = kibibytes_after(text, "VmHWM:");
     }
     return memory;
+}
+
+uint32_t tarn__process_core_count(void)
+{
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) {
+        return 1;
+    }
+    const int count = CPU_COUNT(&cores);
+    return count > 0 ? (uint32_t)count : 1;
 }

@@ -1,4 +1,4 @@
-/* process.h - what the kernel says of this process's memory. */
+/* process.h - what the kernel says of this process. */
 #ifndef TARN_BASE_PROCESS_H
 #define TARN_BASE_PROCESS_H
 
@@ -11,5 +11,8 @@ typedef struct tarn__process_memory {
 
 /* Reads /proc/self/status. Allocates nothing. Source: proc(5). */
 tarn__process_memory tarn__process_measure(void);
+
+/* Answers the processor cores that this process may run on; at least 1. */
+uint32_t tarn__process_core_count(void);
 
 #endif

@@ -67,6 +67,7 @@ static tarn_status write_family_text(
             tarn__rocks_memory_fit_arena(rocks->memory, tarn__rocks_arena_block_bytes(settings));
     }
     TARN_TRY(tarn__rocks_memory_check_arena(rocks->memory, name, fitted.arena_block_bytes, error));
+    fitted.memtable_filter_share = tarn__rocks_fit_memtable_filter(&fitted);
     const tarn_status status =
         tarn__rocks_family_text(&fitted, tarn__rocks_memory_is_managed(rocks->memory), out);
     return status == TARN_NO_MEMORY ? tarn__fail_no_memory(error, "the options of a state", 1024)

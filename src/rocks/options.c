@@ -19,6 +19,9 @@ enum {
     TRAINING_PER_DICTIONARY = 100,
     MANIFEST_BYTES_MAX = 64 << 20,
     FILE_OPENING_THREADS = 4,
+    JOBS_MIN = 2, /* One flushes, one compacts. */
+    JOBS_MAX = 4,
+    FILTERS_PER_ARENA_BLOCK = 4,
 };
 
 static const char *const COMPRESSION_NAMES[] = {
@@ -31,6 +34,18 @@ static const char *const COMPRESSION_NAMES[] = {
     [TARN__ROCKS_COMPRESSION_XPRESS] = "kXpressCompression",
     [TARN__ROCKS_COMPRESSION_ZSTD] = "kZSTD",
     [TARN__ROCKS_COMPRESSION_DISABLED] = "kDisableCompressionOption",
+};
+
+static const char *const FILTER_NAMES[] = {
+    [TARN__ROCKS_FILTER_BLOOM] = "bloomfilter",
+    [TARN__ROCKS_FILTER_RIBBON] = "ribbonfilter",
+};
+
+/* What follows the bits for each key: a filter of each table; bloom in level 0, which is read most
+ * and does not live long. */
+static const char *const FILTER_ENDS[] = {
+    [TARN__ROCKS_FILTER_BLOOM] = "false",
+    [TARN__ROCKS_FILTER_RIBBON] = "1",
 };
 
 static const char *const STYLE_NAMES[] = {
@@ -71,15 +86,48 @@ void tarn__rocks_settings_init(tarn__rocks_settings *settings)
         .block_cache_bytes = 8 * MIB,
         .has_bloom_filter = true,
         .bloom_bits_per_key = 10.0,
+        .filter = TARN__ROCKS_FILTER_BLOOM,
+        .has_hash_index = true,
+        .memtable_filter_share = 0.02,
         .is_partitioned = true,
     };
+}
+
+double tarn__rocks_fit_memtable_filter(const tarn__rocks_settings *settings)
+{
+    const uint64_t arena_bytes = tarn__rocks_arena_block_bytes(settings);
+    const double most = (double)arena_bytes / FILTERS_PER_ARENA_BLOCK;
+    const double wanted = settings->memtable_filter_share * (double)settings->write_buffer_bytes;
+    return (wanted < most ? wanted : most) / (double)settings->write_buffer_bytes;
+}
+
+int32_t tarn__rocks_fit_jobs(uint32_t core_count)
+{
+    const uint32_t least = core_count < JOBS_MIN ? JOBS_MIN : core_count;
+    return (int32_t)(least < JOBS_MAX ? least : JOBS_MAX);
+}
+
+/* What RocksDB does under Flink when nothing is set. */
+static void apply_flinks_defaults(tarn__rocks_settings *settings)
+{
+    settings->background_job_count = JOBS_MIN;
+    settings->compression_count = 1;
+    settings->compression[0] = TARN__ROCKS_COMPRESSION_SNAPPY;
+    settings->has_bloom_filter = false;
+    settings->has_hash_index = false;
+    settings->memtable_filter_share = 0;
+    settings->is_partitioned = false;
 }
 
 /* Source: Flink, PredefinedOptions. */
 tarn_status tarn__rocks_settings_apply_profile(
     tarn__rocks_settings *settings, const char *name, tarn_error *error)
 {
+    if (strcmp(name, "TARN") == 0) {
+        return TARN_OK;
+    }
     if (strcmp(name, "DEFAULT") == 0) {
+        apply_flinks_defaults(settings);
         return TARN_OK;
     }
     const bool is_flash = strcmp(name, "FLASH_SSD_OPTIMIZED") == 0;
@@ -89,7 +137,7 @@ tarn_status tarn__rocks_settings_apply_profile(
         return tarn__fail(
             error,
             TARN_INVALID_ARGUMENT,
-            "state.backend.rocksdb.predefined-options is \"%s\"; allowed are DEFAULT, "
+            "state.backend.rocksdb.predefined-options is \"%s\"; allowed are TARN, DEFAULT, "
             "SPINNING_DISK_OPTIMIZED, SPINNING_DISK_OPTIMIZED_HIGH_MEM and FLASH_SSD_OPTIMIZED",
             name);
     }
@@ -198,8 +246,16 @@ static tarn_status append_table(
     if (settings->has_bloom_filter) {
         TARN_TRY(append(
             out,
-            "filter_policy=bloomfilter:%g:false;optimize_filters_for_memory=true;",
-            settings->bloom_bits_per_key));
+            "filter_policy=%s:%g:%s;optimize_filters_for_memory=true;",
+            FILTER_NAMES[settings->filter],
+            settings->bloom_bits_per_key,
+            FILTER_ENDS[settings->filter]));
+    }
+    if (settings->has_hash_index) {
+        TARN_TRY(append(
+            out,
+            "data_block_index_type=kDataBlockBinaryAndHash;"
+            "data_block_hash_table_util_ratio=0.75;"));
     }
     if (settings->is_partitioned) {
         TARN_TRY(append(
@@ -236,6 +292,12 @@ tarn_status tarn__rocks_family_text(
         text_of(settings->is_dynamic_level),
         settings->target_file_bytes,
         settings->level_base_bytes));
+    if (settings->memtable_filter_share > 0) {
+        TARN_TRY(append(
+            out,
+            "memtable_whole_key_filtering=true;memtable_prefix_bloom_size_ratio=%g;",
+            settings->memtable_filter_share));
+    }
     TARN_TRY(append_compression(settings, out));
     TARN_TRY(append_table(settings, is_managed, out));
     if (settings->is_cut_at_key_groups) {

@@ -7,12 +7,16 @@
  * RocksDB is made. RocksDB parses that text on top of the memory's base options, which hold the
  * shared cache: one path for every option, also for those that have no C setter.
  *
- * What differs from Flink where the user sets nothing (an explicit setting always wins):
+ * Where the user sets nothing the profile is TARN. An explicit setting always wins, and the profile
+ * DEFAULT is Flink's column where the first six are concerned:
  *
  *     option                            Flink   Tarn   why
  *     use-bloom-filter                  false   true   a new key is answered without a block read
  *     memory.partitioned-index-filters  false   true   reads 4 KiB of a filter, not megabytes (1)
  *     compression.per.level             SNAPPY  LZ4    as fast to write, faster to read
+ *     data-block-hash-index (own)       -       true   a row is found without a binary search
+ *     memtable-filter-share (own)       -       0.02   a miss does not walk the skip list (4)
+ *     thread.num                        2       2..4   as many as cores (3)
  *     memory.high-prio-pool-ratio       0.1     0.5    index and filters stay in the cache
  *     cache shards                      32      1..64  a shard holds the largest block (1)
  *     arena block                       1/8    fits   1/32 of what memtables may hold at most (2)
@@ -23,6 +27,10 @@
  * (1) A block larger than a shard is never kept. With Flink's two, 1.5 M rows in 48 MiB ran at less
  *     than a tenth of the throughput: each get read and checked a filter of more than a MiB.
  * (2) An eighth of a write buffer, as Flink has it, unless that is more; the least is 64 KiB.
+ * (3) The databases of a process share RocksDB's threads; more than 4 are not taken by themselves,
+ *     as each may keep an allocator arena and the blocks of a compaction.
+ * (4) But at most a quarter of an arena block. Get and put, uniform, state 5 times the budget: 1.22
+ *     times the throughput (1.04 to 1.74 in 6 turns). The hash index is within the noise there.
  *
  * Without managed memory each family has a cache of block.cache-size; with it, the shared cache,
  * index and filter blocks in it with high priority, and those of level 0 pinned, are forced.
@@ -71,6 +79,11 @@ typedef enum tarn__rocks_log_level {
     TARN__ROCKS_LOG_HEADER,
 } tarn__rocks_log_level;
 
+typedef enum tarn__rocks_filter {
+    TARN__ROCKS_FILTER_BLOOM,
+    TARN__ROCKS_FILTER_RIBBON,
+} tarn__rocks_filter;
+
 /* The figures of one database and of one column family. Names as RocksDB's, units as named. */
 typedef struct tarn__rocks_settings {
     /* Of the database. */
@@ -99,14 +112,26 @@ typedef struct tarn__rocks_settings {
     uint64_t block_cache_bytes; /* Without managed memory only. */
     bool has_bloom_filter;
     double bloom_bits_per_key;
-    bool is_partitioned;       /* Index and filters in partitions. */
-    bool is_cut_at_key_groups; /* Table files end at the borders of key groups. */
+    tarn__rocks_filter filter;
+    bool has_hash_index;          /* In data blocks. */
+    double memtable_filter_share; /* Of a write buffer, for a filter of its keys; 0: none. */
+    bool is_partitioned;          /* Index and filters in partitions. */
+    bool is_cut_at_key_groups;    /* Table files end at the borders of key groups. */
 } tarn__rocks_settings;
 
 enum { TARN__ROCKS_COMPRESSION_LEVEL_DEFAULT = 32767 };
 
 /* Tarn's defaults. */
 void tarn__rocks_settings_init(tarn__rocks_settings *settings);
+
+/*
+ * The memtable filter's share of a write buffer, but at most a quarter of the settings' arena block
+ * in bytes: RocksDB takes it with a memtable's first row, and idle states must not fill the budget.
+ */
+double tarn__rocks_fit_memtable_filter(const tarn__rocks_settings *settings);
+
+/* Background jobs for a machine of so many cores, where thread.num is not set. */
+int32_t tarn__rocks_fit_jobs(uint32_t core_count);
 
 /* Lays a profile over the settings: DEFAULT, SPINNING_DISK_OPTIMIZED, ..., by Flink's name. */
 TARN_NODISCARD tarn_status tarn__rocks_settings_apply_profile(

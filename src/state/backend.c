@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/process.h"
 #include "memory/budget.h"
 #include "state/restore.h"
 
@@ -74,6 +75,7 @@ static tarn_status load_settings(
     }
     backend->settings = settings;
     tarn__rocks_settings_init(settings);
+    settings->background_job_count = tarn__rocks_fit_jobs(tarn__process_core_count());
     const tarn_config *used = config != NULL ? config : tarn__env_config(backend->env);
     return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
 }

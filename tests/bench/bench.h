@@ -33,9 +33,11 @@ typedef struct bench_options {
     const char *distribution; /* Of keys: zipf, uniform, latest, hotspot. */
     const char *input;        /* Events from a file: little-endian int64 keys. NULL: generated. */
     const char *output;       /* Where keygen writes such a file. */
-    bool is_sorted;           /* Timers come in the order of their times. */
-    bool is_served;           /* By commands on stdin. */
-    bool is_json;             /* The JSON line alone; else the rounds before it. */
+    const char *others[BENCH_ASSIGNMENTS_MAX]; /* Those of Tarn as its own baseline. */
+    uint32_t other_count;
+    bool is_sorted; /* Timers come in the order of their times. */
+    bool is_served; /* By commands on stdin. */
+    bool is_json;   /* The JSON line alone; else the rounds before it. */
 } bench_options;
 
 /* One side of a workload, by round. Units: operations a second. */

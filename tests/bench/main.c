@@ -3,9 +3,9 @@
  *
  *     tarn-bench WORKLOAD --against BASELINE [--json] [OPTION VALUE]... [-D KEY=VALUE]...
  *
- * The workloads of tests/bench/workload.h run --against defaults, tuned or hash (store.h says what
- * those are), each side in a process of its own with the same --memory. Beside them, in one
- * process:
+ * The workloads of tests/bench/workload.h run --against defaults, tuned, other or hash (store.h
+ * says what those are), each side in a process of its own with the same --memory. Beside them, in
+ * one process:
  *
  *     value         raw     get and put of random keys
  *     map           clean   iterate 100 entries, beside --keys tombstones of other keys or without
@@ -17,7 +17,8 @@
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
  * --output, for --input of any program.
  *
- * -D sets an option of Tarn's configuration; "raw" runs with what it comes to. The last line on
+ * -D sets an option of Tarn's configuration; "raw" runs with what it comes to. "other" is Tarn with
+ * the options of -E instead. The last line on
  * stdout is one JSON object.
  *
  * Exit status: 0, 1 (something failed, or the sides do not agree), 2 (usage).
@@ -79,11 +80,11 @@ static int usage(const char *problem, const char *what)
         "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--events N] [--ops N]\n"
         "           [--memory SIZE] [--heap-percent N] [--rate N] [--dist NAME] [--input FILE]\n"
         "           [--value-bytes N] [--elements N] [--rounds N] [--seed N] [--managed-mib N]\n"
-        "           [--directory DIR] [-D KEY=VALUE]...\n"
+        "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points,\n"
         "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
         "           checkpoint --against undisturbed\n"
-        "in two, --against defaults, tuned or hash:\n",
+        "in two, --against defaults, tuned, other or hash:\n",
         problem,
         what);
     for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
@@ -153,6 +154,10 @@ static bool read_flag(const char *flag, const char *text, bench_options *options
     }
     if (strcmp(flag, "-D") == 0 && options->assignment_count < BENCH_ASSIGNMENTS_MAX) {
         options->assignments[options->assignment_count++] = text;
+        return true;
+    }
+    if (strcmp(flag, "-E") == 0 && options->other_count < BENCH_ASSIGNMENTS_MAX) {
+        options->others[options->other_count++] = text;
         return true;
     }
     return read_number(flag, text, options);

@@ -8,6 +8,7 @@
  *     defaults  RocksDB as Flink sets it up: snappy, no filter, 2 jobs
  *     tuned     RocksDB with the whole budget: filters, partitioned and pinned index, hash index
  *               in data blocks, lz4
+ *     other     Tarn again, with the options of -E instead of those of -D
  *     hash      an open-addressing hash table in memory, without a budget: values and sums alone
  */
 #ifndef TARN_TESTS_BENCH_STORE_H
@@ -85,6 +86,7 @@ typedef struct bench_store_ops {
 } bench_store_ops;
 
 extern const bench_store_ops BENCH_STORE_TARN;
+extern const bench_store_ops BENCH_STORE_OTHER;
 extern const bench_store_ops BENCH_STORE_DEFAULTS;
 extern const bench_store_ops BENCH_STORE_TUNED;
 extern const bench_store_ops BENCH_STORE_HASH;

@@ -63,11 +63,13 @@ static void configure(tarn_store *store, const bench_options *options)
     set(store, "taskmanager.memory.jvm-metaspace.size", 0);
     set(store, "taskmanager.memory.jvm-overhead.min", 0);
     set(store, "taskmanager.memory.jvm-overhead.max", 0);
-    for (uint32_t i = 0; i < options->assignment_count; i++) {
+    const bool is_other = store->base.ops == &BENCH_STORE_OTHER;
+    const char *const *assignments = is_other ? options->others : options->assignments;
+    const uint32_t count = is_other ? options->other_count : options->assignment_count;
+    for (uint32_t i = 0; i < count; i++) {
         check(
             store,
-            tarn_config_set_assignment(
-                store->config, options->assignments[i], "-D", &store->error));
+            tarn_config_set_assignment(store->config, assignments[i], "options", &store->error));
     }
 }
 
@@ -81,11 +83,14 @@ tarn_backend *bench_tarn_backend(bench_store *store)
     return ((tarn_store *)store)->backend;
 }
 
-bench_store *bench_tarn_restore(
-    const bench_options *options, const char *directory, const char *address)
+static bench_store *open_as(
+    const bench_store_ops *ops,
+    const bench_options *options,
+    const char *directory,
+    const char *address)
 {
     tarn_store *store = bench_allocate(sizeof *store);
-    store->base = (bench_store){.ops = &BENCH_STORE_TARN, .options = options};
+    store->base = (bench_store){.ops = ops, .options = options};
     configure(store, options);
     tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
     env_options.config = store->config;
@@ -102,9 +107,20 @@ bench_store *bench_tarn_restore(
     return &store->base;
 }
 
+bench_store *bench_tarn_restore(
+    const bench_options *options, const char *directory, const char *address)
+{
+    return open_as(&BENCH_STORE_TARN, options, directory, address);
+}
+
 static bench_store *open_store(const bench_options *options, const char *directory)
 {
-    return bench_tarn_restore(options, directory, NULL);
+    return open_as(&BENCH_STORE_TARN, options, directory, NULL);
+}
+
+static bench_store *open_other(const bench_options *options, const char *directory)
+{
+    return open_as(&BENCH_STORE_OTHER, options, directory, NULL);
 }
 
 static tarn_status close_table(tarn_table *table, tarn_error *error)
@@ -343,26 +359,13 @@ static void remove_all(bench_table *table)
     check(store, remove_rows((tarn_table *)table, &store->error));
 }
 
-const bench_store_ops BENCH_STORE_TARN = {
-    .name = "ours",
-    .has_budget = true,
-    .kinds = 1u << BENCH_VALUE | 1u << BENCH_SUM | 1u << BENCH_LIST | 1u << BENCH_MAP,
-    .open = open_store,
-    .close = close_store,
-    .open_table = open_table,
-    .set_key = set_key,
-    .set_namespace = set_namespace,
-    .get = get,
-    .put = put,
-    .edit = edit,
-    .edited = edited,
-    .add = add,
-    .sum = sum,
-    .append = append,
-    .replace = replace,
-    .map_get = map_get,
-    .map_put = map_put,
-    .map_remove = map_remove,
-    .visit = visit,
-    .remove = remove_all,
-};
+#define OPERATIONS                                                                          \
+    .has_budget = true,                                                                     \
+    .kinds = 1u << BENCH_VALUE | 1u << BENCH_SUM | 1u << BENCH_LIST | 1u << BENCH_MAP,      \
+    .close = close_store, .open_table = open_table, .set_key = set_key,                     \
+    .set_namespace = set_namespace, .get = get, .put = put, .edit = edit, .edited = edited, \
+    .add = add, .sum = sum, .append = append, .replace = replace, .map_get = map_get,       \
+    .map_put = map_put, .map_remove = map_remove, .visit = visit, .remove = remove_all
+
+const bench_store_ops BENCH_STORE_TARN = {.name = "ours", .open = open_store, OPERATIONS};
+const bench_store_ops BENCH_STORE_OTHER = {.name = "other", .open = open_other, OPERATIONS};

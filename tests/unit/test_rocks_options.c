@@ -168,6 +168,10 @@ static void test_defaults_are_the_documented_ones(void **state)
         "filter_policy=bloomfilter:10:false",
         "index_type=kTwoLevelIndexSearch",
         "partition_filters=true",
+        "data_block_index_type=kDataBlockBinaryAndHash",
+        "data_block_hash_table_util_ratio=0.750000",
+        "memtable_whole_key_filtering=true",
+        "memtable_prefix_bloom_size_ratio=0.003418", /* A quarter of an arena block. */
         /* Forced by managed memory. */
         "cache_index_and_filter_blocks=true",
         "cache_index_and_filter_blocks_with_high_priority=true",
@@ -217,6 +221,60 @@ static void test_profiles_set_what_flink_sets(void **state)
             expect_line(f->family, CASES[i].family[j]);
         }
     }
+}
+
+/* Whoever asks for Flink's own set gets it, whatever Tarn would choose; Tarn's has a name, too. */
+static void test_the_profile_default_is_flinks_own_and_tarn_is_ours(void **state)
+{
+    static const char *const FLINKS[] = {
+        "compression_per_level=kSnappyCompression",
+        "filter_policy=nullptr",
+        "index_type=kBinarySearch",
+        "partition_filters=false",
+        "data_block_index_type=kDataBlockBinarySearch",
+        "memtable_whole_key_filtering=false",
+        "memtable_prefix_bloom_size_ratio=0.000000",
+    };
+    fixture *f = *state;
+    f->settings.background_job_count = 4;
+    fixture_set(f->config, "state.backend.rocksdb.predefined-options", "DEFAULT");
+    load(f);
+    run_database(f);
+    expect_line(f->text, "max_background_jobs=2");
+    for (size_t i = 0; i < sizeof FLINKS / sizeof FLINKS[0]; i++) {
+        expect_line(f->family, FLINKS[i]);
+    }
+    fixture_set(f->config, "state.backend.rocksdb.predefined-options", "TARN");
+    tarn__rocks_settings_init(&f->settings);
+    load(f);
+    run_database(f);
+    expect_line(f->family, "compression_per_level=kLZ4Compression");
+    expect_line(f->family, "data_block_index_type=kDataBlockBinaryAndHash");
+}
+
+static void test_jobs_are_as_many_as_cores_within_bounds(void **state)
+{
+    (void)state;
+    assert_int_equal(tarn__rocks_fit_jobs(0), 2);
+    assert_int_equal(tarn__rocks_fit_jobs(1), 2);
+    assert_int_equal(tarn__rocks_fit_jobs(3), 3);
+    assert_int_equal(tarn__rocks_fit_jobs(64), 4);
+    assert_int_equal(tarn__rocks_fit_jobs(UINT32_MAX), 4);
+}
+
+static void test_the_filter_of_a_memtable_is_at_most_a_quarter_of_an_arena_block(void **state)
+{
+    (void)state;
+    tarn__rocks_settings settings;
+    tarn__rocks_settings_init(&settings);
+    settings.write_buffer_bytes = 64 << 20;
+    settings.arena_block_bytes = 8 << 20;
+    settings.memtable_filter_share = 0.02;
+    assert_true(tarn__rocks_fit_memtable_filter(&settings) == 0.02);
+    settings.arena_block_bytes = 1 << 20;
+    assert_true(tarn__rocks_fit_memtable_filter(&settings) == 1.0 / 256);
+    settings.memtable_filter_share = 0;
+    assert_true(tarn__rocks_fit_memtable_filter(&settings) == 0);
 }
 
 /* One option after the other, over the profile that sets most. */
@@ -281,9 +339,15 @@ static void test_own_options_reach_rocksdb(void **state)
     fixture_set(f->config, "tarn.rocksdb.compression.dictionary-bytes", "16kb");
     fixture_set(f->config, "tarn.rocksdb.compression.level", "6");
     fixture_set(f->config, "tarn.rocksdb.cut-files-at-key-groups", "true");
+    fixture_set(f->config, "tarn.rocksdb.filter", "RIBBON");
+    fixture_set(f->config, "tarn.rocksdb.data-block-hash-index", "false");
+    fixture_set(f->config, "tarn.rocksdb.memtable-filter-share", "0");
     load(f);
     run_database(f);
     expect_line(f->family, "arena_block_size=65536");
+    assert_non_null(strstr(f->family, "filter_policy=ribbonfilter:10"));
+    expect_line(f->family, "data_block_index_type=kDataBlockBinarySearch");
+    expect_line(f->family, "memtable_whole_key_filtering=false");
     expect_line(
         f->family, "sst_partitioner_factory={id=SstPartitionerFixedPrefixFactory;length=2;}");
     /* The order of its parts differs from one RocksDB to the next. */
@@ -337,6 +401,8 @@ static void test_bad_values_are_refused_by_name_and_change_nothing(void **state)
     expect_refused(f, "state.backend.rocksdb.compression.per.level", "BROTLI", false);
     expect_refused(f, "state.backend.rocksdb.writebuffer.count", "0", false);
     expect_refused(f, "state.backend.rocksdb.log.dir", "/a;b", false);
+    expect_refused(f, "tarn.rocksdb.filter", "CUCKOO", false);
+    expect_refused(f, "tarn.rocksdb.memtable-filter-share", "0.3", false);
 }
 
 static void test_a_state_cannot_set_options_of_the_database(void **state)
@@ -383,6 +449,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_defaults_are_the_documented_ones),
         TEST(test_profiles_set_what_flink_sets),
+        TEST(test_the_profile_default_is_flinks_own_and_tarn_is_ours),
+        cmocka_unit_test(test_jobs_are_as_many_as_cores_within_bounds),
+        cmocka_unit_test(test_the_filter_of_a_memtable_is_at_most_a_quarter_of_an_arena_block),
         TEST(test_every_option_beats_the_profile),
         TEST(test_own_options_reach_rocksdb),
         TEST(test_without_managed_memory_each_family_has_its_cache),
