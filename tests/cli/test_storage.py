@@ -42,7 +42,7 @@ class Storage(Case):
         self.assertEqual(len(self.good_json("storage", "check", self.place)["trials"]), 1)
 
     def test_what_is_not_there_is_said(self):
-        self.assertIn("does not exist", self.refused("storage", "get", self.place + "/none"))
+        self.assertIn("No such file", self.refused("storage", "get", self.place + "/none"))
         self.refused("storage", "ls", self.place)
         self.assertFalse(os.path.exists(self.place))
         self.assertIn("there is no storage", self.refused("storage", "ls", "gs://bucket"))
