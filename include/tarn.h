@@ -85,6 +85,7 @@
 #include "tarn/status.h"
 #include "tarn/storage.h"
 #include "tarn/timer.h"
+#include "tarn/ttl.h"
 #include "tarn/version.h"
 
 #endif

@@ -12,7 +12,9 @@
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
- *     checkpoint    undisturbed   count up --keys while checkpoints are taken; what those cost
+ *     ttl           plain   write --ops values with a TTL and a deadline, or without; what is
+ * expired is looked for in the table files checkpoint    undisturbed   count up --keys while
+ * checkpoints are taken; what those cost
  *
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
  * --output, for --input of any program.
@@ -69,6 +71,7 @@ static const workload_entry WORKLOADS[] = {
     {"window", "points", bench_window},
     {"append-drain", "raw", bench_append_drain},
     {"timers", "raw", bench_timers},
+    {"ttl", "plain", bench_ttl},
     {"checkpoint", "undisturbed", bench_checkpoint},
 };
 
@@ -83,6 +86,7 @@ static int usage(const char *problem, const char *what)
         "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points,\n"
         "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
+        "           ttl --against plain,\n"
         "           checkpoint --against undisturbed\n"
         "in two, --against defaults, tuned, other or hash:\n",
         problem,
