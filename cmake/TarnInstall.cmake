@@ -4,9 +4,9 @@
 #     pkg-config tarn      the shared library; --static adds what the static one stands on
 
 # What a program must link besides libtarn.a. RocksDB's pkg-config file is not everywhere.
-set(tarn_link_names rocksdb zstd lz4 xxhash yaml)
+set(tarn_link_names rocksdb zstd lz4 xxhash yaml curl expat crypto jansson)
 set(tarn_pkgconfig_requires "libzstd liblz4 libxxhash yaml-0.1")
-set(tarn_pkgconfig_libraries "-lrocksdb -pthread")
+set(tarn_pkgconfig_libraries "-lrocksdb -lcurl -lexpat -lcrypto -ljansson -pthread")
 
 set(tarn_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/Tarn")
 set(tarn_document_dir "${CMAKE_INSTALL_DATAROOTDIR}/doc/tarn")

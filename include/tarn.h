@@ -70,6 +70,7 @@
 #include "tarn/coordinator_types.h"
 #include "tarn/driver.h"
 #include "tarn/env.h"
+#include "tarn/fallback.h"
 #include "tarn/key_group.h"
 #include "tarn/keyed.h"
 #include "tarn/list.h"
@@ -83,7 +84,9 @@
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
 #include "tarn/status.h"
+#include "tarn/storage.h"
 #include "tarn/timer.h"
+#include "tarn/ttl.h"
 #include "tarn/version.h"
 
 #endif

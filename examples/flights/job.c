@@ -76,7 +76,8 @@ static tarn_status open_restored(job *j, tarn_error *error)
         snprintf(latest, sizeof latest, "%s/flights", j->options->checkpoint_dir);
         address = latest;
     }
-    TRY(tarn_checkpoint_open(address, tarn_owner_allocator(j->owner), &j->restored, error));
+    TRY(tarn_checkpoint_open_in(
+        j->env, address, tarn_owner_allocator(j->owner), &j->restored, error));
     j->restored_id = tarn_checkpoint_summarize(j->restored).id;
     return TARN_OK;
 }

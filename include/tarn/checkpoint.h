@@ -12,8 +12,11 @@
  *     tarn_checkpoint_acknowledge(pending, acknowledgement, &error);     once per subtask
  *     tarn_checkpoint_commit(pending, &summary, &error);
  *
- * Reading, by anybody: tarn_checkpoint_open("/checkpoints/flights/chk-7", NULL, &checkpoint,
- * &error). Paths inside are relative: the directory of a job can be moved or copied, and restored.
+ * Reading, by anybody:
+ *
+ *     tarn_checkpoint_open("/checkpoints/flights/chk-7", NULL, &checkpoint, &error);
+ *
+ * All paths inside are relative: a job's directory can be moved or copied elsewhere and restored.
  *
  * Ownership: pending checkpoints borrow from their store.
  * Thread: store and pending checkpoint are shared; an opened checkpoint is immutable.
@@ -40,7 +43,7 @@ typedef struct tarn_checkpoint_store_options {
     size_t struct_size; /**< Set by TARN_CHECKPOINT_STORE_OPTIONS_INIT. */
 
     tarn_env *env;           /**< Borrowed. Required. */
-    const char *address;     /**< A path or file:// URI, created when absent. Required. */
+    const char *address;     /**< A path or URI (tarn/storage.h), made when absent. Required. */
     const char *job;         /**< A name without '/', 1 .. 255 bytes. Required. */
     uint32_t retained_count; /**< Completed checkpoints that are kept. Default 1. */
 } tarn_checkpoint_store_options;
@@ -217,7 +220,7 @@ TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 /**
  * Lists what a job's directory holds, ordered by id.
  *
- * @param[in] address  DIR/JOB, a path or file:// URI.
+ * @param[in] address  DIR/JOB, a path or URI.
  * @retval TARN_MISSING  There is no such directory.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
@@ -239,17 +242,13 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open(
     const char *address, const tarn_allocator *allocator, tarn_checkpoint **out, tarn_error *error);
 
 /**
- * Opens the newest checkpoint (with chk-N: none newer) whose metadata can be read and whose files
- * are all there in their sizes; what is in them is compared by who fetches them.
- *
- * @param[in] skipped  Told of each that is passed over, and why. False ends the search. Or NULL.
- * @retval TARN_MISSING  No checkpoint is whole. Others as tarn_checkpoint_open().
+ * As tarn_checkpoint_open(), with the environment's configuration, HTTP client and schemes. The
+ * checkpoint is freed before the environment is closed.
  */
-TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_whole(
+TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_in(
+    tarn_env *env,
     const char *address,
     const tarn_allocator *allocator,
-    tarn_checkpoint_list_visit *skipped,
-    void *context,
     tarn_checkpoint **out,
     tarn_error *error);
 

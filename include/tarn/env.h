@@ -22,6 +22,7 @@
 #include "tarn/config.h"
 #include "tarn/plan.h"
 #include "tarn/status.h"
+#include "tarn/sys/storage.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,6 +49,9 @@ typedef struct tarn_env_options {
     void *log_context;
     /** Threads for snapshots. Default: state.backend.rocksdb.checkpoint.transfer.thread.num. */
     uint32_t worker_thread_count;
+    /** Ways of the application's own to open storages; they go before those of Tarn. Borrowed. */
+    const tarn_storage_scheme *storage_schemes;
+    uint32_t storage_scheme_count;
 } tarn_env_options;
 
 /** Initialiser for tarn_env_options: every option at its default. */

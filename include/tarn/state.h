@@ -28,6 +28,7 @@
 #include "tarn/bytes.h"
 #include "tarn/config.h"
 #include "tarn/status.h"
+#include "tarn/ttl.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,43 +36,6 @@ extern "C" {
 
 typedef struct tarn_value tarn_value;
 typedef struct tarn_value_iterator tarn_value_iterator;
-
-/** What makes a value, map entry or list element young again. */
-typedef enum tarn_ttl_update {
-    TARN_TTL_ON_CREATE_AND_WRITE = 0, /**< Writing it. */
-    TARN_TTL_ON_READ_AND_WRITE = 1,   /**< Reading it, too. */
-} tarn_ttl_update;
-
-/** What a read answers about something expired that has not been removed yet. */
-typedef enum tarn_ttl_visibility {
-    TARN_TTL_NEVER_RETURN_EXPIRED = 0,          /**< That it is not there. */
-    TARN_TTL_RETURN_EXPIRED_IF_NOT_CLEANED = 1, /**< What it was; the read removes it. */
-} tarn_ttl_visibility;
-
-/** Answers the time. Units: milliseconds since any fixed moment, always the same one. */
-typedef int64_t tarn_time_fn(void *context);
-
-/**
- * How long what is stored lives: a value, each map entry, each list element.
- *
- * It is expired when its last update lies ttl_ms or more in the past. Reads remove what they find
- * expired; tarn_keyed_iterate_keys() and tarn_map_is_empty() count it until then.
- */
-typedef struct tarn_ttl {
-    size_t struct_size; /**< Set by TARN_TTL_INIT. */
-    int64_t ttl_ms;     /**< Greater than 0. */
-    tarn_ttl_update update;
-    tarn_ttl_visibility visibility;
-    tarn_time_fn *now_ms; /**< NULL: the machine's clock, milliseconds since 1970. */
-    void *now_context;
-    /* The layout is ABI: append fields here, never above. */
-} tarn_ttl;
-
-/** Initialiser for tarn_ttl. */
-#define TARN_TTL_INIT                   \
-    {                                   \
-        .struct_size = sizeof(tarn_ttl) \
-    }
 
 /** In which order a state's rows lie. It is part of what is stored. */
 typedef enum tarn_layout {
@@ -88,7 +52,7 @@ typedef struct tarn_state_options {
     const char *codec_name; /**< What the values are, for tools and for checks. Default "bytes". */
     uint32_t codec_version; /**< Of the codec. Default 0. */
     const tarn_config *tuning; /**< RocksDB options by Flink's names, for this state alone. */
-    /** NULL: values never expire. Read while opening. Stored state is either with or without. */
+    /** NULL: values never expire. Read while opening. What is stored may have had one or none. */
     const tarn_ttl *ttl;
     tarn_layout layout; /**< Default TARN_LAYOUT_KEY_FIRST. */
     /* The layout is ABI: append fields here, never above. */

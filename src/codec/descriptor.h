@@ -28,7 +28,8 @@ typedef enum tarn__state_kind {
 enum {
     TARN__STATE_STAMPED = 1 << 0,         /* Values begin with a stamp (codec/stamp.h). */
     TARN__STATE_NAMESPACE_FIRST = 1 << 1, /* Rows are laid out so (codec/row.h). */
-    TARN__STATE_FLAGS = TARN__STATE_STAMPED | TARN__STATE_NAMESPACE_FIRST,
+    TARN__STATE_UNTIMED = 1 << 2,         /* Stamps may be unknown: it was opened without a TTL. */
+    TARN__STATE_FLAGS = TARN__STATE_STAMPED | TARN__STATE_NAMESPACE_FIRST | TARN__STATE_UNTIMED,
 };
 
 enum {

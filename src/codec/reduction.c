@@ -154,7 +154,9 @@ bool tarn__reduction_fold(tarn__reduction *earlier, const tarn__reduction *later
     if (earlier->tag != later->tag || earlier->is_stamped != later->is_stamped) {
         return false;
     }
-    const bool counts = later->threshold_ms == INT64_MIN || earlier->stamp_ms > later->threshold_ms;
+    const bool counts =
+        later->threshold_ms == INT64_MIN || earlier->stamp_ms > later->threshold_ms ||
+        (earlier->stamp_ms == TARN__STAMP_UNKNOWN && later->threshold_ms != INT64_MAX);
     if (counts) {
         earlier->bits = combine(earlier->tag, earlier->bits, later->bits);
     } else {

@@ -34,7 +34,11 @@ struct tarn_env {
     tarn_log_fn *log;
     void *log_context;
 
-    pthread_mutex_t mutex; /* For the children. A leaf. */
+    const tarn_storage_scheme *schemes;
+    uint32_t scheme_count;
+
+    pthread_mutex_t mutex; /* For all below. A leaf. */
+    tarn__http *http;      /* Of all storages behind a network; NULL: not needed so far. */
     tarn__env_child *children;
 };
 
@@ -191,6 +195,7 @@ static void close_budget(tarn_budget *budget)
 static void clear(tarn_env *env)
 {
     tarn__workers_close(env->workers);
+    tarn__http_close(env->http);
     tarn__rocks_memory_close(env->rocks_memory);
     close_owner(env->transfer_owner);
     if (env->rocksdb_owner != NULL) {
@@ -243,6 +248,8 @@ static tarn_status open_frame(
     env->plan = *plan;
     env->log = options->log;
     env->log_context = options->log_context;
+    env->schemes = options->storage_schemes;
+    env->scheme_count = options->storage_scheme_count;
     pthread_mutex_init(&env->mutex, NULL);
     *out = env;
     return TARN_OK;
@@ -346,6 +353,47 @@ tarn_status tarn_env_close(tarn_env *env, tarn_error *error)
             tarn_pool_name(found.largest.pool));
     }
     clear(env);
+    return TARN_OK;
+}
+
+/* Made outside of the lock; when two threads make one, the first to come back is kept. */
+static tarn_status need_http(tarn_env *env, tarn__http **out, tarn_error *error)
+{
+    pthread_mutex_lock(&env->mutex);
+    tarn__http *http = env->http;
+    pthread_mutex_unlock(&env->mutex);
+    if (http == NULL) {
+        const tarn__http_options options = {.account = tarn__owner_account(env->owner)};
+        tarn__http *made = NULL;
+        TARN_TRY(tarn__http_open(&options, &made, error));
+        pthread_mutex_lock(&env->mutex);
+        if (env->http == NULL) {
+            env->http = made;
+            made = NULL;
+        }
+        http = env->http;
+        pthread_mutex_unlock(&env->mutex);
+        tarn__http_close(made);
+    }
+    *out = http;
+    return TARN_OK;
+}
+
+tarn_status tarn__env_storage(
+    tarn_env *env, const char *address, tarn__storage_options *out, tarn_error *error)
+{
+    tarn__storage_options options = {
+        .address = address,
+        .account = tarn__owner_account(env->owner),
+        .config = env->config,
+        .buffers = tarn__owner_account(env->transfer_owner),
+        .schemes = env->schemes,
+        .scheme_count = env->scheme_count,
+    };
+    if (address != NULL && !tarn__storage_is_local(address)) {
+        TARN_TRY(need_http(env, &options.http, error));
+    }
+    *out = options;
     return TARN_OK;
 }
 

@@ -21,6 +21,7 @@
 #include "base/account.h"
 #include "base/clock.h"
 #include "base/workers.h"
+#include "storage/storage.h"
 
 typedef struct tarn__rocks_memory tarn__rocks_memory; /* rocks/memory.h */
 
@@ -37,6 +38,14 @@ tarn__workers *tarn__env_workers(tarn_env *env);
 const tarn_config *tarn__env_config(const tarn_env *env);
 
 tarn__rocks_memory *tarn__env_rocks_memory(tarn_env *env);
+
+/*
+ * Fills in what a storage is opened with: account, configuration, buffers, the application's
+ * schemes, and for an address behind a network the HTTP client, which is made when it is first
+ * needed.
+ */
+TARN_NODISCARD tarn_status tarn__env_storage(
+    tarn_env *env, const char *address, tarn__storage_options *out, tarn_error *error);
 
 /* Says something to the application's log hook; cut at 512 bytes. */
 __attribute__((format(printf, 3, 4))) void tarn__env_log(

@@ -2,6 +2,7 @@
 #include "rocks/db.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,6 +75,29 @@ static tarn_status append_text(tarn_buffer *text, const char *options)
     return status;
 }
 
+/* The same with its filter. RocksDB would compact the files of a family that has one every 30 days;
+ * how often is said here. */
+static tarn_status make_filtered_options(
+    tarn__rocks_family *family, rocksdb_options_t **out, tarn_error *error)
+{
+    char text[64];
+    char *message = NULL;
+    rocksdb_options_t *plain = NULL;
+    TARN_TRY(make_options(family->rocks, &family->text, &plain, error));
+    rocksdb_options_t *made = rocksdb_options_create();
+    (void)snprintf(text, sizeof text, "periodic_compaction_seconds=%" PRIu64, family->periodic_s);
+    rocksdb_get_options_from_string(plain, text, made, &message);
+    rocksdb_options_destroy(plain);
+    const tarn_status status = tarn__rocks_outcome("use the options", text, &message, error);
+    if (status != TARN_OK) {
+        rocksdb_options_destroy(made);
+        return status;
+    }
+    rocksdb_options_set_compaction_filter_factory(made, tarn__expiry_new_factory(&family->expiry));
+    *out = made;
+    return TARN_OK;
+}
+
 static tarn_status write_family_text(
     const tarn__rocks *rocks,
     const char *name,
@@ -127,6 +151,7 @@ static tarn_status new_family(
     }
     family->rocks = rocks;
     family->text.allocator = &rocks->account->face;
+    tarn__expiry_init(&family->expiry);
     memcpy(family->name, name, size + 1);
     const tarn_status status = write_family_text(rocks, name, settings, &family->text, error);
     if (status != TARN_OK) {
@@ -181,7 +206,7 @@ tarn_status tarn__rocks_create_family(
     tarn__rocks_family *family = NULL;
     TARN_TRY(new_family(rocks, name, settings, &family, error));
     TARN_AUTO(destroy_options) rocksdb_options_t *options = NULL;
-    tarn_status status = make_options(rocks, &family->text, &options, error);
+    tarn_status status = make_filtered_options(family, &options, error);
     rocksdb_column_family_handle_t *handle = NULL;
     if (status == TARN_OK) {
         char *message = NULL;
@@ -196,6 +221,27 @@ tarn_status tarn__rocks_create_family(
     family->next = rocks->first;
     rocks->first = family;
     *out = family;
+    return TARN_OK;
+}
+
+tarn_status tarn__rocks_set_expiry(
+    tarn__rocks_family *family,
+    const tarn__expiry_rules *rules,
+    int64_t now_ms,
+    uint64_t periodic_s,
+    tarn_error *error)
+{
+    if (family->periodic_s != periodic_s) {
+        static const char *const KEYS[] = {"periodic_compaction_seconds"};
+        char text[32];
+        const char *const values[] = {text};
+        char *message = NULL;
+        (void)snprintf(text, sizeof text, "%" PRIu64, periodic_s);
+        rocksdb_set_options_cf(family->rocks->db, family->handle, 1, KEYS, values, &message);
+        TARN_TRY(tarn__rocks_outcome("set periodic compactions of", family->name, &message, error));
+        family->periodic_s = periodic_s;
+    }
+    tarn__expiry_set(&family->expiry, rules, now_ms);
     return TARN_OK;
 }
 
@@ -242,7 +288,9 @@ static tarn_status fill_opening(
     const uint32_t i = opening->count;
     opening->names[i] = family->name;
     opening->options[i] = NULL;
-    TARN_TRY(make_options(rocks, &family->text, &opening->options[i], error));
+    TARN_TRY(
+        family == &rocks->own ? make_options(rocks, &family->text, &opening->options[i], error)
+                              : make_filtered_options(family, &opening->options[i], error));
     opening->const_options[i] = opening->options[i];
     opening->count++;
     return TARN_OK;

@@ -11,8 +11,9 @@
  *   - Every existing family is opened with the database; a family once known stays known.
  *   - A call that fails leaves what RocksDB holds as it was, unless it says otherwise.
  *
- * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), which any thread may call
- * between open and close (not beside a retuning), and the flushes of the memory's watcher.
+ * Thread: confined to one thread, but for tarn__rocks_link_snapshot() and tarn__rocks_clean(),
+ * which any thread may call between open and close (not beside a retuning), and the flushes of the
+ * memory's watcher.
  */
 #ifndef TARN_ROCKS_DB_H
 #define TARN_ROCKS_DB_H
@@ -20,6 +21,7 @@
 #include "tarn/bytes.h"
 
 #include "base/account.h"
+#include "rocks/expiry.h"
 #include "rocks/memory.h"
 #include "rocks/options.h"
 
@@ -36,7 +38,9 @@ typedef struct tarn__rocks_family {
     tarn__rocks *rocks;
     struct rocksdb_column_family_handle_t *handle;
     tarn__rocks_meter meter;
-    tarn_buffer text; /* The options that it was opened with, with a NUL. */
+    tarn__expiry expiry;
+    uint64_t periodic_s; /* Files of this age are compacted again; 0: never. */
+    tarn_buffer text;    /* The options that it was opened with, with a NUL. */
     struct tarn__rocks_family *next;
     char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
 } tarn__rocks_family;
@@ -99,6 +103,17 @@ TARN_NODISCARD tarn_status tarn__rocks_retune_family(
     const tarn__rocks_settings *settings,
     uint32_t iterator_count,
     bool *is_lost_out,
+    tarn_error *error);
+
+/*
+ * Has compactions leave out what expires by the rules (rocks/expiry.h), and files compacted again
+ * when they are older than periodic_s seconds; 0: never. It lasts until tarn__expiry_stop().
+ */
+TARN_NODISCARD tarn_status tarn__rocks_set_expiry(
+    tarn__rocks_family *family,
+    const tarn__expiry_rules *rules,
+    int64_t now_ms,
+    uint64_t periodic_s,
     tarn_error *error);
 
 /* ---- rows ------------------------------------------------------------------------------- */
@@ -250,6 +265,19 @@ TARN_NODISCARD tarn_status tarn__rocks_flush(tarn__rocks *rocks, tarn_error *err
 
 /* Compacts one family into its last level and waits for it. */
 void tarn__rocks_compact(tarn__rocks_family *family);
+
+/*
+ * Rewrites the table files that have rows of lower <= key < upper, down to the last level, so that
+ * whatever the family's expiry drops is in no file any more. The expiry's is_cleaning is set; one
+ * clean-up at a time for a family. Returns early when it is cancelled.
+ *
+ * Thread: any, but not beside a retuning.
+ */
+void tarn__rocks_clean(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper);
+
+/* Ends running clean-ups, and refuses further ones until they are allowed again. Thread: any. */
+void tarn__rocks_cancel_cleaning(tarn__rocks *rocks);
+void tarn__rocks_allow_cleaning(tarn__rocks *rocks);
 
 /*
  * Flushes, and hard-links every file of the database into a new directory: one cut over all

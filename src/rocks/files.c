@@ -31,9 +31,57 @@ tarn_status tarn__rocks_flush(tarn__rocks *rocks, tarn_error *error)
     return status;
 }
 
+static uint64_t read_property(const tarn__rocks_family *family, const char *name)
+{
+    uint64_t value = 0;
+    const int failed = rocksdb_property_int_cf(family->rocks->db, family->handle, name, &value);
+    return failed == 0 ? value : 0;
+}
+
+/* What becomes of the files of the last level; values of RocksDB's BottommostLevelCompaction. */
+typedef enum bottom {
+    BOTTOM_UNLESS_MOVED = 0, /* They stay as they are, but for what comes from above. */
+    BOTTOM_AGAIN = 2,        /* All are rewritten, also those that were written just now. */
+    BOTTOM_ONCE = 3,         /* All are rewritten, once. */
+} bottom;
+
+/* Other compactions of the database go on beside it. */
+static void compact(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper, bottom how)
+{
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+    rocksdb_compactoptions_set_bottommost_level_compaction(options, (unsigned char)how);
+    rocksdb_compact_range_cf_opt(
+        family->rocks->db, family->handle, options, lower.data, lower.size, upper.data, upper.size);
+    rocksdb_compactoptions_destroy(options);
+}
+
 void tarn__rocks_compact(tarn__rocks_family *family)
 {
-    rocksdb_compact_range_cf(family->rocks->db, family->handle, NULL, 0, NULL, 0);
+    compact(family, tarn_bytes_at(NULL, 0), tarn_bytes_at(NULL, 0), BOTTOM_UNLESS_MOVED);
+}
+
+void tarn__rocks_clean(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper)
+{
+    /* What operands fold to is shown to the filter when it is compacted once more: all is pushed
+     * down, and then the last level is rewritten. And what a compaction writes that began before
+     * now would pass for written by this one. */
+    const bool is_twice = atomic_load(&family->expiry.is_folded) ||
+                          read_property(family, "rocksdb.num-running-compactions") > 0;
+    if (is_twice) {
+        compact(family, lower, upper, BOTTOM_UNLESS_MOVED);
+    }
+    compact(family, lower, upper, is_twice ? BOTTOM_AGAIN : BOTTOM_ONCE);
+}
+
+void tarn__rocks_cancel_cleaning(tarn__rocks *rocks)
+{
+    rocksdb_disable_manual_compaction(rocks->db);
+}
+
+void tarn__rocks_allow_cleaning(tarn__rocks *rocks)
+{
+    rocksdb_enable_manual_compaction(rocks->db);
 }
 
 static void close_directory(DIR **entries)
@@ -110,13 +158,6 @@ tarn_status tarn__rocks_visit_tables(
 }
 
 /* ---- figures ---------------------------------------------------------------------------- */
-
-static uint64_t read_property(const tarn__rocks_family *family, const char *name)
-{
-    uint64_t value = 0;
-    const int failed = rocksdb_property_int_cf(family->rocks->db, family->handle, name, &value);
-    return failed == 0 ? value : 0;
-}
 
 /* RocksDB answers this one as text only. */
 static uint64_t read_level0_count(const tarn__rocks_family *family)

@@ -81,6 +81,13 @@ TARN_NODISCARD tarn_status tarn__checkpoint_ids_list(
     tarn_storage *storage, tarn__account *account, tarn__checkpoint_ids *out, tarn_error *error);
 void tarn__checkpoint_ids_clear(tarn__checkpoint_ids *ids);
 
+/* tarn_checkpoint_open() with what a storage is opened with; account is set here. */
+TARN_NODISCARD tarn_status tarn__checkpoint_open_at(
+    const tarn__storage_options *where,
+    const tarn_allocator *allocator,
+    tarn_checkpoint **out,
+    tarn_error *error);
+
 /* tarn_checkpoint_open() with file calls of a test's own; NULL: the system's. */
 TARN_NODISCARD tarn_status tarn__checkpoint_open(
     const char *address,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/try.h"
+#include "env/env.h"
 #include "snapshot/checkpoint.h"
 
 /* Where an address leads. */
@@ -86,6 +87,36 @@ tarn_status tarn__checkpoint_locate(
     return TARN_OK;
 }
 
+/*
+ * Resolves an address behind a network, by its words alone: what follows the last "/chk-N", or
+ * "/chk-N/_metadata", is not looked at.
+ */
+static tarn_status resolve_remote(const char *address, place *out, tarn_error *error)
+{
+    static const char file[] = "/_metadata";
+    size_t size = strlen(address);
+    while (size > 0 && address[size - 1] == '/') {
+        size--;
+    }
+    if (size >= sizeof out->job) {
+        return tarn__fail(
+            error, TARN_INVALID_ARGUMENT, "the address %.200s... is too long", address);
+    }
+    memcpy(out->job, address, size);
+    out->job[size] = '\0';
+    const size_t file_size = sizeof file - 1;
+    const bool is_file = size > file_size && strcmp(out->job + size - file_size, file) == 0;
+    if (is_file) {
+        out->job[size - file_size] = '\0';
+    }
+    out->has_id = tarn__checkpoint_parse_name(strrchr(out->job, '/') + 1, &out->id);
+    out->is_savepoint = is_file && !out->has_id;
+    if (out->has_id) {
+        (void)cut_last(out->job);
+    }
+    return TARN_OK;
+}
+
 /* Reads the newest that is complete; one that is deleted meanwhile is passed over. */
 static tarn_status read_newest(tarn_checkpoint *checkpoint, uint64_t *id_out, tarn_error *error)
 {
@@ -135,17 +166,20 @@ static tarn_status read_savepoint(tarn_checkpoint *checkpoint, tarn_error *error
 static tarn_status read_checkpoint(
     tarn_checkpoint *checkpoint,
     const place *where,
-    const tarn__file_calls *calls,
+    const tarn__storage_options *how,
     tarn_error *error)
 {
-    const tarn__storage_options options = {
-        .address = where->job,
-        .account = &checkpoint->account,
-        .calls = calls,
-        .must_exist = true,
-    };
+    tarn__storage_options options = *how;
+    options.address = where->job;
+    options.account = &checkpoint->account;
+    options.must_exist = true;
     TARN_TRY(tarn__storage_open(&options, &checkpoint->storage, error));
-    if (where->is_savepoint) {
+    tarn_storage_info info;
+    const bool is_savepoint =
+        where->is_savepoint ||
+        (!where->has_id && !tarn__storage_is_local(where->job) &&
+         tarn__storage_stat(checkpoint->storage, TARN__METADATA_NAME, &info, NULL) == TARN_OK);
+    if (is_savepoint) {
         snprintf(checkpoint->path, sizeof checkpoint->path, "%s", where->job);
         TARN_TRY(read_savepoint(checkpoint, error));
         checkpoint->summary = tarn__checkpoint_summarize(&checkpoint->metadata);
@@ -173,19 +207,21 @@ static tarn_status read_checkpoint(
                      error, TARN_INVALID_ARGUMENT, "the path %.200s... is too long", where->job);
 }
 
-tarn_status tarn__checkpoint_open(
-    const char *address,
+tarn_status tarn__checkpoint_open_at(
+    const tarn__storage_options *how,
     const tarn_allocator *allocator,
-    const tarn__file_calls *calls,
     tarn_checkpoint **out,
     tarn_error *error)
 {
+    const char *address = how->address;
     if (address == NULL || out == NULL) {
         return tarn__fail(
             error, TARN_INVALID_ARGUMENT, "%s is missing", address == NULL ? "address" : "out");
     }
     place where;
-    TARN_TRY(resolve(address, &where, error));
+    TARN_TRY(
+        tarn__storage_is_local(address) ? resolve(address, &where, error)
+                                        : resolve_remote(address, &where, error));
     if (allocator == NULL) {
         allocator = tarn_allocator_default();
     }
@@ -197,13 +233,39 @@ tarn_status tarn__checkpoint_open(
     memset(checkpoint, 0, sizeof *checkpoint);
     tarn__account_init(&checkpoint->account, "checkpoint", allocator);
     tarn__arena_init(&checkpoint->metadata.arena, &checkpoint->account);
-    const tarn_status status = read_checkpoint(checkpoint, &where, calls, error);
+    const tarn_status status = read_checkpoint(checkpoint, &where, how, error);
     if (status != TARN_OK) {
         tarn_checkpoint_free(checkpoint);
         return status;
     }
     *out = checkpoint;
     return TARN_OK;
+}
+
+tarn_status tarn__checkpoint_open(
+    const char *address,
+    const tarn_allocator *allocator,
+    const tarn__file_calls *calls,
+    tarn_checkpoint **out,
+    tarn_error *error)
+{
+    const tarn__storage_options how = {.address = address, .calls = calls};
+    return tarn__checkpoint_open_at(&how, allocator, out, error);
+}
+
+tarn_status tarn_checkpoint_open_in(
+    tarn_env *env,
+    const char *address,
+    const tarn_allocator *allocator,
+    tarn_checkpoint **out,
+    tarn_error *error)
+{
+    if (env == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "env is missing");
+    }
+    tarn__storage_options how;
+    TARN_TRY(tarn__env_storage(env, address, &how, error));
+    return tarn__checkpoint_open_at(&how, allocator, out, error);
 }
 
 tarn_status tarn_checkpoint_open(

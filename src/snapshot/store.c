@@ -226,18 +226,20 @@ static tarn_status open_storage(tarn_checkpoint_store *store, const char *name, 
             size,
             TARN__CHECKPOINT_PATH_BYTES - 1);
     }
-    const tarn__storage_options storage_options = {
-        .address = address,
-        .account = options->account,
-        .calls = options->calls,
-    };
+    tarn__storage_options storage_options = options->remote;
+    storage_options.address = address;
+    storage_options.account = options->account;
+    storage_options.calls = options->calls;
     return tarn__storage_open(&storage_options, &store->storage, error);
 }
 
 static tarn_status open_job(tarn_checkpoint_store *store, tarn_error *error)
 {
     TARN_TRY(open_storage(store, store->job, error));
-    TARN_TRY(tarn__storage_lock(store->storage, &store->lock, error));
+    /* Where there is no lock, writers are told apart when they commit: the second is refused. */
+    if (store->storage->ops->lock != NULL) {
+        TARN_TRY(tarn__storage_lock(store->storage, &store->lock, error));
+    }
     return adopt_all(store, error);
 }
 

@@ -38,6 +38,7 @@ typedef struct tarn__store_options {
     tarn__account *account;        /* Required. */
     const tarn__clock *clock;      /* NULL: the system's. */
     const tarn__file_calls *calls; /* NULL: the system's. */
+    tarn__storage_options remote;  /* What a storage behind a network is opened with besides. */
     tarn__store_log_fn *log;       /* NULL: silent. */
     void *log_context;
     void (*closed)(void *context); /* Called when the store is gone. May be NULL. */

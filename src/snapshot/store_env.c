@@ -39,6 +39,7 @@ void tarn_checkpoint_store_options_init(tarn_checkpoint_store_options *options, 
 static tarn_status begin_membership(
     tarn_env *env, tarn__store_options *options, membership **out, tarn_error *error)
 {
+    TARN_TRY(tarn__env_storage(env, options->address, &options->remote, error));
     tarn__account *account = tarn__env_account(env);
     membership *m = tarn__allocate_zeroed(account, 1, sizeof *m);
     if (m == NULL) {

@@ -228,11 +228,65 @@ static tarn_status send(
     return TARN_OK;
 }
 
+/* What a file holds, read once for its name's sake alone. */
+static tarn_status digest(
+    tarn__upload *upload, const source *s, uint8_t *buffer, tarn__content *out, tarn_error *error)
+{
+    tarn__hasher hasher;
+    tarn__hasher_init(&hasher);
+    uint64_t offset = 0;
+    size_t got = TARN__TRANSFER_BUFFER_BYTES;
+    while (got == TARN__TRANSFER_BUFFER_BYTES) {
+        TARN_TRY(check_wanted(upload, error));
+        TARN_TRY(tarn__file_read(
+            s->calls, s->file, offset, buffer, TARN__TRANSFER_BUFFER_BYTES, &got, s->path, error));
+        tarn__hasher_update(&hasher, tarn_bytes_at(buffer, got));
+        offset += got;
+    }
+    *out = (tarn__content){.digest = tarn__hasher_digest(&hasher), .size = offset};
+    return TARN_OK;
+}
+
+/* Where a name must come first, the file is read twice; what is there already is not sent at all.
+ */
+static tarn_status upload_shared_named(
+    tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
+{
+    tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
+    tarn__file_part *part = &upload->parts[i];
+    TARN_TRY(digest(upload, s, buffer, &part->content, error));
+    bool is_present = false;
+    TARN_TRY(tarn__store_ref(store, &part->content, &is_present, error));
+    upload->has_reference[i] = true;
+    if (is_present) {
+        count_reused(upload, part->content.size);
+        return TARN_OK;
+    }
+    char name[TARN__CONTENT_NAME_BYTES];
+    tarn__content_name(&part->content, name);
+    tarn_storage_upload *object = NULL;
+    tarn__content sent;
+    TARN_TRY(send(upload, s, name, buffer, &object, &sent, error));
+    if (sent.size != part->content.size ||
+        !tarn__digest_is_equal(&sent.digest, &part->content.digest)) {
+        tarn__storage_abandon(object);
+        return tarn__fail(
+            error, TARN_CORRUPTION, "%.300s changed while it was being uploaded", s->path);
+    }
+    TARN_TRY(tarn__storage_finish(object, NULL, error));
+    tarn__store_confirm(store, &part->content);
+    count_uploaded(upload, part->content.size);
+    return TARN_OK;
+}
+
 /* A shared file gets its name when its digest is known; if that is taken, the copy is dropped. */
 static tarn_status upload_shared(
     tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
 {
     tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
+    if ((tarn__store_storage(store)->features & TARN_STORAGE_LATE_NAMES) == 0) {
+        return upload_shared_named(upload, i, s, buffer, error);
+    }
     tarn__file_part *part = &upload->parts[i];
     tarn_storage_upload *object = NULL;
     TARN_TRY(send(upload, s, NULL, buffer, &object, &part->content, error));

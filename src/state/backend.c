@@ -102,6 +102,9 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
     backend->row.allocator = &backend->account->face;
     backend->edit.allocator = &backend->account->face;
     backend->directory.lock_descriptor = -1;
+    backend->watermark_ms = INT64_MIN;
+    backend->event_ms = INT64_MIN;
+    tarn__cleaner_init(&backend->cleaner, backend);
     (void)pthread_mutex_init(&backend->gate_mutex, NULL);
     (void)pthread_cond_init(&backend->gate_opened, NULL);
     tarn__env_adopt(
@@ -150,6 +153,7 @@ static void destroy(tarn_backend *backend)
     tarn_buffer_clear(&backend->row);
     tarn_buffer_clear(&backend->edit);
     tarn__release(backend->settings);
+    tarn__cleaner_clear(&backend->cleaner);
     (void)pthread_cond_destroy(&backend->gate_opened);
     (void)pthread_mutex_destroy(&backend->gate_mutex);
     tarn__env_disown(backend->env, &backend->env_child);
@@ -396,6 +400,9 @@ tarn_status tarn_backend_set_key(tarn_backend *backend, tarn_bytes key, tarn_err
     int32_t hash = 0;
     TARN_TRY(hash_key(backend, key, &hash, error));
     TARN_TRY(make_current(backend, key, hash, error));
+    if (__builtin_expect(backend->cleans_on_records, 0)) {
+        tarn__cleaner_note_record(backend);
+    }
     tarn__rocks_unpin(&backend->pin);
     return TARN_OK;
 }
@@ -412,6 +419,9 @@ tarn_status tarn_backend_set_key_hashed(
             "the backend hashes keys itself: use tarn_backend_set_key()");
     }
     TARN_TRY(make_current(backend, key, hash, error));
+    if (__builtin_expect(backend->cleans_on_records, 0)) {
+        tarn__cleaner_note_record(backend);
+    }
     tarn__rocks_unpin(&backend->pin);
     return TARN_OK;
 }
@@ -452,11 +462,11 @@ tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error)
             backend->subtask_index,
             backend->poison.message);
     }
-    if (backend->edited == NULL) {
-        backend->needs_attention = false;
-        return TARN_OK;
+    backend->needs_attention = false;
+    if (backend->edited != NULL) {
+        TARN_TRY(tarn__value_store_edit(backend, error));
     }
-    return tarn__value_store_edit(backend, error);
+    return tarn__cleaner_attend(backend, error);
 }
 
 tarn_status tarn__backend_settle_all(tarn_backend *backend, tarn_error *error)

@@ -33,6 +33,7 @@
 #include "env/env.h"
 #include "rocks/db.h"
 #include "snapshot/download.h"
+#include "state/cleaning.h"
 #include "state/directory.h"
 #include "state/snapshot.h"
 
@@ -63,6 +64,9 @@ struct tarn_backend {
     tarn__rocks_pin pin;      /* Of the bytes that the last call gave out. */
     tarn_value *edited;       /* The state whose edit is pending. NULL: none. */
     tarn_buffer edit;         /* Its value. */
+    int64_t watermark_ms;     /* Event time; INT64_MIN: none yet. */
+    int64_t event_ms;         /* Of the records that come; INT64_MIN: unknown. */
+    bool cleans_on_records;   /* A state's cleaning counts records. */
     uint64_t sequence;        /* The next one to give out; see sequence.c. */
     uint64_t sequence_end;    /* The first one that is not reserved. */
     tarn_key_group_range key_groups;
@@ -88,6 +92,7 @@ struct tarn_backend {
     tarn__settler *settlers; /* Called before a snapshot. */
     tarn__bases bases;       /* What uploads build on. */
     tarn__download_progress restored;
+    tarn__cleaner cleaner; /* Of states with a TTL. */
 
     pthread_mutex_t gate_mutex;
     pthread_cond_t gate_opened;

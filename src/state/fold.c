@@ -37,7 +37,8 @@ tarn_status tarn__fold_add(
         add(content.is_shown ? &content.value : NULL, added, &keyed->result, context),
         error));
     TARN_TRY(tarn__keyed_check_value(keyed, keyed->result.size, error));
-    return tarn__keyed_put(keyed, row, tarn_buffer_bytes(&keyed->result), now_ms, error);
+    return tarn__keyed_put(
+        keyed, row, tarn_buffer_bytes(&keyed->result), tarn__keyed_stamp(keyed, now_ms), error);
 }
 
 /* ---- merging ---------------------------------------------------------------------------- */
@@ -95,7 +96,7 @@ static tarn_status take(
     tarn__fold_merge_fn *merge,
     void *context,
     const tarn__keyed_content *content,
-    int64_t now_ms,
+    int64_t stamp_ms,
     bool is_before,
     tarn_error *error)
 {
@@ -115,7 +116,7 @@ static tarn_status take(
         return TARN_OK;
     }
     made->is_shown = true;
-    made->stamp_ms = now_ms;
+    made->stamp_ms = stamp_ms;
     return TARN_OK;
 }
 
@@ -143,7 +144,8 @@ static tarn_status read_and_take(
     TARN_TRY(status);
     TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
     tarn__rocks_batch_delete(batch, keyed->family, row);
-    return take(keyed, made, merge, context, &content, now_ms, is_target, error);
+    return take(
+        keyed, made, merge, context, &content, tarn__keyed_stamp(keyed, now_ms), is_target, error);
 }
 
 /* Puts what was made under the target, with its stamp. */

@@ -14,6 +14,12 @@ void tarn_state_options_init(tarn_state_options *options, size_t struct_size)
     options->struct_size = struct_size;
 }
 
+void tarn_ttl_init(tarn_ttl *ttl, size_t struct_size)
+{
+    memset(ttl, 0, struct_size);
+    ttl->struct_size = struct_size;
+}
+
 static tarn_status check_ttl(const tarn_state_options *options, tarn_ttl *out, tarn_error *error)
 {
     TARN_TRY(tarn__options_copy("tarn_ttl", options->ttl, out, sizeof *out, error));
@@ -34,6 +40,18 @@ static tarn_status check_ttl(const tarn_state_options *options, tarn_ttl *out, t
             options->name,
             (uint32_t)out->update,
             (uint32_t)out->visibility);
+    }
+    if ((uint32_t)out->time > TARN_TTL_EVENT_TIME || out->deadline_ms < 0 ||
+        (out->time == TARN_TTL_EVENT_TIME && out->now_ms != NULL)) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "the TTL of state \"%s\" is in time %u with %s clock and a deadline of %lld ms; event "
+            "time (1) goes without a clock, and a deadline is not negative",
+            options->name,
+            (uint32_t)out->time,
+            out->now_ms != NULL ? "a" : "no",
+            (long long)out->deadline_ms);
     }
     return TARN_OK;
 }
@@ -122,17 +140,47 @@ static tarn_status fail_incompatible(
         wanted_text);
 }
 
+/* What is stored may have stamps or none, whatever is wanted: restamp.c. */
 static tarn_status check_stored(
-    tarn_backend *backend, const char *name, const tarn__descriptor *wanted, tarn_error *error)
+    tarn_backend *backend,
+    const char *name,
+    const tarn__descriptor *wanted,
+    tarn__descriptor *stored,
+    tarn_error *error)
 {
-    tarn__descriptor stored;
-    TARN_TRY(tarn__descriptor_read(backend, name, &stored, error));
-    if (stored.kind == wanted->kind && stored.codec_version == wanted->codec_version &&
-        stored.flags == wanted->flags && stored.detail == wanted->detail &&
-        strcmp(stored.codec_name, wanted->codec_name) == 0) {
+    TARN_TRY(tarn__descriptor_read(backend, name, stored, error));
+    const uint8_t differing = (stored->flags ^ wanted->flags) & TARN__STATE_NAMESPACE_FIRST;
+    if (stored->kind == wanted->kind && stored->codec_version == wanted->codec_version &&
+        differing == 0 && stored->detail == wanted->detail &&
+        strcmp(stored->codec_name, wanted->codec_name) == 0) {
         return TARN_OK;
     }
-    return fail_incompatible(name, &stored, wanted, error);
+    return fail_incompatible(name, stored, wanted, error);
+}
+
+static tarn_status write_descriptor(
+    tarn_backend *backend, const char *name, const tarn__descriptor *descriptor, tarn_error *error)
+{
+    uint8_t bytes[TARN__DESCRIPTOR_BYTES_MAX];
+    const size_t size = tarn__descriptor_encode(descriptor, bytes);
+    return tarn__rocks_put(
+        tarn__rocks_default_family(backend->rocks),
+        tarn_bytes_of(name),
+        tarn_bytes_at(bytes, size),
+        error);
+}
+
+static tarn_status adopt_stamps(
+    tarn_keyed *keyed, const char *name, tarn__descriptor *stored, tarn_error *error)
+{
+    uint8_t flags = 0;
+    TARN_TRY(tarn__keyed_adopt_stamps(keyed, stored->flags, &flags, error));
+    if (flags == stored->flags) {
+        return TARN_OK;
+    }
+    stored->flags = flags;
+    return tarn__backend_finish_write(
+        keyed->backend, write_descriptor(keyed->backend, name, stored, error), error);
 }
 
 static tarn_status use_existing(
@@ -143,7 +191,9 @@ static tarn_status use_existing(
     tarn_error *error)
 {
     tarn_backend *backend = keyed->backend;
-    TARN_TRY(check_stored(backend, name, descriptor, error));
+    tarn__descriptor stored;
+    TARN_TRY(check_stored(backend, name, descriptor, &stored, error));
+    tarn__cleaner_stop(backend);
     tarn_error details = {.status = TARN_OK};
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);
@@ -155,7 +205,8 @@ static tarn_status use_existing(
     if (is_lost) {
         tarn__backend_poison(backend, &details);
     }
-    return status;
+    TARN_TRY(status);
+    return adopt_stamps(keyed, name, &stored, error);
 }
 
 static tarn_status create(
@@ -166,14 +217,8 @@ static tarn_status create(
     tarn_error *error)
 {
     tarn_backend *backend = keyed->backend;
-    uint8_t bytes[TARN__DESCRIPTOR_BYTES_MAX];
-    const size_t size = tarn__descriptor_encode(descriptor, bytes);
     TARN_TRY(tarn__rocks_create_family(backend->rocks, name, settings, &keyed->family, error));
-    const tarn_status status = tarn__rocks_put(
-        tarn__rocks_default_family(backend->rocks),
-        tarn_bytes_of(name),
-        tarn_bytes_at(bytes, size),
-        error);
+    const tarn_status status = write_descriptor(backend, name, descriptor, error);
     if (status != TARN_OK) {
         tarn__rocks_drop_family(keyed->family);
         keyed->family = NULL;
@@ -195,8 +240,12 @@ static tarn_status attach(
         TARN_TRY(tarn__rocks_settings_load(settings, options->tuning, /* is_state= */ true, error));
     }
     keyed->family = tarn__rocks_find_family(backend->rocks, options->name);
-    return keyed->family != NULL ? use_existing(keyed, options->name, descriptor, settings, error)
-                                 : create(keyed, options->name, descriptor, settings, error);
+    const bool is_new = keyed->family == NULL;
+    TARN_TRY(
+        is_new ? create(keyed, options->name, descriptor, settings, error)
+               : use_existing(keyed, options->name, descriptor, settings, error));
+    return keyed->has_ttl && !keyed->is_untimed ? tarn__cleaning_open(keyed, is_new, error)
+                                                : TARN_OK;
 }
 
 static tarn_status set_up(
@@ -283,6 +332,9 @@ tarn_status tarn__keyed_open(
     init(keyed, backend, &known);
     keyed->has_ttl = known.ttl != NULL;
     keyed->ttl = ttl;
+    keyed->is_folded = kind == TARN__STATE_REDUCING && detail != 0;
+    keyed->cleaning.due_ms = INT64_MAX;
+    keyed->cleaning.cleaned_ms = INT64_MIN;
     const tarn_status status = set_up(keyed, &known, &descriptor, error);
     if (status != TARN_OK) {
         free_state(keyed);
@@ -306,6 +358,7 @@ tarn_status tarn__keyed_close(tarn_keyed *keyed, tarn_error *error)
             keyed->family->name,
             keyed->first_iterator->child.name);
     }
+    tarn__cleaning_close(keyed);
     tarn__backend_disown(keyed->backend, &keyed->child);
     free_state(keyed);
     return TARN_OK;

@@ -43,8 +43,11 @@ struct tarn_keyed {
     tarn_backend *backend;
     tarn__rocks_family *family;
     tarn__row_layout layout;
-    bool has_ttl;
+    bool has_ttl;                /* Values begin with a stamp. */
+    bool is_untimed;             /* With stamps, but without a TTL: nothing expires. */
+    bool is_folded;              /* Rows are reductions. */
     tarn_ttl ttl;                /* When has_ttl. */
+    tarn__cleaning cleaning;     /* Likewise. */
     tarn_buffer name_space;      /* The current one, encoded. */
     tarn_buffer row;             /* Rows with the namespace first. */
     tarn_buffer lower;           /* Bounds of a span. */
@@ -133,11 +136,11 @@ tarn_status tarn__keyed_fail_row(const tarn_keyed *keyed, size_t size, tarn_erro
 /* ---- writing ---------------------------------------------------------------------------- */
 
 /*
- * Writes a row, with a stamp of now_ms in front when the state has a TTL. Passes on the outcome as
+ * Writes a row, with a stamp in front when the state has a TTL. Passes on the outcome as
  * tarn__backend_finish_write() does. value must not lie in keyed->scratch.
  */
 TARN_NODISCARD tarn_status tarn__keyed_put(
-    tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, int64_t now_ms, tarn_error *error);
+    tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, int64_t stamp_ms, tarn_error *error);
 TARN_NODISCARD tarn_status tarn__keyed_delete(tarn_keyed *keyed, tarn_bytes row, tarn_error *error);
 
 /*
@@ -170,8 +173,24 @@ TARN_NODISCARD tarn_status tarn__keyed_remove_span(tarn_keyed *keyed, tarn_error
 
 /* ---- TTL -------------------------------------------------------------------------------- */
 
-/* The time of the state's TTL; 0 without one. */
-int64_t tarn__keyed_now(const tarn_keyed *keyed);
+/* The time of the state's TTL, as an access to it asks for; 0 without one. */
+int64_t tarn__keyed_now(tarn_keyed *keyed);
+
+/* The same for a state with a TTL, without being an access. */
+int64_t tarn__keyed_clock(const tarn_keyed *keyed);
+
+/* The stamp of what an access writes now; 0 without a TTL. */
+int64_t tarn__keyed_stamp(tarn_keyed *keyed, int64_t now_ms);
+
+/*
+ * restamp.c: brings what is stored of a state together with the TTL that it was opened with, or
+ * with none; may set has_ttl and is_untimed.
+ *
+ * stored_flags  Of the descriptor.
+ * flags_out     What the descriptor must say from now on.
+ */
+TARN_NODISCARD tarn_status tarn__keyed_adopt_stamps(
+    tarn_keyed *keyed, uint8_t stored_flags, uint8_t *flags_out, tarn_error *error);
 
 /* What a stored row is at a time. */
 typedef struct tarn__keyed_content {

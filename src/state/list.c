@@ -78,11 +78,11 @@ static tarn_status new_row(
         keyed, name_space, tarn_bytes_at(sequence, sizeof sequence), row, error);
 }
 
-static void begin_chunk(tarn_keyed *keyed, int64_t now_ms)
+static void begin_chunk(tarn_keyed *keyed, int64_t stamp_ms)
 {
     keyed->scratch.size = 0;
     if (keyed->has_ttl) {
-        tarn__stamp_encode(keyed->scratch.data, now_ms);
+        tarn__stamp_encode(keyed->scratch.data, stamp_ms);
         keyed->scratch.size = TARN__STAMP_BYTES;
     }
 }
@@ -128,14 +128,14 @@ static tarn_status prepare(
 static tarn_status write_elements(
     tarn_keyed *keyed, const tarn_bytes *elements, size_t element_count, tarn_error *error)
 {
-    const int64_t now_ms = tarn__keyed_now(keyed);
+    const int64_t stamp_ms = tarn__keyed_stamp(keyed, tarn__keyed_now(keyed));
     size_t count_in_chunk = 0;
-    begin_chunk(keyed, now_ms);
+    begin_chunk(keyed, stamp_ms);
     for (size_t i = 0; i < element_count; i++) {
         const size_t size = keyed->scratch.size + encoded_bytes(elements[i]);
         if (count_in_chunk > 0 && size > CHUNK_BYTES_MAX) {
             TARN_TRY(write_chunk(keyed, error));
-            begin_chunk(keyed, now_ms);
+            begin_chunk(keyed, stamp_ms);
             count_in_chunk = 0;
         }
         if (tarn__chunk_append(&keyed->scratch, elements[i]) != TARN_OK) {

@@ -88,7 +88,8 @@ tarn_status tarn_map_put(tarn_map *state, tarn_bytes key, tarn_bytes value, tarn
     TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
     TARN_TRY(tarn__keyed_check_value(keyed, value.size, error));
     TARN_TRY(row_of(keyed, key, &row, error));
-    const tarn_status status = tarn__keyed_put(keyed, row, value, tarn__keyed_now(keyed), error);
+    const tarn_status status =
+        tarn__keyed_put(keyed, row, value, tarn__keyed_stamp(keyed, tarn__keyed_now(keyed)), error);
     tarn__rocks_unpin(&keyed->backend->pin);
     return status;
 }
@@ -129,7 +130,7 @@ static tarn_status add_entry(
     tarn_keyed *keyed,
     tarn__rocks_batch *batch,
     const tarn_map_entry *entry,
-    int64_t now_ms,
+    int64_t stamp_ms,
     tarn_error *error)
 {
     tarn_bytes row;
@@ -137,7 +138,7 @@ static tarn_status add_entry(
     tarn_bytes stored = entry->value;
     if (keyed->has_ttl) {
         uint8_t *data = keyed->scratch.data;
-        tarn__stamp_encode(data, now_ms);
+        tarn__stamp_encode(data, stamp_ms);
         if (stored.size > 0) {
             memcpy(data + TARN__STAMP_BYTES, stored.data, stored.size);
         }
@@ -154,9 +155,9 @@ static tarn_status put_entries(
     size_t entry_count,
     tarn_error *error)
 {
-    const int64_t now_ms = tarn__keyed_now(keyed);
+    const int64_t stamp_ms = tarn__keyed_stamp(keyed, tarn__keyed_now(keyed));
     for (size_t i = 0; i < entry_count; i++) {
-        TARN_TRY(add_entry(keyed, batch, &entries[i], now_ms, error));
+        TARN_TRY(add_entry(keyed, batch, &entries[i], stamp_ms, error));
         if (batch->bytes >= BATCH_BYTES_MAX) {
             TARN_TRY(tarn__rocks_batch_write(keyed->backend->rocks, batch, error));
         }

@@ -107,9 +107,9 @@ static tarn_status check_number(const tarn_reducing *state, tarn_number number, 
                                                           : fail_type(state, NAMES[number], error);
 }
 
-static tarn__reduction new_reduction(const tarn_reducing *state, uint64_t bits)
+static tarn__reduction new_reduction(tarn_reducing *state, uint64_t bits)
 {
-    const tarn_keyed *keyed = &state->keyed;
+    tarn_keyed *keyed = &state->keyed;
     tarn__reduction added = {
         .is_stamped = keyed->has_ttl,
         .tag = state->tag,
@@ -117,10 +117,13 @@ static tarn__reduction new_reduction(const tarn_reducing *state, uint64_t bits)
         .bits = tarn__reduction_operand(state->tag, bits),
     };
     if (keyed->has_ttl) {
-        added.stamp_ms = tarn__keyed_now(keyed);
-        if (keyed->ttl.visibility == TARN_TTL_NEVER_RETURN_EXPIRED) {
-            added.threshold_ms = tarn__reduction_threshold(added.stamp_ms, keyed->ttl.ttl_ms);
-        }
+        const int64_t now_ms = tarn__keyed_now(keyed);
+        /* What a clean-up counts as gone is gone, also while it is still there. */
+        const bool hides = keyed->ttl.visibility == TARN_TTL_NEVER_RETURN_EXPIRED &&
+                           now_ms > keyed->cleaning.cleaned_ms;
+        added.stamp_ms = tarn__keyed_stamp(keyed, now_ms);
+        added.threshold_ms = tarn__reduction_threshold(
+            hides ? now_ms : keyed->cleaning.cleaned_ms, keyed->ttl.ttl_ms);
     }
     return added;
 }

@@ -2,13 +2,39 @@
 #include "base/clock.h"
 #include "state/keyed.h"
 
-int64_t tarn__keyed_now(const tarn_keyed *keyed)
+int64_t tarn__keyed_clock(const tarn_keyed *keyed)
+{
+    if (keyed->is_untimed) {
+        return TARN__STAMP_UNKNOWN;
+    }
+    if (keyed->ttl.time == TARN_TTL_EVENT_TIME) {
+        return keyed->backend->watermark_ms;
+    }
+    return keyed->ttl.now_ms != NULL ? keyed->ttl.now_ms(keyed->ttl.now_context)
+                                     : tarn__clock_wall_ms(tarn__env_clock(keyed->backend->env));
+}
+
+int64_t tarn__keyed_now(tarn_keyed *keyed)
 {
     if (__builtin_expect(!keyed->has_ttl, 1)) {
         return 0;
     }
-    return keyed->ttl.now_ms != NULL ? keyed->ttl.now_ms(keyed->ttl.now_context)
-                                     : tarn__clock_wall_ms(tarn__env_clock(keyed->backend->env));
+    const int64_t now_ms = tarn__keyed_clock(keyed);
+    tarn__cleaning_note_access(keyed, now_ms);
+    return now_ms;
+}
+
+int64_t tarn__keyed_stamp(tarn_keyed *keyed, int64_t now_ms)
+{
+    if (__builtin_expect(!keyed->has_ttl, 1)) {
+        return 0;
+    }
+    const int64_t event_ms = keyed->backend->event_ms;
+    const bool is_ahead =
+        keyed->ttl.time == TARN_TTL_EVENT_TIME && !keyed->is_untimed && event_ms > now_ms;
+    const int64_t stamp_ms = is_ahead ? event_ms : now_ms;
+    tarn__cleaning_note_write(keyed, stamp_ms);
+    return stamp_ms;
 }
 
 tarn_status tarn__keyed_look(
@@ -43,7 +69,7 @@ tarn_status tarn__keyed_look(
 }
 
 tarn_status tarn__keyed_put(
-    tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, int64_t now_ms, tarn_error *error)
+    tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, int64_t stamp_ms, tarn_error *error)
 {
     tarn_bytes stored = value;
     if (keyed->has_ttl) {
@@ -51,7 +77,7 @@ tarn_status tarn__keyed_put(
         if (tarn_buffer_reserve(&keyed->scratch, size) != TARN_OK) {
             return tarn__fail_no_memory(error, "a value", size);
         }
-        tarn__stamp_encode(keyed->scratch.data, now_ms);
+        tarn__stamp_encode(keyed->scratch.data, stamp_ms);
         if (value.size > 0) {
             memcpy(keyed->scratch.data + TARN__STAMP_BYTES, value.data, value.size);
         }
@@ -93,8 +119,12 @@ tarn_status tarn__keyed_age(
     bool is_old,
     tarn_error *error)
 {
-    const bool prolongs = keyed->has_ttl && keyed->ttl.update == TARN_TTL_ON_READ_AND_WRITE &&
-                          content->stamp_ms != now_ms;
+    const bool may_prolong = keyed->has_ttl && keyed->ttl.update == TARN_TTL_ON_READ_AND_WRITE;
+    const int64_t stamp_ms = may_prolong ? tarn__keyed_stamp(keyed, now_ms) : 0;
+    /* Records come in any order of their times: a late one does not make a value older. */
+    const bool prolongs =
+        may_prolong && (keyed->ttl.time == TARN_TTL_EVENT_TIME ? content->stamp_ms < stamp_ms
+                                                               : content->stamp_ms != stamp_ms);
     if (!content->is_expired && !prolongs) {
         return TARN_OK;
     }
@@ -107,7 +137,7 @@ tarn_status tarn__keyed_age(
         return TARN_OK;
     }
     return content->is_expired ? tarn__keyed_delete(keyed, row, error)
-                               : tarn__keyed_put(keyed, row, content->value, now_ms, error);
+                               : tarn__keyed_put(keyed, row, content->value, stamp_ms, error);
 }
 
 tarn_status tarn__keyed_get(tarn_keyed *keyed, tarn_bytes row, tarn_bytes *out, tarn_error *error)

@@ -75,7 +75,8 @@ tarn_status tarn_value_put(tarn_value *state, tarn_bytes value, tarn_error *erro
     TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
     TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error));
     TARN_TRY(tarn__keyed_check_value(keyed, value.size, error));
-    const tarn_status status = tarn__keyed_put(keyed, row, value, tarn__keyed_now(keyed), error);
+    const tarn_status status =
+        tarn__keyed_put(keyed, row, value, tarn__keyed_stamp(keyed, tarn__keyed_now(keyed)), error);
     tarn__rocks_unpin(&keyed->backend->pin);
     return status;
 }
@@ -155,7 +156,8 @@ tarn_status tarn__value_store_edit(tarn_backend *backend, tarn_error *error)
     size_t begin = EDIT_OFFSET;
     if (keyed->has_ttl) {
         begin -= TARN__STAMP_BYTES;
-        tarn__stamp_encode(backend->edit.data + begin, tarn__keyed_now(keyed));
+        tarn__stamp_encode(
+            backend->edit.data + begin, tarn__keyed_stamp(keyed, tarn__keyed_now(keyed)));
     }
     tarn_bytes row;
     tarn_status status = tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &row, error);

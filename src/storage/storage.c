@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "base/try.h"
+#include "storage/shim.h"
 
 static tarn_status check_name(const tarn_storage *storage, const char *name, tarn_error *error)
 {
@@ -17,6 +19,17 @@ static tarn_status check_name(const tarn_storage *storage, const char *name, tar
         "\"%.200s\" is no name of an object in %.200s",
         name,
         storage->address);
+}
+
+static tarn_status refuse_scheme(const char *address, tarn_error *error)
+{
+    const size_t size = tarn__uri_scheme_size(address);
+    return tarn__fail(
+        error,
+        TARN_NOT_SUPPORTED,
+        "there is no storage for \"%.*s\"; this version has file://, s3:// and webhdfs://",
+        (int)(size < 64 ? size : 64),
+        address);
 }
 
 tarn_status tarn__storage_path_of(const char *address, const char **out, tarn_error *error)
@@ -40,26 +53,111 @@ tarn_status tarn__storage_path_of(const char *address, const char **out, tarn_er
         *out = path;
         return TARN_OK;
     }
-    const char *colon = strstr(address, "://");
-    if (colon != NULL && memchr(address, '/', (size_t)(colon - address)) == NULL) {
-        return tarn__fail(
-            error,
-            TARN_NOT_SUPPORTED,
-            "there is no storage for \"%.*s\" (%.300s); this version has file://",
-            (int)(colon - address < 64 ? colon - address : 64),
-            address,
-            address);
+    if (tarn__uri_scheme_size(address) > 0) {
+        return refuse_scheme(address, error);
     }
     *out = address;
     return TARN_OK;
 }
 
+bool tarn__storage_is_local(const char *address)
+{
+    return strncmp(address, "file:", 5) == 0 || tarn__uri_scheme_size(address) == 0;
+}
+
+static tarn_status open_retried(
+    const tarn__storage_options *options,
+    tarn_storage *below,
+    tarn_storage **out,
+    tarn_error *error)
+{
+    const tarn__retry_options retry = {
+        .seed = tarn__random_mix(tarn__clock_monotonic_ns(tarn__clock_system())),
+    };
+    const tarn_status status = tarn__retry_storage_new(below, &retry, options->account, out, error);
+    if (status != TARN_OK) {
+        tarn__storage_free(below);
+    }
+    return status;
+}
+
+static bool is_scheme(const char *name, const char *const *names)
+{
+    while (*names != NULL && strcmp(*names, name) != 0) {
+        names++;
+    }
+    return *names != NULL;
+}
+
+static tarn_status open_remote(
+    const tarn__storage_options *options, tarn_storage **out, tarn_error *error)
+{
+    static const char *const s3[] = {"s3", "s3a", "s3p", NULL};
+    static const char *const hdfs[] = {"webhdfs", "swebhdfs", "hdfs", NULL};
+    tarn__uri uri;
+    TARN_TRY(tarn__uri_parse(options->address, &uri, error));
+    tarn_storage *below = NULL;
+    if (is_scheme(uri.scheme, s3)) {
+        TARN_TRY(tarn__s3_storage_open(options, &uri, &below, error));
+    } else if (is_scheme(uri.scheme, hdfs)) {
+        TARN_TRY(tarn__webhdfs_storage_open(options, &uri, &below, error));
+    } else {
+        return refuse_scheme(options->address, error);
+    }
+    return open_retried(options, below, out, error);
+}
+
+static const tarn_storage_scheme *find_scheme(const tarn__storage_options *options)
+{
+    const size_t size = tarn__uri_scheme_size(options->address);
+    for (uint32_t i = 0; i < options->scheme_count; i++) {
+        const char *name = options->schemes[i].name;
+        if (strlen(name) == size && strncmp(options->address, name, size) == 0) {
+            return &options->schemes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool note_entry(const tarn_storage_entry *entry, void *context)
+{
+    (void)entry;
+    *(bool *)context = true;
+    return false;
+}
+
+/* Behind a network a directory exists when there is something in it. */
+static tarn_status check_exists(tarn_storage *storage, tarn_error *error)
+{
+    bool is_there = false;
+    TARN_TRY(tarn__storage_list(storage, "", note_entry, &is_there, error));
+    return is_there ? TARN_OK
+                    : tarn__fail(error, TARN_MISSING, "%.400s holds nothing", storage->address);
+}
+
 tarn_status tarn__storage_open(
     const tarn__storage_options *options, tarn_storage **out, tarn_error *error)
 {
-    const char *path = NULL;
-    TARN_TRY(tarn__storage_path_of(options->address, &path, error));
-    return tarn__file_storage_open(options, path, out, error);
+    const char *address = options->address != NULL ? options->address : "";
+    const tarn_storage_scheme *scheme = address[0] != '\0' ? find_scheme(options) : NULL;
+    if (scheme == NULL && tarn__storage_is_local(address)) {
+        const char *path = NULL;
+        TARN_TRY(tarn__storage_path_of(address, &path, error));
+        return tarn__file_storage_open(options, path, out, error);
+    }
+    tarn_storage *storage = NULL;
+    if (scheme != NULL) {
+        TARN_TRY(scheme->open(address, scheme->context, &storage, error));
+    } else {
+        TARN_TRY(open_remote(options, &storage, error));
+    }
+    const tarn_status status = options->must_exist ? check_exists(storage, error) : TARN_OK;
+    if (status != TARN_OK) {
+        tarn__storage_free(storage);
+        return status;
+    }
+    *out = storage;
+    return TARN_OK;
 }
 
 tarn_status tarn__storage_begin(

@@ -2,6 +2,8 @@
  * storage.h - storages by address, and checked access to their operations.
  *
  *     tarn__storage_open("file:///checkpoints/flights") ──► file.c
+ *     tarn__storage_open("s3://bucket/flights") ──► retry.c ──► s3.c ──► http.c
+ *     tarn__storage_open("webhdfs://host:9870/flights") ──► retry.c ──► webhdfs.c ──► http.c
  *     tarn__memory_storage_new()                        ──► memory.c (tests)
  *            │
  *            ▼
@@ -14,18 +16,28 @@
 #ifndef TARN_STORAGE_STORAGE_H
 #define TARN_STORAGE_STORAGE_H
 
+#include "tarn/config.h"
 #include "tarn/sys/storage.h"
 
 #include "base/account.h"
 #include "storage/file_calls.h"
+#include "storage/http.h"
 #include "storage/name.h"
+#include "storage/uri.h"
 
 /* What a storage is opened with. Everything is borrowed and outlives the storage. */
 typedef struct tarn__storage_options {
-    const char *address;           /* A path, file:///path or file:/path. */
+    const char *address;           /* A path, file:///path, s3://bucket/prefix. */
     tarn__account *account;        /* Required. */
     const tarn__file_calls *calls; /* NULL: the system's. */
     bool must_exist;               /* False: the directory is created, with its parents. */
+
+    /* Of storages behind a network. */
+    const tarn_config *config;          /* NULL: environment variables only. */
+    tarn__account *buffers;             /* For parts of uploads. NULL: account. */
+    tarn__http *http;                   /* NULL: the storage has a client of its own. */
+    const tarn_storage_scheme *schemes; /* The application's own; they go first. */
+    uint32_t scheme_count;
 } tarn__storage_options;
 
 /*
@@ -37,7 +49,10 @@ typedef struct tarn__storage_options {
 TARN_NODISCARD tarn_status
 tarn__storage_open(const tarn__storage_options *options, tarn_storage **out, tarn_error *error);
 
-/* Answers where the path begins in an address, or fails as tarn__storage_open(). */
+/* Tells whether an address is that of a directory: a path, or file:. */
+bool tarn__storage_is_local(const char *address);
+
+/* Answers where the path begins in an address of a directory, or fails as tarn__storage_open(). */
 TARN_NODISCARD tarn_status
 tarn__storage_path_of(const char *address, const char **out, tarn_error *error);
 
@@ -48,6 +63,20 @@ tarn__memory_storage_new(tarn__account *account, tarn_storage **out, tarn_error 
 /* Opens a directory as a storage; path without scheme. */
 TARN_NODISCARD tarn_status tarn__file_storage_open(
     const tarn__storage_options *options, const char *path, tarn_storage **out, tarn_error *error);
+
+/* Opens a bucket's prefix, without any shim. */
+TARN_NODISCARD tarn_status tarn__s3_storage_open(
+    const tarn__storage_options *options,
+    const tarn__uri *uri,
+    tarn_storage **out,
+    tarn_error *error);
+
+/* Opens a directory of HDFS, without any shim. */
+TARN_NODISCARD tarn_status tarn__webhdfs_storage_open(
+    const tarn__storage_options *options,
+    const tarn__uri *uri,
+    tarn_storage **out,
+    tarn_error *error);
 
 TARN_NODISCARD tarn_status tarn__storage_begin(
     tarn_storage *storage,

@@ -84,6 +84,7 @@ int bench_keygen(const bench_options *options);
 
 int bench_rescale(const bench_options *options);
 int bench_timers(const bench_options *options);
+int bench_ttl(const bench_options *options);
 int bench_value(const bench_options *options);
 int bench_map(const bench_options *options);
 int bench_window(const bench_options *options);

@@ -13,7 +13,9 @@
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
  *     rescale       iterate restore 3 to 2 and 2 to 3 subtasks, or iterate and put
- *     checkpoint    undisturbed   count up --keys while checkpoints are taken; what those cost
+ *     ttl           plain   write --ops values with a TTL and a deadline, or without; what is
+ * expired is looked for in the table files checkpoint    undisturbed   count up --keys while
+ * checkpoints are taken; what those cost
  *
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
  * --output, for --input of any program.
@@ -71,6 +73,7 @@ static const workload_entry WORKLOADS[] = {
     {"append-drain", "raw", bench_append_drain},
     {"rescale", "iterate", bench_rescale},
     {"timers", "raw", bench_timers},
+    {"ttl", "plain", bench_ttl},
     {"checkpoint", "undisturbed", bench_checkpoint},
 };
 
@@ -86,6 +89,7 @@ static int usage(const char *problem, const char *what)
         "in one process: value --against raw, map --against clean, window --against points,\n"
         "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
         "           rescale --against iterate,\n"
+        "           ttl --against plain,\n"
         "           checkpoint --against undisturbed\n"
         "in two, --against defaults, tuned, other or hash:\n",
         problem,

@@ -11,7 +11,7 @@ MAY_INCLUDE = {
     "config": {"base", "codec"},
     "memory": {"base", "config", "metrics"},
     "rocks": ACROSS,
-    "env": ACROSS | {"rocks"},
+    "env": ACROSS | {"rocks", "storage"},
     "cache": ACROSS | {"rocks"},
     "storage": ACROSS,
     "snapshot": ACROSS | {"rocks", "storage", "env"},

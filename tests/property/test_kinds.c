@@ -896,6 +896,7 @@ static void choose(program *p)
         p->ttl[k].ttl_ms = 1 + below(p, 40);
         p->ttl[k].update = (tarn_ttl_update)below(p, 2);
         p->ttl[k].visibility = (tarn_ttl_visibility)below(p, 2);
+        p->ttl[k].is_kept_by_compactions = true; /* property.ttl has compactions that drop. */
         p->ttl[k].now_ms = program_now;
         p->ttl[k].now_context = p;
     }

@@ -217,13 +217,6 @@ static void test_another_kind_or_reducer_is_refused_and_both_are_named(void **st
         tarn_reducing_open(f->backend, options, &how, &sum, &f->error),
         TARN_INCOMPATIBLE,
         "namespaces first");
-    options =
-        kinds_ttl_options(f, "s", 10, TARN_TTL_ON_CREATE_AND_WRITE, TARN_TTL_NEVER_RETURN_EXPIRED);
-    kinds_expect_failure(
-        f,
-        tarn_reducing_open(f->backend, options, &how, &sum, &f->error),
-        TARN_INCOMPATIBLE,
-        "with TTL");
 }
 
 /* What is no reduction is found by the read, whether it is alone or an add came after it. */

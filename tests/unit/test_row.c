@@ -120,11 +120,11 @@ static void test_a_descriptor_comes_back(void **state)
     const tarn__descriptor written = {
         .kind = TARN__STATE_VALUE,
         .codec_version = 0x01020304,
-        .flags = TARN__STATE_STAMPED | TARN__STATE_NAMESPACE_FIRST,
+        .flags = TARN__STATE_STAMPED | TARN__STATE_NAMESPACE_FIRST | TARN__STATE_UNTIMED,
         .detail = 0x11,
         .codec_name = "avro",
     };
-    static const uint8_t EXPECTED[] = {1, 1, 1, 2, 3, 4, 3, 0x11, 4, 'a', 'v', 'r', 'o'};
+    static const uint8_t EXPECTED[] = {1, 1, 1, 2, 3, 4, 7, 0x11, 4, 'a', 'v', 'r', 'o'};
     uint8_t bytes[TARN__DESCRIPTOR_BYTES_MAX];
     const size_t size = tarn__descriptor_encode(&written, bytes);
     assert_int_equal(size, sizeof EXPECTED);
@@ -144,7 +144,7 @@ static void test_damaged_and_newer_descriptors_are_told_apart(void **state)
     static const uint8_t GOOD[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, 'b'};
     static const uint8_t NEWER_FORMAT[] = {2, 1, 0, 0, 0, 0, 0, 0, 1, 'b'};
     static const uint8_t NEWER_KIND[] = {1, 9, 0, 0, 0, 0, 0, 0, 1, 'b'};
-    static const uint8_t NEWER_FLAG[] = {1, 1, 0, 0, 0, 0, 4, 0, 1, 'b'};
+    static const uint8_t NEWER_FLAG[] = {1, 1, 0, 0, 0, 0, 8, 0, 1, 'b'};
     static const uint8_t TOO_LONG[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, 'b', 'c'};
     static const uint8_t WITH_NUL[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, '\0'};
     tarn__descriptor read;

@@ -806,7 +806,7 @@ static void test_checkpoints_are_opened_by_every_kind_of_address(void **state)
     expect_unopened(rig, rig->root.path, TARN_MISSING);
     expect_unopened(rig, "", TARN_INVALID_ARGUMENT);
     expect_unopened(rig, NULL, TARN_INVALID_ARGUMENT);
-    expect_unopened(rig, "s3://bucket/chk-9", TARN_NOT_SUPPORTED);
+    expect_unopened(rig, "gs://bucket/chk-9", TARN_NOT_SUPPORTED);
 }
 
 static void test_a_job_is_moved_and_copied_with_its_directory(void **state)

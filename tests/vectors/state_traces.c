@@ -236,6 +236,7 @@ static bool read_ttl(const json_t *ttl, state *s, program *p)
     s->ttl.visibility = strcmp(visibility, "return_expired_if_not_cleaned") == 0
                             ? TARN_TTL_RETURN_EXPIRED_IF_NOT_CLEANED
                             : TARN_TTL_NEVER_RETURN_EXPIRED;
+    s->ttl.is_kept_by_compactions = true; /* When RocksDB compacts is no part of a trace. */
     s->ttl.now_ms = program_now;
     s->ttl.now_context = p;
     return true;

@@ -45,6 +45,11 @@ enum {
 enum {
     /** begin() takes no name: finish() brings it, when a digest over the content is known. */
     TARN_STORAGE_LATE_NAMES = 1,
+    /**
+     * append() may be called again with the same part after TARN_REMOTE_ERROR or TARN_TIMED_OUT,
+     * and goes on where it failed; try_finish() is offered.
+     */
+    TARN_STORAGE_RESUMES = 2,
 };
 
 /** What is known of an object without reading it. */
@@ -142,6 +147,18 @@ typedef struct tarn_storage_ops {
 
     /** Frees the storage; what it holds stays. */
     void (*free)(tarn_storage *self);
+
+    /**
+     * As finish(), but a failure leaves the upload as it was, to be finished again or abandoned.
+     * NULL: the storage has not TARN_STORAGE_RESUMES.
+     */
+    tarn_status (*try_finish)(tarn_storage_upload *upload, const char *name, tarn_error *error);
+
+    /**
+     * Answers for how long the peer has asked to be left alone. Units: milliseconds from now.
+     * NULL: nobody asks.
+     */
+    uint64_t (*pause_ms)(tarn_storage *self);
 } tarn_storage_ops;
 
 /** The head of every storage; an implementation puts it first in its own struct. */
@@ -150,6 +167,17 @@ struct tarn_storage {
     const char *address; /**< For messages: without credentials, without a '/' at the end. */
     uint32_t features;   /**< TARN_STORAGE_... */
 };
+
+/**
+ * A way to open storages of one scheme, for tarn_env_options and tarn_storage_open().
+ *
+ * open() makes the storage of "name://..."; the tables are borrowed as long as the storage lives.
+ */
+typedef struct tarn_storage_scheme {
+    const char *name; /**< Without "://", in lower case. */
+    tarn_status (*open)(const char *address, void *context, tarn_storage **out, tarn_error *error);
+    void *context;
+} tarn_storage_scheme;
 
 /** The head of every upload. */
 struct tarn_storage_upload {

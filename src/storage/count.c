@@ -1,0 +1,171 @@
+/* count.c - a storage whose use is counted. */
+#include "base/try.h"
+#include "storage/shims.h"
+
+typedef struct count_storage {
+    tarn__shim shim;
+    tarn_storage_ops ops;
+    const tarn__clock *clock;
+    atomic_uint_least64_t calls[TARN__STORAGE_OPERATIONS];
+    atomic_uint_least64_t failures[TARN__STORAGE_OPERATIONS];
+    atomic_uint_least64_t time_ns[TARN__STORAGE_OPERATIONS];
+    atomic_uint_least64_t bytes_written;
+    atomic_uint_least64_t bytes_read;
+} count_storage;
+
+static uint64_t now(tarn_storage *base)
+{
+    return tarn__clock_monotonic_ns(((count_storage *)base)->clock);
+}
+
+/* Counts one call, and answers its status. */
+static tarn_status count(
+    tarn_storage *base, tarn__storage_operation operation, uint64_t begun_ns, tarn_status status)
+{
+    count_storage *self = (count_storage *)base;
+    atomic_fetch_add(&self->calls[operation], 1);
+    atomic_fetch_add(&self->time_ns[operation], now(base) - begun_ns);
+    if (status != TARN_OK && status != TARN_MISSING && status != TARN_BUSY) {
+        atomic_fetch_add(&self->failures[operation], 1);
+    }
+    return status;
+}
+
+static tarn_status count_begin(
+    tarn_storage *base,
+    const char *name,
+    uint32_t flags,
+    tarn_storage_upload **out,
+    tarn_error *error)
+{
+    tarn__shim *self = (tarn__shim *)base;
+    const uint64_t begun = now(base);
+    tarn_storage_upload *upload = NULL;
+    TARN_TRY(count(
+        base,
+        TARN__STORAGE_BEGIN,
+        begun,
+        self->below->ops->begin(self->below, name, flags, &upload, error)));
+    return tarn__shim_wrap(self, upload, out, error);
+}
+
+static tarn_status count_append(tarn_storage_upload *base, tarn_bytes part, tarn_error *error)
+{
+    tarn_storage_upload *below = ((tarn__shim_upload *)base)->below;
+    const uint64_t begun = now(base->storage);
+    const tarn_status status = below->storage->ops->append(below, part, error);
+    if (status == TARN_OK) {
+        atomic_fetch_add(&((count_storage *)base->storage)->bytes_written, part.size);
+    }
+    return count(base->storage, TARN__STORAGE_APPEND, begun, status);
+}
+
+static tarn_status count_finish(tarn_storage_upload *base, const char *name, tarn_error *error)
+{
+    tarn_storage *storage = base->storage;
+    tarn_storage_upload *below = ((tarn__shim_upload *)base)->below;
+    const uint64_t begun = now(storage);
+    tarn__release(base);
+    return count(
+        storage, TARN__STORAGE_FINISH, begun, below->storage->ops->finish(below, name, error));
+}
+
+static tarn_status count_try_finish(tarn_storage_upload *base, const char *name, tarn_error *error)
+{
+    tarn_storage *storage = base->storage;
+    tarn_storage_upload *below = ((tarn__shim_upload *)base)->below;
+    const uint64_t begun = now(storage);
+    const tarn_status status = below->storage->ops->try_finish(below, name, error);
+    if (status == TARN_OK) {
+        tarn__release(base);
+    }
+    return count(storage, TARN__STORAGE_FINISH, begun, status);
+}
+
+static tarn_status count_read(
+    tarn_storage *base,
+    const char *name,
+    uint64_t offset,
+    void *into,
+    size_t size,
+    size_t *size_out,
+    tarn_error *error)
+{
+    tarn_storage *below = ((tarn__shim *)base)->below;
+    const uint64_t begun = now(base);
+    const tarn_status status = below->ops->read(below, name, offset, into, size, size_out, error);
+    if (status == TARN_OK) {
+        atomic_fetch_add(&((count_storage *)base)->bytes_read, *size_out);
+    }
+    return count(base, TARN__STORAGE_READ, begun, status);
+}
+
+static tarn_status count_stat(
+    tarn_storage *base, const char *name, tarn_storage_info *out, tarn_error *error)
+{
+    tarn_storage *below = ((tarn__shim *)base)->below;
+    const uint64_t begun = now(base);
+    return count(base, TARN__STORAGE_STAT, begun, below->ops->stat(below, name, out, error));
+}
+
+static tarn_status count_remove(
+    tarn_storage *base, const char *const *names, uint32_t names_count, tarn_error *error)
+{
+    tarn_storage *below = ((tarn__shim *)base)->below;
+    const uint64_t begun = now(base);
+    return count(
+        base, TARN__STORAGE_REMOVE, begun, below->ops->remove(below, names, names_count, error));
+}
+
+static tarn_status count_list(
+    tarn_storage *base,
+    const char *directory,
+    tarn_storage_visit *visit,
+    void *context,
+    tarn_error *error)
+{
+    tarn_storage *below = ((tarn__shim *)base)->below;
+    const uint64_t begun = now(base);
+    return count(
+        base, TARN__STORAGE_LIST, begun, below->ops->list(below, directory, visit, context, error));
+}
+
+tarn_status tarn__count_storage_new(
+    tarn_storage *below,
+    const tarn__clock *clock,
+    tarn__account *account,
+    tarn_storage **out,
+    tarn_error *error)
+{
+    count_storage *self = tarn__allocate_zeroed(account, 1, sizeof *self);
+    if (self == NULL) {
+        return tarn__fail_no_memory(error, "a storage", sizeof *self);
+    }
+    tarn__shim_init(&self->shim, &self->ops, below, account);
+    self->ops.begin = count_begin;
+    self->ops.append = count_append;
+    self->ops.finish = count_finish;
+    self->ops.try_finish = self->ops.try_finish != NULL ? count_try_finish : NULL;
+    self->ops.read = count_read;
+    self->ops.stat = count_stat;
+    self->ops.remove = count_remove;
+    self->ops.list = count_list;
+    self->clock = clock != NULL ? clock : tarn__clock_system();
+    *out = &self->shim.base;
+    return TARN_OK;
+}
+
+tarn__storage_counts tarn__count_storage_counts(tarn_storage *storage)
+{
+    count_storage *self = (count_storage *)storage;
+    tarn__storage_counts counts = {
+        .bytes_written = atomic_load(&self->bytes_written),
+        .bytes_read = atomic_load(&self->bytes_read),
+    };
+    for (uint32_t i = 0; i < TARN__STORAGE_OPERATIONS; i++) {
+        counts.calls[i] = atomic_load(&self->calls[i]);
+        counts.failures[i] = atomic_load(&self->failures[i]);
+        counts.time_ns[i] = atomic_load(&self->time_ns[i]);
+    }
+    return counts;
+}

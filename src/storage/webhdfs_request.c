@@ -1,0 +1,277 @@
+/* webhdfs_request.c - one request to a name node, and to the data node that it points to. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/try.h"
+#include "storage/webhdfs_private.h"
+
+tarn__webhdfs_call *tarn__webhdfs_call_new(tarn__webhdfs *self, tarn_error *error)
+{
+    tarn__webhdfs_call *call = tarn__allocate_zeroed(self->account, 1, sizeof *call);
+    if (call == NULL) {
+        (void)tarn__fail_no_memory(error, "a request", sizeof *call);
+        return NULL;
+    }
+    call->url.allocator = &self->account->face;
+    call->reply.allocator = &self->account->face;
+    return call;
+}
+
+void tarn__webhdfs_call_free(tarn__webhdfs_call *call)
+{
+    if (call == NULL) {
+        return;
+    }
+    tarn__http_cancel(&call->transfer);
+    if (call->url.capacity > 0) {
+        explicit_bzero(call->url.data, call->url.capacity); /* It may hold a token. */
+    }
+    tarn_buffer_clear(&call->url);
+    tarn_buffer_clear(&call->reply);
+    tarn__release(call);
+}
+
+bool tarn__webhdfs_cut_to_parent(char *name)
+{
+    char *slash = strrchr(name, '/');
+    *(slash != NULL ? slash : name) = '\0';
+    return slash != NULL;
+}
+
+static tarn_status append_text(tarn_buffer *out, const char *text)
+{
+    return tarn_buffer_append(out, tarn_bytes_of(text));
+}
+
+/* "/DIRECTORY/NAME", encoded. */
+static tarn_status append_path(tarn__webhdfs *self, tarn_buffer *out, const char *name)
+{
+    const char *const parts[] = {self->path, name};
+    if (self->path[0] == '\0' && name[0] == '\0') {
+        return append_text(out, "/");
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i][0] != '\0') {
+            TARN_TRY(append_text(out, "/"));
+            TARN_TRY(tarn__uri_encode(out, tarn_bytes_of(parts[i]), /* keeps_slashes= */ true));
+        }
+    }
+    return TARN_OK;
+}
+
+static tarn_status append_parameter(tarn_buffer *out, const char *name, const char *value)
+{
+    TARN_TRY(append_text(out, name));
+    return tarn__uri_encode(out, tarn_bytes_of(value), /* keeps_slashes= */ false);
+}
+
+static tarn_status build_url(tarn__webhdfs *self, tarn__webhdfs_call *call)
+{
+    tarn_buffer *url = &call->url;
+    url->size = 0;
+    TARN_TRY(append_text(url, self->root));
+    TARN_TRY(append_path(self, url, call->name));
+    TARN_TRY(append_text(url, "?op="));
+    TARN_TRY(append_text(url, call->operation));
+    if (call->destination != NULL) {
+        TARN_TRY(append_text(url, "&destination="));
+        TARN_TRY(append_path(self, url, call->destination));
+    }
+    if (call->start_after != NULL) {
+        TARN_TRY(append_parameter(url, "&startAfter=", call->start_after));
+    }
+    if (self->token[0] != '\0') {
+        TARN_TRY(append_parameter(url, "&delegation=", self->token));
+    } else if (self->user[0] != '\0') {
+        TARN_TRY(append_parameter(url, "&user.name=", self->user));
+    }
+    return tarn_buffer_append(url, tarn_bytes_at("", 1));
+}
+
+static void name_of(const tarn__webhdfs *self, const tarn__webhdfs_call *call, char out[420])
+{
+    snprintf(
+        out,
+        420,
+        "%.*s %.200s%s%.160s",
+        (int)strcspn(call->operation, "&"),
+        call->operation,
+        self->base.address,
+        call->name[0] != '\0' ? "/" : "",
+        call->name);
+}
+
+static tarn_status status_of(int http_status, const tarn__webhdfs_problem *problem)
+{
+    static const struct {
+        const char *class_name;
+        tarn_status status;
+    } meanings[] = {
+        {"FileNotFoundException", TARN_MISSING},
+        {"ParentNotDirectoryException", TARN_MISSING},
+        {"FileAlreadyExistsException", TARN_BUSY},
+        {"StandbyException", TARN_REMOTE_ERROR},
+        {"RetriableException", TARN_REMOTE_ERROR},
+        {"SafeModeException", TARN_REMOTE_ERROR},
+        {"AlreadyBeingCreatedException", TARN_REMOTE_ERROR},
+        {"RecoveryInProgressException", TARN_REMOTE_ERROR},
+        {"NSQuotaExceededException", TARN_NO_SPACE},
+        {"DSQuotaExceededException", TARN_NO_SPACE},
+    };
+    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++) {
+        if (strcmp(problem->class_name, meanings[i].class_name) == 0) {
+            return meanings[i].status;
+        }
+    }
+    if (problem->is_no_directory || http_status == 404) {
+        return TARN_MISSING;
+    }
+    return http_status >= 500 || http_status == 408 || http_status == 429 ? TARN_REMOTE_ERROR
+                                                                          : TARN_DECLINED;
+}
+
+static tarn_status fail(
+    tarn__webhdfs *self, tarn__webhdfs_call *call, int http_status, tarn_error *error)
+{
+    char name[420];
+    name_of(self, call, name);
+    const tarn_status status = status_of(http_status, &call->problem);
+    const char *words = status == TARN_MISSING ? ": it does not exist"
+                        : status == TARN_BUSY  ? ": it exists already"
+                                               : "";
+    (void)tarn__fail(
+        error,
+        status,
+        "%s%s%s%s (HTTP %d)",
+        name,
+        words,
+        call->problem.class_name[0] != '\0' ? ": " : "",
+        call->problem.class_name,
+        http_status);
+    if (error != NULL) {
+        error->system_code = http_status;
+    }
+    return status;
+}
+
+/* One exchange; url is NUL-terminated. */
+static tarn_status exchange(
+    tarn__webhdfs *self, tarn__webhdfs_call *call, bool has_body, tarn_error *error)
+{
+    call->reply.size = 0;
+    call->transfer = (tarn__http_transfer){
+        .request =
+            {
+                .method = call->method,
+                .url = (const char *)call->url.data,
+                .headers = {"Content-Type: application/octet-stream"},
+                .body = has_body ? call->body : tarn_bytes_at(NULL, 0),
+                .has_body = strcmp(call->method, "GET") != 0 && strcmp(call->method, "DELETE") != 0,
+                .into = call->into,
+                .limit = call->into != NULL ? call->limit : TARN__WEBHDFS_REPLY_BYTES_MAX,
+                .buffer = call->into != NULL ? NULL : &call->reply,
+            },
+    };
+    const tarn_status status = tarn__http_perform(self->http, &call->transfer, error);
+    if (status != TARN_OK) {
+        char name[420];
+        name_of(self, call, name);
+        tarn__error_prefix(error, "%.200s", name);
+    }
+    return status;
+}
+
+/* A data node's address as the name node gave it; TLS is not given up on the way. */
+static tarn_status follow(tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_error *error)
+{
+    char location[TARN__HTTP_LOCATION_BYTES];
+    snprintf(location, sizeof location, "%s", call->transfer.reply.head.location);
+    const bool is_tls = strncmp(self->root, "https:", 6) == 0;
+    const bool is_good =
+        strncmp(location, "https://", 8) == 0 || (!is_tls && strncmp(location, "http://", 7) == 0);
+    if (!is_good) {
+        char name[420];
+        name_of(self, call, name);
+        return tarn__fail(
+            error, TARN_DECLINED, "%s: the name node points to no address that is followed", name);
+    }
+    call->url.size = 0;
+    if (tarn_buffer_append(&call->url, tarn_bytes_at(location, strlen(location) + 1)) != TARN_OK) {
+        return tarn__fail_no_memory(error, "the address of a request", strlen(location));
+    }
+    return exchange(self, call, call->has_body, error);
+}
+
+tarn_status tarn__webhdfs_call_perform(
+    tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_error *error)
+{
+    if (build_url(self, call) != TARN_OK) {
+        return tarn__fail_no_memory(error, "the address of a request", call->url.size);
+    }
+    /* Bytes go where the first answer points to; HttpFS points to itself. */
+    TARN_TRY(exchange(self, call, /* has_body= */ false, error));
+    const tarn__http_reply *reply = &call->transfer.reply;
+    if (reply->status >= 300 && reply->status < 400) {
+        TARN_TRY(follow(self, call, error));
+    } else if (reply->status < 300 && call->has_body) {
+        char name[420];
+        name_of(self, call, name);
+        return tarn__fail(
+            error, TARN_REMOTE_ERROR, "%s: the server does not say where bytes go", name);
+    }
+    if (reply->status >= 200 && reply->status < 300) {
+        return TARN_OK;
+    }
+    tarn__webhdfs_read_problem(tarn_bytes_at(reply->problem, reply->problem_size), &call->problem);
+    return fail(self, call, reply->status, error);
+}
+
+tarn_status tarn__webhdfs_ask(
+    tarn__webhdfs *self,
+    const char *method,
+    const char *name,
+    const char *operation,
+    const char *destination,
+    bool *out,
+    tarn_error *error)
+{
+    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
+    if (call == NULL) {
+        return TARN_NO_MEMORY;
+    }
+    call->method = method;
+    call->name = name;
+    call->operation = operation;
+    call->destination = destination;
+    const tarn_status status = tarn__webhdfs_call_perform(self, call, error);
+    if (status == TARN_OK) {
+        *out = true;
+        (void)tarn__webhdfs_read_boolean(tarn_buffer_bytes(&call->reply), out);
+    }
+    tarn__webhdfs_call_free(call);
+    return status;
+}
+
+tarn_status tarn__webhdfs_look(
+    tarn__webhdfs *self, const char *name, tarn__webhdfs_status *out, tarn_error *error)
+{
+    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
+    if (call == NULL) {
+        return TARN_NO_MEMORY;
+    }
+    call->method = "GET";
+    call->name = name;
+    call->operation = "GETFILESTATUS";
+    tarn_status status = tarn__webhdfs_call_perform(self, call, error);
+    if (status == TARN_OK && !tarn__webhdfs_read_status(tarn_buffer_bytes(&call->reply), out)) {
+        status = tarn__fail(
+            error,
+            TARN_REMOTE_ERROR,
+            "GETFILESTATUS %.200s/%.200s: the answer cannot be understood",
+            self->base.address,
+            name);
+    }
+    tarn__webhdfs_call_free(call);
+    return status;
+}

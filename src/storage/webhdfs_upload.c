@@ -1,0 +1,254 @@
+/*
+ * webhdfs_upload.c - a file on its way to HDFS, under a temporary name until it is whole.
+ *
+ * When the answer to an append is lost, the file's size tells how much of it arrived; when that to
+ * the renaming is lost, the temporary name does: it is gone, and nobody else knew it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/try.h"
+#include "storage/webhdfs_private.h"
+
+enum { BUFFER_BYTES = 4 << 20, FIRST_BUFFER_BYTES = 64 << 10 };
+
+typedef struct webhdfs_upload {
+    tarn_storage_upload base;
+    uint32_t flags;
+    bool is_made;        /* The temporary file exists. */
+    bool is_uncertain;   /* What was sent last may have arrived. */
+    uint64_t sent;       /* Bytes that are in the temporary file for certain. */
+    size_t taken;        /* Bytes of the caller's part that a failed append() took already. */
+    tarn_buffer pending; /* Bytes that are not. */
+    char temporary[TARN__WEBHDFS_TEMPORARY_BYTES];
+    char name[]; /* Empty: it comes with finish(). */
+} webhdfs_upload;
+
+static tarn__webhdfs *storage_of(const webhdfs_upload *upload)
+{
+    return (tarn__webhdfs *)upload->base.storage;
+}
+
+tarn_status tarn__webhdfs_begin(
+    tarn_storage *base,
+    const char *name,
+    uint32_t flags,
+    tarn_storage_upload **out,
+    tarn_error *error)
+{
+    tarn__webhdfs *self = (tarn__webhdfs *)base;
+    const size_t name_size = name != NULL ? strlen(name) + 1 : 1;
+    webhdfs_upload *upload = tarn__allocate_zeroed(self->account, 1, sizeof *upload + name_size);
+    if (upload == NULL) {
+        return tarn__fail_no_memory(error, "an upload", sizeof *upload + name_size);
+    }
+    upload->base.storage = base;
+    upload->flags = flags;
+    upload->pending.allocator = &self->buffers->face;
+    memcpy(upload->name, name != NULL ? name : "", name_size);
+    snprintf(
+        upload->temporary,
+        sizeof upload->temporary,
+        ".tarn-tmp-%016" PRIx64 "-%" PRIu64,
+        self->upload_token,
+        (uint64_t)atomic_fetch_add(&self->next_upload, 1));
+    *out = &upload->base;
+    return TARN_OK;
+}
+
+/* After an answer that was lost: what did arrive counts as sent. */
+static tarn_status reconcile(webhdfs_upload *upload, tarn_error *error)
+{
+    tarn__webhdfs *self = storage_of(upload);
+    tarn__webhdfs_status there;
+    if (!upload->is_uncertain || !upload->is_made) {
+        return TARN_OK;
+    }
+    TARN_TRY(tarn__webhdfs_look(self, upload->temporary, &there, error));
+    if (there.size < upload->sent || there.size > upload->sent + upload->pending.size) {
+        return tarn__fail(
+            error,
+            TARN_DECLINED,
+            "%.200s/%s has %" PRIu64 " bytes where %" PRIu64 " were sent",
+            self->base.address,
+            upload->temporary,
+            there.size,
+            upload->sent + upload->pending.size);
+    }
+    const size_t arrived = (size_t)(there.size - upload->sent);
+    memmove(upload->pending.data, upload->pending.data + arrived, upload->pending.size - arrived);
+    upload->pending.size -= arrived;
+    upload->sent += arrived;
+    upload->is_uncertain = false;
+    return TARN_OK;
+}
+
+/* Makes the temporary file with what is pending, or adds that to it. */
+static tarn_status flush(webhdfs_upload *upload, tarn_error *error)
+{
+    tarn__webhdfs *self = storage_of(upload);
+    TARN_TRY(reconcile(upload, error));
+    if (upload->is_made && upload->pending.size == 0) {
+        return TARN_OK;
+    }
+    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
+    if (call == NULL) {
+        return TARN_NO_MEMORY;
+    }
+    /* Making it again replaces it as a whole, so a lost answer to that needs no look. */
+    call->method = upload->is_made ? "POST" : "PUT";
+    call->name = upload->temporary;
+    call->operation = upload->is_made ? "APPEND" : "CREATE&overwrite=true";
+    call->body = tarn_buffer_bytes(&upload->pending);
+    call->has_body = true;
+    const tarn_status status = tarn__webhdfs_call_perform(self, call, error);
+    tarn__webhdfs_call_free(call);
+    if (status != TARN_OK) {
+        upload->is_uncertain = true;
+        return status;
+    }
+    upload->is_made = true;
+    upload->is_uncertain = false;
+    upload->sent += upload->pending.size;
+    upload->pending.size = 0;
+    return TARN_OK;
+}
+
+static tarn_status take(webhdfs_upload *upload, tarn_bytes part, tarn_error *error)
+{
+    while (upload->taken < part.size) {
+        if (upload->pending.size >= BUFFER_BYTES) {
+            TARN_TRY(flush(upload, error));
+        }
+        const size_t left = part.size - upload->taken;
+        const size_t room = BUFFER_BYTES - upload->pending.size;
+        const size_t some = left < room ? left : room;
+        const tarn_bytes bytes = tarn_bytes_at((const uint8_t *)part.data + upload->taken, some);
+        if (tarn_buffer_append(&upload->pending, bytes) != TARN_OK) {
+            return tarn__fail_no_memory(error, "a part of an upload", some);
+        }
+        upload->taken += some;
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__webhdfs_append(tarn_storage_upload *base, tarn_bytes part, tarn_error *error)
+{
+    webhdfs_upload *upload = (webhdfs_upload *)base;
+    TARN_TRY(take(upload, part, error));
+    upload->taken = 0;
+    return TARN_OK;
+}
+
+static void free_upload(webhdfs_upload *upload)
+{
+    tarn_buffer_clear(&upload->pending);
+    tarn__release(upload);
+}
+
+void tarn__webhdfs_abandon(tarn_storage_upload *base)
+{
+    webhdfs_upload *upload = (webhdfs_upload *)base;
+    bool is_removed = false;
+    if (upload->is_made || upload->is_uncertain) {
+        /* At worst a temporary file stays that no listing shows. */
+        (void)!tarn__webhdfs_ask(
+            storage_of(upload), "DELETE", upload->temporary, "DELETE", NULL, &is_removed, NULL);
+    }
+    free_upload(upload);
+}
+
+/* --- The name --- */
+
+static tarn_status make_parent(tarn__webhdfs *self, const char *name, tarn_error *error)
+{
+    char parent[TARN__STORAGE_NAME_BYTES_MAX + 1];
+    snprintf(parent, sizeof parent, "%s", name);
+    bool is_made = false;
+    return tarn__webhdfs_cut_to_parent(parent)
+               ? tarn__webhdfs_ask(self, "PUT", parent, "MKDIRS", NULL, &is_made, error)
+               : TARN_OK;
+}
+
+static bool is_there(tarn__webhdfs *self, const char *name)
+{
+    tarn__webhdfs_status status;
+    return tarn__webhdfs_look(self, name, &status, NULL) == TARN_OK;
+}
+
+/*
+ * What a refusal means, which the two kinds of server word differently: the name is taken, a
+ * directory has gone, or it was done before. *is_done: it was.
+ */
+static tarn_status judge(webhdfs_upload *upload, const char *name, bool *is_done, tarn_error *error)
+{
+    tarn__webhdfs *self = storage_of(upload);
+    tarn__webhdfs_status status;
+    const tarn_status outcome = tarn__webhdfs_look(self, upload->temporary, &status, error);
+    if (outcome == TARN_MISSING) {
+        *is_done = is_there(self, name);
+        return *is_done ? TARN_OK
+                        : tarn__fail(
+                              error,
+                              TARN_DECLINED,
+                              "%.200s/%s has gone before it was named",
+                              self->base.address,
+                              upload->temporary);
+    }
+    TARN_TRY(outcome);
+    if (!is_there(self, name)) {
+        return TARN_OK;
+    }
+    if ((upload->flags & TARN_UPLOAD_IF_ABSENT) != 0) {
+        return tarn__fail(
+            error, TARN_BUSY, "%.200s/%.200s exists already", self->base.address, name);
+    }
+    /* A server that cannot replace in one step; for a moment there is none. */
+    bool is_removed = false;
+    return tarn__webhdfs_ask(self, "DELETE", name, "DELETE", NULL, &is_removed, error);
+}
+
+static tarn_status rename_to(webhdfs_upload *upload, const char *name, tarn_error *error)
+{
+    tarn__webhdfs *self = storage_of(upload);
+    const char *operation = (upload->flags & TARN_UPLOAD_IF_ABSENT) != 0
+                                ? "RENAME&renameoptions=NONE"
+                                : "RENAME&renameoptions=OVERWRITE";
+    for (uint32_t i = 0; i < TARN__WEBHDFS_NAME_ATTEMPTS_MAX; i++) {
+        TARN_TRY(make_parent(self, name, error));
+        bool is_done = false;
+        const tarn_status status =
+            tarn__webhdfs_ask(self, "PUT", upload->temporary, operation, name, &is_done, error);
+        if (status != TARN_OK && status != TARN_MISSING && status != TARN_BUSY) {
+            return status;
+        }
+        if (status != TARN_OK || !is_done) {
+            is_done = false;
+            TARN_TRY(judge(upload, name, &is_done, error));
+        }
+        if (is_done) {
+            return TARN_OK;
+        }
+    }
+    return tarn__fail(
+        error, TARN_REMOTE_ERROR, "%.200s/%.200s cannot be named", self->base.address, name);
+}
+
+tarn_status tarn__webhdfs_try_finish(tarn_storage_upload *base, const char *name, tarn_error *error)
+{
+    webhdfs_upload *upload = (webhdfs_upload *)base;
+    TARN_TRY(flush(upload, error));
+    TARN_TRY(rename_to(upload, name != NULL ? name : upload->name, error));
+    free_upload(upload);
+    return TARN_OK;
+}
+
+tarn_status tarn__webhdfs_finish(tarn_storage_upload *base, const char *name, tarn_error *error)
+{
+    const tarn_status status = tarn__webhdfs_try_finish(base, name, error);
+    if (status != TARN_OK) {
+        tarn__webhdfs_abandon(base);
+    }
+    return status;
+}

@@ -1,0 +1,85 @@
+/*
+ * test_webhdfs.c - the conformance suite over a real HDFS, by WebHDFS and by HttpFS, and files that
+ * are sent and read in several pieces.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conformance/storage_suite.h"
+#include "support/support.h"
+
+static uint64_t next_directory;
+
+static tarn_storage *open_at(const char *server, tarn__account *account)
+{
+    char address[256];
+    snprintf(
+        address,
+        sizeof address,
+        "webhdfs://%s/tarn-%d/a b/%llu",
+        server,
+        (int)getpid(),
+        (unsigned long long)next_directory++);
+    const tarn__storage_options options = {.address = address, .account = account};
+    tarn_storage *storage = NULL;
+    tarn_error error;
+    assert_ok(tarn__storage_open(&options, &storage, &error), &error);
+    return storage;
+}
+
+static tarn_storage *make(tarn__account *account, void *context)
+{
+    return open_at(getenv(context), account);
+}
+
+static void test_large_files_keep_every_byte(void **state)
+{
+    const char *variable = *state;
+    tarn__account account;
+    tarn__account_init(&account, "test", NULL);
+    tarn_storage *storage = open_at(getenv(variable), &account);
+    const size_t size = (size_t)9 * 1024 * 1024 + 77;
+    uint8_t *content = malloc(size);
+    uint8_t *back = malloc(size + 1);
+    for (size_t i = 0; i < size; i++) {
+        content[i] = (uint8_t)(i * 2654435761u >> 13);
+    }
+    tarn_error error;
+    tarn_storage_upload *upload = NULL;
+    assert_ok(tarn__storage_begin(storage, NULL, 0, &upload, &error), &error);
+    for (size_t at = 0; at < size; at += 1000003) {
+        const size_t left = size - at;
+        const tarn_bytes part = tarn_bytes_at(content + at, left < 1000003 ? left : 1000003);
+        assert_ok(tarn__storage_append(upload, part, &error), &error);
+    }
+    assert_ok(tarn__storage_finish(upload, "shared/large", &error), &error);
+    size_t got = 0;
+    assert_ok(tarn__storage_read(storage, "shared/large", 0, back, size + 1, &got, &error), &error);
+    assert_int_equal(got, size);
+    assert_memory_equal(back, content, size);
+    free(content);
+    free(back);
+    tarn__storage_free(storage);
+    assert_int_equal(atomic_load(&account.block_count), 0);
+}
+
+int main(void)
+{
+    static char variables[][16] = {"TARN_WEBHDFS", "TARN_HTTPFS"};
+    int failed = 0;
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const struct CMUnitTest tests[] = {
+            {
+                .name = "test_large_files_keep_every_byte",
+                .test_func = test_large_files_keep_every_byte,
+                .initial_state = variables[i],
+            },
+        };
+        const storage_maker maker = {.name = variables[i], .make = make, .context = variables[i]};
+        failed += cmocka_run_group_tests_name(variables[i], tests, NULL, NULL);
+        failed += storage_suite_run(&maker);
+    }
+    return failed;
+}

@@ -1,0 +1,69 @@
+/*
+ * fault_server.h - an HTTP server on 127.0.0.1 that misbehaves as a script says.
+ *
+ *     client ──► fault_server ──► the script: reset, 503, drip, ...   or pass:
+ *                                     ├──► its own small S3 in memory (fake_s3.h)
+ *                                     └──► a real server behind it (upstream_port)
+ *
+ * A script has one rule on a line; the first one that fits and is not used up decides about a
+ * request, and what no rule fits is passed. '#' begins a comment.
+ *
+ *     METHOD COUNT ACTION [ARGUMENT]       METHOD "*": any; COUNT "*": always
+ *
+ *     status CODE        answers so, without a body
+ *     slow_down SECONDS  503 with Retry-After and S3's XML
+ *     expired            403 ExpiredToken
+ *     skewed             403 RequestTimeTooSkewed
+ *     redirect           307 to another host
+ *     reset              the connection is reset before an answer
+ *     lost               the request is carried out, then the connection is reset
+ *     truncate           the answer breaks off in its body
+ *     lie                the answer's range is another one
+ *     long               the body is longer than what was asked for
+ *     duplicate          the answer is sent twice
+ *     drip               one byte of the answer each 100 ms
+ *     hang               no answer; the connection stays open
+ *     huge_head          an answer whose head has no end
+ *     garbage            bytes that are no HTTP
+ *     stale              listings do not show what was changed by then (an old listing is repeated)
+ */
+#ifndef TARN_TESTS_FAULT_SERVER_H
+#define TARN_TESTS_FAULT_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct fault_server fault_server;
+
+/*
+ * Starts a server.
+ *
+ * script         Text; NULL or "": everything is passed.
+ * upstream_port  0: its own small S3.
+ */
+fault_server *fault_server_start(const char *script, uint16_t upstream_port);
+
+/* Reads a script from tests/fault/scenarios/NAME.txt; free() it. */
+char *fault_server_scenario(const char *name);
+
+/* Of each request that no rule fits, so many of 1,000 are refused or reset, by chance. */
+void fault_server_chance(
+    fault_server *server, uint32_t refused_permille, uint32_t reset_permille, uint64_t seed);
+
+/* Delays each answer of its own S3. Units: milliseconds. */
+void fault_server_delay(fault_server *server, uint32_t ms);
+
+uint16_t fault_server_port(const fault_server *server);
+
+/* Requests that came, and those that a rule or chance spoiled. */
+uint64_t fault_server_requests(const fault_server *server);
+uint64_t fault_server_faults(const fault_server *server);
+
+/* Tells whether anything that came holds the text, heads included. */
+bool fault_server_saw(fault_server *server, const char *text);
+
+/* Ends all connections and frees. */
+void fault_server_stop(fault_server *server);
+
+#endif
