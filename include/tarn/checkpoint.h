@@ -12,8 +12,11 @@
  *     tarn_checkpoint_acknowledge(pending, acknowledgement, &error);     once per subtask
  *     tarn_checkpoint_commit(pending, &summary, &error);
  *
- * Reading, by anybody: tarn_checkpoint_open("/checkpoints/flights/chk-7", NULL, &checkpoint,
- * &error). Paths inside are relative: the directory of a job can be moved or copied, and restored.
+ * Reading, by anybody:
+ *
+ *     tarn_checkpoint_open("/checkpoints/flights/chk-7", NULL, &checkpoint, &error);
+ *
+ * All paths inside are relative: a job's directory can be moved or copied elsewhere and restored.
  *
  * Ownership: pending checkpoints borrow from their store.
  * Thread: store and pending checkpoint are shared; an opened checkpoint is immutable.
@@ -241,21 +244,6 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_in(
     tarn_env *env,
     const char *address,
     const tarn_allocator *allocator,
-    tarn_checkpoint **out,
-    tarn_error *error);
-
-/**
- * Opens the newest checkpoint (with chk-N: none newer) whose metadata can be read and whose files
- * are all there in their sizes; what is in them is compared by who fetches them.
- *
- * @param[in] skipped  Told of each that is passed over, and why. False ends the search. Or NULL.
- * @retval TARN_MISSING  No checkpoint is whole. Others as tarn_checkpoint_open().
- */
-TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_whole(
-    const char *address,
-    const tarn_allocator *allocator,
-    tarn_checkpoint_list_visit *skipped,
-    void *context,
     tarn_checkpoint **out,
     tarn_error *error);
 

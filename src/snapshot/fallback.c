@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "base/try.h"
+#include "tarn/fallback.h"
+
 #include "snapshot/checkpoint.h"
 
 typedef struct search {

@@ -4,6 +4,8 @@
  */
 #include "support/snapshot_rig.h"
 
+#include "tarn/fallback.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
