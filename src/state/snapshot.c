@@ -39,63 +39,6 @@ struct tarn_snapshot {
     tarn_error error;
 };
 
-/* ---- bases ------------------------------------------------------------------------------ */
-
-void tarn__bases_clear(tarn__bases *bases)
-{
-    tarn__base_free(bases->completed);
-    tarn__base_free(bases->retired);
-    for (uint32_t i = 0; i < bases->candidate_count; i++) {
-        tarn__base_free(bases->candidates[i].base);
-    }
-    *bases = (tarn__bases){.completed = NULL};
-}
-
-static void drop_candidates(tarn__bases *bases, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        tarn__base_free(bases->candidates[i].base);
-    }
-    bases->candidate_count -= count;
-    memmove(
-        bases->candidates,
-        bases->candidates + count,
-        bases->candidate_count * sizeof bases->candidates[0]);
-}
-
-static void add_candidate(tarn__bases *bases, uint64_t checkpoint_id, tarn__base *base)
-{
-    if (bases->candidate_count == TARN__BASE_CANDIDATES_MAX) {
-        drop_candidates(bases, 1);
-    }
-    bases->candidates[bases->candidate_count].checkpoint_id = checkpoint_id;
-    bases->candidates[bases->candidate_count].base = base;
-    bases->candidate_count++;
-}
-
-static void replace_completed(tarn__bases *bases, tarn__base *base)
-{
-    if (bases->is_lent && bases->retired == NULL) {
-        bases->retired = bases->completed; /* What the upload reads; later ones it never saw. */
-    } else {
-        tarn__base_free(bases->completed);
-    }
-    bases->completed = base;
-}
-
-void tarn_backend_notify_complete(tarn_backend *backend, uint64_t checkpoint_id)
-{
-    tarn__bases *bases = &backend->bases;
-    for (uint32_t i = 0; i < bases->candidate_count; i++) {
-        if (bases->candidates[i].checkpoint_id == checkpoint_id) {
-            replace_completed(bases, bases->candidates[i].base);
-            bases->candidates[i].base = NULL;
-            drop_candidates(bases, i + 1);
-            return;
-        }
-    }
-}
-
 /* ---- links and uploads ------------------------------------------------------------------ */
 
 static uint64_t now_ns(const tarn_snapshot *snapshot)
@@ -545,7 +488,7 @@ static tarn_status acknowledge(
     if (snapshot->is_savepoint) {
         tarn__base_free(base); /* Its owner may delete it: nothing builds on it. */
     } else {
-        add_candidate(&backend->bases, snapshot->checkpoint_id, base);
+        tarn__bases_add(&backend->bases, snapshot->checkpoint_id, base);
     }
     const tarn_buffer before = *acknowledgement;
     *acknowledgement = encoded;

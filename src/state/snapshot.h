@@ -49,6 +49,9 @@ typedef struct tarn__bases {
 
 void tarn__bases_clear(tarn__bases *bases);
 
+/* Takes the base of a snapshot that may become complete. */
+void tarn__bases_add(tarn__bases *bases, uint64_t checkpoint_id, tarn__base *base);
+
 /*
  * Drains a slice and, when nothing is left, has a worker go on. A failure is the snapshot's, and
  * poisons the backend; the gate is open then. Thread: the backend's.
