@@ -1,5 +1,5 @@
 #!/bin/sh
-# A short stream gives the same result with one worker, with three, and killed and restored.
+# A short stream gives the same result with one worker, with three, killed and restored, and stopped with a savepoint.
 # Usage: test_flights.sh PROGRAM DATA
 set -eu
 program=$1
@@ -22,7 +22,12 @@ run killed --checkpoint-dir "$directory/checkpoints" --checkpoint-interval 100 -
 [ "$status" -eq 137 ] || { echo "expected SIGKILL, the status is $status"; exit 1; }
 [ ! -e "$directory/killed.tsv" ] || { echo "a killed run left a result"; exit 1; }
 run killed --checkpoint-dir "$directory/checkpoints" --restore latest
+run stopped --checkpoint-dir "$directory/other" --unaligned --stop-at 0.5 --savepoint-dir "$directory/savepoints"
+[ ! -e "$directory/stopped.tsv" ] || { echo "a stopped run left a result"; exit 1; }
+rm -r "$directory/other" # A savepoint needs nothing else.
+run stopped --restore "$(echo "$directory"/savepoints/savepoint-*)"
 
 [ "$(grep -vc '^#' "$directory/one.tsv")" -gt 1000 ] || { echo "the result is too short"; exit 1; }
 cmp "$directory/one.tsv" "$directory/three.tsv"
 cmp "$directory/one.tsv" "$directory/killed.tsv"
+cmp "$directory/one.tsv" "$directory/stopped.tsv"

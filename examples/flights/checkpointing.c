@@ -1,182 +1,157 @@
 #include "checkpointing.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
-#include <tarn/checkpoint_settings.h>
-
-#include "clock.h"
 #include "failure.h"
 
 static const char job_name[] = "flights";
 
-tarn_status checkpointing_open(
-    checkpointing *c,
-    monitor *m,
-    tarn_env *env,
-    const tarn_config *config,
-    const char *directory,
-    uint32_t participant_count,
-    tarn_error *error)
+static void count_success(checkpointing *c, const tarn_driver_outcome *outcome)
 {
-    memset(c, 0, sizeof *c);
-    c->monitor = m;
-    c->participant_count = participant_count;
-    if (directory == NULL) {
-        return TARN_OK;
-    }
-
-    tarn_checkpoint_settings settings = TARN_CHECKPOINT_SETTINGS_INIT;
-    TRY(tarn_checkpoint_settings_from_config(config, &settings, error));
-    if (settings.is_enabled) {
-        enum {
-            DAY_MS = 24 * 3600 * 1000
-        }; /* Longer intervals would overflow, and end no sooner. */
-        const int64_t interval_ms = settings.interval_ms < DAY_MS ? settings.interval_ms : DAY_MS;
-        c->interval_ns = (uint64_t)interval_ms * NS_PER_MS;
-    }
-    c->tolerable_count = (uint32_t)settings.tolerable_failures;
-    c->due_ns = clock_now_ns() + c->interval_ns;
-
-    int32_t retained = 1;
-    TRY(tarn_config_get_int(
-        config, "execution.checkpointing.num-retained", &retained, NULL, error));
-
-    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
-    options.env = env;
-    options.address = directory;
-    options.job = job_name;
-    options.retained_count = retained > 0 ? (uint32_t)retained : 1;
-    return tarn_checkpoint_store_open(&options, &c->store, error);
+    c->latest = outcome->summary;
+    c->durations_ms[c->completed_count % DURATIONS_MAX] = (uint32_t)outcome->summary.duration_ms;
+    c->completed_count++;
+    c->new_bytes += outcome->summary.new_bytes;
+    c->failed_in_a_row = 0;
 }
 
-void checkpointing_close(checkpointing *c)
-{
-    tarn_checkpoint_abandon(c->pending);
-    const tarn_status status = tarn_checkpoint_store_close(c->store, NULL);
-    assert(status == TARN_OK);
-    (void)status;
-    memset(c, 0, sizeof *c);
-}
-
-static checkpointing_event count_failure(checkpointing *c)
+static void count_failure(checkpointing *c, const tarn_driver_outcome *outcome)
 {
     c->failed_count++;
     c->failed_in_a_row++;
-    return c->failed_in_a_row > c->tolerable_count ? CHECKPOINTING_HOPELESS : CHECKPOINTING_FAILED;
-}
-
-static checkpointing_event begin(checkpointing *c, tarn_error *error)
-{
-    tarn_pending_checkpoint *pending = NULL;
-    const uint64_t id = tarn_checkpoint_store_next_id(c->store);
-    c->due_ns = clock_now_ns() + c->interval_ns;
-    if (tarn_checkpoint_begin(c->store, id, &pending, error) != TARN_OK) {
-        return count_failure(c);
+    c->has_failed = true;
+    c->failure = outcome->cause;
+    if (outcome->cause.status == TARN_OK) {
+        failure_set(
+            &c->failure, TARN_DECLINED, 0, "%s", tarn_checkpoint_failure_sentence(outcome->reason));
     }
-    pthread_mutex_lock(&c->monitor->mutex);
-    c->phase = CHECKPOINTING_REQUESTED;
-    c->pending = pending;
-    c->id = id;
-    c->awaited_count = c->participant_count;
-    c->is_declined = false;
-    atomic_store(&c->is_requested, true);
-    pthread_mutex_unlock(&c->monitor->mutex);
-    return CHECKPOINTING_NOTHING;
 }
 
-static checkpointing_event end(checkpointing *c, tarn_error *error)
+/* What was never begun is no failure: the source has ended, or the job ends. */
+static void hear(const tarn_driver_outcome *outcome, void *context)
 {
-    tarn_pending_checkpoint *pending = c->pending;
-    c->pending = NULL;
-    c->phase = CHECKPOINTING_IDLE;
-    if (c->is_declined) {
-        tarn_checkpoint_abandon(pending);
-        *error = c->decline;
-        return count_failure(c);
-    }
-    if (tarn_checkpoint_commit(pending, &c->latest, error) != TARN_OK) {
-        return count_failure(c);
-    }
-    c->durations_ms[c->completed_count % DURATIONS_MAX] = (uint32_t)c->latest.duration_ms;
-    c->completed_count++;
-    c->new_bytes += c->latest.new_bytes;
-    c->failed_in_a_row = 0;
-    return CHECKPOINTING_COMPLETED;
-}
-
-checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error)
-{
+    checkpointing *c = context;
     pthread_mutex_lock(&c->monitor->mutex);
-    const checkpointing_phase phase = c->phase;
-    const bool is_answered = phase == CHECKPOINTING_COLLECTING && c->awaited_count == 0;
-    const bool is_in_vain = phase == CHECKPOINTING_REQUESTED && c->has_source_ended;
-    const bool is_wanted = phase == CHECKPOINTING_IDLE && c->store != NULL && c->interval_ns > 0 &&
-                           !c->has_source_ended;
-    pthread_mutex_unlock(&c->monitor->mutex);
-
-    /* All have answered, or nobody was asked: nobody else touches the checkpoint any more. */
-    if (is_answered) {
-        return end(c, error);
-    }
-    if (is_in_vain) {
-        tarn_checkpoint_abandon(c->pending);
-        c->pending = NULL;
-        c->phase = CHECKPOINTING_IDLE;
-    }
-    return is_wanted && clock_now_ns() >= c->due_ns ? begin(c, error) : CHECKPOINTING_NOTHING;
-}
-
-bool checkpointing_take_request(checkpointing *c)
-{
-    if (!atomic_load_explicit(&c->is_requested, memory_order_relaxed)) {
-        return false;
-    }
-    pthread_mutex_lock(&c->monitor->mutex);
-    c->phase = CHECKPOINTING_COLLECTING;
-    atomic_store(&c->is_requested, false);
-    pthread_mutex_unlock(&c->monitor->mutex);
-    return true;
-}
-
-void checkpointing_end_of_source(checkpointing *c)
-{
-    pthread_mutex_lock(&c->monitor->mutex);
-    c->has_source_ended = true;
-    atomic_store(&c->is_requested, false);
-    pthread_mutex_unlock(&c->monitor->mutex);
-}
-
-tarn_pending_checkpoint *checkpointing_pending(checkpointing *c)
-{
-    pthread_mutex_lock(&c->monitor->mutex);
-    tarn_pending_checkpoint *pending = c->pending;
-    pthread_mutex_unlock(&c->monitor->mutex);
-    return pending;
-}
-
-static void answer(checkpointing *c, const tarn_error *decline)
-{
-    pthread_mutex_lock(&c->monitor->mutex);
-    assert(c->awaited_count > 0);
-    c->awaited_count--;
-    if (decline != NULL && !c->is_declined) {
-        c->is_declined = true;
-        c->decline = *decline;
+    if (outcome->is_completed && outcome->kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND) {
+        snprintf(
+            c->savepoint, sizeof c->savepoint, "%s", outcome->path != NULL ? outcome->path : "?");
+    } else if (outcome->is_completed) {
+        count_success(c, outcome);
+    } else if (
+        outcome->checkpoint_id != 0 &&
+        outcome->reason != TARN_FAILURE_CHECKPOINT_COORDINATOR_SHUTDOWN) {
+        count_failure(c, outcome);
     }
     pthread_cond_signal(&c->monitor->changed);
     pthread_mutex_unlock(&c->monitor->mutex);
 }
 
-void checkpointing_acknowledge(checkpointing *c, tarn_bytes acknowledgement)
+static void fail_job(const tarn_driver_outcome *outcome, void *context)
 {
-    tarn_error error;
-    const tarn_status status =
-        tarn_checkpoint_acknowledge(checkpointing_pending(c), acknowledgement, &error);
-    answer(c, status == TARN_OK ? NULL : &error);
+    (void)outcome;
+    checkpointing *c = context;
+    pthread_mutex_lock(&c->monitor->mutex);
+    c->is_hopeless = true;
+    pthread_cond_signal(&c->monitor->changed);
+    pthread_mutex_unlock(&c->monitor->mutex);
 }
 
-void checkpointing_decline(checkpointing *c, const tarn_error *error)
+tarn_status checkpointing_open(
+    checkpointing *c,
+    monitor *m,
+    tarn_env *env,
+    const char *directory,
+    uint32_t worker_count,
+    tarn_error *error)
 {
-    answer(c, error);
+    memset(c, 0, sizeof *c);
+    c->monitor = m;
+    if (directory == NULL) {
+        return TARN_OK;
+    }
+    const uint32_t parallelism[] = {1, worker_count};
+    const tarn_coordinator_edge edge = {.from = 0, .to = 1};
+    tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
+    options.env = env;
+    options.address = directory;
+    options.job = job_name;
+    options.parallelism = parallelism;
+    options.operator_count = 2;
+    options.edges = &edge;
+    options.edge_count = 1;
+    options.hear = hear;
+    options.fail_job = fail_job;
+    options.context = c;
+    return tarn_driver_open(&options, &c->driver, error);
+}
+
+/* A job whose input is at its end may go on with a larger --repeat: its checkpoints stay. */
+void checkpointing_close(checkpointing *c, tarn_status outcome)
+{
+    const tarn_status status = tarn_driver_close(
+        c->driver, outcome == TARN_OK ? TARN_JOB_SUSPENDED : TARN_JOB_FAILED, NULL);
+    assert(status == TARN_OK);
+    (void)status;
+    c->driver = NULL;
+}
+
+tarn_status checkpointing_start(checkpointing *c, tarn_error *error)
+{
+    return c->driver != NULL ? tarn_driver_start(c->driver, error) : TARN_OK;
+}
+
+tarn_status checkpointing_stop(checkpointing *c, tarn_error *error)
+{
+    return tarn_driver_request(c->driver, TARN_CHECKPOINT_SAVEPOINT_SUSPEND, 0, error);
+}
+
+checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error)
+{
+    checkpointing_event event = CHECKPOINTING_NOTHING;
+    pthread_mutex_lock(&c->monitor->mutex);
+    if (c->has_failed) {
+        event = c->is_hopeless ? CHECKPOINTING_HOPELESS : CHECKPOINTING_FAILED;
+        *error = c->failure;
+        c->has_failed = false;
+    }
+    pthread_mutex_unlock(&c->monitor->mutex);
+    return event;
+}
+
+tarn_status participant_join(
+    participant *p,
+    checkpointing *c,
+    uint32_t task,
+    const tarn_driver_task *callbacks,
+    tarn_error *error)
+{
+    *p = (participant){.checkpointing = c, .task = task};
+    return c->driver != NULL
+               ? tarn_driver_start_task(c->driver, task, callbacks, &p->attempt, error)
+               : TARN_OK;
+}
+
+void participant_leave(participant *p, tarn_driver_task_end end)
+{
+    if (p->checkpointing != NULL) {
+        tarn_driver_end_task(p->checkpointing->driver, p->task, end);
+    }
+}
+
+void participant_acknowledge(participant *p, uint64_t checkpoint_id, tarn_bytes part)
+{
+    tarn_error error;
+    if (tarn_driver_acknowledge(
+            p->checkpointing->driver, p->task, p->attempt, checkpoint_id, &part, 1, &error) !=
+        TARN_OK) {
+        participant_decline(p, checkpoint_id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION, &error);
+    }
+}
+
+void participant_decline(
+    participant *p, uint64_t checkpoint_id, tarn_checkpoint_failure reason, const tarn_error *cause)
+{
+    tarn_driver_decline(p->checkpointing->driver, p->task, checkpoint_id, reason, cause);
 }

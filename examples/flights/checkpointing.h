@@ -1,14 +1,11 @@
 /*
- * checkpointing.h - when a checkpoint begins, who has answered, and what becomes of it.
+ * checkpointing.h - the job's checkpoints: the library's driver, and what the job keeps of it.
  *
- *             due                  the source sends barriers            all have answered
- *     idle ─────────► requested ──────────────────────────► collecting ──────────────────► idle
- *                         │  the source is at its end                    commit, or abandon
- *                         └──────────────────────────────► idle          when one declined
- *
- * Participants are the source and the workers; each answers once, in whatever order. A pending
- * checkpoint is ended only when all have, because their snapshots borrow from it. One checkpoint is
- * under way at a time.
+ *     driver ── trigger ──► source ── barriers through the queues ──► workers
+ *       ▲                      │                                         │
+ *       └──── acknowledge ─────┴─────────────────────────────────────────┘
+ *       │
+ *       └── hear ──► figures and failures, which the main thread reads
  *
  * A checkpoint that fails costs nothing but time: the job goes on, the last complete one stays.
  * More failures in a row than are tolerable end the job, since it could not be restored any more
@@ -19,39 +16,25 @@
 #ifndef FLIGHTS_CHECKPOINTING_H
 #define FLIGHTS_CHECKPOINTING_H
 
-#include <stdatomic.h>
-
-#include <tarn/checkpoint.h>
-#include <tarn/config.h>
+#include <tarn/driver.h>
 
 #include "monitor.h"
 
-enum { DURATIONS_MAX = 4096 };
-
-typedef enum checkpointing_phase {
-    CHECKPOINTING_IDLE,
-    CHECKPOINTING_REQUESTED,
-    CHECKPOINTING_COLLECTING,
-} checkpointing_phase;
+enum {
+    DURATIONS_MAX = 4096,
+    SOURCE_TASK = 0, /* The source is the first task; worker i is task i + 1. */
+};
 
 typedef struct checkpointing {
-    monitor *monitor; /* Its lock guards what follows. */
-    tarn_checkpoint_store *store;
-    uint32_t participant_count;
-    uint64_t interval_ns; /* 0: no checkpoints by themselves. */
-    uint32_t tolerable_count;
+    monitor *monitor;    /* Its lock guards what follows. */
+    tarn_driver *driver; /* NULL: no checkpoints are wanted. */
 
-    atomic_bool is_requested; /* Phase is REQUESTED; read by the source for every record. */
-    checkpointing_phase phase;
-    bool has_source_ended;
-    tarn_pending_checkpoint *pending;
-    uint64_t id;
-    uint32_t awaited_count;
-    bool is_declined;
-    tarn_error decline; /* The first one. */
-    uint64_t due_ns;
+    char savepoint[4096]; /* The one that stopped the job; empty: none has. */
+    bool has_failed; /* The checkpoint that failure is of; until the main thread has said so. */
+    bool is_hopeless;
+    tarn_error failure;
 
-    /* Figures, of the main thread only. */
+    /* Figures. */
     tarn_checkpoint_summary latest;
     uint64_t completed_count;
     uint64_t failed_count;
@@ -60,46 +43,60 @@ typedef struct checkpointing {
     uint32_t durations_ms[DURATIONS_MAX]; /* The latest ones. */
 } checkpointing;
 
-/* What a step did. */
+/* One task of the job, as the driver knows it. */
+typedef struct participant {
+    checkpointing *checkpointing;
+    uint32_t task;
+    uint32_t attempt;
+} participant;
+
+/* What a step found. */
 typedef enum checkpointing_event {
     CHECKPOINTING_NOTHING,
-    CHECKPOINTING_COMPLETED, /* latest tells which: tell the workers. */
-    CHECKPOINTING_FAILED,    /* The error tells why; tolerated. */
-    CHECKPOINTING_HOPELESS,  /* Likewise; one too many. */
+    CHECKPOINTING_FAILED,   /* The error tells why; tolerated. */
+    CHECKPOINTING_HOPELESS, /* Likewise; one too many. */
 } checkpointing_event;
 
 /*
- * Opens the store.
+ * Opens the driver, with settings from the environment's configuration.
  *
- * config     Has the interval, how many failures are tolerable, and how many checkpoints are kept.
  * directory  Where the checkpoints of all jobs are. NULL: there will be none.
  */
 tarn_status checkpointing_open(
     checkpointing *c,
     monitor *m,
     tarn_env *env,
-    const tarn_config *config,
     const char *directory,
-    uint32_t participant_count,
+    uint32_t worker_count,
     tarn_error *error);
 
-/* Gives up what is under way and closes the store. The other threads are gone. */
-void checkpointing_close(checkpointing *c);
+/* Ends it; every participant has left. */
+void checkpointing_close(checkpointing *c, tarn_status outcome);
 
-/* Begins a checkpoint when it is due, ends it when all have answered. */
+/* All participants have joined: checkpoints by themselves from now on. */
+tarn_status checkpointing_start(checkpointing *c, tarn_error *error);
+
+/* Stops the job with a savepoint: the source ends behind its barrier. */
+tarn_status checkpointing_stop(checkpointing *c, tarn_error *error);
+
+/* Tells about the last failure, once. */
 checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error);
 
-/* The source: answers whether it has to send barriers and to answer. */
-bool checkpointing_take_request(checkpointing *c);
-
-/* The source: it is at its end, and takes no requests any more. */
-void checkpointing_end_of_source(checkpointing *c);
-
-/* A worker: the checkpoint that the barrier belongs to; valid until it answers. */
-tarn_pending_checkpoint *checkpointing_pending(checkpointing *c);
+/* Participants do nothing when no checkpoints are wanted. callbacks.context: the task's. */
+tarn_status participant_join(
+    participant *p,
+    checkpointing *c,
+    uint32_t task,
+    const tarn_driver_task *callbacks,
+    tarn_error *error);
+void participant_leave(participant *p, tarn_driver_task_end end);
 
 /* An answer: the participant's part of the checkpoint, or why there is none. */
-void checkpointing_acknowledge(checkpointing *c, tarn_bytes acknowledgement);
-void checkpointing_decline(checkpointing *c, const tarn_error *error);
+void participant_acknowledge(participant *p, uint64_t checkpoint_id, tarn_bytes part);
+void participant_decline(
+    participant *p,
+    uint64_t checkpoint_id,
+    tarn_checkpoint_failure reason,
+    const tarn_error *cause);
 
 #endif

@@ -59,9 +59,8 @@ static tarn_status open_checkpointing(job *j, tarn_error *error)
         &j->checkpointing,
         &j->monitor,
         j->env,
-        j->config,
         j->options->checkpoint_dir,
-        j->options->worker_count + 1,
+        j->options->worker_count,
         error);
 }
 
@@ -89,7 +88,7 @@ static tarn_status open_source(job *j, tarn_error *error)
     *s = (source){
         .path = o->input,
         .budget = tarn_env_budget(j->env),
-        .checkpointing = &j->checkpointing,
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
         .queues = j->queues,
         .worker_count = o->worker_count,
         .max_parallelism = j->max_parallelism,
@@ -101,6 +100,9 @@ static tarn_status open_source(job *j, tarn_error *error)
     if (o->kill_at > 0) {
         s->kill_at = (uint64_t)(o->kill_at * (double)j->record_count);
         s->kill_at = s->kill_at > 0 ? s->kill_at : 1;
+    }
+    if (o->stop_at > 0) {
+        s->stop_at = (uint64_t)(o->stop_at * (double)j->record_count);
     }
     if (j->restored != NULL) {
         TRY(source_restore(s, j->restored, error));
@@ -141,7 +143,8 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
     w->restore = j->restored;
     w->checkpointing = &j->checkpointing;
     w->queue = &j->queues[index];
-    w->is_scan_wanted = j->options->out != NULL || !j->options->is_quiet;
+    w->is_scan_wanted =
+        (j->options->out != NULL || !j->options->is_quiet) && j->options->stop_at == 0;
     snprintf(w->directory, sizeof w->directory, "%s/worker-%u", j->options->work_dir, index);
     j->open_count++;
     TRY(queue_open(w->queue, budget, index, error));
@@ -165,7 +168,8 @@ static tarn_status open_all(job *j, tarn_error *error)
     }
     tarn_checkpoint_free(j->restored);
     j->restored = NULL;
-    return TARN_OK;
+    TRY(source_join(&j->source, &j->checkpointing, error));
+    return checkpointing_start(&j->checkpointing, error);
 }
 
 static void close_owner(job *j)
@@ -193,7 +197,8 @@ static tarn_status close_all(job *j, tarn_status outcome, tarn_error *error)
     }
     rmdir(j->options->work_dir);
     tarn_checkpoint_free(j->restored);
-    checkpointing_close(&j->checkpointing);
+    participant_leave(&j->source.participant, TARN_TASK_END_STOPPED);
+    checkpointing_close(&j->checkpointing, outcome);
     close_owner(j);
     const tarn_status status = tarn_env_close(j->env, outcome == TARN_OK ? error : &other);
     outcome = outcome == TARN_OK ? status : outcome;
@@ -240,20 +245,11 @@ static tarn_status step_checkpoints(job *j, report *r, tarn_error *error)
     switch (checkpointing_step(&j->checkpointing, error)) {
     case CHECKPOINTING_NOTHING:
         break;
-    case CHECKPOINTING_COMPLETED:
-        for (uint32_t i = 0; i < j->options->worker_count; i++) {
-            worker_notify_complete(&j->workers[i], j->checkpointing.latest.id);
-        }
-        break;
     case CHECKPOINTING_FAILED:
         report_say(r, "a checkpoint failed, the job goes on: %s", error->message);
         break;
     case CHECKPOINTING_HOPELESS:
-        report_say(
-            r,
-            "%u checkpoints failed in a row, %u are tolerable",
-            j->checkpointing.failed_in_a_row,
-            j->checkpointing.tolerable_count);
+        report_say(r, "%u checkpoints failed in a row", j->checkpointing.failed_in_a_row);
         return error->status;
     }
     return TARN_OK;
@@ -283,8 +279,12 @@ static tarn_status run_threads(job *j, report *r, tarn_error *error)
         *error = j->monitor.error;
         status = error->status;
     }
-    /* A checkpoint that was answered last of all. */
-    return status == TARN_OK ? step_checkpoints(j, r, error) : status;
+    if (status == TARN_OK) {
+        /* A checkpoint that was answered last of all is committed before the report. */
+        checkpointing_close(&j->checkpointing, TARN_OK);
+        status = step_checkpoints(j, r, error);
+    }
+    return status;
 }
 
 /* The result. */
@@ -325,13 +325,29 @@ static tarn_status write_result(job *j, tarn_error *error)
     return status;
 }
 
+/* A job that was stopped has a savepoint instead of a result. */
+static tarn_status report_stop(const job *j, report *r, tarn_error *error)
+{
+    if (j->checkpointing.savepoint[0] == '\0') {
+        return failure_set(
+            error,
+            TARN_ABANDONED,
+            0,
+            "the savepoint that was to stop the job failed%s%s",
+            j->checkpointing.failed_count > 0 ? ": " : "",
+            j->checkpointing.failed_count > 0 ? j->checkpointing.failure.message : "");
+    }
+    report_say(r, "stopped with the savepoint %s", j->checkpointing.savepoint);
+    return TARN_OK;
+}
+
 static tarn_status run(job *j, tarn_error *error)
 {
     report r;
     TRY(open_all(j, error));
     report_begin(&r, j);
     TRY(run_threads(j, &r, error));
-    TRY(write_result(j, error));
+    TRY(j->options->stop_at > 0 ? report_stop(j, &r, error) : write_result(j, error));
     report_end(&r);
     return TARN_OK;
 }

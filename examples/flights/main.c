@@ -7,6 +7,7 @@
  *
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --kill-at 0.6
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --restore latest --out result.tsv
+ *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --stop-at 0.6 --savepoint-dir /var/tmp/save
  *
  * Read job.c first; worker.c and states.c have most of what concerns the library.
  */

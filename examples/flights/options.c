@@ -16,11 +16,15 @@ const char options_usage[] =
     "  --input FILE               flights as CSV, plain or .zst (default: the year 2013)\n"
     "  --repeat N                 replay the year N times, each with aircraft of its own (1)\n"
     "  --workers N                worker threads, each with its own share of the keys (2)\n"
+    "  --parallelism N            the same, in Flink's word\n"
     "  --out FILE                 write the result, one line per key, sorted; - is stdout\n"
     "  --checkpoint-dir DIR       write checkpoints below DIR/flights\n"
     "  --checkpoint-interval MS   time between two of them; 0: none (configuration)\n"
+    "  --unaligned                barriers overtake what is queued, which joins the checkpoint\n"
     "  --restore latest|PATH      go on from the latest checkpoint of DIR, or from that one\n"
     "  --kill-at FRACTION         SIGKILL itself when that share of all records was emitted\n"
+    "  --stop-at FRACTION         stop with a savepoint then, instead of a result\n"
+    "  --savepoint-dir DIR        where that goes (configuration: state.savepoints.dir)\n"
     "  --work-dir DIR             scratch space on a local disk (below TMPDIR or /var/tmp)\n"
     "  --conf FILE                flink-conf.yaml or config.yaml (the example's own)\n"
     "  --memory SIZE              taskmanager.memory.process.size (configuration: 192m)\n"
@@ -35,10 +39,14 @@ enum option_id {
     OPTION_CHECKPOINT_DIR,
     OPTION_RESTORE,
     OPTION_KILL_AT,
+    OPTION_STOP_AT,
+    OPTION_SAVEPOINT_DIR,
     OPTION_MEMORY,
     OPTION_CONF,
     OPTION_REPEAT,
     OPTION_WORKERS,
+    OPTION_PARALLELISM,
+    OPTION_UNALIGNED,
     OPTION_INTERVAL,
     OPTION_OUT,
     OPTION_WORK_DIR,
@@ -51,10 +59,14 @@ static const struct option long_options[] = {
     {"checkpoint-dir", required_argument, NULL, OPTION_CHECKPOINT_DIR},
     {"restore", required_argument, NULL, OPTION_RESTORE},
     {"kill-at", required_argument, NULL, OPTION_KILL_AT},
+    {"stop-at", required_argument, NULL, OPTION_STOP_AT},
+    {"savepoint-dir", required_argument, NULL, OPTION_SAVEPOINT_DIR},
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"conf", required_argument, NULL, OPTION_CONF},
     {"repeat", required_argument, NULL, OPTION_REPEAT},
     {"workers", required_argument, NULL, OPTION_WORKERS},
+    {"parallelism", required_argument, NULL, OPTION_PARALLELISM},
+    {"unaligned", no_argument, NULL, OPTION_UNALIGNED},
     {"checkpoint-interval", required_argument, NULL, OPTION_INTERVAL},
     {"out", required_argument, NULL, OPTION_OUT},
     {"work-dir", required_argument, NULL, OPTION_WORK_DIR},
@@ -88,7 +100,7 @@ static tarn_status read_count(
     return TARN_OK;
 }
 
-static tarn_status read_fraction(const char *text, double *out, tarn_error *error)
+static tarn_status read_fraction(const char *text, const char *what, double *out, tarn_error *error)
 {
     char *end = NULL;
     const double value = strtod(text, &end);
@@ -97,7 +109,8 @@ static tarn_status read_fraction(const char *text, double *out, tarn_error *erro
             error,
             TARN_INVALID_ARGUMENT,
             0,
-            "--kill-at is \"%s\", it wants a fraction above 0 and up to 1",
+            "%s is \"%s\", it wants a fraction above 0 and up to 1",
+            what,
             text);
     }
     *out = value;
@@ -145,8 +158,12 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
         return read_count(text, "--repeat", REPEAT_MAX, &o->repeat_count, error);
     case OPTION_WORKERS:
         return read_count(text, "--workers", WORKERS_MAX, &o->worker_count, error);
+    case OPTION_PARALLELISM:
+        return read_count(text, "--parallelism", WORKERS_MAX, &o->worker_count, error);
     case OPTION_KILL_AT:
-        return read_fraction(text, &o->kill_at, error);
+        return read_fraction(text, "--kill-at", &o->kill_at, error);
+    case OPTION_STOP_AT:
+        return read_fraction(text, "--stop-at", &o->stop_at, error);
     case OPTION_INTERVAL:
         o->interval_ms = text;
         return check_interval(text, error);
@@ -154,6 +171,9 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
         return add_assignment(o, text, error);
     case OPTION_CHECKPOINT_DIR:
         o->checkpoint_dir = text;
+        break;
+    case OPTION_SAVEPOINT_DIR:
+        o->savepoint_dir = text;
         break;
     case OPTION_RESTORE:
         o->restore = text;
@@ -163,6 +183,9 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
         break;
     case OPTION_OUT:
         o->out = text;
+        break;
+    case OPTION_UNALIGNED:
+        o->is_unaligned = true;
         break;
     case OPTION_QUIET:
         o->is_quiet = true;
@@ -212,6 +235,10 @@ static tarn_status check_together(const options *o, tarn_error *error)
         return failure_set(
             error, TARN_INVALID_ARGUMENT, 0, "--restore latest wants --checkpoint-dir as well");
     }
+    if (o->stop_at > 0 && o->checkpoint_dir == NULL) {
+        return failure_set(
+            error, TARN_INVALID_ARGUMENT, 0, "--stop-at wants --checkpoint-dir as well");
+    }
     if (o->checkpoint_dir != NULL && strlen(o->checkpoint_dir) >= PATH_MAX - 64) {
         return failure_set(error, TARN_INVALID_ARGUMENT, 0, "--checkpoint-dir is too long");
     }
@@ -257,6 +284,18 @@ static tarn_status set_over(const options *o, tarn_config *config, tarn_error *e
             snprintf(text, sizeof text, "%s ms", o->interval_ms);
             TRY(tarn_config_set(config, key, text, "--checkpoint-interval", error));
         }
+    }
+    if (o->savepoint_dir != NULL) {
+        TRY(tarn_config_set(
+            config,
+            "execution.checkpointing.savepoint-dir",
+            o->savepoint_dir,
+            "--savepoint-dir",
+            error));
+    }
+    if (o->is_unaligned) {
+        TRY(tarn_config_set(
+            config, "execution.checkpointing.unaligned.enabled", "true", "--unaligned", error));
     }
     for (uint32_t i = 0; i < o->assignment_count; i++) {
         TRY(tarn_config_set_assignment(config, o->assignments[i], "-D", error));

@@ -22,8 +22,11 @@ typedef struct options {
     const char *interval_ms;    /* NULL: likewise. */
     const char *out;            /* "-": standard output. NULL: no result. */
     double kill_at;             /* 0 .. 1; 0: never. */
+    double stop_at;             /* Likewise. */
+    const char *savepoint_dir;  /* NULL: what the configuration says. */
     uint32_t repeat_count;
     uint32_t worker_count;
+    bool is_unaligned;
     bool is_quiet;
     bool is_help;
     const char *assignments[ASSIGNMENTS_MAX]; /* Of -D, in order. */

@@ -129,6 +129,41 @@ queue_outcome queue_pop(queue *q, int wait_ms, batch **out)
     return outcome;
 }
 
+/* Under the lock: the full batch at a position, the oldest first. */
+static batch *full_at(const queue *q, uint32_t position)
+{
+    return q->full[(q->full_first + position) % QUEUE_BATCHES];
+}
+
+bool queue_find_barrier(queue *q, uint64_t after_id, tarn_driver_barrier *out)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&q->mutex);
+    for (uint32_t i = 0; i < q->full_count && !is_found; i++) {
+        const batch *b = full_at(q, i);
+        is_found = b->mark == MARK_BARRIER && b->barrier.checkpoint_id > after_id;
+        if (is_found) {
+            *out = b->barrier;
+        }
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return is_found;
+}
+
+uint32_t queue_list_before(queue *q, uint64_t barrier_id, const batch *out[QUEUE_BATCHES])
+{
+    uint32_t count = 0;
+    bool is_behind = false;
+    pthread_mutex_lock(&q->mutex);
+    while (count < q->full_count && !is_behind) {
+        const batch *b = full_at(q, count);
+        is_behind = b->mark == MARK_BARRIER && b->barrier.checkpoint_id == barrier_id;
+        out[count++] = b;
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return count;
+}
+
 void queue_give_back(queue *q, batch *used)
 {
     used->count = 0;

@@ -19,12 +19,13 @@
 #include <stdint.h>
 
 #include <tarn/budget.h>
+#include <tarn/driver.h>
 
 #include "flight.h"
 
 enum {
     BATCH_BYTES = 32 << 10, /* What Flink's exchanges use as well. */
-    BATCH_MESSAGES = (BATCH_BYTES - 16) / sizeof(message),
+    BATCH_MESSAGES = (BATCH_BYTES - 32) / sizeof(message),
     QUEUE_BATCHES = 4, /* Few: a barrier has to pass what is queued before it. */
     QUEUE_FOREVER = -1,
 };
@@ -37,8 +38,8 @@ typedef enum mark {
 
 typedef struct batch {
     uint32_t count;
-    mark mark; /* Stands after the messages. */
-    uint64_t unused;
+    mark mark;                   /* Stands after the messages. */
+    tarn_driver_barrier barrier; /* Of MARK_BARRIER. */
     message messages[BATCH_MESSAGES];
 } batch;
 
@@ -79,6 +80,16 @@ void queue_push(queue *q, batch *filled);
 
 /* Waits for a full batch, wait_ms at most. */
 queue_outcome queue_pop(queue *q, int wait_ms, batch **out);
+
+/* Finds the first barrier among the full batches whose id is above after_id. False: there is none.
+ */
+bool queue_find_barrier(queue *q, uint64_t after_id, tarn_driver_barrier *out);
+
+/*
+ * Lists the full batches up to the barrier, itself included: what it overtakes. The worker's alone
+ * until it pops them. Returns how many there are.
+ */
+uint32_t queue_list_before(queue *q, uint64_t barrier_id, const batch *out[QUEUE_BATCHES]);
 
 /* Returns a popped batch, emptied. */
 void queue_give_back(queue *q, batch *used);

@@ -67,6 +67,7 @@ static worker_figures sum_figures(job *j)
         sum.size.value_bytes += one.size.value_bytes;
         sum.size.flights += one.size.flights;
         sum.reused_bytes += one.reused_bytes;
+        sum.kept_bytes += one.kept_bytes;
         sum.uploaded_bytes += one.uploaded_bytes;
         if (one.snapshot_sync_ns_max > sum.snapshot_sync_ns_max) {
             sum.snapshot_sync_ns_max = one.snapshot_sync_ns_max;
@@ -279,6 +280,9 @@ static void print_checkpoints(const report *r, const worker_figures *figures, FI
             to_mib(c->new_bytes),
             to_mib(figures->reused_bytes),
             (double)figures->snapshot_sync_ns_max / NS_PER_MS);
+    }
+    if (figures->kept_bytes > 0) {
+        fprintf(out, "; %.1f KiB in flight kept", (double)figures->kept_bytes / 1024);
     }
     fputc('\n', out);
 }

@@ -75,8 +75,30 @@ static tarn_status interrupted(tarn_error *error)
     return failure_set(error, TARN_ABANDONED, 0, "the source was stopped");
 }
 
+/* The driver's thread: the source sends the barrier before its next record. */
+static bool trigger(const tarn_driver_barrier *barrier, void *context)
+{
+    source *s = context;
+    pthread_mutex_lock(&s->mutex);
+    s->barrier = *barrier;
+    atomic_store(&s->is_triggered, true);
+    pthread_mutex_unlock(&s->mutex);
+    return true;
+}
+
+tarn_status source_join(source *s, checkpointing *c, tarn_error *error)
+{
+    const tarn_driver_task callbacks = {
+        .struct_size = sizeof callbacks,
+        .trigger = trigger,
+        .context = s,
+    };
+    return participant_join(&s->participant, c, SOURCE_TASK, &callbacks, error);
+}
+
 /* Sends what is filled, with a mark behind it. */
-static tarn_status send_marks(source *s, mark m, tarn_error *error)
+static tarn_status send_marks(
+    source *s, mark m, const tarn_driver_barrier *barrier, tarn_error *error)
 {
     for (uint32_t i = 0; i < s->worker_count; i++) {
         if (s->filling[i] == NULL) {
@@ -86,6 +108,9 @@ static tarn_status send_marks(source *s, mark m, tarn_error *error)
             return interrupted(error);
         }
         s->filling[i]->mark = m;
+        if (barrier != NULL) {
+            s->filling[i]->barrier = *barrier;
+        }
         queue_push(&s->queues[i], s->filling[i]);
         s->filling[i] = NULL;
     }
@@ -141,16 +166,26 @@ static tarn_status emit(source *s, const flight *f, tarn_error *error)
     if (s->position.emitted == s->kill_at) {
         kill(getpid(), SIGKILL);
     }
+    if (s->position.emitted == s->stop_at) {
+        return checkpointing_stop(s->participant.checkpointing, error);
+    }
     return TARN_OK;
 }
 
-/* The barrier goes out between two records; the position is that of the next one. */
-static tarn_status answer_request(source *s, tarn_error *error)
+/*
+ * The barrier goes out between two records; the position is that of the next one. TARN_DONE: it is
+ * the last one, behind which the job stops.
+ */
+static tarn_status answer_trigger(source *s, tarn_error *error)
 {
-    if (!checkpointing_take_request(s->checkpointing)) {
+    if (!atomic_load_explicit(&s->is_triggered, memory_order_relaxed)) {
         return TARN_OK;
     }
-    TRY(send_marks(s, MARK_BARRIER, error));
+    pthread_mutex_lock(&s->mutex);
+    const tarn_driver_barrier barrier = s->barrier;
+    atomic_store(&s->is_triggered, false);
+    pthread_mutex_unlock(&s->mutex);
+    TRY(send_marks(s, MARK_BARRIER, &barrier, error));
 
     uint8_t encoded[POSITION_BYTES];
     encode_position(&s->position, encoded);
@@ -158,17 +193,16 @@ static tarn_status answer_request(source *s, tarn_error *error)
         .name = position_name,
         .bytes = tarn_bytes_at(encoded, sizeof encoded),
     };
-    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
-    tarn_error decline;
-    const uint64_t id = tarn_pending_checkpoint_id(checkpointing_pending(s->checkpointing));
-    if (tarn_acknowledgement_encode(
-            id, operator_name, 0, 1, &state, 1, &acknowledgement, &decline) == TARN_OK) {
-        checkpointing_acknowledge(s->checkpointing, tarn_buffer_bytes(&acknowledgement));
+    const uint64_t id = barrier.checkpoint_id;
+    tarn_buffer part = TARN_BUFFER_INIT;
+    tarn_error cause;
+    if (tarn_acknowledgement_encode(id, operator_name, 0, 1, &state, 1, &part, &cause) == TARN_OK) {
+        participant_acknowledge(&s->participant, id, tarn_buffer_bytes(&part));
     } else {
-        checkpointing_decline(s->checkpointing, &decline);
+        participant_decline(&s->participant, id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION, &cause);
     }
-    tarn_buffer_clear(&acknowledgement);
-    return TARN_OK;
+    tarn_buffer_clear(&part);
+    return barrier.kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND ? TARN_DONE : TARN_OK;
 }
 
 static tarn_status skip(source *s, input *in, tarn_error *error)
@@ -192,11 +226,15 @@ static tarn_status skip(source *s, input *in, tarn_error *error)
     return TARN_OK;
 }
 
-static tarn_status read_round(source *s, input *in, tarn_error *error)
+static tarn_status read_round(source *s, input *in, bool *is_stopped, tarn_error *error)
 {
     TRY(skip(s, in, error));
     for (;;) {
-        TRY(answer_request(s, error));
+        const tarn_status answered = answer_trigger(s, error);
+        if (answered == TARN_DONE) {
+            *is_stopped = true;
+        }
+        TRY(answered);
         const char *line = NULL;
         size_t size = 0;
         TRY(input_next(in, &line, &size, error)); /* TARN_DONE, at last. */
@@ -219,17 +257,20 @@ static tarn_status read_round(source *s, input *in, tarn_error *error)
 
 tarn_status source_run(source *s, tarn_error *error)
 {
-    while (s->position.round < s->round_count) {
+    bool is_stopped = false;
+    while (s->position.round < s->round_count && !is_stopped) {
         input *in = NULL;
         TRY(input_open(s->path, s->budget, &in, error));
-        const tarn_status status = read_round(s, in, error);
+        const tarn_status status = read_round(s, in, &is_stopped, error);
         input_close(in);
         if (status != TARN_DONE) {
             return status;
         }
-        s->position.round++;
-        s->position.record = 0;
+        if (!is_stopped) {
+            s->position.round++;
+            s->position.record = 0;
+        }
     }
-    checkpointing_end_of_source(s->checkpointing);
-    return send_marks(s, MARK_END, error);
+    participant_leave(&s->participant, TARN_TASK_END_FINISHED);
+    return send_marks(s, MARK_END, NULL, error);
 }

@@ -39,17 +39,24 @@ typedef struct position {
 typedef struct source {
     const char *path;
     tarn_budget *budget;
-    checkpointing *checkpointing;
-    queue *queues; /* One per worker. */
+    participant participant;
+    atomic_bool is_triggered;    /* There is a barrier to send; read for every record. */
+    pthread_mutex_t mutex;       /* Guards barrier. */
+    tarn_driver_barrier barrier; /* The latest that the driver asked for. */
+    queue *queues;               /* One per worker. */
     uint32_t worker_count;
     uint32_t max_parallelism;
     uint32_t round_count;
     uint64_t kill_at; /* The process kills itself after as many records; 0: never. */
+    uint64_t stop_at; /* The job is stopped with a savepoint after as many; 0: never. */
 
     position position;
     batch *filling[WORKERS_MAX];        /* Per worker: taken and not pushed. */
     atomic_uint_fast64_t emitted_count; /* For the report; position.emitted is the source's own. */
 } source;
+
+/* Joins the job's checkpoints. */
+tarn_status source_join(source *s, checkpointing *c, tarn_error *error);
 
 /* Reads the position out of a checkpoint. Errors: TARN_CORRUPTION, TARN_INCOMPATIBLE. */
 tarn_status source_restore(source *s, const tarn_checkpoint *checkpoint, tarn_error *error);

@@ -2,8 +2,11 @@
  * worker.h - one subtask of the operator "flights": a queue, a backend, a thread.
  *
  *     queue ──► messages ──► states
- *           ──► barrier  ──► snapshot begins; messages go on; when it is durable: acknowledge
+ *           ──► barrier  ──► aligner: snapshot begins; messages go on; when durable: acknowledge
  *           ──► end      ──► snapshot ends; scan the states for the result; close
+ *
+ * A barrier that is unaligned overtakes the batches before it in the queue: they become part of the
+ * snapshot, and are applied first after a restore.
  *
  * Thread: its own, from worker_run() on: backend, states and snapshot never leave it. The figures
  * are published under the worker's lock.
@@ -14,6 +17,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 
+#include <tarn/aligner.h>
 #include <tarn/snapshot.h>
 
 #include "checkpointing.h"
@@ -28,6 +32,7 @@ typedef struct worker_figures {
     uint64_t snapshot_sync_ns_max; /* Longest time that a barrier held the worker. */
     uint64_t reused_bytes;         /* By all snapshots: what was not uploaded again. */
     uint64_t uploaded_bytes;
+    uint64_t kept_bytes; /* In flight, in all snapshots. */
 } worker_figures;
 
 typedef struct worker {
@@ -36,6 +41,7 @@ typedef struct worker {
     uint32_t max_parallelism;
     tarn_env *env;
     tarn_checkpoint *restore; /* Until it is open. NULL: begin empty. */
+    participant participant;
     checkpointing *checkpointing;
     queue *queue;
     sorter *lines; /* NULL: no result is wanted. */
@@ -43,11 +49,18 @@ typedef struct worker {
     char directory[PATH_MAX + 32];
 
     atomic_uint_fast64_t completed_id; /* The latest complete checkpoint. */
+    atomic_uint_fast64_t aborted_id;   /* The latest one that was given up. */
     uint64_t notified_id;
+    uint64_t given_up_id;
 
     tarn_backend *backend;
     states states;
+    tarn_aligner *aligner;   /* Of one channel: the queue. */
+    uint64_t arrived_id;     /* The latest barrier that was seen in the queue. */
+    uint64_t reached_id;     /* The one that is being reached: nothing is before it. */
     tarn_snapshot *snapshot; /* Under way, or NULL. */
+    uint64_t snapshot_id;
+    tarn_buffer kept; /* Messages in flight, of the snapshot. */
     tarn_buffer acknowledgement;
     uint64_t measured_ns;
 
@@ -67,9 +80,6 @@ tarn_status worker_run(worker *w, tarn_error *error);
 
 /* Closes what is open, on whichever thread has the worker. */
 tarn_status worker_close(worker *w, tarn_error *error);
-
-/* Tells that a checkpoint is complete. Any thread. */
-void worker_notify_complete(worker *w, uint64_t checkpoint_id);
 
 /* Answers the figures. Any thread. */
 worker_figures worker_measure(worker *w);

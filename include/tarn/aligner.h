@@ -43,7 +43,8 @@ typedef struct tarn_aligner tarn_aligner;
 typedef enum tarn_barrier_kind {
     TARN_BARRIER_TICK,      /**< Time has passed. */
     TARN_BARRIER_ARRIVED,   /**< Behind the data that is queued in the channel. */
-    TARN_BARRIER_REACHED,   /**< All data before it has been processed. */
+    TARN_BARRIER_REACHED,   /**< All data before it has been processed. Tell while it is still first
+                                 in its channel: what is due may ask to KEEP what is before it. */
     TARN_BARRIER_CANCELLED, /**< The channel says that there will be no such checkpoint. */
     TARN_BARRIER_ENDED,     /**< The channel has no more data, and no more barriers. */
     TARN_BARRIER_GIVE_UP,   /**< The coordinator has aborted the checkpoint. */

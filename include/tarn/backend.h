@@ -66,6 +66,21 @@ typedef struct tarn_backend_options {
 
     /** A checkpoint to restore this subtask from; borrowed for the call. NULL: start empty. */
     tarn_checkpoint *restore;
+
+    /**
+     * The canonical savepoint to restore from may have another max_parallelism: all its rows are
+     * read, and those are kept whose keys now belong to this subtask. Not with
+     * TARN_KEY_HASH_CALLER, whose hashes are not stored.
+     */
+    bool moves_keys;
+
+    /**
+     * A directory for a second copy of the latest snapshots' files, made when absent; it stays when
+     * the backend is closed or its process dies, and a restore downloads nothing that is there and
+     * whole. Of this subtask alone; on the file system of directory, as the copy is hard links. It
+     * holds what the last snapshot and the completed one before it have. NULL: none.
+     */
+    const char *recovery_directory;
     /* The layout is ABI: append fields here, never above. */
 } tarn_backend_options;
 
@@ -87,6 +102,9 @@ typedef struct tarn_backend_stats {
     uint64_t pending_compaction_bytes;
     uint64_t snapshot_wait_count; /**< Writes that waited for a snapshot's hard links. */
     uint64_t snapshot_wait_ns;    /**< Time spent in those waits. */
+    uint64_t local_file_count;    /**< Files that the restore took from recovery_directory, */
+    uint64_t local_bytes;         /**< and their bytes: they were not downloaded. */
+    uint64_t local_damaged_count; /**< Files there that were damaged, and were downloaded. */
 } tarn_backend_stats;
 
 /** Fills options with defaults; for C++ and bindings, where the INIT macro warns. */

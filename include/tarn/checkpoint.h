@@ -58,6 +58,7 @@ typedef struct tarn_checkpoint_store_options {
 typedef enum tarn_checkpoint_form {
     TARN_FORM_INCREMENTAL = 0, /**< Shared with others of its job: chk-N. */
     TARN_FORM_NATIVE = 1,      /**< Its own, as RocksDB wrote them. */
+    TARN_FORM_CANONICAL = 2,   /**< Its own, as sorted rows of each state. */
 } tarn_checkpoint_form;
 
 /** What a checkpoint is, in figures. */
@@ -126,6 +127,7 @@ typedef struct tarn_checkpoint_verification {
     uint64_t file_count;
     uint64_t verified_bytes;
     uint64_t bad_count; /**< Files that are missing or damaged. */
+    uint64_t row_count; /**< Rows that were read: of canonical savepoints. */
 } tarn_checkpoint_verification;
 
 /** Called for each file that was verified; problem is NULL for a good one. False stops. */
@@ -281,7 +283,8 @@ TARN_API tarn_checkpoint_operator_state tarn_checkpoint_operator_state_at(
     const tarn_checkpoint *checkpoint, uint32_t index, uint32_t state);
 
 /**
- * Reads every file of a checkpoint and compares size and digest.
+ * Reads every file of a checkpoint and compares size and digest; of a canonical savepoint every
+ * row.
  *
  * @retval TARN_OK          All was read; out->bad_count says whether all was good.
  * @retval TARN_ABANDONED   The visitor stopped it.

@@ -81,6 +81,7 @@ typedef struct tarn_driver_outcome {
     uint32_t acknowledged_count;     /**< Tasks. */
     tarn_checkpoint_summary summary; /**< When it was completed. */
     tarn_error cause; /**< Whatever a task or the storage said; status TARN_OK: nobody said. */
+    const char *path; /**< Of its directory. Borrowed for the call of hear; NULL: unknown. */
 } tarn_driver_outcome;
 
 /** Called when a checkpoint is completed, aborted, or refused. Borrowed for the call. */
@@ -105,6 +106,8 @@ typedef struct tarn_driver_options {
     /** Borrowed for the call. How to decide; shape, next_checkpoint_id, restored and allocator are
      * the driver's own. NULL: as the environment's configuration says. */
     const tarn_coordinator_options *coordinator;
+    /** Where savepoints go. NULL: as the configuration says (state.savepoints.dir). */
+    const char *savepoint_address;
     uint32_t history_count; /**< Ended checkpoints that are remembered. Default 10. */
 
     tarn_driver_hear *hear;         /**< May be NULL. */
@@ -156,7 +159,11 @@ TARN_API TARN_NODISCARD tarn_status tarn_driver_stop(tarn_driver *driver, tarn_e
 TARN_API TARN_NODISCARD tarn_status
 tarn_driver_set_backlog(tarn_driver *driver, bool is_on, tarn_error *error);
 
-/** Requests a checkpoint or savepoint; the hear callback answers with request_id, exactly once. */
+/**
+ * Requests a checkpoint or savepoint; the hear callback answers with request_id, exactly once.
+ *
+ * @retval TARN_INVALID_ARGUMENT  A savepoint is wanted, and nothing says where to put it.
+ */
 TARN_API TARN_NODISCARD tarn_status tarn_driver_request(
     tarn_driver *driver, tarn_checkpoint_kind kind, uint64_t request_id, tarn_error *error);
 

@@ -18,7 +18,11 @@
  * A savepoint is opened, listed by file and verified by its directory; all paths inside are
  * relative, so it is moved or copied as a whole.
  *
- * Its files are as RocksDB wrote them: quick to take and to restore.
+ *     native     files as RocksDB wrote them: quick to take and to restore
+ *     canonical  the rows of each state, sorted, in a format of its own (docs/FORMATS.md): restored
+ *                at any parallelism, and by tarn_backend_options.moves_keys at any maximum
+ *                parallelism. Rows whose time to live is over are left out. The files are written
+ *                to the working directory first, packed: it needs that room.
  *
  * Ownership: a pending savepoint borrows from its environment, which stays open until its end.
  * Thread: shared.
@@ -42,7 +46,7 @@ typedef struct tarn_savepoint_options {
     const char *address;       /**< A path or URI, created when absent. Required. */
     const char *job;           /**< As of the job's checkpoint store. Required. */
     uint64_t id;               /**< The coordinator's; part of the name. Default 1. */
-    tarn_checkpoint_form form; /**< Default TARN_FORM_NATIVE. */
+    tarn_checkpoint_form form; /**< Default TARN_FORM_CANONICAL. */
 } tarn_savepoint_options;
 
 /** Initialiser for tarn_savepoint_options: every option at its default. */
@@ -64,6 +68,9 @@ TARN_API void tarn_savepoint_options_init(tarn_savepoint_options *options, size_
  */
 TARN_API TARN_NODISCARD tarn_status tarn_savepoint_begin(
     const tarn_savepoint_options *options, tarn_pending_checkpoint **out, tarn_error *error);
+
+/** Answers the job that a checkpoint is of, as its metadata says. Borrowed. */
+TARN_API const char *tarn_checkpoint_job(const tarn_checkpoint *checkpoint);
 
 /** Answers the directory that a pending savepoint or checkpoint fills. Borrowed until its end. */
 TARN_API const char *tarn_savepoint_path(const tarn_pending_checkpoint *checkpoint);

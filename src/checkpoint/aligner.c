@@ -342,6 +342,10 @@ void tarn_aligner_add_processed(tarn_aligner *aligner, uint64_t bytes)
 void tarn_aligner_add_kept(tarn_aligner *aligner, uint64_t bytes)
 {
     aligner->kept_bytes += bytes;
+    if (!aligner->is_pending) {
+        /* The step that asked for it was also the last one of the checkpoint. */
+        aligner->figures.kept_bytes_last += bytes;
+    }
 }
 
 bool tarn__aligner_is_valid(const tarn_aligner *aligner)

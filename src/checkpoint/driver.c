@@ -90,22 +90,26 @@ static void note_answer(tarn_driver *driver, const tarn_coordinator_event *answe
     pthread_mutex_unlock(&driver->mutex);
 }
 
+static void step(tarn_driver *driver, tarn_coordinator_event event, tarn__mail *mail)
+{
+    event.now_ms = tarn__driver_now_ms(driver);
+    const tarn_coordinator_effects effects = tarn_coordinator_step(driver->coordinator, &event);
+    if (mail != NULL && !take_part(driver, mail, effects.verdict) && !mail->is_answer) {
+        tarn__release(mail);
+    }
+    for (uint32_t i = 0; i < effects.count; i++) {
+        tarn__driver_perform(driver, &effects.items[i], event.now_ms);
+    }
+}
+
 /* The coordinator hears of event; its effects are performed, and what fails of them is told. */
 static void advance(tarn_driver *driver, tarn_coordinator_event event, tarn__mail *mail)
 {
-    do {
-        event.now_ms = tarn__driver_now_ms(driver);
-        driver->failure.checkpoint_id = 0;
-        const tarn_coordinator_effects effects = tarn_coordinator_step(driver->coordinator, &event);
-        if (mail != NULL && !take_part(driver, mail, effects.verdict) && !mail->is_answer) {
-            tarn__release(mail);
-        }
-        mail = NULL;
-        for (uint32_t i = 0; i < effects.count; i++) {
-            tarn__driver_perform(driver, &effects.items[i], event.now_ms);
-        }
-        event = driver->failure;
-    } while (event.checkpoint_id != 0);
+    step(driver, event, mail);
+    while (driver->failure_count > 0) {
+        driver->failure_count--;
+        step(driver, driver->failures[driver->failure_count], NULL);
+    }
 }
 
 static bool is_for_coordinator(tarn_driver *driver, const tarn_coordinator_event *event)
@@ -304,6 +308,8 @@ static void free_driver(tarn_driver *driver)
     pthread_cond_destroy(&driver->has_job);
     pthread_cond_destroy(&driver->has_mail);
     pthread_mutex_destroy(&driver->mutex);
+    tarn__release(driver->savepoint_address);
+    tarn__release(driver->job);
     tarn__release(driver->address);
     tarn__release(driver->seats);
     tarn__release(driver->history);
@@ -322,9 +328,15 @@ static tarn_status allocate(tarn_driver *driver, tarn_error *error)
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "the address %.200s is too long", address);
     }
     driver->address = tarn__allocate_string(o->account, address);
+    driver->job = tarn__allocate_string(o->account, o->job);
+    bool is_short = driver->job == NULL;
+    if (o->savepoint_address != NULL) {
+        driver->savepoint_address = tarn__allocate_string(o->account, o->savepoint_address);
+        is_short = is_short || driver->savepoint_address == NULL;
+    }
     driver->seats = tarn__allocate_zeroed(o->account, driver->task_count, sizeof *driver->seats);
     driver->history = tarn__allocate_zeroed(o->account, o->history_count, sizeof *driver->history);
-    if (driver->address == NULL || driver->seats == NULL || driver->history == NULL) {
+    if (is_short || driver->address == NULL || driver->seats == NULL || driver->history == NULL) {
         return tarn__fail_no_memory(
             error, "a checkpoint driver", driver->task_count * sizeof *driver->seats);
     }

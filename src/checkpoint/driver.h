@@ -32,6 +32,7 @@
 #include "base/clock.h"
 
 enum { TARN__LANE_WRITE, TARN__LANE_DELETE, TARN__LANE_COUNT };
+enum { TARN__FAILURES_MAX = 8 };
 
 typedef struct tarn__record tarn__record;
 
@@ -80,6 +81,7 @@ struct tarn__record {
     tarn_error cause; /* The first failure; status TARN_OK: none. A part that could not be taken in
                          is one: then nothing is written. */
     bool is_damaged;
+    char *path; /* Owned; NULL: unknown. */
     tarn__driver_job job;
     tarn__mail answer; /* BEGUN, WRITTEN and DISCARDED in turn. */
 };
@@ -98,7 +100,9 @@ typedef struct tarn__driver_options {
     const tarn_coordinator_options *coordinator;
     const char *address;
     const char *job;
-    uint32_t history_count; /* At least 1. */
+    tarn_env *env;                 /* For savepoints. */
+    const char *savepoint_address; /* NULL: they stay in the store. */
+    uint32_t history_count;        /* At least 1. */
     tarn_driver_hear *hear;
     tarn_driver_fail_job *fail_job;
     void *context;
@@ -107,9 +111,13 @@ typedef struct tarn__driver_options {
 
 struct tarn_driver {
     tarn__driver_options options;
-    char *address;                  /* DIR/JOB. */
-    tarn_coordinator *coordinator;  /* Of who polls. */
-    tarn_coordinator_event failure; /* Of a step's effects: told next. checkpoint_id 0: none. */
+    char *address; /* DIR/JOB. */
+    char *job;
+    char *savepoint_address;       /* NULL: none. */
+    tarn_coordinator *coordinator; /* Of who polls. */
+    /* Of effects that could not be performed: told next. Each step has one of a kind at most. */
+    tarn_coordinator_event failures[TARN__FAILURES_MAX];
+    uint32_t failure_count;
     uint32_t task_count;
     uint32_t thread_count; /* Started. */
     pthread_t threads[1 + TARN__LANE_COUNT];

@@ -2,8 +2,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "checkpoint/coordinator.h"
 #include "checkpoint/driver.h"
 #include "snapshot/store.h"
+#include "tarn/savepoint.h"
 
 tarn__record *tarn__record_new(tarn_driver *driver, uint64_t id)
 {
@@ -38,6 +40,7 @@ void tarn__driver_forget(tarn_driver *driver, tarn__record *record)
         place = &(*place)->next;
     }
     *place = record->next;
+    tarn__release(record->path);
     tarn__release(record);
 }
 
@@ -87,16 +90,36 @@ void tarn__driver_queue_part(tarn_driver *driver, tarn__record *record, tarn__ma
 
 /* The work itself: no lock is held; the record belongs to the job, but for its user count. */
 
+static tarn_status begin_pending(
+    tarn_driver *driver, tarn__record *record, tarn_pending_checkpoint **out)
+{
+    tarn_error *error = &record->answer.cause;
+    if (driver->savepoint_address == NULL || !tarn__kind_is_savepoint(record->kind)) {
+        return tarn_checkpoint_begin(driver->options.store, record->id, out, error);
+    }
+    const tarn_savepoint_options options = {
+        .struct_size = sizeof options,
+        .env = driver->options.env,
+        .address = driver->savepoint_address,
+        .job = driver->job,
+        .id = record->id,
+    };
+    return tarn_savepoint_begin(&options, out, error);
+}
+
 static void begin(tarn_driver *driver, tarn__record *record)
 {
     tarn_coordinator_event *answer = &record->answer.event;
     tarn_pending_checkpoint *pending = NULL;
-    const tarn_status status =
-        tarn_checkpoint_begin(driver->options.store, record->id, &pending, &record->answer.cause);
+    const tarn_status status = begin_pending(driver, record, &pending);
+    char *path = status == TARN_OK
+                     ? tarn__allocate_string(driver->options.account, tarn_savepoint_path(pending))
+                     : NULL;
     answer->kind = status == TARN_OK ? TARN_COORDINATOR_BEGUN : TARN_COORDINATOR_NOT_BEGUN;
     answer->is_id_spent = tarn_checkpoint_store_next_id(driver->options.store) > record->id;
     pthread_mutex_lock(&driver->mutex);
     record->pending = pending;
+    record->path = path;
     pthread_mutex_unlock(&driver->mutex);
 }
 

@@ -4,6 +4,13 @@
 #include "checkpoint/coordinator.h"
 #include "checkpoint/driver.h"
 
+static void note_failure(tarn_driver *driver, tarn_coordinator_event_kind kind, uint64_t id)
+{
+    assert(driver->failure_count < TARN__FAILURES_MAX);
+    driver->failures[driver->failure_count++] =
+        (tarn_coordinator_event){.kind = kind, .checkpoint_id = id};
+}
+
 /* Answers a task's callbacks, and keeps the task from ending until called_task is reset. */
 static bool call_begins(tarn_driver *driver, uint32_t task, tarn_driver_task *out)
 {
@@ -43,8 +50,7 @@ static void trigger(tarn_driver *driver, const tarn_coordinator_effect *effect)
         }
     }
     if (!is_told) {
-        driver->failure = (tarn_coordinator_event){
-            .kind = TARN_COORDINATOR_NOT_TRIGGERED, .checkpoint_id = effect->checkpoint_id};
+        note_failure(driver, TARN_COORDINATOR_NOT_TRIGGERED, effect->checkpoint_id);
     }
 }
 
@@ -76,8 +82,7 @@ static void begin(tarn_driver *driver, const tarn_coordinator_effect *effect, ui
     }
     pthread_mutex_unlock(&driver->mutex);
     if (record == NULL) {
-        driver->failure = (tarn_coordinator_event){
-            .kind = TARN_COORDINATOR_NOT_BEGUN, .checkpoint_id = effect->checkpoint_id};
+        note_failure(driver, TARN_COORDINATOR_NOT_BEGUN, effect->checkpoint_id);
     }
 }
 
@@ -122,6 +127,7 @@ static tarn_driver_outcome conclude(
         outcome.cause = record->cause;
         driver->history[driver->ended_count % driver->options.history_count] = outcome;
         driver->ended_count++;
+        outcome.path = record->path; /* The record outlives the effect. */
     }
     pthread_mutex_unlock(&driver->mutex);
     return outcome;

@@ -74,6 +74,16 @@ tarn_status tarn_driver_open(
         .job = known.job,
         .retained_count = UINT32_MAX,
     };
+    const char *savepoint_address = known.savepoint_address;
+    if (savepoint_address == NULL) {
+        const tarn_status found = tarn_config_get_string(
+            tarn__env_config(known.env),
+            "execution.checkpointing.savepoint-dir",
+            &savepoint_address,
+            NULL,
+            error);
+        TARN_TRY(found == TARN_NOT_FOUND ? TARN_OK : found);
+    }
     tarn_checkpoint_store *store = NULL;
     TARN_TRY(tarn_checkpoint_store_open(&store_options, &store, error));
     const tarn__driver_options driver_options = {
@@ -83,6 +93,8 @@ tarn_status tarn_driver_open(
         .coordinator = &coordinator,
         .address = known.address,
         .job = known.job,
+        .env = known.env,
+        .savepoint_address = savepoint_address,
         .history_count =
             known.history_count > 0 ? known.history_count : (uint32_t)HISTORY_COUNT_DEFAULT,
         .hear = known.hear,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/try.h"
+#include "checkpoint/coordinator.h"
 #include "checkpoint/driver.h"
 
 enum { ADDRESS_BYTES = 4096 };
@@ -59,6 +60,14 @@ tarn_status tarn_driver_set_backlog(tarn_driver *driver, bool is_on, tarn_error 
 tarn_status tarn_driver_request(
     tarn_driver *driver, tarn_checkpoint_kind kind, uint64_t request_id, tarn_error *error)
 {
+    if (driver != NULL && driver->options.env != NULL && driver->savepoint_address == NULL &&
+        tarn__kind_is_savepoint(kind)) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "there is no place for a savepoint: neither savepoint_address nor "
+            "state.savepoints.dir is set");
+    }
     return post_event(
         driver,
         (tarn_coordinator_event){

@@ -6,6 +6,7 @@
 
 #include "tarn/backend.h"
 #include "tarn/operator_state.h"
+#include "tarn/savepoint.h"
 
 cli_sizes cli_checkpoint_measure(const tarn_checkpoint *checkpoint, uint32_t index)
 {
@@ -33,19 +34,7 @@ const char *cli_checkpoint_hash(uint32_t key_hash)
 
 void cli_checkpoint_job(const tarn_checkpoint *checkpoint, char job[CLI_NAME_BYTES])
 {
-    const char *path = tarn_checkpoint_path(checkpoint);
-    size_t end = strlen(path);
-    while (end > 0 && path[end - 1] != '/') {
-        end--;
-    }
-    while (end > 0 && path[end - 1] == '/') {
-        end--;
-    }
-    size_t start = end;
-    while (start > 0 && path[start - 1] != '/') {
-        start--;
-    }
-    snprintf(job, CLI_NAME_BYTES, "%.*s", (int)(end - start), path + start);
+    snprintf(job, CLI_NAME_BYTES, "%s", tarn_checkpoint_job(checkpoint));
 }
 
 static void copy_name(tarn_bytes name, char out[CLI_NAME_BYTES])

@@ -33,7 +33,7 @@ cli_sizes cli_checkpoint_measure(const tarn_checkpoint *checkpoint, uint32_t ind
 /* The name of a tarn_key_hash, as `tarn key-group` takes it. */
 const char *cli_checkpoint_hash(uint32_t key_hash);
 
-/* The job of DIR/JOB/chk-N. */
+/* The job, as the metadata has it. */
 void cli_checkpoint_job(const tarn_checkpoint *checkpoint, char job[CLI_NAME_BYTES]);
 
 /* Looks at a piece of operator state of the subtask at index. */

@@ -85,6 +85,7 @@ static int answer_json(
     cli_json_set(answer, "path", cli_json_text(tarn_checkpoint_path(checkpoint)));
     cli_json_set(answer, "file_count", cli_json_count(result->file_count));
     cli_json_set(answer, "verified_bytes", cli_json_count(result->verified_bytes));
+    cli_json_set(answer, "row_count", cli_json_count(result->row_count));
     cli_json_set(answer, "bad_count", cli_json_count(result->bad_count));
     cli_json_set(answer, "bad", bad);
     cli_json_print(answer);
@@ -98,7 +99,11 @@ static int answer_table(
     const cli_text size = cli_text_bytes(result->verified_bytes);
     if (result->bad_count == 0) {
         cli_table_free(bad);
-        printf("%s: %" PRIu64 " files are good, %s\n", path, result->file_count, size.data);
+        printf("%s: %" PRIu64 " files are good, %s", path, result->file_count, size.data);
+        if (result->row_count > 0) {
+            printf(", %" PRIu64 " rows", result->row_count);
+        }
+        putchar('\n');
         return CLI_OK;
     }
     cli_table_print(bad);
@@ -159,7 +164,8 @@ const cli_command cli_checkpoint_verify = {
         "checkpoint verify PATH [--json]\n"
         "\n"
         "Reads every file of a checkpoint, each once, and compares size and digest. Names each\n"
-        "bad file; exit status 1 when there is one. Shows progress on a terminal.\n"
+        "bad file; exit status 1 when there is one. Of a canonical savepoint every row is read,\n"
+        "too. Shows progress on a terminal.\n"
         "\n"
         "  PATH      DIR/JOB/chk-N, its _metadata, or DIR/JOB for the newest complete one\n"
         "  --json    one line: {\"ok\":...,\"path\":...,\"bad\":[...]}\n",

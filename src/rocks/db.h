@@ -11,9 +11,9 @@
  *   - Every existing family is opened with the database; a family once known stays known.
  *   - A call that fails leaves what RocksDB holds as it was, unless it says otherwise.
  *
- * Thread: confined to one thread, but for tarn__rocks_link_snapshot() and tarn__rocks_clean(),
- * which any thread may call between open and close (not beside a retuning), and the flushes of the
- * memory's watcher.
+ * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean() and
+ * tarn__rocks_hold_open(), which any thread may call between open and close (not beside a
+ * retuning), iterators over what is held, and the flushes of the memory's watcher.
  */
 #ifndef TARN_ROCKS_DB_H
 #define TARN_ROCKS_DB_H
@@ -26,6 +26,7 @@
 #include "rocks/options.h"
 
 struct rocksdb_pinnableslice_t;
+struct rocksdb_snapshot_t;
 struct rocksdb_writebatch_t;
 
 #define TARN__ROCKS_DEFAULT_FAMILY "default"
@@ -198,13 +199,31 @@ typedef struct tarn__rocks_run tarn__rocks_run;
 
 TARN_NODISCARD tarn_status
 tarn__rocks_run_open(tarn__rocks_family *family, tarn__rocks_run **out, tarn_error *error);
-/* Adds a row with an empty value, behind all that were added. */
+/* Adds a row, behind all that were added; tarn__rocks_run_add() one with an empty value. */
+TARN_NODISCARD tarn_status
+tarn__rocks_run_put(tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error);
 TARN_NODISCARD tarn_status
 tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error);
 /* Has the database take the rows in, all or none; they replace rows of the same keys. */
 TARN_NODISCARD tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error);
 /* Frees a run, finished or not. *run may be NULL. */
 void tarn__rocks_run_close(tarn__rocks_run **run);
+
+/* ---- holds ------------------------------------------------------------------------------ */
+
+/*
+ * The rows of the moment at which a hold was opened, to be iterated over later, and by any thread,
+ * while others write. It ends before the database is closed or retuned. While there is one,
+ * tarn__rocks_drop_files() does nothing: it would not spare what is held.
+ */
+typedef struct tarn__rocks_hold {
+    tarn__rocks *rocks;
+    const struct rocksdb_snapshot_t *snapshot;
+} tarn__rocks_hold;
+
+TARN_NODISCARD tarn_status
+tarn__rocks_hold_open(tarn__rocks *rocks, tarn__rocks_hold **out, tarn_error *error);
+void tarn__rocks_hold_close(tarn__rocks_hold *hold); /* NULL does nothing. */
 
 /* ---- iterators -------------------------------------------------------------------------- */
 
@@ -214,7 +233,8 @@ typedef struct tarn__rocks_scan {
     tarn_bytes lower; /* Copied, as is upper. */
     tarn_bytes upper;
     bool is_backward;
-    bool fills_cache; /* What is read is likely to be read again. */
+    bool fills_cache;             /* What is read is likely to be read again. */
+    const tarn__rocks_hold *hold; /* Rows as they were then. NULL: as they are. */
 } tarn__rocks_scan;
 
 /* Begins to iterate over the rows of lower <= key < upper, as they are now. */

@@ -3,6 +3,7 @@
 #define TARN_ROCKS_ROCKS_PRIVATE_H
 
 #include <rocksdb/c.h>
+#include <stdatomic.h>
 
 #include "rocks/db.h"
 
@@ -16,6 +17,7 @@ struct tarn__rocks {
     rocksdb_readoptions_t *read_options;
     tarn__rocks_family own;    /* The default family. */
     tarn__rocks_family *first; /* All others. */
+    atomic_uint hold_count;
 };
 
 /* merge.c: the merge operator of all families; options that it is given to own it. */

@@ -116,6 +116,9 @@ tarn_status tarn__rocks_delete_range(
 tarn_status tarn__rocks_drop_files(
     tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper, tarn_error *error)
 {
+    if (atomic_load(&family->rocks->hold_count) > 0) {
+        return TARN_OK;
+    }
     char *message = NULL;
     rocksdb_delete_file_in_range_cf(
         family->rocks->db,
@@ -228,6 +231,9 @@ tarn_status tarn__rocks_iterate_scan(
     iterator->is_backward = scan->is_backward;
     iterator->options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(iterator->options, scan->fills_cache);
+    if (scan->hold != NULL) {
+        rocksdb_readoptions_set_snapshot(iterator->options, scan->hold->snapshot);
+    }
     rocksdb_readoptions_set_iterate_lower_bound(iterator->options, iterator->bounds, lower.size);
     rocksdb_readoptions_set_iterate_upper_bound(
         iterator->options, iterator->bounds + lower.size, upper.size);

@@ -44,14 +44,20 @@ tarn_status tarn__rocks_run_open(
     return TARN_OK;
 }
 
-tarn_status tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error)
+tarn_status tarn__rocks_run_put(
+    tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error)
 {
     char *message = NULL;
-    rocksdb_sstfilewriter_put(run->writer, key.data, key.size, "", 0, &message);
+    rocksdb_sstfilewriter_put(run->writer, key.data, key.size, value.data, value.size, &message);
     if (__builtin_expect(message != NULL, 0)) {
         return tarn__rocks_outcome("write", run->path, &message, error);
     }
     return TARN_OK;
+}
+
+tarn_status tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error)
+{
+    return tarn__rocks_run_put(run, key, tarn_bytes_at("", 0), error);
 }
 
 tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error)

@@ -192,6 +192,8 @@ static tarn_checkpoint_form form_of(tarn__metadata_kind kind)
     switch (kind) {
     case TARN__METADATA_SAVEPOINT:
         return TARN_FORM_NATIVE;
+    case TARN__METADATA_CANONICAL_SAVEPOINT:
+        return TARN_FORM_CANONICAL;
     case TARN__METADATA_CHECKPOINT:
     case TARN__METADATA_ACKNOWLEDGEMENT:
         return TARN_FORM_INCREMENTAL;

@@ -77,6 +77,32 @@ static tarn_status close_checked(target *t, tarn_error *error)
                : tarn__fail_errno(error, errno, "cannot close %s", t->path);
 }
 
+/* A file that the pool gave: it is identified as one that was downloaded. */
+static tarn_status accept_item(download *d, uint32_t item, target *t, tarn_error *error)
+{
+    const tarn__file_part *part = &d->subtask->files[item];
+    tarn__base_file *known = &d->known[item];
+    d->is_written[item] = true;
+    TARN_TRY(tarn__file_open(d->calls, AT_FDCWD, t->path, O_RDONLY, t->path, &t->file, error));
+    TARN_TRY(tarn__local_identify(d->calls, t->file, t->path, &known->identity, error));
+    TARN_TRY(close_checked(t, error));
+    known->name = part->local_name;
+    known->digest = part->content.digest;
+    return TARN_OK;
+}
+
+static bool take_from_pool(
+    const download *d, const tarn__file_part *part, const char *path, uint8_t *buffer)
+{
+    return d->options->pool != NULL && tarn__pool_take(
+                                           d->options->pool,
+                                           &part->content,
+                                           part->is_shared,
+                                           path,
+                                           buffer,
+                                           TARN__TRANSFER_BUFFER_BYTES);
+}
+
 static tarn_status download_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
 {
     download *d = context;
@@ -84,6 +110,9 @@ static tarn_status download_item(void *context, uint32_t item, uint8_t *buffer, 
     TARN_TRY(check_wanted(d, error));
     TARN_AUTO(close_target) target t = {.download = d, .file = -1};
     TARN_TRY(name_target(d, part->local_name, t.path, error));
+    if (take_from_pool(d, part, t.path, buffer)) {
+        return accept_item(d, item, &t, error);
+    }
     TARN_TRY(tarn__file_open(
         d->calls, AT_FDCWD, t.path, O_WRONLY | O_CREAT | O_EXCL, t.path, &t.file, error));
     d->is_written[item] = true;

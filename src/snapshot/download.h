@@ -5,6 +5,8 @@
  * download with its name, and what was written is taken away again. The files are not synchronised:
  * a working directory does not outlive its process.
  *
+ * What the pool of a second copy has is not downloaded (pool.h).
+ *
  * Files are copied, also where the checkpoint lies on the same disk. A hard link would cost
  * nothing, and RocksDB never writes to a table file; but then the working directory and the
  * checkpoint share one inode, and whatever damages the one damages the other: the copy that is
@@ -20,6 +22,7 @@
 #include "base/workers.h"
 #include "snapshot/checkpoint.h"
 #include "snapshot/local.h"
+#include "snapshot/pool.h"
 
 typedef struct tarn__download_progress {
     atomic_uint_least64_t file_count;
@@ -37,6 +40,7 @@ typedef struct tarn__download_options {
     const tarn__file_calls *calls;   /* For writing local files. NULL: the system's. */
     const atomic_bool *is_cancelled; /* May be NULL. */
     tarn__download_progress *progress; /* May be NULL. */
+    tarn__pool *pool;                  /* Asked before the storage. NULL: none. */
 } tarn__download_options;
 
 /*

@@ -42,12 +42,13 @@ enum {
 typedef enum tarn__metadata_kind {
     TARN__METADATA_CHECKPOINT = 1,
     TARN__METADATA_ACKNOWLEDGEMENT = 2,
-    TARN__METADATA_SAVEPOINT = 3, /* From version 2 on. */
+    TARN__METADATA_SAVEPOINT = 3,           /* From version 2 on: files as RocksDB wrote them. */
+    TARN__METADATA_CANONICAL_SAVEPOINT = 4, /* Likewise: files of rows (codec/canonical.h). */
 } tarn__metadata_kind;
 
 static inline bool tarn__metadata_is_savepoint(tarn__metadata_kind kind)
 {
-    return kind == TARN__METADATA_SAVEPOINT;
+    return kind == TARN__METADATA_SAVEPOINT || kind == TARN__METADATA_CANONICAL_SAVEPOINT;
 }
 
 /* A file's content: what it is named by in the shared directory. */
@@ -152,7 +153,7 @@ TARN_NODISCARD tarn_status tarn__metadata_encode(
 /*
  * Decodes a file; *out is set on success, and cleared with tarn__metadata_clear().
  *
- * kind    What the file must be.
+ * kind    What the file must be; TARN__METADATA_SAVEPOINT takes a savepoint of either kind.
  *
  * Errors: TARN_CORRUPTION (the message says which byte or section and why), TARN_NOT_SUPPORTED (a
  * newer version, or an extra field that must not be skipped), TARN_NO_MEMORY.

@@ -215,8 +215,11 @@ static tarn_status check_size(uint64_t stated, size_t size, tarn_error *error)
 
 static bool is_wanted(uint64_t version, uint64_t found, tarn__metadata_kind wanted)
 {
-    const uint64_t least = tarn__metadata_is_savepoint(wanted) ? 2 : 1;
-    return version >= least && found == (uint64_t)wanted;
+    if (wanted == TARN__METADATA_SAVEPOINT) {
+        return version >= 2 && (found == (uint64_t)TARN__METADATA_SAVEPOINT ||
+                                found == (uint64_t)TARN__METADATA_CANONICAL_SAVEPOINT);
+    }
+    return version >= 1 && found == (uint64_t)wanted;
 }
 
 static tarn_status check_prologue(tarn_bytes bytes, tarn__metadata_kind kind, tarn_error *error)

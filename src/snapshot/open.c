@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tarn/savepoint.h"
+
 #include "base/try.h"
 #include "env/env.h"
 #include "snapshot/checkpoint.h"
@@ -270,6 +272,11 @@ void tarn_checkpoint_free(tarn_checkpoint *checkpoint)
 tarn_checkpoint_summary tarn_checkpoint_summarize(const tarn_checkpoint *checkpoint)
 {
     return checkpoint->summary;
+}
+
+const char *tarn_checkpoint_job(const tarn_checkpoint *checkpoint)
+{
+    return checkpoint->metadata.head.job;
 }
 
 const char *tarn_checkpoint_path(const tarn_checkpoint *checkpoint)

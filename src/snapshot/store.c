@@ -235,7 +235,10 @@ static tarn_status open_storage(tarn_checkpoint_store *store, const char *name, 
 
 static tarn_status open_job(tarn_checkpoint_store *store, tarn_error *error)
 {
-    TARN_TRY(open_storage(store, store->job, error));
+    store->storage = store->options.storage;
+    if (store->storage == NULL) {
+        TARN_TRY(open_storage(store, store->job, error));
+    }
     /* Where there is no lock, writers are told apart when they commit: the second is refused. */
     if (store->storage->ops->lock != NULL) {
         TARN_TRY(tarn__storage_lock(store->storage, &store->lock, error));
@@ -292,6 +295,7 @@ tarn_status tarn__store_open(
     TARN_TRY(new_store(options, &store, error));
     const tarn_status status = open_job(store, error);
     if (status != TARN_OK) {
+        store->storage = options->storage != NULL ? NULL : store->storage; /* Not ours yet. */
         tarn__store_free(store);
         return status;
     }

@@ -39,6 +39,8 @@ typedef struct tarn__store_options {
     const tarn__clock *clock;      /* NULL: the system's. */
     const tarn__file_calls *calls; /* NULL: the system's. */
     tarn__storage_options remote;  /* What a storage behind a network is opened with besides. */
+    tarn_storage *storage;         /* The job's directory, instead of address/job; then the store's,
+                                      unless opening fails. NULL: opened by address. */
     tarn__store_log_fn *log;       /* NULL: silent. */
     void *log_context;
     void (*closed)(void *context); /* Called when the store is gone. May be NULL. */

@@ -94,6 +94,9 @@ static tarn_status check_form(
 {
     switch (form) {
     case TARN_FORM_INCREMENTAL: /* Zero: the default. */
+    case TARN_FORM_CANONICAL:
+        *out = TARN__METADATA_CANONICAL_SAVEPOINT;
+        return TARN_OK;
     case TARN_FORM_NATIVE:
         *out = TARN__METADATA_SAVEPOINT;
         return TARN_OK;

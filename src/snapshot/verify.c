@@ -1,9 +1,10 @@
-/* verify.c - every file of a checkpoint read and compared, each once. */
+/* verify.c - every file of a checkpoint read and compared, each once; canonical rows one by one. */
 #include <string.h>
 
 #include "base/try.h"
 #include "snapshot/checkpoint.h"
 #include "snapshot/registry.h"
+#include "snapshot/rows.h"
 
 enum { BUFFER_BYTES = 1 << 20 };
 
@@ -17,11 +18,50 @@ typedef struct verifier {
     tarn_checkpoint_verification result;
 } verifier;
 
+/* A file that lies in a storage, for tarn__rows_open(). */
+typedef struct stored_file {
+    tarn_storage *storage;
+    const char *path;
+} stored_file;
+
+static tarn_status read_stored(
+    void *context, uint64_t offset, void *into, size_t size, size_t *size_out, tarn_error *error)
+{
+    const stored_file *file = context;
+    return tarn__storage_read(file->storage, file->path, offset, into, size, size_out, error);
+}
+
+/* Reads the rows of a file of a canonical savepoint: each must be one of its state. */
+static tarn_status verify_rows(
+    verifier *v, const tarn__subtask *subtask, const tarn__file_part *part, tarn_error *error)
+{
+    stored_file stored = {.storage = v->checkpoint->storage, .path = part->path};
+    const tarn__rows_options options = {
+        .subtask = subtask,
+        .file = part,
+        .place = v->checkpoint->path,
+        .read = read_stored,
+        .context = &stored,
+        .wanted = subtask->key_groups,
+        .account = &v->account,
+    };
+    TARN_AUTO(tarn__rows_close) tarn__rows rows;
+    tarn_status status = tarn__rows_open(&rows, &options, error);
+    tarn_bytes key;
+    tarn_bytes value;
+    while (status == TARN_OK) {
+        status = tarn__rows_next(&rows, &key, &value, error);
+        v->result.row_count += status == TARN_OK ? 1 : 0;
+    }
+    return status == TARN_DONE ? TARN_OK : status;
+}
+
 /* A file that cannot be read is a finding; running out of memory is not. */
 static tarn_status verify_file(
     verifier *v, uint32_t index, uint32_t number, bool *goes_on, tarn_error *error)
 {
-    const tarn__file_part *part = &v->checkpoint->metadata.subtasks[index].files[number];
+    const tarn__subtask *subtask = &v->checkpoint->metadata.subtasks[index];
+    const tarn__file_part *part = &subtask->files[number];
     if (part->is_shared) {
         tarn__content_state before = TARN__CONTENT_ABSENT;
         TARN_TRY(tarn__registry_ref(&v->seen, &part->content, &before, error));
@@ -30,8 +70,11 @@ static tarn_status verify_file(
         }
     }
     tarn_error problem;
-    const tarn_status status = tarn__checkpoint_read_file(
+    tarn_status status = tarn__checkpoint_read_file(
         v->checkpoint->storage, part, v->buffer, BUFFER_BYTES, NULL, NULL, &problem);
+    if (status == TARN_OK && v->checkpoint->summary.form == TARN_FORM_CANONICAL) {
+        status = verify_rows(v, subtask, part, &problem);
+    }
     if (status == TARN_NO_MEMORY) {
         return tarn__fail(error, status, "%s", problem.message);
     }

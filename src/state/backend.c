@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "base/process.h"
 #include "memory/budget.h"
+#include "state/canonical.h"
 #include "state/hot.h"
 #include "state/restore.h"
 
@@ -124,6 +125,13 @@ static tarn_status set_up(
     TARN_TRY(tarn__backend_reserve_namespace(backend, TARN__ROW_VARINT_BYTES_MAX, error));
     TARN_TRY(tarn__directory_open(
         &backend->directory, backend->account, options->directory, options->operator_name, error));
+    if (options->recovery_directory != NULL) {
+        TARN_TRY(tarn__pool_open(&backend->pool, NULL, options->recovery_directory, error));
+    }
+    if (options->restore != NULL && tarn__canonical_is(options->restore)) {
+        TARN_TRY(open_database(backend, error));
+        return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
+    }
     if (options->restore != NULL) {
         TARN_TRY(tarn__restore_run(backend, options->restore, error));
     }
@@ -395,6 +403,15 @@ static tarn_status hash_key(
         "the backend's key hash is the caller's: use tarn_backend_set_key_hashed()");
 }
 
+tarn_status tarn__backend_group_of(
+    const tarn_backend *backend, tarn_bytes key, uint32_t *out, tarn_error *error)
+{
+    int32_t hash = 0;
+    TARN_TRY(hash_key(backend, key, &hash, error));
+    *out = tarn_key_group_of(hash, backend->max_parallelism);
+    return TARN_OK;
+}
+
 tarn_status tarn_backend_set_key(tarn_backend *backend, tarn_bytes key, tarn_error *error)
 {
     TARN_TRY(tarn__backend_enter(backend, error));
@@ -567,5 +584,8 @@ void tarn_backend_measure(tarn_backend *backend, tarn_backend_stats *out)
         .pending_compaction_bytes = stats.pending_compaction_bytes,
         .snapshot_wait_count = backend->snapshot_wait_count,
         .snapshot_wait_ns = backend->snapshot_wait_ns,
+        .local_file_count = atomic_load(&backend->pool.taken_count),
+        .local_bytes = atomic_load(&backend->pool.taken_bytes),
+        .local_damaged_count = atomic_load(&backend->pool.damaged_count),
     };
 }

@@ -33,6 +33,7 @@
 #include "codec/row.h"
 #include "env/env.h"
 #include "rocks/db.h"
+#include "snapshot/pool.h"
 #include "state/cleaning.h"
 #include "state/directory.h"
 #include "state/snapshot.h"
@@ -82,6 +83,7 @@ struct tarn_backend {
     tarn_owner *owner;
     tarn__account *account;
     tarn__directory directory;
+    tarn__pool pool;                /* The second copy of its snapshots, if it has one. */
     tarn__rocks_settings *settings; /* Of states without tuning. */
     char operator_name[TARN__ROCKS_NAME_BYTES_MAX + 1];
     uint32_t subtask_index;
@@ -191,6 +193,14 @@ tarn__backend_reserve_namespace(tarn_backend *backend, size_t encoded_bytes, tar
 enum { TARN__SEQUENCE_COUNT_MAX = 1 << 20 };
 TARN_NODISCARD tarn_status tarn__backend_take_sequence(
     tarn_backend *backend, uint32_t count, uint64_t *first, tarn_error *error);
+
+/* Reads the mark that is stored: no row has a number beyond it. 0: none was taken. */
+TARN_NODISCARD tarn_status
+tarn__backend_read_mark(tarn_backend *backend, uint64_t *out, tarn_error *error);
+
+/* Answers the key group of a key by the backend's own hash. TARN_INVALID_ARGUMENT: it has none. */
+TARN_NODISCARD tarn_status tarn__backend_group_of(
+    const tarn_backend *backend, tarn_bytes key, uint32_t *out, tarn_error *error);
 
 /* Goes on behind a mark of another backend whose rows come into this one. */
 TARN_NODISCARD tarn_status

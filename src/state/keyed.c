@@ -199,7 +199,11 @@ static tarn_status use_existing(
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);
     const tarn_status status = tarn__rocks_retune_family(
-        keyed->family, settings, backend->iterator_count, &is_lost, &details);
+        keyed->family,
+        settings,
+        backend->iterator_count + (tarn__snapshot_holds(backend->snapshot) ? 1 : 0),
+        &is_lost,
+        &details);
     if (status != TARN_OK && error != NULL) {
         *error = details;
     }
@@ -360,8 +364,8 @@ tarn_status tarn__keyed_close(tarn_keyed *keyed, tarn_error *error)
             keyed->family->name,
             keyed->first_iterator->child.name);
     }
-    tarn__cleaning_close(keyed);
     const tarn_status status = tarn__hot_detach(keyed, error);
+    tarn__cleaning_close(keyed);
     tarn__backend_disown(keyed->backend, &keyed->child);
     free_state(keyed);
     return status;

@@ -143,6 +143,7 @@ tarn_status tarn__restore_run(
         .account = tarn__env_account(backend->env),
         .buffers = tarn__env_transfer_account(backend->env),
         .workers = tarn__env_workers(backend->env),
+        .pool = &backend->pool,
     };
     return tarn__download_run(&options, &backend->bases.completed, error);
 }

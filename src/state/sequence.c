@@ -20,7 +20,7 @@ enum { RESERVED_COUNT = TARN__SEQUENCE_COUNT_MAX };
 
 static const uint8_t MARK_KEY[] = {0, 's', 'e', 'q', 'u', 'e', 'n', 'c', 'e'};
 
-static tarn_status read_mark(tarn_backend *backend, uint64_t *out, tarn_error *error)
+tarn_status tarn__backend_read_mark(tarn_backend *backend, uint64_t *out, tarn_error *error)
 {
     TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
     tarn_bytes stored;
@@ -69,7 +69,7 @@ static tarn_status reserve(tarn_backend *backend, tarn_error *error)
 {
     uint64_t mark = backend->sequence_end;
     if (mark == 0) { /* The first time since the backend was opened. */
-        TARN_TRY(read_mark(backend, &mark, error));
+        TARN_TRY(tarn__backend_read_mark(backend, &mark, error));
         backend->sequence = mark;
     }
     TARN_TRY(write_mark(backend, mark + RESERVED_COUNT, error));

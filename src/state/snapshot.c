@@ -5,6 +5,7 @@
 
 #include "snapshot/upload.h"
 #include "state/backend.h"
+#include "state/canonical.h"
 #include "state/descriptors.h"
 
 #define TABLE_FILE_SUFFIX ".sst"
@@ -16,6 +17,9 @@ struct tarn_snapshot {
     tarn__child child;
     uint64_t checkpoint_id;
     bool is_savepoint;
+    bool is_canonical;
+    tarn__canonical_plan canonical;
+    atomic_bool is_cancelled;
     tarn__upload *upload;
     tarn__arena arena;     /* Of the two below. */
     tarn__subtask subtask; /* What is acknowledged; files come from the upload at the end. */
@@ -118,7 +122,15 @@ static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
     TARN_TRY(tarn__directory_remove(backend->directory.links, error));
+    if (snapshot->is_canonical) {
+        return tarn__canonical_hold(&snapshot->canonical, error);
+    }
     return tarn__rocks_link_snapshot(backend->rocks, backend->directory.links, error);
+}
+
+bool tarn__snapshot_holds(const tarn_snapshot *snapshot)
+{
+    return snapshot != NULL && snapshot->is_canonical && !atomic_load(&snapshot->is_done);
 }
 
 void tarn__snapshot_link(tarn_snapshot *snapshot)
@@ -132,6 +144,37 @@ void tarn__snapshot_link(tarn_snapshot *snapshot)
     tarn__backend_open_gate(snapshot->backend);
 }
 
+/*
+ * Keeps the files a second time. The next snapshot's base may be this one's or the one before, so
+ * both stay. Without it a restore is slower, and that is all: a failure is logged.
+ */
+static void keep_local(tarn_snapshot *snapshot)
+{
+    tarn_backend *backend = snapshot->backend;
+    if (backend->pool.path[0] == '\0' || snapshot->is_savepoint) {
+        return;
+    }
+    tarn_error error;
+    tarn__base *base = NULL;
+    tarn_status status =
+        tarn__upload_copy_base(snapshot->upload, tarn__env_account(backend->env), &base, &error);
+    if (status == TARN_OK) {
+        status = tarn__pool_add(&backend->pool, backend->directory.links, base, &error);
+    }
+    if (status == TARN_OK) {
+        status = tarn__pool_prune(&backend->pool, base, snapshot->base, &error);
+    }
+    if (status != TARN_OK) {
+        tarn__env_log(
+            backend->env,
+            TARN_LOG_WARNING,
+            "the second copy of checkpoint %llu is not complete: %s",
+            (unsigned long long)snapshot->checkpoint_id,
+            error.message);
+    }
+    tarn__base_free(base);
+}
+
 static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
@@ -140,8 +183,18 @@ static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
     TARN_TRY(snapshot->linked);
 
     const uint64_t linked_ns = now_ns(snapshot);
-    const tarn_status uploaded = upload_links(snapshot, error);
+    tarn_status uploaded = TARN_OK;
+    if (snapshot->is_canonical) {
+        uploaded = tarn__canonical_write(
+            &snapshot->canonical, backend->directory.links, &snapshot->is_cancelled, error);
+    }
+    if (uploaded == TARN_OK) {
+        uploaded = upload_links(snapshot, error);
+    }
     atomic_store(&snapshot->upload_ns, now_ns(snapshot) - linked_ns);
+    if (uploaded == TARN_OK) {
+        keep_local(snapshot);
+    }
     tarn_error removal;
     if (tarn__directory_remove(backend->directory.links, &removal) != TARN_OK) {
         tarn__env_log(
@@ -288,6 +341,9 @@ static tarn_status prepare(
         .key_groups = backend->key_groups,
     };
     TARN_TRY(describe_states(snapshot, error));
+    if (snapshot->is_canonical) {
+        TARN_TRY(tarn__canonical_prepare(backend, &snapshot->arena, &snapshot->canonical, error));
+    }
     const tarn__upload_options options = {
         .checkpoint = checkpoint,
         .operator_name = backend->operator_name,
@@ -302,6 +358,7 @@ static tarn_status prepare(
 /* Frees a snapshot that no worker holds; what was not kept is taken back. */
 static void destroy(tarn_snapshot *snapshot)
 {
+    tarn__canonical_release(&snapshot->canonical);
     tarn__upload_free(snapshot->upload);
     tarn__arena_clear(&snapshot->arena);
     pthread_cond_destroy(&snapshot->ended);
@@ -344,6 +401,7 @@ tarn_status tarn_snapshot_begin(
     snapshot->backend = backend;
     snapshot->checkpoint_id = tarn_pending_checkpoint_id(checkpoint);
     snapshot->is_savepoint = tarn__metadata_is_savepoint(tarn__pending_kind(checkpoint));
+    snapshot->is_canonical = tarn__pending_kind(checkpoint) == TARN__METADATA_CANONICAL_SAVEPOINT;
     tarn__arena_init(&snapshot->arena, backend->account);
     pthread_mutex_init(&snapshot->mutex, NULL);
     pthread_cond_init(&snapshot->ended, NULL);
@@ -542,6 +600,7 @@ void tarn_snapshot_abandon(tarn_snapshot *snapshot)
         return;
     }
     if (snapshot->is_submitted) {
+        atomic_store(&snapshot->is_cancelled, true);
         tarn__upload_cancel(snapshot->upload);
         wait_until_done(snapshot);
     } else {

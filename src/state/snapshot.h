@@ -12,6 +12,9 @@
  * left, and makes the links itself when no worker has begun to, as workers may be busy for long
  * with the uploads of others.
  *
+ * For a canonical savepoint the rows of the barrier are held in the links' place, and the worker
+ * writes them to files before the upload (canonical.h).
+ *
  * Invariants
  *   - One snapshot of a backend is open at a time, so DIR/links is its own.
  *   - Nothing later than the barrier is written between it and the links: the gate is shut in
@@ -54,6 +57,9 @@ TARN_NODISCARD tarn_status tarn__snapshot_advance(tarn_snapshot *snapshot, tarn_
 
 /* Drains all that is left and has a worker go on. How it ended is the snapshot's to tell. */
 void tarn__snapshot_drain(tarn_snapshot *snapshot);
+
+/* Tells whether a snapshot, or NULL, reads rows of the database that it holds. */
+bool tarn__snapshot_holds(const tarn_snapshot *snapshot);
 
 /* Makes the links and opens the gate, unless somebody else has begun to. Thread: any. */
 void tarn__snapshot_link(tarn_snapshot *snapshot);

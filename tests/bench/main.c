@@ -12,9 +12,9 @@
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
- *     ttl           plain   write --ops values with a TTL and a deadline, or without; what is
- * expired is looked for in the table files checkpoint    undisturbed   count up --keys while
- * checkpoints are taken; what those cost
+ *     ttl           plain   write --ops values with a TTL and a deadline, or without
+ *     checkpoint    undisturbed   count up --keys while checkpoints are taken; what those cost
+ *     local-recovery  limited  restore from the second copy, or download at 100 MB/s
  *
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
  * --output, for --input of any program.
@@ -73,6 +73,7 @@ static const workload_entry WORKLOADS[] = {
     {"timers", "raw", bench_timers},
     {"ttl", "plain", bench_ttl},
     {"checkpoint", "undisturbed", bench_checkpoint},
+    {"local-recovery", "limited", bench_local_recovery},
 };
 
 static int usage(const char *problem, const char *what)

@@ -1,4 +1,4 @@
-"""`tarn checkpoint`: gc, list, show and verify real checkpoints, whole, unfinished and damaged."""
+"""`tarn checkpoint`: export, gc, list, show and verify real checkpoints, whole, unfinished and damaged."""
 import os
 import pty
 import shutil
@@ -36,6 +36,51 @@ class Checkpoint(Case):
             byte = file.read(1)[0]
             file.seek(offset)
             file.write(bytes([byte ^ 1]))
+
+
+class Export(Checkpoint):
+    def export(self, command, *arguments):
+        made = self.good_json("checkpoint", command, *arguments, os.path.join(self.folder, "savepoints"))
+        self.assertTrue(made["path"].startswith(os.path.join(self.folder, "savepoints", "savepoint-2-")))
+        return made
+
+    def test_a_checkpoint_becomes_a_savepoint_of_either_form(self):
+        canonical = self.export("export", self.path)
+        self.assertEqual((canonical["form"], canonical["file_count"], canonical["max_parallelism"]), ("canonical", 1, 128))
+        verified = self.good_json("checkpoint", "verify", canonical["path"])
+        self.assertGreater(verified["row_count"], 5)
+        native = self.export("export", "--native", canonical["path"])
+        self.assertEqual(native["form"], "native")
+        again = self.export("export", native["path"])
+        self.assertEqual(self.good_json("checkpoint", "verify", again["path"])["row_count"], verified["row_count"])
+        shown = self.good_json("checkpoint", "show", again["path"])
+        self.assertEqual((shown["job"], shown["id"]), ("word_count", 2))
+        self.assertIn("rows", self.good("checkpoint", "verify", again["path"]).out)
+
+    def test_keys_move_to_another_maximum_parallelism(self):
+        moved = self.export("rekey", "--max-parallelism", "720", self.path)
+        self.assertEqual(moved["max_parallelism"], 720)
+        before = self.good_json("checkpoint", "verify", self.export("export", self.path)["path"])["row_count"]
+        self.assertEqual(self.good_json("checkpoint", "verify", moved["path"])["row_count"], before)
+
+    def test_a_damaged_row_is_found_by_name(self):
+        made = self.export("export", self.path)
+        (subtask,) = self.good_json("checkpoint", "show", "--files", made["path"])["subtasks"]
+        name = os.path.join(made["path"], subtask["files"][0]["path"])
+        with open(name, "r+b") as file:
+            file.seek(70)
+            byte = file.read(1)[0]
+            file.seek(70)
+            file.write(bytes([byte ^ 1]))
+        answer = tarn("checkpoint", "verify", made["path"])
+        self.assertEqual(answer.status, 1, answer)
+        self.assertIn("00000.rows", answer.out)
+
+    def test_bad_usage(self):
+        self.assertEqual(tarn("checkpoint", "export", self.path).status, 2)
+        self.assertEqual(tarn("checkpoint", "rekey", self.path, self.folder).status, 2)
+        self.assertEqual(tarn("checkpoint", "rekey", "--max-parallelism", "0", self.path, self.folder).status, 2)
+        self.assertEqual(tarn("checkpoint", "export", self.folder, self.folder).status, 1)
 
 
 class Gc(Checkpoint):
@@ -193,7 +238,7 @@ class Verify(Checkpoint):
         answer = self.good_json("checkpoint", "verify", self.path)
         files = self.files()
         self.assertEqual(answer, {
-            "ok": True, "path": self.path, "file_count": len(files), "bad_count": 0, "bad": [],
+            "ok": True, "path": self.path, "file_count": len(files), "bad_count": 0, "bad": [], "row_count": 0,
             "verified_bytes": sum(file["size"] for file in files)})
         self.assertIn("%d files are good" % len(files), self.good("checkpoint", "verify", self.path).out)
 

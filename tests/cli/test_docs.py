@@ -30,7 +30,7 @@ class Docs(Case):
 
     def test_every_option_is_in_the_manual(self):
         manual = page("man", "tarn.1")
-        for name in ("plan", "conf", "options", "key-group", "checkpoint gc", "checkpoint list", "checkpoint show", "checkpoint verify"):
+        for name in ("plan", "conf", "options", "key-group", "checkpoint export", "checkpoint gc", "checkpoint rekey", "checkpoint list", "checkpoint show", "checkpoint verify"):
             for option in re.findall(r"(?<![\w-])--([a-z-]+)", self.good("help", *name.split()).out):
                 if option != "legacy":  # The default: the manual has its opposite.
                     self.assertIn("Fl -" + option, manual)

@@ -109,6 +109,11 @@ static int fault_rename_at(
     return must_fail(context) ? -1 : below()->rename_at(directory, from, to, flags, NULL);
 }
 
+static int fault_link(const char *from, const char *to, void *context)
+{
+    return must_fail(context) ? -1 : below()->link(from, to, NULL);
+}
+
 static int fault_unlink_at(int directory, const char *name, int flags, void *context)
 {
     return must_fail(context) ? -1 : below()->unlink_at(directory, name, flags, NULL);
@@ -142,6 +147,7 @@ void fault_files_init(fault_files *fault, uint64_t nth, int code)
                 .stat = fault_stat,
                 .stat_at = fault_stat_at,
                 .rename_at = fault_rename_at,
+                .link = fault_link,
                 .unlink_at = fault_unlink_at,
                 .make_directory_at = fault_make_directory_at,
                 .lock = fault_lock,

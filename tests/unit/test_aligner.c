@@ -392,6 +392,29 @@ static void test_init_survives_every_allocation_failure(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* With one channel a step asks to keep and completes: what is kept then still counts. */
+static void test_bytes_kept_after_the_last_step_are_counted(void **state)
+{
+    fixture *f = *state;
+    tarn_aligner *aligner = NULL;
+    assert_ok(tarn_aligner_open(1, false, NULL, &aligner, &f->error), &f->error);
+    const tarn_barrier event = {
+        .kind = TARN_BARRIER_ARRIVED,
+        .checkpoint_id = 1,
+        .alignment = TARN_ALIGNMENT_UNALIGNED,
+    };
+    const tarn_alignment_effects effects = tarn_aligner_step(aligner, &event);
+    assert_int_equal(effects.count, 3);
+    assert_int_equal(effects.items[0].kind, TARN_ALIGN_KEEP);
+    assert_int_equal(effects.items[2].kind, TARN_ALIGN_COMPLETE);
+    tarn_aligner_add_kept(aligner, 10);
+    tarn_aligner_add_kept(aligner, 5);
+    tarn_alignment_figures figures;
+    tarn_aligner_read_figures(aligner, &figures);
+    assert_int_equal(figures.kept_bytes_last, 15);
+    tarn_aligner_close(aligner);
+}
+
 static void test_opened_aligner_survives_every_allocation_failure(void **state)
 {
     fixture *f = *state;
@@ -419,6 +442,8 @@ static void test_opened_aligner_survives_every_allocation_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_bytes_kept_after_the_last_step_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_opened_aligner_survives_every_allocation_failure, setup, teardown),
         TEST(test_aligned_channels_wait_for_the_last_barrier),

@@ -618,6 +618,7 @@ typedef struct engine {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     uint32_t completed_count; /* Under the mutex. */
+    char savepoint[512];      /* Likewise: its path. */
     uint32_t attempts[TASKS];
 } engine;
 
@@ -646,6 +647,17 @@ static void count_completion(uint64_t id, void *context)
     pthread_mutex_unlock(&e->mutex);
 }
 
+static void hear_savepoint(const tarn_driver_outcome *outcome, void *context)
+{
+    engine *e = context;
+    pthread_mutex_lock(&e->mutex);
+    if (outcome->is_completed && outcome->kind == TARN_CHECKPOINT_SAVEPOINT) {
+        snprintf(e->savepoint, sizeof e->savepoint, "%s", outcome->path);
+        pthread_cond_signal(&e->changed);
+    }
+    pthread_mutex_unlock(&e->mutex);
+}
+
 static void test_threads_take_periodic_checkpoints_until_closed(void **state)
 {
     (void)state;
@@ -669,6 +681,13 @@ static void test_threads_take_periodic_checkpoints_until_closed(void **state)
     options.job = "job";
     options.parallelism = parallelism;
     options.operator_count = 1;
+    options.hear = hear_savepoint;
+    options.context = &e;
+    assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
+    assert_int_equal(
+        tarn_driver_request(e.driver, TARN_CHECKPOINT_SAVEPOINT, 1, &error), TARN_INVALID_ARGUMENT);
+    assert_ok(tarn_driver_close(e.driver, TARN_JOB_FINISHED, &error), &error);
+    options.savepoint_address = scratch_join(directory, "savepoints");
     assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
     const tarn_driver_task task = {
         .struct_size = sizeof task,
@@ -685,6 +704,14 @@ static void test_threads_take_periodic_checkpoints_until_closed(void **state)
         pthread_cond_wait(&e.changed, &e.mutex);
     }
     pthread_mutex_unlock(&e.mutex);
+    assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_SAVEPOINT, 1, &error), &error);
+    pthread_mutex_lock(&e.mutex);
+    while (e.savepoint[0] == '\0') {
+        pthread_cond_wait(&e.changed, &e.mutex);
+    }
+    pthread_mutex_unlock(&e.mutex);
+    assert_true(scratch_exists(scratch_join(e.savepoint, "_metadata")));
+    assert_non_null(strstr(e.savepoint, "/savepoints/savepoint-"));
     uint64_t restore_id = 0;
     assert_ok(tarn_driver_fail_over(e.driver, &restore_id, &error), &error);
     assert_true(restore_id > 0);

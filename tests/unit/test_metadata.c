@@ -169,7 +169,8 @@ static void test_the_golden_file_of_version_2_is_read_for_ever(void **state)
 static void test_savepoints_are_of_their_own_kind(void **state)
 {
     fixture *f = *state;
-    const tarn__metadata_kind kinds[] = {TARN__METADATA_SAVEPOINT};
+    const tarn__metadata_kind kinds[] = {
+        TARN__METADATA_SAVEPOINT, TARN__METADATA_CANONICAL_SAVEPOINT};
     tarn__metadata m;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         f->sample.head.kind = kinds[i];

@@ -1,6 +1,6 @@
 /*
- * Unit tests of savepoints: whole in one directory, which can be moved and is never deleted, and
- * nothing to do with the checkpoints of their job.
+ * Unit tests of native savepoints: whole in one directory, which can be moved and is never deleted,
+ * and nothing to do with the checkpoints of their job.
  */
 #include "support/support.h"
 
@@ -105,6 +105,7 @@ static tarn_pending_checkpoint *begin(fixture *f, uint64_t id)
     options.address = scratch_join(f->directory.path, "savepoints");
     options.job = "job";
     options.id = id;
+    options.form = TARN_FORM_NATIVE;
     tarn_pending_checkpoint *pending = NULL;
     assert_ok(tarn_savepoint_begin(&options, &pending, &f->error), &f->error);
     snprintf(f->path, sizeof f->path, "%s", tarn_savepoint_path(pending));
@@ -228,6 +229,7 @@ static void test_nothing_of_the_job_deletes_a_savepoint(void **state)
     snprintf(address, sizeof address, "%s", job(f));
     options.address = address;
     options.job = "job";
+    options.form = TARN_FORM_NATIVE;
     tarn_pending_checkpoint *pending = NULL;
     assert_ok(tarn_savepoint_begin(&options, &pending, &f->error), &f->error);
     snprintf(f->path, sizeof f->path, "%s", tarn_savepoint_path(pending));

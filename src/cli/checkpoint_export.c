@@ -1,0 +1,227 @@
+/* checkpoint_export.c - `tarn checkpoint export` and `rekey`: a checkpoint made into a savepoint.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "tarn/key_group.h"
+
+#include "checkpoint_copy.h"
+#include "json.h"
+#include "options.h"
+#include "text.h"
+
+enum {
+    OPTION_NATIVE = CLI_OPTION_OWN,
+    OPTION_MAX_PARALLELISM,
+    OPTION_SCRATCH,
+    OPTION_MEMORY,
+};
+
+static const char MEMORY_DEFAULT[] = "1g";
+
+/* The command line of either command. */
+typedef struct request {
+    bool as_json;
+    bool is_native;
+    int64_t max_parallelism; /* 0: as it is. */
+    const char *scratch;
+    const char *memory;
+    const char *from;
+    const char *to;
+} request;
+
+/* Moving keys wants canonical rows: what is something else is made into these first. */
+static tarn_status copy_by_way(
+    tarn_checkpoint *source, const char *scratch, cli_copy *copy, tarn_error *error)
+{
+    char between[CLI_PATH_BYTES];
+    if (snprintf(between, sizeof between, "%s/between", scratch) >= (int)sizeof between) {
+        return TARN_INVALID_ARGUMENT;
+    }
+    cli_copy first = *copy;
+    first.to = between;
+    first.form = TARN_FORM_CANONICAL;
+    first.max_parallelism = 0;
+    tarn_status status = cli_checkpoint_copy(source, &first, error);
+    if (status != TARN_OK) {
+        return status;
+    }
+    tarn_checkpoint *rows = NULL;
+    status = tarn_checkpoint_open(first.path, NULL, &rows, error);
+    if (status == TARN_OK) {
+        status = cli_checkpoint_copy(rows, copy, error);
+        tarn_checkpoint_free(rows);
+    }
+    return status;
+}
+
+static tarn_status copy_to(
+    tarn_checkpoint *source,
+    const request *r,
+    const char *scratch,
+    cli_copy *copy,
+    tarn_error *error)
+{
+    char work[CLI_PATH_BYTES];
+    if (snprintf(work, sizeof work, "%s/work", scratch) >= (int)sizeof work) {
+        return TARN_INVALID_ARGUMENT;
+    }
+    *copy = (cli_copy){
+        .to = r->to,
+        .form = r->is_native ? TARN_FORM_NATIVE : TARN_FORM_CANONICAL,
+        .max_parallelism = (uint32_t)r->max_parallelism,
+        .scratch = work,
+        .memory = r->memory,
+    };
+    const bool has_rows = tarn_checkpoint_summarize(source).form == TARN_FORM_CANONICAL;
+    return r->max_parallelism == 0 || has_rows ? cli_checkpoint_copy(source, copy, error)
+                                               : copy_by_way(source, scratch, copy, error);
+}
+
+static int answer(const request *r, const cli_copy *copy)
+{
+    if (r->as_json) {
+        json_t *made = cli_json_object();
+        cli_json_set(made, "ok", json_true());
+        cli_json_set(made, "path", cli_json_text(copy->path));
+        cli_json_set(made, "form", cli_json_text(r->is_native ? "native" : "canonical"));
+        cli_json_set(made, "max_parallelism", cli_json_count(copy->summary.max_parallelism));
+        cli_json_set(made, "file_count", cli_json_count(copy->summary.file_count));
+        cli_json_set(made, "total_bytes", cli_json_count(copy->summary.total_bytes));
+        cli_json_print(made);
+    } else {
+        const cli_text size = cli_text_bytes(copy->summary.total_bytes);
+        printf("%s: %" PRIu64 " files, %s\n", copy->path, copy->summary.file_count, size.data);
+    }
+    return CLI_OK;
+}
+
+static int perform(const request *r)
+{
+    tarn_error error = {.status = TARN_OK};
+    char scratch[CLI_PATH_BYTES];
+    tarn_checkpoint *source = NULL;
+    if (tarn_checkpoint_open(r->from, NULL, &source, &error) != TARN_OK) {
+        return cli_refuse(r->as_json, error.message);
+    }
+    cli_copy copy;
+    tarn_status status = TARN_IO_ERROR;
+    if (cli_scratch_make(r->scratch, scratch, &error)) {
+        status = copy_to(source, r, scratch, &copy, &error);
+        cli_scratch_remove(scratch);
+    }
+    tarn_checkpoint_free(source);
+    return status == TARN_OK ? answer(r, &copy) : cli_refuse(r->as_json, error.message);
+}
+
+/* Answers -1 to go on, else the exit status. */
+static int read_request(
+    const cli_command *command, int argc, char **argv, bool is_rekey, request *out)
+{
+    static const struct option export_rows[] = {
+        {"native", no_argument, NULL, OPTION_NATIVE},
+        {"scratch", required_argument, NULL, OPTION_SCRATCH},
+        {"memory", required_argument, NULL, OPTION_MEMORY},
+        CLI_OPTION_ROWS,
+    };
+    static const struct option rekey_rows[] = {
+        {"max-parallelism", required_argument, NULL, OPTION_MAX_PARALLELISM},
+        {"native", no_argument, NULL, OPTION_NATIVE},
+        {"scratch", required_argument, NULL, OPTION_SCRATCH},
+        {"memory", required_argument, NULL, OPTION_MEMORY},
+        CLI_OPTION_ROWS,
+    };
+    *out = (request){.memory = MEMORY_DEFAULT};
+    for (;;) {
+        switch (cli_option_next(command, argc, argv, "", is_rekey ? rekey_rows : export_rows)) {
+        case -1:
+            return -1;
+        case OPTION_NATIVE:
+            out->is_native = true;
+            break;
+        case OPTION_MAX_PARALLELISM:
+            if (!cli_number(optarg, 1, TARN_MAX_PARALLELISM_LIMIT, &out->max_parallelism)) {
+                return cli_usage(command, "'%s' is no maximum parallelism", optarg);
+            }
+            break;
+        case OPTION_SCRATCH:
+            out->scratch = optarg;
+            break;
+        case OPTION_MEMORY:
+            out->memory = optarg;
+            break;
+        case CLI_OPTION_JSON:
+            out->as_json = true;
+            break;
+        case CLI_OPTION_HELP:
+            return cli_command_help(command);
+        default:
+            return CLI_USAGE;
+        }
+    }
+}
+
+static int run_either(const cli_command *command, int argc, char **argv, bool is_rekey)
+{
+    request r;
+    const int exit_status = read_request(command, argc, argv, is_rekey, &r);
+    if (exit_status != -1) {
+        return exit_status;
+    }
+    if (optind + 2 != argc) {
+        return cli_usage(command, "give a checkpoint and the directory for the savepoint");
+    }
+    if (is_rekey && r.max_parallelism == 0) {
+        return cli_usage(command, "give the new --max-parallelism");
+    }
+    r.from = argv[optind];
+    r.to = argv[optind + 1];
+    return perform(&r);
+}
+
+static int run_export(const cli_command *command, int argc, char **argv)
+{
+    return run_either(command, argc, argv, /* is_rekey= */ false);
+}
+
+static int run_rekey(const cli_command *command, int argc, char **argv)
+{
+    return run_either(command, argc, argv, /* is_rekey= */ true);
+}
+
+#define WORK_OPTIONS                                                                      \
+    "  --scratch DIR  work in a new directory below DIR; it needs room for a subtask's\n" \
+    "                 state twice. Default: TMPDIR, else /tmp\n"                          \
+    "  --memory SIZE  of the process, split as taskmanager.memory.process.size. Default: 1g\n"
+
+const cli_command cli_checkpoint_export = {
+    .name = "checkpoint export",
+    .summary = "make a checkpoint into a savepoint",
+    .help =
+        "checkpoint export PATH DIR [--native] [--scratch DIR] [--memory SIZE] [--json]\n"
+        "\n"
+        "Reads a checkpoint or savepoint and writes all of it as a new savepoint below DIR:\n"
+        "canonical, sorted rows of each state, which any parallelism restores. Expired rows are\n"
+        "copied too, as nobody says here how long they live.\n"
+        "\n"
+        "  PATH           DIR/JOB/chk-N, its _metadata, DIR/JOB for the newest complete one, or a\n"
+        "                 savepoint\n"
+        "  --native       files as RocksDB writes them instead\n" WORK_OPTIONS
+        "  --json         one line: {\"ok\":true,\"path\":...}\n",
+    .run = run_export,
+};
+
+const cli_command cli_checkpoint_rekey = {
+    .name = "checkpoint rekey",
+    .summary = "make a savepoint of another maximum parallelism",
+    .help = "checkpoint rekey PATH DIR --max-parallelism N [--native] [--scratch DIR]\n"
+            "                 [--memory SIZE] [--json]\n"
+            "\n"
+            "As export, and every key goes to its key group among N. Each subtask reads all rows.\n"
+            "Not for operators whose keys are hashed by the caller.\n"
+            "\n"
+            "  --max-parallelism N  1 to 32768, not less than any operator's parallelism\n"
+            "  --native       files as RocksDB writes them instead\n" WORK_OPTIONS
+            "  --json         one line: {\"ok\":true,\"path\":...}\n",
+    .run = run_rekey,
+};

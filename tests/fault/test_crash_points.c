@@ -1,0 +1,357 @@
+/*
+ * Crash points: a job with RocksDB, driver and a directory is killed before and after each durable
+ * step of upload, commit, subsuming and deletion. Restored, it must be exactly where the model is,
+ * and end as if it had never been killed.
+ *
+ * The points are learned from a run that is left alone. Each is taken once; TARN_LONG=1 takes 200
+ * at random, the nth time that they are reached; TARN_SEED=n replays that draw.
+ */
+#include "support/support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "base/try.h"
+#include "checkpoint/driver.h"
+#include "snapshot/store.h"
+#include "support/crash_files.h"
+#include "support/scratch.h"
+#include "support/state_fixture.h"
+#include "tarn/snapshot.h"
+
+enum {
+    KEYS = 97,
+    RECORDS = 300,
+    RECORDS_EACH = 30, /* Of one checkpoint. */
+    RETAINED = 2,
+    POINTS_MAX = 64,
+    RUNS_LONG = 200,
+    SOME_RUNS = 6, /* Where each is slow. */
+    KILLED = 100,
+};
+
+/* --- The job, in a process of its own --- */
+
+typedef struct job {
+    crash_files files;
+    tarn__account account;
+    tarn_env *env;
+    tarn_driver *driver;
+    tarn_backend *backend;
+    tarn_value *counts;
+    tarn_error error;
+    uint32_t attempt;
+    uint64_t position;
+    uint64_t triggered_id;
+    uint64_t completed_id;
+    const char *directory;
+} job;
+
+static void must(bool is_true, const char *what, const char *message)
+{
+    if (!is_true) {
+        fprintf(stderr, "%s: %s\n", what, message);
+        _exit(3);
+    }
+}
+
+#define MUST_OK(call) must((call) == TARN_OK, #call, j->error.message)
+
+static uint32_t key_of(uint64_t record)
+{
+    return (uint32_t)(tarn__random_mix(record) % KEYS);
+}
+
+static void set_key(job *j, uint32_t key)
+{
+    MUST_OK(tarn_backend_set_key(j->backend, tarn_bytes_at(&key, sizeof key), &j->error));
+}
+
+static void add_record(job *j)
+{
+    void *count = NULL;
+    set_key(j, key_of(j->position));
+    MUST_OK(tarn_value_edit(j->counts, sizeof(uint64_t), &count, &j->error));
+    *(uint64_t *)count += 1;
+    j->position++;
+}
+
+/* Every key has what the records before the position say; nothing more, nothing less. */
+static void compare_with_model(job *j)
+{
+    uint64_t expected[KEYS] = {0};
+    for (uint64_t r = 0; r < j->position; r++) {
+        expected[key_of(r)]++;
+    }
+    for (uint32_t key = 0; key < KEYS; key++) {
+        tarn_bytes bytes;
+        uint64_t count = 0;
+        set_key(j, key);
+        const tarn_status status = tarn_value_get(j->counts, &bytes, &j->error);
+        must(status == TARN_OK || status == TARN_NOT_FOUND, "get", j->error.message);
+        if (status == TARN_OK) {
+            memcpy(&count, bytes.data, sizeof count);
+        }
+        must(count == expected[key], "model", "a key has another count than the model");
+    }
+}
+
+static bool trigger(const tarn_driver_barrier *barrier, void *context)
+{
+    ((job *)context)->triggered_id = barrier->checkpoint_id;
+    return true;
+}
+
+static void notify_complete(uint64_t id, void *context)
+{
+    job *j = context;
+    tarn_backend_notify_complete(j->backend, id);
+    j->completed_id = id;
+}
+
+static void open_driver(job *j)
+{
+    static const uint32_t parallelism[] = {1};
+    tarn_coordinator_options coordinator = TARN_COORDINATOR_OPTIONS_INIT;
+    coordinator.parallelism = parallelism;
+    coordinator.operator_count = 1;
+    coordinator.retained_count = RETAINED;
+    coordinator.retention = TARN_CHECKPOINT_RETAIN_ON_CANCELLATION;
+    tarn_checkpoint_store *store = NULL;
+    const tarn__store_options store_options = {
+        .address = j->directory,
+        .job = "job",
+        .retained_count = UINT32_MAX,
+        .account = &j->account,
+        .calls = &j->files.base,
+    };
+    MUST_OK(tarn__store_open(&store_options, &store, &j->error));
+    const tarn__driver_options options = {
+        .account = &j->account,
+        .clock = tarn__clock_system(),
+        .store = store,
+        .coordinator = &coordinator,
+        .address = j->directory,
+        .job = "job",
+        .history_count = 1,
+        .is_manual = true,
+    };
+    MUST_OK(tarn__driver_open(&options, &j->driver, &j->error));
+    const tarn_driver_task task = {
+        .struct_size = sizeof task,
+        .trigger = trigger,
+        .notify_complete = notify_complete,
+        .context = j,
+    };
+    MUST_OK(tarn_driver_start_task(j->driver, 0, &task, &j->attempt, &j->error));
+    tarn__driver_poll(j->driver);
+}
+
+static void open_backend(job *j)
+{
+    tarn_coordinator_figures figures;
+    tarn_driver_read_figures(j->driver, &figures);
+    tarn_checkpoint *checkpoint = NULL;
+    if (figures.latest_completed_id != 0) {
+        MUST_OK(tarn_driver_open_checkpoint(
+            j->driver, figures.latest_completed_id, &checkpoint, &j->error));
+        const tarn_checkpoint_operator_state state =
+            tarn_checkpoint_operator_state_at(checkpoint, 0, 0);
+        must(state.bytes.size == sizeof j->position, "restore", "there is no position");
+        memcpy(&j->position, state.bytes.data, sizeof j->position);
+    }
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = j->env;
+    options.operator_name = "counter";
+    options.directory = scratch_join(j->directory, "work");
+    options.restore = checkpoint;
+    MUST_OK(tarn_backend_open(&options, &j->backend, &j->error));
+    tarn_checkpoint_free(checkpoint);
+    j->counts = fixture_open_value(j->backend, "counts");
+}
+
+static void settle(job *j)
+{
+    bool has_moved = true;
+    while (has_moved) {
+        tarn__driver_poll(j->driver);
+        has_moved = tarn__driver_run_job(j->driver, TARN__LANE_WRITE);
+        has_moved = tarn__driver_run_job(j->driver, TARN__LANE_DELETE) || has_moved;
+    }
+}
+
+/* Records go on while the snapshot is uploaded; they belong to the next one. */
+static void take_checkpoint(job *j)
+{
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_snapshot *snapshot = NULL;
+    tarn_buffer bytes = TARN_BUFFER_INIT;
+    MUST_OK(tarn_driver_request(j->driver, TARN_CHECKPOINT_INCREMENTAL, 0, &j->error));
+    settle(j);
+    const uint64_t id = j->triggered_id;
+    MUST_OK(tarn_driver_borrow(j->driver, id, &pending, &j->error));
+    MUST_OK(tarn_snapshot_begin(j->backend, pending, &snapshot, &j->error));
+    tarn_driver_give_back(j->driver, id);
+    MUST_OK(tarn_snapshot_add_state(
+        snapshot, "position", tarn_bytes_at(&j->position, sizeof j->position), &j->error));
+    for (uint32_t i = 0; i < RECORDS_EACH / 2; i++) {
+        add_record(j);
+    }
+    MUST_OK(tarn_snapshot_finish(snapshot, &bytes, &j->error));
+    const tarn_bytes part = tarn_buffer_bytes(&bytes);
+    MUST_OK(tarn_driver_acknowledge(j->driver, 0, j->attempt, id, &part, 1, &j->error));
+    tarn_buffer_clear(&bytes);
+    settle(j);
+    must(j->completed_id == id, "checkpoint", "it was not completed");
+}
+
+static void run_job(const char *directory, const char *point, uint32_t nth, int log)
+{
+    static job the_job;
+    job *j = &the_job;
+    *j = (job){.directory = directory};
+    crash_files_init(&j->files, point, nth, log);
+    tarn__account_init(&j->account, "job", NULL);
+    tarn_config *config = fixture_new_config(64);
+    j->env = fixture_open_env(config, NULL);
+    tarn_config_free(config);
+    open_driver(j);
+    open_backend(j);
+    compare_with_model(j);
+    while (j->position < RECORDS) {
+        add_record(j);
+        if (j->position % RECORDS_EACH == 0) {
+            take_checkpoint(j);
+        }
+    }
+    compare_with_model(j);
+    MUST_OK(tarn_value_close(j->counts, &j->error));
+    MUST_OK(tarn_backend_close(j->backend, &j->error));
+    tarn_driver_end_task(j->driver, 0, TARN_TASK_END_STOPPED);
+    MUST_OK(tarn_driver_close(j->driver, TARN_JOB_SUSPENDED, &j->error));
+    MUST_OK(tarn_env_close(j->env, &j->error));
+}
+
+/* --- Outside --- */
+
+/* Answers the exit status, or KILLED. */
+static int run_process(const char *directory, const char *point, uint32_t nth, int log)
+{
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        run_job(directory, point, nth, log);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status)) {
+        return WEXITSTATUS(status);
+    }
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    return KILLED;
+}
+
+typedef struct points {
+    char names[POINTS_MAX][CRASH_NAME_BYTES];
+    uint32_t reached[POINTS_MAX]; /* How often. */
+    uint32_t count;
+} points;
+
+static void note_point(points *p, const char *name)
+{
+    uint32_t i = 0;
+    while (i < p->count && strcmp(p->names[i], name) != 0) {
+        i++;
+    }
+    if (i == p->count) {
+        assert_in_range(p->count, 0, POINTS_MAX - 1);
+        snprintf(p->names[i], CRASH_NAME_BYTES, "%s", name);
+        p->count++;
+    }
+    p->reached[i]++;
+}
+
+static void learn_points(const char *directory, points *p)
+{
+    const char *path = scratch_join(directory, "points");
+    const int log = open(path, O_CREAT | O_WRONLY | O_APPEND, 0600);
+    assert_true(log >= 0);
+    assert_int_equal(run_process(directory, NULL, 0, log), 0);
+    close(log);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    char line[CRASH_NAME_BYTES];
+    while (fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        note_point(p, line);
+    }
+    fclose(file);
+}
+
+/* Dies at the point, and then at another one while it is restored and goes on; then ends. */
+static uint32_t die_and_end(const char *point, uint32_t nth, const char *then, uint32_t then_nth)
+{
+    scratch root;
+    scratch_init(&root);
+    uint32_t killed = 0;
+    const int first = run_process(root.path, point, nth, -1);
+    killed += first == KILLED ? 1 : 0;
+    const int second = run_process(root.path, then, then_nth, -1);
+    killed += second == KILLED ? 1 : 0;
+    const int last = run_process(root.path, NULL, 0, -1);
+    if ((first != 0 && first != KILLED) || (second != 0 && second != KILLED) || last != 0) {
+        fail_msg("died at \"%s\" (%u), then at \"%s\" (%u)", point, nth, then, then_nth);
+    }
+    scratch_clear(&root);
+    return killed;
+}
+
+static void test_job_that_dies_at_any_point_goes_on_where_the_model_is(void **state)
+{
+    (void)state;
+    static points p;
+    scratch root;
+    scratch_init(&root);
+    learn_points(root.path, &p);
+    scratch_clear(&root);
+    assert_true(p.count >= 16);
+
+    const char *seed = getenv("TARN_SEED");
+    const char *is_long = getenv("TARN_LONG");
+    const bool has_all = is_long != NULL && strcmp(is_long, "1") == 0;
+    tarn__random random = {.state = seed != NULL ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL)};
+    print_message("TARN_SEED=%" PRIu64 ", %u points\n", random.state, p.count);
+    uint32_t killed = 0;
+    const uint32_t few = getenv("CRASH_POINTS") != NULL ? SOME_RUNS : p.count;
+    const uint32_t runs = has_all ? RUNS_LONG : few;
+    for (uint32_t i = 0; i < runs; i++) {
+        const bool is_random = i >= p.count || few == SOME_RUNS;
+        const uint32_t at = is_random ? (uint32_t)tarn__random_below(&random, p.count) : i;
+        const uint32_t then = (uint32_t)tarn__random_below(&random, p.count);
+        killed += die_and_end(
+            p.names[at],
+            1 + (uint32_t)tarn__random_below(&random, p.reached[at]),
+            p.names[then],
+            1 + (uint32_t)tarn__random_below(&random, p.reached[then]));
+    }
+    print_message("%u runs, %u kills\n", runs, killed);
+    assert_true(killed >= runs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_job_that_dies_at_any_point_goes_on_where_the_model_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
