@@ -59,9 +59,9 @@ static tarn_status describe(
     out->descriptor_size = stored.size;
     out->family = family;
     const tarn_keyed *keyed = find_open(backend, family);
-    if (keyed != NULL && keyed->has_ttl) {
+    if (keyed != NULL && keyed->has_ttl && !keyed->is_untimed) {
         out->ttl_ms = keyed->ttl.ttl_ms;
-        out->now_ms = tarn__keyed_now(keyed);
+        out->now_ms = tarn__keyed_clock(keyed);
     }
     return TARN_OK;
 }
