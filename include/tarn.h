@@ -70,6 +70,7 @@
 #include "tarn/coordinator_types.h"
 #include "tarn/driver.h"
 #include "tarn/env.h"
+#include "tarn/fallback.h"
 #include "tarn/key_group.h"
 #include "tarn/keyed.h"
 #include "tarn/list.h"

@@ -105,6 +105,8 @@ typedef struct tarn_backend_stats {
     uint64_t local_file_count;    /**< Files that the restore took from recovery_directory, */
     uint64_t local_bytes;         /**< and their bytes: they were not downloaded. */
     uint64_t local_damaged_count; /**< Files there that were damaged, and were downloaded. */
+    uint64_t restored_bytes;      /**< Bytes of files that the restore fetched. */
+    uint64_t restored_file_count; /**< Such files. */
 } tarn_backend_stats;
 
 /** Fills options with defaults; for C++ and bindings, where the INIT macro warns. */

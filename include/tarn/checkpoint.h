@@ -54,13 +54,6 @@ typedef struct tarn_checkpoint_store_options {
         .struct_size = sizeof(tarn_checkpoint_store_options) \
     }
 
-/** How the files of a checkpoint are kept. */
-typedef enum tarn_checkpoint_form {
-    TARN_FORM_INCREMENTAL = 0, /**< Shared with others of its job: chk-N. */
-    TARN_FORM_NATIVE = 1,      /**< Its own, as RocksDB wrote them. */
-    TARN_FORM_CANONICAL = 2,   /**< Its own, as sorted rows of each state. */
-} tarn_checkpoint_form;
-
 /** What a checkpoint is, in figures. */
 typedef struct tarn_checkpoint_summary {
     uint64_t id;
@@ -72,7 +65,7 @@ typedef struct tarn_checkpoint_summary {
     uint64_t file_count;
     uint64_t total_bytes; /**< Size of all files: the state as it is restored. */
     uint64_t new_bytes;   /**< Bytes that this checkpoint added to the storage. */
-    tarn_checkpoint_form form;
+    uint32_t form;        /**< A tarn_checkpoint_form (tarn/savepoint.h). */
 } tarn_checkpoint_summary;
 
 /** One entry of a listing. */

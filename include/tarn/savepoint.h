@@ -38,6 +38,13 @@
 extern "C" {
 #endif
 
+/** How the files of a checkpoint are kept. */
+typedef enum tarn_checkpoint_form {
+    TARN_FORM_INCREMENTAL = 0, /**< Shared with others of its job: chk-N. */
+    TARN_FORM_NATIVE = 1,      /**< Its own, as RocksDB wrote them. */
+    TARN_FORM_CANONICAL = 2,   /**< Its own, as sorted rows of each state. */
+} tarn_checkpoint_form;
+
 /** How to begin a savepoint. Start from TARN_SAVEPOINT_OPTIONS_INIT. */
 typedef struct tarn_savepoint_options {
     size_t struct_size; /**< Set by TARN_SAVEPOINT_OPTIONS_INIT. */

@@ -45,6 +45,7 @@ extern const cli_command cli_checkpoint_list;
 extern const cli_command cli_checkpoint_rekey;
 extern const cli_command cli_checkpoint_show;
 extern const cli_command cli_checkpoint_verify;
+extern const cli_command cli_storage;
 extern const cli_command cli_version;
 extern const cli_command cli_help;
 

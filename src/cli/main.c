@@ -24,6 +24,7 @@ const cli_command *const cli_commands[] = {
     &cli_checkpoint_rekey,
     &cli_checkpoint_show,
     &cli_checkpoint_verify,
+    &cli_storage,
     &cli_version,
     &cli_help,
     NULL,

@@ -20,6 +20,15 @@ enum {
     SUCCESSIVE_MERGES_MAX = 32,
 };
 
+/*
+ * What is opened when the database is, and would fail without table files: a few of them, their
+ * sizes, and statistics from 20 of them. Without paranoid checks what is missing is passed over; it
+ * is looked for again when the database is opened for use.
+ */
+#define SURVEY_OPTIONS                                                           \
+    "paranoid_checks=false;max_open_files=20;skip_stats_update_on_db_open=true;" \
+    "skip_checking_sst_file_sizes_on_db_open=true;"
+
 /* ---- options ---------------------------------------------------------------------------- */
 
 static void destroy_options(rocksdb_options_t **options)
@@ -78,6 +87,17 @@ static tarn_status make_filtered_options(
     return TARN_OK;
 }
 
+/* Appends to a text that ends with a NUL. RocksDB takes the last of several settings. */
+static tarn_status append_text(tarn_buffer *text, const char *options)
+{
+    const size_t size = text->size;
+    text->size = size - 1;
+    const tarn_status status =
+        tarn_buffer_append(text, tarn_bytes_at(options, strlen(options) + 1));
+    text->size = status == TARN_OK ? text->size : size;
+    return status;
+}
+
 static tarn_status write_family_text(
     const tarn__rocks *rocks,
     const char *name,
@@ -92,8 +112,11 @@ static tarn_status write_family_text(
     }
     TARN_TRY(tarn__rocks_memory_check_arena(rocks->memory, name, fitted.arena_block_bytes, error));
     fitted.memtable_filter_share = tarn__rocks_fit_memtable_filter(&fitted);
-    const tarn_status status =
+    tarn_status status =
         tarn__rocks_family_text(&fitted, tarn__rocks_memory_is_managed(rocks->memory), out);
+    if (status == TARN_OK && rocks->use != TARN__ROCKS_USE_ALL) {
+        status = append_text(out, "disable_auto_compactions=true;");
+    }
     return status == TARN_NO_MEMORY ? tarn__fail_no_memory(error, "the options of a state", 1024)
                                     : status;
 }
@@ -390,7 +413,9 @@ static tarn_status set_up(
     rocksdb_writeoptions_disable_WAL(rocks->write_options, 1);
     rocks->read_options = rocksdb_readoptions_create();
 
-    if (tarn__rocks_database_text(options->settings, &rocks->text) != TARN_OK) {
+    if (tarn__rocks_database_text(options->settings, &rocks->text) != TARN_OK ||
+        (rocks->use == TARN__ROCKS_USE_SURVEY &&
+         append_text(&rocks->text, SURVEY_OPTIONS) != TARN_OK)) {
         return tarn__fail_no_memory(error, "the options of a database", 1024);
     }
     tarn__rocks_settings own = *options->settings;
@@ -411,6 +436,7 @@ tarn_status tarn__rocks_open(
     }
     rocks->account = options->account;
     rocks->memory = options->memory;
+    rocks->use = options->use;
     const tarn_status status = set_up(rocks, options, error);
     if (status != TARN_OK) {
         tarn__rocks_close(rocks);

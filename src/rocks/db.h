@@ -46,11 +46,23 @@ typedef struct tarn__rocks_family {
     char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
 } tarn__rocks_family;
 
+/* What a database is opened for. */
+typedef enum tarn__rocks_use {
+    TARN__ROCKS_USE_ALL,
+    /*
+     * To learn which table files it consists of and to drop some, while none of them need be there:
+     * tarn__rocks_visit_tables(), tarn__rocks_drop_files(). Rows can be neither read nor written.
+     */
+    TARN__ROCKS_USE_SURVEY,
+    TARN__ROCKS_USE_READ, /* Rows are read, once and in order: nothing is compacted meanwhile. */
+} tarn__rocks_use;
+
 typedef struct tarn__rocks_open_options {
     tarn__account *account;
     tarn__rocks_memory *memory;
     const char *directory;                /* Created when absent; its parent exists. */
     const tarn__rocks_settings *settings; /* Of the database, and of families that exist. */
+    tarn__rocks_use use;
 } tarn__rocks_open_options;
 
 /* Opens a database: an empty one, or the one whose files are in the directory. */
@@ -199,11 +211,11 @@ typedef struct tarn__rocks_run tarn__rocks_run;
 
 TARN_NODISCARD tarn_status
 tarn__rocks_run_open(tarn__rocks_family *family, tarn__rocks_run **out, tarn_error *error);
-/* Adds a row, behind all that were added; tarn__rocks_run_add() one with an empty value. */
-TARN_NODISCARD tarn_status
-tarn__rocks_run_put(tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error);
+/* Adds a row with an empty value, or with one, behind all that were added. */
 TARN_NODISCARD tarn_status
 tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__rocks_run_put(tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error);
 /* Has the database take the rows in, all or none; they replace rows of the same keys. */
 TARN_NODISCARD tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error);
 /* Frees a run, finished or not. *run may be NULL. */
@@ -295,6 +307,26 @@ void tarn__rocks_allow_cleaning(tarn__rocks *rocks);
  */
 TARN_NODISCARD tarn_status
 tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory, tarn_error *error);
+
+/* Whether a file of that name is a table file. */
+bool tarn__rocks_is_table_name(const char *name);
+
+/* A table file that the database consists of. Its range covers its range tombstones too. */
+typedef struct tarn__rocks_table {
+    const char *family; /* Valid during the visit, as are the others. */
+    const char *name;   /* Of the file, in the database's directory. */
+    tarn_bytes smallest;
+    tarn_bytes largest; /* Belongs to the range. */
+    uint64_t size;
+    uint32_t level;
+} tarn__rocks_table;
+
+typedef tarn_status tarn__rocks_table_visit(
+    const tarn__rocks_table *table, void *context, tarn_error *error);
+
+/* Visits the table files of all families, in no order; any status but TARN_OK ends it. */
+TARN_NODISCARD tarn_status tarn__rocks_visit_tables(
+    tarn__rocks *rocks, tarn__rocks_table_visit *visit, void *context, tarn_error *error);
 
 /* ---- figures ---------------------------------------------------------------------------- */
 

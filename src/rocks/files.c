@@ -123,6 +123,40 @@ tarn_status tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory,
     return TARN_OK;
 }
 
+bool tarn__rocks_is_table_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot != NULL && strcmp(dot, ".sst") == 0;
+}
+
+static tarn__rocks_table table_at(const rocksdb_livefiles_t *files, int index)
+{
+    tarn__rocks_table table = {
+        .family = rocksdb_livefiles_column_family_name(files, index),
+        .name = rocksdb_livefiles_name(files, index),
+        .size = rocksdb_livefiles_size(files, index),
+        .level = (uint32_t)rocksdb_livefiles_level(files, index),
+    };
+    table.name += table.name[0] == '/' ? 1 : 0;
+    table.smallest.data = rocksdb_livefiles_smallestkey(files, index, &table.smallest.size);
+    table.largest.data = rocksdb_livefiles_largestkey(files, index, &table.largest.size);
+    return table;
+}
+
+tarn_status tarn__rocks_visit_tables(
+    tarn__rocks *rocks, tarn__rocks_table_visit *visit, void *context, tarn_error *error)
+{
+    const rocksdb_livefiles_t *files = rocksdb_livefiles(rocks->db);
+    const int count = rocksdb_livefiles_count(files);
+    tarn_status status = TARN_OK;
+    for (int i = 0; i < count && status == TARN_OK; i++) {
+        const tarn__rocks_table table = table_at(files, i);
+        status = visit(&table, context, error);
+    }
+    rocksdb_livefiles_destroy(files);
+    return status;
+}
+
 /* ---- figures ---------------------------------------------------------------------------- */
 
 /* RocksDB answers this one as text only. */

@@ -11,6 +11,7 @@ struct tarn__rocks {
     tarn__account *account;
     tarn__rocks_memory *memory;
     char *directory;
+    tarn__rocks_use use;
     tarn_buffer text; /* The options of the database, with a NUL. */
     rocksdb_t *db;    /* NULL: lost by a failed retuning. */
     rocksdb_writeoptions_t *write_options;

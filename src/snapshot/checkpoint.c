@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tarn/savepoint.h"
+
 #include "base/try.h"
 
 static const char PREFIX[] = "chk-";

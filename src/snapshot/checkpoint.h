@@ -97,6 +97,13 @@ TARN_NODISCARD tarn_status tarn__checkpoint_open(
     tarn_error *error);
 
 /*
+ * Answers the directory of the job that an address leads to, of PATH_MAX bytes, and the checkpoint
+ * that it names, if any. A savepoint is refused.
+ */
+TARN_NODISCARD tarn_status tarn__checkpoint_locate(
+    const char *address, char *job, bool *has_id, uint64_t *id, tarn_error *error);
+
+/*
  * Reads a file of a checkpoint from end to end, and compares size and digest.
  *
  * buffer  Of buffer_bytes; take, if not NULL, is given each part of it.

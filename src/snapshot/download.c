@@ -34,7 +34,7 @@ static void close_target(target *t)
     }
 }
 
-static tarn_status check_wanted(const download *d, tarn_error *error)
+static tarn_status check_uncancelled(const download *d, tarn_error *error)
 {
     const atomic_bool *is_cancelled = d->options->is_cancelled;
     if (is_cancelled != NULL && atomic_load_explicit(is_cancelled, memory_order_relaxed)) {
@@ -59,7 +59,7 @@ static tarn_status name_target(
 static tarn_status take(tarn_bytes part, void *context, tarn_error *error)
 {
     target *t = context;
-    TARN_TRY(check_wanted(t->download, error));
+    TARN_TRY(check_uncancelled(t->download, error));
     TARN_TRY(tarn__file_write(t->download->calls, t->file, part, t->path, error));
     if (t->download->options->progress != NULL) {
         atomic_fetch_add(&t->download->options->progress->bytes, part.size);
@@ -107,7 +107,11 @@ static tarn_status download_item(void *context, uint32_t item, uint8_t *buffer, 
 {
     download *d = context;
     const tarn__file_part *part = &d->subtask->files[item];
-    TARN_TRY(check_wanted(d, error));
+    if (d->options->is_wanted != NULL &&
+        !d->options->is_wanted(part, d->options->is_wanted_context)) {
+        return TARN_OK;
+    }
+    TARN_TRY(check_uncancelled(d, error));
     TARN_AUTO(close_target) target t = {.download = d, .file = -1};
     TARN_TRY(name_target(d, part->local_name, t.path, error));
     if (take_from_pool(d, part, t.path, buffer)) {
@@ -171,7 +175,7 @@ static tarn_status make_base(download *d, tarn__base **out, tarn_error *error)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < d->subtask->file_count; i++) {
-        if (d->subtask->files[i].is_shared) {
+        if (d->subtask->files[i].is_shared && d->known[i].name != NULL) {
             d->known[count++] = d->known[i];
         }
     }

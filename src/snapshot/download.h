@@ -41,10 +41,13 @@ typedef struct tarn__download_options {
     const atomic_bool *is_cancelled; /* May be NULL. */
     tarn__download_progress *progress; /* May be NULL. */
     tarn__pool *pool;                  /* Asked before the storage. NULL: none. */
+    /* Which files; it is asked more than once. NULL: all. */
+    bool (*is_wanted)(const tarn__file_part *file, void *context);
+    void *is_wanted_context;
 } tarn__download_options;
 
 /*
- * Downloads all files of the subtask.
+ * Downloads the files of the subtask that are wanted.
  *
  * base_out  What the first upload may build on, so that the first checkpoint is incremental: the
  *           shared files. May be NULL.

@@ -101,6 +101,24 @@ static tarn_status resolve_remote(const char *address, place *out, tarn_error *e
     return TARN_OK;
 }
 
+tarn_status tarn__checkpoint_locate(
+    const char *address, char *job, bool *has_id, uint64_t *id, tarn_error *error)
+{
+    place where;
+    TARN_TRY(resolve(address, &where, error));
+    if (where.is_savepoint) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "%.400s is a savepoint, which stands alone; give a job's directory or a checkpoint's",
+            address);
+    }
+    memcpy(job, where.job, strlen(where.job) + 1);
+    *has_id = where.has_id;
+    *id = where.id;
+    return TARN_OK;
+}
+
 /* Reads the newest that is complete; one that is deleted meanwhile is passed over. */
 static tarn_status read_newest(tarn_checkpoint *checkpoint, uint64_t *id_out, tarn_error *error)
 {

@@ -1,6 +1,8 @@
 /* verify.c - every file of a checkpoint read and compared, each once; canonical rows one by one. */
 #include <string.h>
 
+#include "tarn/savepoint.h"
+
 #include "base/try.h"
 #include "snapshot/checkpoint.h"
 #include "snapshot/registry.h"

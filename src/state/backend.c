@@ -118,6 +118,23 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
         backend->subtask_index);
 }
 
+/* Opens the database, with the rows of what is restored. */
+static tarn_status open_rows(
+    tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
+{
+    if (options->restore == NULL) {
+        return open_database(backend, error);
+    }
+    if (tarn__canonical_is(options->restore)) {
+        TARN_TRY(open_database(backend, error));
+        return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
+    }
+    tarn__restore restore;
+    TARN_TRY(tarn__restore_fetch(backend, options->restore, &restore, error));
+    TARN_TRY(open_database(backend, error));
+    return tarn__restore_complete(&restore, error);
+}
+
 static tarn_status set_up(
     tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
 {
@@ -128,14 +145,7 @@ static tarn_status set_up(
     if (options->recovery_directory != NULL) {
         TARN_TRY(tarn__pool_open(&backend->pool, NULL, options->recovery_directory, error));
     }
-    if (options->restore != NULL && tarn__canonical_is(options->restore)) {
-        TARN_TRY(open_database(backend, error));
-        return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
-    }
-    if (options->restore != NULL) {
-        TARN_TRY(tarn__restore_run(backend, options->restore, error));
-    }
-    TARN_TRY(open_database(backend, error));
+    TARN_TRY(open_rows(backend, options, error));
     return tarn__hot_open(
         backend, options->config != NULL ? options->config : tarn__env_config(backend->env), error);
 }
@@ -587,5 +597,7 @@ void tarn_backend_measure(tarn_backend *backend, tarn_backend_stats *out)
         .local_file_count = atomic_load(&backend->pool.taken_count),
         .local_bytes = atomic_load(&backend->pool.taken_bytes),
         .local_damaged_count = atomic_load(&backend->pool.damaged_count),
+        .restored_bytes = atomic_load(&backend->restored.bytes),
+        .restored_file_count = atomic_load(&backend->restored.file_count),
     };
 }

@@ -33,6 +33,7 @@
 #include "codec/row.h"
 #include "env/env.h"
 #include "rocks/db.h"
+#include "snapshot/download.h"
 #include "snapshot/pool.h"
 #include "state/cleaning.h"
 #include "state/directory.h"
@@ -98,6 +99,7 @@ struct tarn_backend {
     tarn__settler *settlers; /* Called before a snapshot. */
     tarn__bases bases;       /* What uploads build on. */
     tarn__cleaner cleaner;   /* Of states with a TTL. */
+    tarn__download_progress restored;
 
     pthread_mutex_t gate_mutex;
     pthread_cond_t gate_opened;
@@ -194,13 +196,13 @@ enum { TARN__SEQUENCE_COUNT_MAX = 1 << 20 };
 TARN_NODISCARD tarn_status tarn__backend_take_sequence(
     tarn_backend *backend, uint32_t count, uint64_t *first, tarn_error *error);
 
-/* Reads the mark that is stored: no row has a number beyond it. 0: none was taken. */
-TARN_NODISCARD tarn_status
-tarn__backend_read_mark(tarn_backend *backend, uint64_t *out, tarn_error *error);
-
 /* Answers the key group of a key by the backend's own hash. TARN_INVALID_ARGUMENT: it has none. */
 TARN_NODISCARD tarn_status tarn__backend_group_of(
     const tarn_backend *backend, tarn_bytes key, uint32_t *out, tarn_error *error);
+
+/* Reads the mark of a database: no row of it has a number that is not below; 0: none has any. */
+TARN_NODISCARD tarn_status
+tarn__sequence_read(tarn__rocks *rocks, uint64_t *out, tarn_error *error);
 
 /* Goes on behind a mark of another backend whose rows come into this one. */
 TARN_NODISCARD tarn_status

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tarn/savepoint.h"
+
 #include "snapshot/download.h"
 #include "snapshot/rows.h"
 #include "state/canonical.h"

@@ -22,9 +22,8 @@ static const tarn_keyed *find_open(const tarn_backend *backend, const tarn__rock
 {
     for (const tarn__child *child = backend->first_child; child != NULL; child = child->next) {
         if (strcmp(child->kind, "state") == 0) {
-            const tarn_keyed *keyed =
-                (const tarn_keyed *)(const void
-                                         *)((const char *)child - offsetof(tarn_keyed, child));
+            const void *start = (const char *)child - offsetof(tarn_keyed, child);
+            const tarn_keyed *keyed = start;
             if (keyed->family == family) {
                 return keyed;
             }
@@ -84,7 +83,7 @@ tarn_status tarn__canonical_prepare(
          family = family->next) {
         TARN_TRY(describe(backend, family, &plan.states[index++], error));
     }
-    TARN_TRY(tarn__backend_read_mark(backend, &plan.sequence, error));
+    TARN_TRY(tarn__sequence_read(backend->rocks, &plan.sequence, error));
     *out = plan;
     return TARN_OK;
 }

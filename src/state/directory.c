@@ -144,6 +144,7 @@ static tarn_status wipe(const tarn__directory *directory, tarn_error *error)
 {
     TARN_TRY(tarn__directory_remove(directory->db, error));
     TARN_TRY(tarn__directory_remove(directory->half_made_links, error));
+    TARN_TRY(tarn__directory_remove(directory->source, error));
     return tarn__directory_remove(directory->links, error);
 }
 
@@ -153,9 +154,10 @@ static tarn_status set_up(
     directory->db = join(account, directory->path, "db");
     directory->links = join(account, directory->path, "links");
     directory->half_made_links = join(account, directory->path, "links.tmp");
+    directory->source = join(account, directory->path, "source");
     directory->lock = join(account, directory->path, "lock");
     if (directory->db == NULL || directory->links == NULL || directory->half_made_links == NULL ||
-        directory->lock == NULL) {
+        directory->source == NULL || directory->lock == NULL) {
         return tarn__fail_no_memory(error, "a path", strlen(directory->path) + sizeof "/links.tmp");
     }
     TARN_TRY(make_all(directory->path, error));
@@ -195,6 +197,7 @@ void tarn__directory_close(tarn__directory *directory)
         (void)close(directory->lock_descriptor);
     }
     tarn__release(directory->lock);
+    tarn__release(directory->source);
     tarn__release(directory->half_made_links);
     tarn__release(directory->links);
     tarn__release(directory->db);

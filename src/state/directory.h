@@ -4,6 +4,7 @@
  *     DIR/lock     held with flock() while the backend is open; has the holder's pid and operator
  *     DIR/db       the database
  *     DIR/links    hard links of snapshots under way
+ *     DIR/source   the database of another subtask, while its rows are taken over
  *
  * Only these names are Tarn's: nothing else in the directory is ever touched.
  *
@@ -20,6 +21,7 @@ typedef struct tarn__directory {
     char *db;              /* DIR/db: not there after open. */
     char *links;           /* DIR/links: likewise. */
     char *half_made_links; /* DIR/links.tmp: RocksDB's own, until it renames them. */
+    char *source;          /* DIR/source: likewise. */
     char *lock;
     int lock_descriptor;
 } tarn__directory;

@@ -1,12 +1,7 @@
 /* restore.c - see restore.h. */
 #include "state/restore.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-
-#include "snapshot/download.h"
-
-enum { DIRECTORY_MODE = 0755 };
+#include "snapshot/checkpoint.h"
 
 static const char *key_hash_name(uint32_t key_hash)
 {
@@ -25,30 +20,6 @@ static const char *key_hash_name(uint32_t key_hash)
         return "the caller's hash";
     }
     return "an unknown hash";
-}
-
-/* Says what the checkpoint has of the operator when it has not the subtask. */
-static tarn_status refuse_absent(
-    const tarn_backend *backend, const tarn_checkpoint *checkpoint, tarn_error *error)
-{
-    uint32_t index = 0;
-    if (tarn_checkpoint_find_subtask(checkpoint, backend->operator_name, 0, &index) != TARN_OK) {
-        return tarn__fail(
-            error,
-            TARN_INCOMPATIBLE,
-            "%s has no operator \"%s\"",
-            tarn_checkpoint_path(checkpoint),
-            backend->operator_name);
-    }
-    return tarn__fail(
-        error,
-        TARN_INCOMPATIBLE,
-        "%s has %u subtasks of \"%s\"; subtask %u of %u cannot be restored from it",
-        tarn_checkpoint_path(checkpoint),
-        tarn_checkpoint_subtask_at(checkpoint, index).parallelism,
-        backend->operator_name,
-        backend->subtask_index,
-        backend->parallelism);
 }
 
 static tarn_status check_numbers(
@@ -95,8 +66,6 @@ static tarn_status check_subtask(
         stored.max_parallelism,
         backend->max_parallelism,
         error));
-    TARN_TRY(check_numbers(
-        backend, checkpoint, "parallelism", stored.parallelism, backend->parallelism, error));
     if (stored.key_hash != (uint32_t)backend->key_hash) {
         return tarn__fail(
             error,
@@ -107,43 +76,132 @@ static tarn_status check_subtask(
             key_hash_name(stored.key_hash),
             key_hash_name((uint32_t)backend->key_hash));
     }
-    if (stored.key_groups.first != backend->key_groups.first ||
-        stored.key_groups.last != backend->key_groups.last) {
+    return TARN_OK;
+}
+
+/* Finds an old subtask's part, and checks that it is what this backend can take. */
+static tarn_status find_part(
+    const tarn__restore *restore, uint32_t old_index, tarn__restore_part *out, tarn_error *error)
+{
+    const tarn_backend *backend = restore->backend;
+    uint32_t position = 0;
+    if (tarn_checkpoint_find_subtask(
+            restore->checkpoint, backend->operator_name, old_index, &position) != TARN_OK) {
         return tarn__fail(
             error,
             TARN_INCOMPATIBLE,
-            "%s has the key groups %u to %u for %s/%u; it is opened with %u to %u",
-            tarn_checkpoint_path(checkpoint),
-            stored.key_groups.first,
-            stored.key_groups.last,
-            backend->operator_name,
-            backend->subtask_index,
-            backend->key_groups.first,
-            backend->key_groups.last);
+            "%s has no subtask %u of operator \"%s\"",
+            tarn_checkpoint_path(restore->checkpoint),
+            old_index,
+            backend->operator_name);
+    }
+    TARN_TRY(check_subtask(backend, restore->checkpoint, position, error));
+    const tarn_key_group_range own = backend->key_groups;
+    const tarn_key_group_range stored =
+        tarn_checkpoint_subtask_at(restore->checkpoint, position).key_groups;
+    *out = (tarn__restore_part){
+        .position = position,
+        .old_index = old_index,
+        .stored = stored,
+        .kept =
+            {
+                .first = stored.first > own.first ? stored.first : own.first,
+                .last = stored.last < own.last ? stored.last : own.last,
+            },
+    };
+    return TARN_OK;
+}
+
+/* The bytes that come from a part, if its groups are of one size. */
+static uint64_t estimate_bytes(const tarn__restore *restore, const tarn__restore_part *part)
+{
+    const uint64_t total =
+        tarn_checkpoint_subtask_at(restore->checkpoint, part->position).total_bytes;
+    const uint64_t kept = (uint64_t)(part->kept.last - part->kept.first) + 1;
+    const uint64_t stored = (uint64_t)(part->stored.last - part->stored.first) + 1;
+    return total / stored * kept;
+}
+
+/* Chooses the old subtasks; together they must have every key group of the backend. */
+static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
+{
+    const tarn_backend *backend = restore->backend;
+    uint32_t position = 0;
+    if (tarn_checkpoint_find_subtask(restore->checkpoint, backend->operator_name, 0, &position) !=
+        TARN_OK) {
+        return tarn__fail(
+            error,
+            TARN_INCOMPATIBLE,
+            "%s has no operator \"%s\"",
+            tarn_checkpoint_path(restore->checkpoint),
+            backend->operator_name);
+    }
+    TARN_TRY(check_subtask(backend, restore->checkpoint, position, error));
+    const uint32_t parallelism =
+        tarn_checkpoint_subtask_at(restore->checkpoint, position).parallelism;
+    restore->first =
+        tarn_key_group_subtask(backend->key_groups.first, backend->max_parallelism, parallelism);
+    restore->last =
+        tarn_key_group_subtask(backend->key_groups.last, backend->max_parallelism, parallelism);
+    uint32_t next = backend->key_groups.first;
+    uint64_t most = 0;
+    for (uint32_t i = restore->first; i <= restore->last; i++) {
+        tarn__restore_part part;
+        TARN_TRY(find_part(restore, i, &part, error));
+        if (part.kept.first != next || part.kept.last < part.kept.first) {
+            return tarn__fail(
+                error,
+                TARN_INCOMPATIBLE,
+                "%s has the key groups %u to %u for %s/%u, which is not the range of that subtask",
+                tarn_checkpoint_path(restore->checkpoint),
+                part.stored.first,
+                part.stored.last,
+                backend->operator_name,
+                i);
+        }
+        next = part.kept.last + 1u;
+        const uint64_t bytes = estimate_bytes(restore, &part);
+        if (i == restore->first || bytes > most) {
+            restore->base = i;
+            most = bytes;
+        }
     }
     return TARN_OK;
 }
 
-tarn_status tarn__restore_run(
-    tarn_backend *backend, const tarn_checkpoint *checkpoint, tarn_error *error)
+tarn_status tarn__restore_fetch(
+    tarn_backend *backend, const tarn_checkpoint *checkpoint, tarn__restore *out, tarn_error *error)
 {
-    uint32_t index = 0;
-    if (tarn_checkpoint_find_subtask(
-            checkpoint, backend->operator_name, backend->subtask_index, &index) != TARN_OK) {
-        return refuse_absent(backend, checkpoint, error);
+    tarn__restore restore = {.backend = backend, .checkpoint = checkpoint};
+    TARN_TRY(choose_parts(&restore, error));
+    tarn__restore_part part;
+    TARN_TRY(find_part(&restore, restore.base, &part, error));
+    TARN_TRY(tarn__restore_fetch_part(
+        &restore, &part, backend->directory.db, &backend->bases.completed, error));
+    *out = restore;
+    return TARN_OK;
+}
+
+tarn_status tarn__restore_complete(const tarn__restore *restore, tarn_error *error)
+{
+    tarn__restore_part part;
+    TARN_TRY(find_part(restore, restore->base, &part, error));
+    TARN_TRY(tarn__restore_clip(restore->backend->rocks, &part.kept, error));
+    for (uint32_t i = restore->first; i <= restore->last; i++) {
+        if (i == restore->base) {
+            continue;
+        }
+        TARN_TRY(find_part(restore, i, &part, error));
+        TARN_TRY(tarn__restore_merge(restore, &part, error));
+        tarn__env_log(
+            restore->backend->env,
+            TARN_LOG_INFO,
+            "%s/%u has the key groups %u to %u of old subtask %u",
+            restore->backend->operator_name,
+            restore->backend->subtask_index,
+            part.kept.first,
+            part.kept.last,
+            i);
     }
-    TARN_TRY(check_subtask(backend, checkpoint, index, error));
-    if (mkdir(backend->directory.db, DIRECTORY_MODE) != 0) {
-        return tarn__fail_errno(error, errno, "cannot create %s", backend->directory.db);
-    }
-    const tarn__download_options options = {
-        .checkpoint = checkpoint,
-        .subtask = index,
-        .directory = backend->directory.db,
-        .account = tarn__env_account(backend->env),
-        .buffers = tarn__env_transfer_account(backend->env),
-        .workers = tarn__env_workers(backend->env),
-        .pool = &backend->pool,
-    };
-    return tarn__download_run(&options, &backend->bases.completed, error);
+    return TARN_OK;
 }

@@ -20,12 +20,12 @@ enum { RESERVED_COUNT = TARN__SEQUENCE_COUNT_MAX };
 
 static const uint8_t MARK_KEY[] = {0, 's', 'e', 'q', 'u', 'e', 'n', 'c', 'e'};
 
-tarn_status tarn__backend_read_mark(tarn_backend *backend, uint64_t *out, tarn_error *error)
+tarn_status tarn__sequence_read(tarn__rocks *rocks, uint64_t *out, tarn_error *error)
 {
     TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
     tarn_bytes stored;
     const tarn_status status = tarn__rocks_get(
-        tarn__rocks_default_family(backend->rocks),
+        tarn__rocks_default_family(rocks),
         tarn_bytes_at(MARK_KEY, sizeof MARK_KEY),
         &pin,
         &stored,
@@ -39,9 +39,8 @@ tarn_status tarn__backend_read_mark(tarn_backend *backend, uint64_t *out, tarn_e
         return tarn__fail(
             error,
             TARN_CORRUPTION,
-            "the sequence mark of backend %s/%u has %zu bytes",
-            backend->operator_name,
-            backend->subtask_index,
+            "the sequence mark in %s has %zu bytes",
+            tarn__rocks_directory(rocks),
             stored.size);
     }
     const uint8_t *data = stored.data;
@@ -69,7 +68,7 @@ static tarn_status reserve(tarn_backend *backend, tarn_error *error)
 {
     uint64_t mark = backend->sequence_end;
     if (mark == 0) { /* The first time since the backend was opened. */
-        TARN_TRY(tarn__backend_read_mark(backend, &mark, error));
+        TARN_TRY(tarn__sequence_read(backend->rocks, &mark, error));
         backend->sequence = mark;
     }
     TARN_TRY(write_mark(backend, mark + RESERVED_COUNT, error));

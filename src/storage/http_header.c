@@ -54,15 +54,21 @@ static void take_range(tarn__http_head *head, const char *value, const char *end
     }
 }
 
+/* Seconds since 1970 UTC; -1: it is no date. */
+static int64_t read_date(const char *value, size_t size)
+{
+    char text[64] = "";
+    copy(text, sizeof text, value, size);
+    return text[0] != '\0' ? (int64_t)curl_getdate(text, NULL) : -1;
+}
+
 static void take_retry_after(
     tarn__http_head *head, const char *value, const char *end, int64_t now_s)
 {
     const char *at = value;
     uint64_t seconds = 0;
     if (!read_number(&at, end, &seconds)) {
-        char text[64] = "";
-        copy(text, sizeof text, value, (size_t)(end - value));
-        const int64_t date = text[0] != '\0' ? (int64_t)curl_getdate(text, NULL) : -1;
+        const int64_t date = read_date(value, (size_t)(end - value));
         seconds = date > now_s ? (uint64_t)(date - now_s) : 0;
     }
     head->retry_after_s = seconds < TARN__HTTP_RETRY_AFTER_S_MAX
@@ -110,6 +116,9 @@ void tarn__http_head_take(tarn__http_head *head, tarn_bytes line, int64_t now_s)
         copy(head->token, sizeof head->token, value, value_size);
     } else if (is_named(begin, name_size, "location")) {
         copy(head->location, sizeof head->location, value, value_size);
+    } else if (is_named(begin, name_size, "last-modified")) {
+        const int64_t date = read_date(value, value_size);
+        head->written_s = date > 0 ? date : 0;
     } else if (is_named(begin, name_size, "retry-after")) {
         take_retry_after(head, value, end, now_s);
     }

@@ -17,7 +17,8 @@ enum {
 
 typedef struct tarn__http_head {
     bool has_length;
-    uint64_t length; /* Content-Length. */
+    uint64_t length;   /* Content-Length. */
+    int64_t written_s; /* Last-Modified, seconds since 1970 UTC; 0: not sent. */
     bool has_range;
     uint64_t range_begin;                     /* Content-Range: bytes begin-end/total. */
     uint64_t range_end;                       /* The last byte's offset, not behind it. */

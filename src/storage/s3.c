@@ -150,7 +150,8 @@ static tarn_status s3_stat(
             name);
     }
     if (status == TARN_OK) {
-        *out = (tarn_storage_info){.size = call->transfer.reply.head.length};
+        const tarn__http_head *head = &call->transfer.reply.head;
+        *out = (tarn_storage_info){.size = head->length, .written_ms = head->written_s * 1000};
     }
     tarn__s3_call_free(call);
     return status;

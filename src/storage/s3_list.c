@@ -17,7 +17,13 @@ typedef struct listing {
 } listing;
 
 /* A key that is no name (one of another program) is passed over. */
-static bool take(const char *key, size_t key_size, bool is_prefix, uint64_t size, void *context)
+static bool take(
+    const char *key,
+    size_t key_size,
+    bool is_prefix,
+    uint64_t size,
+    int64_t written_ms,
+    void *context)
 {
     listing *l = context;
     if (key_size < l->root_size || memcmp(key, l->root, l->root_size) != 0) {
@@ -36,7 +42,8 @@ static bool take(const char *key, size_t key_size, bool is_prefix, uint64_t size
     }
     memcpy(name, rest, rest_size);
     name[rest_size] = '\0';
-    const tarn_storage_entry entry = {.name = name, .is_directory = is_prefix, .size = size};
+    const tarn_storage_entry entry = {
+        .name = name, .is_directory = is_prefix, .size = size, .written_ms = written_ms};
     l->is_stopped = !l->visit(&entry, l->context);
     return !l->is_stopped;
 }

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "storage/uri.h"
 #include "storage/xml.h"
@@ -72,6 +73,7 @@ typedef struct listing {
     char key[TARN__XML_TEXT_BYTES + 1];
     size_t key_size;
     uint64_t size;
+    int64_t written_ms;
 } listing;
 
 static bool take_key(listing *l, char *text, size_t size)
@@ -99,17 +101,41 @@ static bool take_size(listing *l, const char *text, size_t size)
     return size > 0;
 }
 
+/* "2026-01-31T12:30:00.250Z", always UTC; 0: it is none. */
+static int64_t read_time(const char *text)
+{
+    struct tm time = {.tm_year = 0};
+    if (sscanf(
+            text,
+            "%4d-%2d-%2dT%2d:%2d:%2d",
+            &time.tm_year,
+            &time.tm_mon,
+            &time.tm_mday,
+            &time.tm_hour,
+            &time.tm_min,
+            &time.tm_sec) != 6 ||
+        time.tm_year < 1970) {
+        return 0;
+    }
+    time.tm_year -= 1900;
+    time.tm_mon -= 1;
+    const int64_t seconds = (int64_t)timegm(&time);
+    return seconds > 0 ? seconds * 1000 : 0;
+}
+
 static bool give(listing *l, bool is_prefix)
 {
     if (!l->has_key) {
         return false;
     }
-    if (!l->visit(l->key, l->key_size, is_prefix, is_prefix ? 0 : l->size, l->context)) {
+    if (!l->visit(
+            l->key, l->key_size, is_prefix, is_prefix ? 0 : l->size, l->written_ms, l->context)) {
         l->page->is_stopped = true;
         return false;
     }
     l->has_key = false;
     l->size = 0;
+    l->written_ms = 0;
     return true;
 }
 
@@ -120,6 +146,10 @@ static bool visit_page(const char *parent, const char *name, char *text, size_t 
     if (strcmp(parent, "Contents") == 0) {
         if (strcmp(name, "Key") == 0) {
             return take_key(l, text, size);
+        }
+        if (strcmp(name, "LastModified") == 0) {
+            l->written_ms = read_time(text);
+            return true;
         }
         return strcmp(name, "Size") != 0 || take_size(l, text, size);
     }

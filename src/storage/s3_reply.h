@@ -29,7 +29,12 @@ bool tarn__s3_read_upload_id(tarn_bytes document, char out[TARN__S3_UPLOAD_ID_BY
 
 /* One key or common prefix of a listing, decoded. False: go no further. */
 typedef bool tarn__s3_list_visit(
-    const char *key, size_t key_size, bool is_prefix, uint64_t size, void *context);
+    const char *key,
+    size_t key_size,
+    bool is_prefix,
+    uint64_t size,
+    int64_t written_ms,
+    void *context);
 
 typedef struct tarn__s3_page {
     bool is_stopped; /* The visit answered false. */

@@ -12,9 +12,11 @@
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
  *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
- *     ttl           plain   write --ops values with a TTL and a deadline, or without
- *     checkpoint    undisturbed   count up --keys while checkpoints are taken; what those cost
- *     local-recovery  limited  restore from the second copy, or download at 100 MB/s
+ *     ttl             plain        write --ops values with a TTL and a deadline, or without; what
+ *                                  is expired is looked for in the table files
+ *     rescale         iterate      restore 3 to 2 and 2 to 3 subtasks, or iterate and put
+ *     checkpoint      undisturbed  count up --keys while checkpoints are taken; what those cost
+ *     local-recovery  limited      restore from the second copy, or download at 100 MB/s
  *
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
  * --output, for --input of any program.
@@ -70,6 +72,7 @@ static const workload_entry WORKLOADS[] = {
     {"map", "clean", bench_map},
     {"window", "points", bench_window},
     {"append-drain", "raw", bench_append_drain},
+    {"rescale", "iterate", bench_rescale},
     {"timers", "raw", bench_timers},
     {"ttl", "plain", bench_ttl},
     {"checkpoint", "undisturbed", bench_checkpoint},
@@ -88,6 +91,7 @@ static int usage(const char *problem, const char *what)
         "in one process: value --against raw, map --against clean, window --against points,\n"
         "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
         "           ttl --against plain,\n"
+        "           rescale --against iterate,\n"
         "           checkpoint --against undisturbed\n"
         "in two, --against defaults, tuned, other or hash:\n",
         problem,

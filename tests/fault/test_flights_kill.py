@@ -1,4 +1,5 @@
 """kill -9 at random points of a real run, restore, and the result is that of a run that was never killed.
+Each run has a number of workers of its own.
 
 A point is a share of the records (the process kills itself) or a time (it is killed from outside, in whatever it does:
 flush, upload, commit, restore). A point may kill the restored run again, and again. Seeds are printed; TARN_SEED=<number>
@@ -16,14 +17,17 @@ from flights import read
 
 POINTS = 50 if os.environ.get("TARN_LONG") else int(os.environ.get("FLIGHTS_KILL_POINTS", 5))
 KILLS_MAX = 3
+WORKERS_MAX = 4
 CHECKPOINT_INTERVAL_MS = 100
 
 
 class Kill(flights.FlightsTest):
     record_count = 20000
 
-    def options(self, out):
-        return ["--repeat", "2", "--quiet", "--checkpoint-interval", str(CHECKPOINT_INTERVAL_MS),
+    def options(self, out, draw=None):
+        """Of a run with 2 workers, or a number that is drawn."""
+        workers = draw.randint(1, WORKERS_MAX) if draw else 2
+        return ["--repeat", "2", "--quiet", "--workers", str(workers), "--checkpoint-interval", str(CHECKPOINT_INTERVAL_MS),
                 "--checkpoint-dir", self.flights.path("checkpoints"), "--out", out,
                 "-D", "execution.checkpointing.tolerable-failed-checkpoints=0"] + self.more
 
@@ -43,7 +47,7 @@ class Kill(flights.FlightsTest):
 
     def kill_once(self, draw, seconds, out):
         """Runs until it is killed. Answers whether it was: a late kill finds a run that has ended."""
-        options = self.options(out) + self.restore_options()
+        options = self.options(out, draw) + self.restore_options()
         if draw.random() < 0.5:
             fraction = "%.4f" % draw.uniform(0.02, 1)
             run = self.flights.run(*options, "--kill-at", fraction)
@@ -72,7 +76,7 @@ class Kill(flights.FlightsTest):
         killed = 0
         for _ in range(kill_count):
             killed += self.kill_once(draw, seconds, out)
-        run = self.flights.run(*self.options(out), *self.restore_options())
+        run = self.flights.run(*self.options(out, draw), *self.restore_options())
         self.assertEqual(run.returncode, 0, "seed %d: %s" % (seed, run.stderr))
         self.assertTrue(read(out) == straight, "seed %d: the result differs" % seed)
         return killed

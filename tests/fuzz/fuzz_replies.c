@@ -25,8 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                   \
     } while (0)
 
-static bool visit_key(const char *key, size_t size, bool is_prefix, uint64_t bytes, void *context)
+static bool visit_key(
+    const char *key, size_t size, bool is_prefix, uint64_t bytes, int64_t written_ms, void *context)
 {
+    MUST(written_ms >= 0);
     (void)is_prefix;
     (void)bytes;
     (void)context;

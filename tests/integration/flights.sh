@@ -17,6 +17,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 zstd -dqc "$data" 2>/dev/null | head -n "$lines" >"$work/in.csv" || true
+"$tarn" storage check --write "$address"
 run() { timeout 200 "$flights" --input "$work/in.csv" --work-dir "$work/work" --quiet "$@"; }
 
 run --checkpoint-interval 0 --out "$work/expected"

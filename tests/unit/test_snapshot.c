@@ -430,12 +430,6 @@ static void test_a_checkpoint_of_another_shape_is_refused_naming_both_sides(void
     expect_refused(
         f, &options, "maximum parallelism 64 for operator \"op\"; it is opened with 128");
     options.max_parallelism = 64;
-    options.parallelism = 2;
-    expect_refused(f, &options, "parallelism 1 for operator \"op\"; it is opened with 2");
-    options.subtask_index = 1;
-    expect_refused(f, &options, "1 subtasks of \"op\"; subtask 1 of 2");
-    options.subtask_index = 0;
-    options.parallelism = 1;
     options.key_hash = TARN_KEY_HASH_JAVA_STRING;
     expect_refused(f, &options, "Tarn's byte hash; it is opened with Java's String hash");
     options.key_hash = TARN_KEY_HASH_BYTES;

@@ -102,8 +102,10 @@ typedef struct listing {
     char text[256];
 } listing;
 
-static bool visit(const char *key, size_t size, bool is_prefix, uint64_t bytes, void *context)
+static bool visit(
+    const char *key, size_t size, bool is_prefix, uint64_t bytes, int64_t written_ms, void *context)
 {
+    assert_int_equal(written_ms, is_prefix ? 0 : 1769862600000);
     listing *l = context;
     char line[128];
     snprintf(line, sizeof line, "%.*s%s%d ", (int)size, key, is_prefix ? "|" : ":", (int)bytes);
@@ -119,6 +121,7 @@ static void test_pages_of_listings_are_read(void **state)
     assert_true(tarn__s3_read_page(
         tarn_bytes_of("<?xml version=\"1.0\"?>\n<ListBucketResult xmlns=\"urn:x\">\n"
                       "<Prefix>p%2F</Prefix><Contents><Key>p%2Fa+b</Key><Size>12</Size>"
+                      "<LastModified>2026-01-31T12:30:00.250Z</LastModified>"
                       "<Owner><ID>q</ID></Owner></Contents>\n"
                       "<CommonPrefixes><Prefix>p%2Fd%2F</Prefix></CommonPrefixes>"
                       "<IsTruncated>true</IsTruncated>"

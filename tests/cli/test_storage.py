@@ -1,0 +1,64 @@
+"""`tarn storage`: listing, copying and trying a place, here a directory."""
+import os
+import subprocess
+
+from command import COMMAND, TIMEOUT_S, Case, main
+
+
+class Storage(Case):
+    def setUp(self):
+        super().setUp()
+        self.place = os.path.join(self.folder, "place")
+        self.file = os.path.join(self.folder, "file")
+        with open(self.file, "wb") as out:
+            out.write(bytes(range(256)) * 50000)
+
+    def test_what_is_put_is_listed_and_got_back(self):
+        self.good("storage", "put", self.file, self.place + "/d/x")
+        self.assertIn("d/", self.good("storage", "ls", self.place).out)
+        entries = self.good_json("storage", "ls", self.place + "/d")["entries"]
+        self.assertEqual(entries, [{"name": "x", "directory": False, "size": 12800000}])
+        back = os.path.join(self.folder, "back")
+        self.assertEqual(self.good_json("storage", "get", self.place + "/d/x", back)["bytes"], 12800000)
+        with open(self.file, "rb") as one, open(back, "rb") as two:
+            self.assertEqual(one.read(), two.read())
+        self.good("storage", "rm", self.place + "/d/x")
+        self.assertEqual(self.good_json("storage", "ls", self.place + "/d")["entries"], [])
+
+    def test_stdin_and_stdout_are_files_too(self):
+        run = subprocess.run([COMMAND, "storage", "put", "-", self.place + "/x"], input=b"text",
+                             capture_output=True, timeout=TIMEOUT_S, check=False)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(self.good("storage", "get", self.place + "/x").out, "text")
+
+    def test_an_object_is_not_replaced_unasked(self):
+        self.good("storage", "put", "--if-absent", self.file, self.place + "/x")
+        self.assertIn("exists already", self.refused("storage", "put", "--if-absent", self.file, self.place + "/x"))
+
+    def test_a_good_place_passes_its_check_and_is_left_as_it_was(self):
+        answer = self.good_json("storage", "check", "--write", self.place)
+        self.assertEqual([t["works"] for t in answer["trials"]], [True] * 8)
+        self.assertEqual(self.good_json("storage", "ls", self.place)["entries"], [])
+        self.assertEqual(len(self.good_json("storage", "check", self.place)["trials"]), 1)
+
+    def test_what_is_not_there_is_said(self):
+        self.assertIn("No such file", self.refused("storage", "get", self.place + "/none"))
+        self.refused("storage", "ls", self.place)
+        self.assertFalse(os.path.exists(self.place))
+        self.assertIn("there is no storage", self.refused("storage", "ls", "gs://bucket"))
+        self.assertIn("does not name an object", self.refused("storage", "rm", "s3://bucket"))
+
+    def test_secrets_of_the_command_line_are_not_shown(self):
+        told = self.refused("storage", "ls", "s3://bucket/x", "-D", "s3.access-key=hidden-one", "-D",
+                            "s3.endpoint=http://user:hidden-two@127.0.0.1:1")
+        self.assertNotIn("hidden", told)
+
+    def test_wrong_usage_is_said(self):
+        self.misused("storage")
+        self.misused("storage", "mv", "a", "b")
+        self.misused("storage", "ls")
+        self.misused("storage", "put", "a")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+/*
+ * test_s3_checkpoint.c - a backend's checkpoints on S3 while requests are refused and connections
+ * reset by chance: none fails, each that is kept is whole, and the latest is restored.
+ */
+#include "support/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tarn/snapshot.h"
+#include "tarn/state.h"
+
+#include "base/clock.h"
+#include "support/fault_server.h"
+#include "support/scratch.h"
+
+enum { NS_PER_MS = 1000000, REFUSED_PERMILLE = 50, RESET_PERMILLE = 10 };
+
+static const char SECRET[] = "secret-of-the-test";
+
+typedef struct job {
+    scratch scratch;
+    fault_server *server;
+    tarn_config *config;
+    tarn_env *env;
+    tarn_backend *backend;
+    tarn_value *value;
+    tarn_checkpoint_store *store;
+    tarn_error error;
+} job;
+
+static void set(job *j, const char *key, const char *value)
+{
+    assert_ok(tarn_config_set(j->config, key, value, "test", &j->error), &j->error);
+}
+
+static void open_env(job *j)
+{
+    char endpoint[64];
+    snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", fault_server_port(j->server));
+    assert_ok(tarn_config_new(NULL, &j->config, &j->error), &j->error);
+    set(j, "taskmanager.memory.process.size", "1g");
+    set(j, "s3.endpoint", endpoint);
+    set(j, "s3.access-key", "key-of-the-test");
+    set(j, "s3.secret-key", SECRET);
+    tarn_env_options options = TARN_ENV_OPTIONS_INIT;
+    options.config = j->config;
+    assert_ok(tarn_env_open(&options, &j->env, &j->error), &j->error);
+}
+
+static void open_state(job *j, const char *work, tarn_checkpoint *restored)
+{
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = j->env;
+    options.operator_name = "op";
+    options.directory = scratch_join(j->scratch.path, work);
+    options.restore = restored;
+    assert_ok(tarn_backend_open(&options, &j->backend, &j->error), &j->error);
+    tarn_state_options state = TARN_STATE_OPTIONS_INIT;
+    state.name = "v";
+    assert_ok(tarn_value_open(j->backend, &state, &j->value, &j->error), &j->error);
+}
+
+static void close_state(job *j)
+{
+    assert_ok(tarn_value_close(j->value, &j->error), &j->error);
+    assert_ok(tarn_backend_close(j->backend, &j->error), &j->error);
+}
+
+static void open_job(job *j)
+{
+    *j = (job){.server = fault_server_start(NULL, 0)};
+    scratch_init(&j->scratch);
+    open_env(j);
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = j->env;
+    options.address = "s3://bucket/checkpoints";
+    options.job = "job";
+    options.retained_count = 2;
+    assert_ok(tarn_checkpoint_store_open(&options, &j->store, &j->error), &j->error);
+    open_state(j, "first", NULL);
+}
+
+static void close_job(job *j)
+{
+    assert_ok(tarn_env_close(j->env, &j->error), &j->error);
+    tarn_config_free(j->config);
+    assert_false(fault_server_saw(j->server, SECRET));
+    fault_server_stop(j->server);
+    scratch_clear(&j->scratch);
+}
+
+static void write_value(job *j, uint32_t number)
+{
+    char key[32];
+    char text[64];
+    snprintf(key, sizeof key, "key %u", number % 7);
+    snprintf(text, sizeof text, "value %u", number);
+    assert_ok(tarn_backend_set_key(j->backend, tarn_bytes_of(key), &j->error), &j->error);
+    assert_ok(tarn_value_put(j->value, tarn_bytes_of(text), &j->error), &j->error);
+}
+
+static void take_checkpoint(job *j)
+{
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_snapshot *snapshot = NULL;
+    tarn_buffer part = TARN_BUFFER_INIT;
+    assert_ok(
+        tarn_checkpoint_begin(
+            j->store, tarn_checkpoint_store_next_id(j->store), &pending, &j->error),
+        &j->error);
+    assert_ok(tarn_snapshot_begin(j->backend, pending, &snapshot, &j->error), &j->error);
+    assert_ok(tarn_snapshot_finish(snapshot, &part, &j->error), &j->error);
+    assert_ok(tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&part), &j->error), &j->error);
+    assert_ok(tarn_checkpoint_commit(pending, NULL, &j->error), &j->error);
+    tarn_buffer_clear(&part);
+}
+
+static uint64_t take_checkpoints(job *j, uint32_t first, uint32_t count)
+{
+    const uint64_t begun = tarn__clock_monotonic_ns(tarn__clock_system());
+    for (uint32_t i = first; i < first + count; i++) {
+        write_value(j, i);
+        take_checkpoint(j);
+    }
+    return (tarn__clock_monotonic_ns(tarn__clock_system()) - begun) / NS_PER_MS;
+}
+
+static void expect_restored(job *j, uint32_t latest)
+{
+    tarn_checkpoint *checkpoint = NULL;
+    assert_ok(
+        tarn_checkpoint_open_in(
+            j->env, "s3://bucket/checkpoints/job/", NULL, &checkpoint, &j->error),
+        &j->error);
+    open_state(j, "second", checkpoint);
+    for (uint32_t i = latest - 6; i <= latest; i++) {
+        char key[32];
+        char text[64];
+        tarn_bytes bytes;
+        snprintf(key, sizeof key, "key %u", i % 7);
+        snprintf(text, sizeof text, "value %u", i);
+        assert_ok(tarn_backend_set_key(j->backend, tarn_bytes_of(key), &j->error), &j->error);
+        assert_ok(tarn_value_get(j->value, &bytes, &j->error), &j->error);
+        assert_true(tarn_bytes_is_equal(bytes, tarn_bytes_of(text)));
+    }
+    close_state(j);
+    tarn_checkpoint_free(checkpoint);
+}
+
+/* 5 % refusals and 1 % resets: what the storage is asked again hides all of them. */
+static void test_no_checkpoint_fails_under_faults_by_chance(void **state)
+{
+    (void)state;
+    const uint32_t count = getenv("TARN_LONG") != NULL ? 100 : 15;
+    job j;
+    open_job(&j);
+    const uint64_t plain_ms = take_checkpoints(&j, 1, count);
+    fault_server_chance(j.server, REFUSED_PERMILLE, RESET_PERMILLE, 11);
+    const uint64_t faulty_ms = take_checkpoints(&j, count + 1, count);
+    close_state(&j);
+    print_message(
+        "%u checkpoints: %llu ms; with %llu faults: %llu ms\n",
+        count,
+        (unsigned long long)plain_ms,
+        (unsigned long long)fault_server_faults(j.server),
+        (unsigned long long)faulty_ms);
+    assert_true(fault_server_faults(j.server) > 0);
+    assert_ok(tarn_checkpoint_store_close(j.store, &j.error), &j.error);
+    expect_restored(&j, 2 * count);
+    close_job(&j);
+}
+
+/* Two stores of one job, as after a split brain: the second commit of an id is refused. */
+static void test_two_writers_cannot_commit_one_checkpoint(void **state)
+{
+    (void)state;
+    job j;
+    open_job(&j);
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = j.env;
+    options.address = "s3://bucket/checkpoints";
+    options.job = "job";
+    tarn_checkpoint_store *other = NULL;
+    assert_ok(tarn_checkpoint_store_open(&options, &other, &j.error), &j.error);
+    tarn_pending_checkpoint *first = NULL;
+    tarn_pending_checkpoint *second = NULL;
+    tarn_snapshot *snapshot = NULL;
+    tarn_buffer part = TARN_BUFFER_INIT;
+    write_value(&j, 1);
+    assert_ok(tarn_checkpoint_begin(j.store, 1, &first, &j.error), &j.error);
+    assert_ok(tarn_checkpoint_begin(other, 1, &second, &j.error), &j.error);
+    assert_ok(tarn_snapshot_begin(j.backend, first, &snapshot, &j.error), &j.error);
+    assert_ok(tarn_snapshot_finish(snapshot, &part, &j.error), &j.error);
+    assert_ok(tarn_checkpoint_acknowledge(first, tarn_buffer_bytes(&part), &j.error), &j.error);
+    assert_ok(tarn_checkpoint_commit(first, NULL, &j.error), &j.error);
+    assert_int_equal(tarn_checkpoint_commit(second, NULL, &j.error), TARN_BUSY);
+    tarn_buffer_clear(&part);
+    close_state(&j);
+    assert_ok(tarn_checkpoint_store_close(other, &j.error), &j.error);
+    assert_ok(tarn_checkpoint_store_close(j.store, &j.error), &j.error);
+    tarn_checkpoint *checkpoint = NULL;
+    assert_ok(
+        tarn_checkpoint_open_in(
+            j.env, "s3://bucket/checkpoints/job/chk-1", NULL, &checkpoint, &j.error),
+        &j.error);
+    assert_int_equal(tarn_checkpoint_summarize(checkpoint).subtask_count, 1);
+    tarn_checkpoint_free(checkpoint);
+    close_job(&j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_checkpoint_fails_under_faults_by_chance),
+        cmocka_unit_test(test_two_writers_cannot_commit_one_checkpoint),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,550 @@
+/*
+ * Property of restores at another parallelism: whatever was written to every kind of state and to
+ * timers, wherever it lies (memtables, many small files, levels, folded or not), a restore of the
+ * checkpoint by any number of subtasks has each key exactly once, with all that it had.
+ *
+ * The matrix goes from each of 1 .. 8 subtasks to each; 128 to 3 stands for the large steps. A seed
+ * walks on from restore to restore, so that leftovers of the last one are in the next one's way.
+ * TARN_LONG=1 runs the whole matrix, else a few pairs are drawn.
+ */
+#include "support/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tarn/checkpoint.h"
+#include "tarn/keyed.h"
+#include "tarn/snapshot.h"
+#include "tarn/timer.h"
+
+#include "base/random.h"
+#include "state/backend.h"
+#include "support/scratch.h"
+#include "support/state_fixture.h"
+
+enum {
+    SUBTASKS_MAX = 128,
+    KEYS = 400,
+    ENTRIES = 4,
+    ELEMENTS_MAX = 24,
+    TIMES = 6,
+    PARALLELISM_MAX = 8,
+    PAIRS = 5, /* Drawn when the matrix is not run as a whole. */
+};
+
+typedef struct cell {
+    uint64_t value; /* 0: none. */
+    uint64_t entries[ENTRIES];
+    uint64_t elements[ELEMENTS_MAX];
+    uint32_t element_count;
+    bool is_summed;
+    int64_t sum;
+    uint64_t text_size; /* Of an accumulator: 0, none. */
+    bool timers[TIMES];
+} cell;
+
+typedef struct subtask {
+    tarn_backend *backend;
+    tarn_value *value;
+    tarn_map *map;
+    tarn_list *list;
+    tarn_reducing *sum;
+    tarn_aggregating *text;
+    tarn_timers *timers;
+} subtask;
+
+typedef struct job {
+    tarn_env *env;
+    tarn_config *config; /* Of the backends: small files, so that there are many. */
+    tarn_checkpoint_store *store;
+    tarn__random random;
+    uint32_t max_parallelism;
+    uint32_t parallelism;
+    uint32_t generation;
+    subtask subtasks[SUBTASKS_MAX];
+    cell cells[KEYS];
+    scratch root;
+    tarn_error error;
+} job;
+
+static uint32_t below(job *j, uint32_t bound)
+{
+    return (uint32_t)tarn__random_below(&j->random, bound);
+}
+
+/* ---- what is written -------------------------------------------------------------------- */
+
+static tarn_bytes key_of(uint32_t key, char room[16])
+{
+    const int size = snprintf(room, 16, "key-%u", key);
+    return tarn_bytes_at(room, (size_t)size);
+}
+
+static tarn_bytes number_of(const uint64_t *number)
+{
+    return tarn_bytes_at(number, sizeof *number);
+}
+
+static tarn_status add_size(
+    const tarn_bytes *accumulator, tarn_bytes value, tarn_buffer *out, void *context)
+{
+    (void)context;
+    uint64_t size = value.size;
+    if (accumulator != NULL) {
+        uint64_t before;
+        memcpy(&before, accumulator->data, sizeof before);
+        size += before;
+    }
+    return tarn_buffer_assign(out, number_of(&size));
+}
+
+/* The subtask that a key belongs to, with the key made current. */
+static subtask *go_to(job *j, uint32_t key)
+{
+    char room[16];
+    const tarn_bytes bytes = key_of(key, room);
+    const uint32_t group = tarn_key_group_of(tarn_hash_bytes(bytes), j->max_parallelism);
+    subtask *s = &j->subtasks[tarn_key_group_subtask(group, j->max_parallelism, j->parallelism)];
+    assert_ok(tarn_backend_set_key(s->backend, bytes, &j->error), &j->error);
+    return s;
+}
+
+static void write_value(job *j, subtask *s, cell *c)
+{
+    c->value = below(j, 4) == 0 ? 0 : tarn__random_next(&j->random) | 1;
+    if (c->value == 0) {
+        assert_ok(tarn_value_remove(s->value, &j->error), &j->error);
+    } else {
+        assert_ok(tarn_value_put(s->value, number_of(&c->value), &j->error), &j->error);
+    }
+}
+
+static void write_entry(job *j, subtask *s, cell *c)
+{
+    const uint64_t at = below(j, ENTRIES);
+    c->entries[at] = below(j, 4) == 0 ? 0 : tarn__random_next(&j->random) | 1;
+    if (c->entries[at] == 0) {
+        assert_ok(tarn_map_remove(s->map, number_of(&at), &j->error), &j->error);
+    } else {
+        assert_ok(
+            tarn_map_put(s->map, number_of(&at), number_of(&c->entries[at]), &j->error), &j->error);
+    }
+}
+
+static void write_element(job *j, subtask *s, cell *c)
+{
+    if (c->element_count == ELEMENTS_MAX) {
+        c->element_count = 0;
+        assert_ok(tarn_list_clear(s->list, &j->error), &j->error);
+    }
+    uint64_t *element = &c->elements[c->element_count++];
+    *element = tarn__random_next(&j->random);
+    assert_ok(tarn_list_append(s->list, number_of(element), &j->error), &j->error);
+}
+
+static void write_sum(job *j, subtask *s, cell *c)
+{
+    if (below(j, 8) == 0) {
+        c->is_summed = false;
+        c->sum = 0;
+        assert_ok(tarn_reducing_clear(s->sum, &j->error), &j->error);
+        return;
+    }
+    const int64_t added = (int64_t)below(j, 1000) - 500;
+    c->is_summed = true;
+    c->sum += added;
+    assert_ok(tarn_reducing_add_i64(s->sum, added, &j->error), &j->error);
+}
+
+static void write_timer(job *j, subtask *s, cell *c)
+{
+    const uint32_t time = below(j, TIMES);
+    c->timers[time] = below(j, 3) > 0;
+    const tarn_bytes none = tarn_bytes_at("", 0);
+    if (c->timers[time]) {
+        assert_ok(tarn_timers_register(s->timers, time, none, &j->error), &j->error);
+    } else {
+        assert_ok(tarn_timers_remove(s->timers, time, none, &j->error), &j->error);
+    }
+}
+
+static void write_text(job *j, subtask *s, cell *c)
+{
+    const uint64_t size = 1 + below(j, 100);
+    c->text_size += size;
+    char text[128] = {0};
+    assert_ok(tarn_aggregating_add(s->text, tarn_bytes_at(text, size), &j->error), &j->error);
+}
+
+static void write_some(job *j, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t key = below(j, KEYS);
+        cell *c = &j->cells[key];
+        subtask *s = go_to(j, key);
+        switch (below(j, 6)) {
+        case 0:
+            write_value(j, s, c);
+            break;
+        case 1:
+            write_entry(j, s, c);
+            break;
+        case 2:
+            write_element(j, s, c);
+            break;
+        case 3:
+            write_sum(j, s, c);
+            break;
+        case 4:
+            write_timer(j, s, c);
+            break;
+        default:
+            write_text(j, s, c);
+        }
+    }
+}
+
+/* Moves rows down: to files, to lower levels. */
+static void settle_some(job *j)
+{
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        tarn_backend *backend = j->subtasks[i].backend;
+        if (below(j, 2) == 0) {
+            assert_ok(tarn__rocks_flush(backend->rocks, &j->error), &j->error);
+        }
+        if (below(j, 3) == 0) {
+            for (tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
+                 family != NULL;
+                 family = family->next) {
+                tarn__rocks_compact(family);
+            }
+        }
+    }
+}
+
+/* ---- what is read ----------------------------------------------------------------------- */
+
+static void expect_number(job *j, tarn_status status, tarn_bytes got, uint64_t expected)
+{
+    if (expected == 0) {
+        assert_int_equal(status, TARN_NOT_FOUND);
+        return;
+    }
+    assert_ok(status, &j->error);
+    assert_true(tarn_bytes_is_equal(got, number_of(&expected)));
+}
+
+static void expect_list(job *j, subtask *s, const cell *c)
+{
+    tarn_list_iterator *iterator = NULL;
+    tarn_bytes element;
+    assert_ok(tarn_list_iterate(s->list, "test", &iterator, &j->error), &j->error);
+    for (uint32_t i = 0; i < c->element_count; i++) {
+        assert_ok(tarn_list_iterator_next(iterator, &element, &j->error), &j->error);
+        assert_true(tarn_bytes_is_equal(element, number_of(&c->elements[i])));
+    }
+    assert_int_equal(tarn_list_iterator_next(iterator, &element, &j->error), TARN_DONE);
+    tarn_list_iterator_close(iterator);
+}
+
+static void expect_key(job *j, uint32_t key)
+{
+    const cell *c = &j->cells[key];
+    subtask *s = go_to(j, key);
+    tarn_bytes got = {NULL, 0};
+    tarn_status status = tarn_value_get(s->value, &got, &j->error);
+    expect_number(j, status, got, c->value);
+    for (uint64_t i = 0; i < ENTRIES; i++) {
+        status = tarn_map_get(s->map, number_of(&i), &got, &j->error);
+        expect_number(j, status, got, c->entries[i]);
+    }
+    expect_list(j, s, c);
+    int64_t sum = 0;
+    status = tarn_reducing_get_i64(s->sum, &sum, &j->error);
+    assert_int_equal(status, c->is_summed ? TARN_OK : TARN_NOT_FOUND);
+    assert_true(sum == c->sum);
+    status = tarn_aggregating_get(s->text, &got, &j->error);
+    expect_number(j, status, got, c->text_size);
+}
+
+/* Every key of a state is of its subtask, and there are as many as the model has. */
+static void expect_key_count(job *j, tarn_keyed *(*of)(const subtask *), uint32_t expected)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        const tarn_key_group_range own = tarn_backend_key_groups(j->subtasks[i].backend);
+        tarn_key_iterator *keys = NULL;
+        tarn_row row;
+        assert_ok(
+            tarn_keyed_iterate_keys(of(&j->subtasks[i]), NULL, "test", &keys, &j->error),
+            &j->error);
+        while (tarn_key_iterator_next(keys, &row, &j->error) == TARN_OK) {
+            assert_in_range(row.key_group, own.first, own.last);
+            count++;
+        }
+        tarn_key_iterator_close(keys);
+    }
+    assert_int_equal(count, expected);
+}
+
+static tarn_keyed *value_of(const subtask *s)
+{
+    return tarn_value_keyed(s->value);
+}
+
+static tarn_keyed *sum_of(const subtask *s)
+{
+    return tarn_reducing_keyed(s->sum);
+}
+
+/* Takes all timers out of all subtasks, and registers them again. */
+static void expect_timers(job *j)
+{
+    static bool fired[KEYS][TIMES];
+    memset(fired, 0, sizeof fired);
+    const tarn_bytes none = tarn_bytes_at("", 0);
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        subtask *s = &j->subtasks[i];
+        tarn_timer timer;
+        while (tarn_timers_poll(s->timers, TIMES, &timer, &j->error) == TARN_OK) {
+            char text[16] = {0};
+            assert_in_range(timer.key.size, 5, sizeof text - 1);
+            memcpy(text, timer.key.data, timer.key.size);
+            const unsigned long key = strtoul(text + 4, NULL, 10);
+            assert_true(key < KEYS && timer.time >= 0 && timer.time < TIMES);
+            assert_false(fired[key][timer.time]);
+            fired[key][timer.time] = true;
+        }
+    }
+    for (uint32_t key = 0; key < KEYS; key++) {
+        assert_memory_equal(fired[key], j->cells[key].timers, sizeof fired[key]);
+        for (uint32_t time = 0; time < TIMES; time++) {
+            if (fired[key][time]) {
+                subtask *s = go_to(j, key);
+                assert_ok(tarn_timers_register(s->timers, time, none, &j->error), &j->error);
+            }
+        }
+    }
+}
+
+static void expect_everything(job *j)
+{
+    uint32_t value_count = 0;
+    uint32_t sum_count = 0;
+    for (uint32_t key = 0; key < KEYS; key++) {
+        expect_key(j, key);
+        value_count += j->cells[key].value != 0 ? 1 : 0;
+        sum_count += j->cells[key].is_summed ? 1 : 0;
+    }
+    expect_key_count(j, value_of, value_count);
+    expect_key_count(j, sum_of, sum_count);
+    expect_timers(j);
+}
+
+/* ---- the job ---------------------------------------------------------------------------- */
+
+static const tarn_state_options *named(const char *name, tarn_layout layout)
+{
+    static tarn_state_options options;
+    options = (tarn_state_options)TARN_STATE_OPTIONS_INIT;
+    options.name = name;
+    options.layout = layout;
+    return &options;
+}
+
+static void open_states(job *j, subtask *s)
+{
+    tarn_reducing_options reducing = TARN_REDUCING_OPTIONS_INIT;
+    tarn_aggregating_options aggregating = TARN_AGGREGATING_OPTIONS_INIT;
+    tarn_timers_options timers = TARN_TIMERS_OPTIONS_INIT;
+    reducing.reducer = TARN_REDUCER_SUM;
+    aggregating.add = add_size;
+    timers.name = "timers";
+    timers.head_timer_count = 2;
+    timers.buffer_timer_count = 4;
+    tarn_backend *b = s->backend;
+    tarn_error *error = &j->error;
+    assert_ok(tarn_value_open(b, named("value", TARN_LAYOUT_KEY_FIRST), &s->value, error), error);
+    assert_ok(tarn_map_open(b, named("map", TARN_LAYOUT_NAMESPACE_FIRST), &s->map, error), error);
+    assert_ok(tarn_list_open(b, named("list", TARN_LAYOUT_KEY_FIRST), &s->list, error), error);
+    assert_ok(
+        tarn_reducing_open(b, named("sum", TARN_LAYOUT_KEY_FIRST), &reducing, &s->sum, error),
+        error);
+    assert_ok(
+        tarn_aggregating_open(
+            b, named("text", TARN_LAYOUT_NAMESPACE_FIRST), &aggregating, &s->text, error),
+        error);
+    assert_ok(tarn_timers_open(b, &timers, &s->timers, error), error);
+}
+
+static void open_job(job *j, uint32_t parallelism, tarn_checkpoint *restore)
+{
+    j->parallelism = parallelism;
+    j->generation++;
+    for (uint32_t i = 0; i < parallelism; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "%u-%u", j->generation, i);
+        tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+        options.env = j->env;
+        options.config = j->config;
+        options.operator_name = "op";
+        options.directory = scratch_join(j->root.path, name);
+        options.subtask_index = i;
+        options.parallelism = parallelism;
+        options.max_parallelism = j->max_parallelism;
+        options.restore = restore;
+        subtask *s = &j->subtasks[i];
+        assert_ok(tarn_backend_open(&options, &s->backend, &j->error), &j->error);
+        open_states(j, s);
+    }
+}
+
+static void close_job(job *j)
+{
+    tarn_error *error = &j->error;
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        subtask *s = &j->subtasks[i];
+        assert_ok(tarn_value_close(s->value, error), error);
+        assert_ok(tarn_map_close(s->map, error), error);
+        assert_ok(tarn_list_close(s->list, error), error);
+        assert_ok(tarn_reducing_close(s->sum, error), error);
+        assert_ok(tarn_aggregating_close(s->text, error), error);
+        assert_ok(tarn_timers_close(s->timers, error), error);
+        assert_ok(tarn_backend_close(s->backend, error), error);
+    }
+}
+
+static void take_checkpoint(job *j)
+{
+    tarn_pending_checkpoint *pending = NULL;
+    const uint64_t id = tarn_checkpoint_store_next_id(j->store);
+    assert_ok(tarn_checkpoint_begin(j->store, id, &pending, &j->error), &j->error);
+    tarn_buffer acknowledgement = {.allocator = NULL};
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        tarn_snapshot *snapshot = NULL;
+        assert_ok(
+            tarn_snapshot_begin(j->subtasks[i].backend, pending, &snapshot, &j->error), &j->error);
+        assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &j->error), &j->error);
+        assert_ok(
+            tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &j->error),
+            &j->error);
+    }
+    tarn_buffer_clear(&acknowledgement);
+    assert_ok(tarn_checkpoint_commit(pending, NULL, &j->error), &j->error);
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        tarn_backend_notify_complete(j->subtasks[i].backend, id);
+    }
+}
+
+/* Restores the last checkpoint with another number of subtasks; what was written since is gone. */
+static void restore(job *j, uint32_t parallelism)
+{
+    tarn_checkpoint *checkpoint = NULL;
+    close_job(j);
+    assert_ok(
+        tarn_checkpoint_open(
+            scratch_join(j->root.path, "checkpoints/job"), NULL, &checkpoint, &j->error),
+        &j->error);
+    open_job(j, parallelism, checkpoint);
+    tarn_checkpoint_free(checkpoint);
+    expect_everything(j);
+}
+
+static void set_up(job *j, uint64_t seed, uint32_t max_parallelism)
+{
+    *j = (job){.max_parallelism = max_parallelism};
+    j->random.state = seed;
+    scratch_init(&j->root);
+    tarn_config *config = fixture_new_config(64);
+    j->env = fixture_open_env(config, NULL);
+    fixture_set(config, "state.backend.rocksdb.compaction.level.target-file-size-base", "4kb");
+    fixture_set(config, "state.backend.rocksdb.compaction.level.max-size-level-base", "16kb");
+    fixture_set(
+        config, "tarn.rocksdb.cut-files-at-key-groups", below(j, 2) == 0 ? "true" : "false");
+    j->config = config;
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = j->env;
+    options.address = scratch_join(j->root.path, "checkpoints");
+    options.job = "job";
+    assert_ok(tarn_checkpoint_store_open(&options, &j->store, &j->error), &j->error);
+}
+
+static void tear_down(job *j)
+{
+    close_job(j);
+    assert_ok(tarn_checkpoint_store_close(j->store, &j->error), &j->error);
+    assert_ok(tarn_env_close(j->env, &j->error), &j->error);
+    tarn_config_free(j->config);
+    scratch_clear(&j->root);
+}
+
+/* Writes, takes a checkpoint, and writes what must not come back. */
+static void live_a_while(job *j)
+{
+    static cell saved[KEYS];
+    for (uint32_t round = 0; round < 2; round++) {
+        write_some(j, KEYS * 2);
+        settle_some(j);
+    }
+    write_some(j, KEYS);
+    take_checkpoint(j);
+    memcpy(saved, j->cells, sizeof saved);
+    write_some(j, KEYS / 2);
+    memcpy(j->cells, saved, sizeof saved);
+}
+
+static uint64_t first_seed(void)
+{
+    const char *text = getenv("TARN_SEED");
+    return text != NULL ? strtoull(text, NULL, 10) : 20261123;
+}
+
+static void walk(uint64_t seed, const uint32_t *parallelisms, size_t count, uint32_t max)
+{
+    static job j;
+    print_message("rescale: TARN_SEED=%llu\n", (unsigned long long)seed);
+    set_up(&j, seed, max);
+    open_job(&j, parallelisms[0], NULL);
+    for (size_t i = 1; i < count; i++) {
+        live_a_while(&j);
+        restore(&j, parallelisms[i]);
+    }
+    tear_down(&j);
+}
+
+static void test_a_restore_by_any_number_of_subtasks_has_each_key_once(void **state)
+{
+    (void)state;
+    const bool is_long = getenv("TARN_LONG") != NULL;
+    uint32_t path[2 * PARALLELISM_MAX * PARALLELISM_MAX + 1];
+    size_t count = 0;
+    tarn__random random = {first_seed()};
+
+    for (uint32_t p = 1; is_long && p <= PARALLELISM_MAX; p++) {
+        for (uint32_t q = 1; q <= PARALLELISM_MAX; q++) {
+            path[count++] = p;
+            path[count++] = q;
+        }
+    }
+    while (count <= PAIRS) {
+        path[count++] = 1 + (uint32_t)tarn__random_below(&random, PARALLELISM_MAX);
+    }
+    walk(first_seed(), path, count, 128);
+}
+
+static void test_large_steps_have_each_key_once(void **state)
+{
+    (void)state;
+    const uint32_t many = getenv("TARN_LONG") != NULL ? SUBTASKS_MAX : 12;
+    walk(first_seed(), (const uint32_t[]){many, 3, many, 1}, 4, many);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_restore_by_any_number_of_subtasks_has_each_key_once),
+        cmocka_unit_test(test_large_steps_have_each_key_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
