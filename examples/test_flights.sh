@@ -11,14 +11,14 @@ head -n 12001 "$directory/all.csv" >"$directory/input.csv"
 run() { # run NAME OPTION...
     name=$1
     shift
-    "$program" --quiet --input "$directory/input.csv" --work-dir "$directory/work" --repeat 2 \
+    "$program" --quiet --input "$directory/input.csv" --work-dir "$directory/work" --repeat 6 \
         --out "$directory/$name.tsv" "$@"
 }
 
 run one --workers 1
 run three --workers 3
 status=0
-run killed --checkpoint-dir "$directory/checkpoints" --checkpoint-interval 100 --kill-at 0.9 2>/dev/null || status=$?
+run killed --checkpoint-dir "$directory/checkpoints" --checkpoint-interval 25 --kill-at 0.9 2>/dev/null || status=$?
 [ "$status" -eq 137 ] || { echo "expected SIGKILL, the status is $status"; exit 1; }
 [ ! -e "$directory/killed.tsv" ] || { echo "a killed run left a result"; exit 1; }
 run killed --checkpoint-dir "$directory/checkpoints" --restore latest
