@@ -12,7 +12,7 @@ if [ -n "${TARN_WEBHDFS:-}" ]; then
     lines=120001
 else
     address=s3://tarn-test/flights-$$
-    lines=40001
+    lines=120001
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -22,7 +22,7 @@ run() { timeout 200 "$flights" --input "$work/in.csv" --work-dir "$work/work" --
 
 run --checkpoint-interval 0 --out "$work/expected"
 status=0
-run --checkpoint-dir "$address" --checkpoint-interval 300 --kill-at 0.8 --out "$work/none" || status=$?
+run --checkpoint-dir "$address" --checkpoint-interval 50 --kill-at 0.8 --out "$work/none" || status=$?
 [ "$status" -eq 137 ] || { echo "the job was not killed: exit status $status"; exit 1; }
 "$tarn" checkpoint list "$address/flights"
 "$tarn" checkpoint list "$address/flights" --json | grep -q '"complete"' || { echo "there is no complete checkpoint"; exit 1; }
