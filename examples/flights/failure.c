@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void write_message(
+__attribute__((format(printf, 4, 0))) static void write_message(
     tarn_error *error, tarn_status status, int system_code, const char *format, va_list arguments)
 {
     if (error == NULL) {

@@ -51,6 +51,9 @@ typedef struct tarn__http_request {
     const char *headers[TARN__HTTP_HEADERS_MAX]; /* "Name: value"; NULL ends. */
     tarn_bytes body;
     bool has_body; /* Also of an empty one: a Content-Length is sent. */
+    /* By a connection that nobody used before or will afterwards: no answer that comes twice can be
+     * taken for this one's. */
+    bool is_alone;
 
     /* Signing by AWS's version 4; sigv4 NULL: none. */
     const char *sigv4; /* "aws:amz:REGION:SERVICE" */

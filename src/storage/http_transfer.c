@@ -222,6 +222,10 @@ bool tarn__http_transfer_begin(
            curl_easy_setopt(
                easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(limits->connect_ns / NS_PER_MS)) ==
                CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, t->request.is_alone ? 1L : 0L) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, t->request.is_alone ? 1L : 0L) ==
+               CURLE_OK &&
            set_method(easy, t) && set_signing(easy, &t->request) && set_callbacks(easy, t) &&
            add_headers(t);
 }

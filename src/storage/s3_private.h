@@ -67,7 +67,8 @@ typedef struct tarn__s3_call {
     const char *header[3]; /* More lines; NULL ends. */
     tarn_bytes body;
     bool has_body;
-    void *into; /* As in tarn__http_request. */
+    bool is_alone; /* As in tarn__http_request, like those that follow. */
+    void *into;
     size_t limit;
     tarn_buffer *buffer;
 

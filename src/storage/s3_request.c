@@ -129,6 +129,7 @@ tarn_status tarn__s3_call_start(tarn__s3 *self, tarn__s3_call *call, tarn_error 
                 .url = (const char *)call->url.data,
                 .body = call->body,
                 .has_body = call->has_body,
+                .is_alone = call->is_alone,
                 .into = call->into,
                 .limit = call->limit,
                 .buffer = call->buffer,

@@ -410,6 +410,7 @@ static void set_condition(const s3_upload *upload, tarn__s3_call *call, uint32_t
 {
     if ((upload->flags & TARN_UPLOAD_IF_ABSENT) != 0) {
         call->header[at] = "If-None-Match: *";
+        call->is_alone = true;
     }
 }
 

@@ -432,6 +432,7 @@ static bool serve_one(fault_server *server, int socket, char *head)
     (void)fake_head_find(head, "Content-Length", length, sizeof length);
     request.body_size = strtoull(length, NULL, 10);
     uint8_t *body = malloc(request.body_size + 1);
+    body[request.body_size] = '\0';
     request.body = body;
     bool goes_on = receive_all(socket, body, request.body_size);
     if (goes_on) {
