@@ -138,7 +138,7 @@ static void test_each_reducer_does_what_it_is_called(void **state)
     assert_true(fold_two(TARN_REDUCER_BIT_OR, TARN_NUMBER_U64, 5, 6) == 7);
     const uint64_t one = bits_of(1.5);
     const uint64_t two = bits_of(-2.0);
-    const uint64_t none = bits_of(NAN);
+    const uint64_t none = bits_of((double)NAN);
     assert_true(fold_two(TARN_REDUCER_SUM, TARN_NUMBER_F64, one, two) == bits_of(-0.5));
     assert_true(fold_two(TARN_REDUCER_MIN, TARN_NUMBER_F64, one, two) == two);
     assert_true(fold_two(TARN_REDUCER_MAX, TARN_NUMBER_F64, two, one) == one);
