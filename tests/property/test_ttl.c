@@ -274,7 +274,9 @@ static tarn_bytes bytes_of(const int64_t *number)
 static int64_t number_of(tarn_bytes bytes)
 {
     int64_t number = -1;
-    memcpy(&number, bytes.data, bytes.size < sizeof number ? bytes.size : sizeof number);
+    if (bytes.size > 0) {
+        memcpy(&number, bytes.data, bytes.size < sizeof number ? bytes.size : sizeof number);
+    }
     return number;
 }
 
