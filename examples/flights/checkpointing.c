@@ -34,6 +34,7 @@ static void hear(const tarn_driver_outcome *outcome, void *context)
 {
     checkpointing *c = context;
     pthread_mutex_lock(&c->monitor->mutex);
+    c->is_demand_answered |= !outcome->is_periodic && outcome->request_id == DEMAND_REQUEST;
     if (outcome->is_completed && outcome->kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND) {
         snprintf(
             c->savepoint, sizeof c->savepoint, "%s", outcome->path != NULL ? outcome->path : "?");
@@ -105,6 +106,19 @@ tarn_status checkpointing_start(checkpointing *c, tarn_error *error)
 tarn_status checkpointing_stop(checkpointing *c, tarn_error *error)
 {
     return tarn_driver_request(c->driver, TARN_CHECKPOINT_SAVEPOINT_SUSPEND, 0, error);
+}
+
+bool checkpointing_has_outcome(checkpointing *c)
+{
+    pthread_mutex_lock(&c->monitor->mutex);
+    const bool has_outcome = c->driver == NULL || c->completed_count > 0 || c->is_demand_answered;
+    pthread_mutex_unlock(&c->monitor->mutex);
+    return has_outcome;
+}
+
+tarn_status checkpointing_demand(checkpointing *c, tarn_error *error)
+{
+    return tarn_driver_request(c->driver, TARN_CHECKPOINT_INCREMENTAL, DEMAND_REQUEST, error);
 }
 
 checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error)

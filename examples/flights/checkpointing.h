@@ -22,7 +22,8 @@
 
 enum {
     DURATIONS_MAX = 4096,
-    SOURCE_TASK = 0, /* The source is the first task; worker i is task i + 1. */
+    DEMAND_REQUEST = 1, /* Names the demand to the driver. */
+    SOURCE_TASK = 0,    /* The source is the first task; worker i is task i + 1. */
 };
 
 typedef struct checkpointing {
@@ -32,6 +33,7 @@ typedef struct checkpointing {
     char savepoint[4096]; /* The one that stopped the job; empty: none has. */
     bool has_failed; /* The checkpoint that failure is of; until the main thread has said so. */
     bool is_hopeless;
+    bool is_demand_answered;
     tarn_error failure;
 
     /* Figures. */
@@ -78,6 +80,12 @@ tarn_status checkpointing_start(checkpointing *c, tarn_error *error);
 
 /* Stops the job with a savepoint: the source ends behind its barrier. */
 tarn_status checkpointing_stop(checkpointing *c, tarn_error *error);
+
+/* One checkpoint of this run is complete, or the one demanded has failed, or none is wanted. */
+bool checkpointing_has_outcome(checkpointing *c);
+
+/* Asks for a checkpoint now, whatever the interval; checkpoints are wanted. */
+tarn_status checkpointing_demand(checkpointing *c, tarn_error *error);
 
 /* Tells about the last failure, once. */
 checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error);

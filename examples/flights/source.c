@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tarn/key_group.h>
@@ -163,9 +164,6 @@ static tarn_status emit(source *s, const flight *f, tarn_error *error)
     s->position.record++;
     s->position.emitted++;
     atomic_store_explicit(&s->emitted_count, s->position.emitted, memory_order_relaxed);
-    if (s->position.emitted == s->kill_at) {
-        kill(getpid(), SIGKILL);
-    }
     if (s->position.emitted == s->stop_at) {
         return checkpointing_stop(s->participant.checkpointing, error);
     }
@@ -203,6 +201,25 @@ static tarn_status answer_trigger(source *s, tarn_error *error)
     }
     tarn_buffer_clear(&part);
     return barrier.kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND ? TARN_DONE : TARN_OK;
+}
+
+/*
+ * A kill that no checkpoint came before would show nothing: the source stands still until this run
+ * has had one, and answers the driver meanwhile.
+ */
+static tarn_status die(source *s, tarn_error *error)
+{
+    const struct timespec millisecond = {.tv_nsec = 1000000};
+    checkpointing *c = s->participant.checkpointing;
+    if (!checkpointing_has_outcome(c)) {
+        TRY(checkpointing_demand(c, error));
+    }
+    while (!checkpointing_has_outcome(c)) {
+        TRY(answer_trigger(s, error));
+        nanosleep(&millisecond, NULL);
+    }
+    kill(getpid(), SIGKILL);
+    return TARN_OK;
 }
 
 static tarn_status skip(source *s, input *in, tarn_error *error)
@@ -252,6 +269,9 @@ static tarn_status read_round(source *s, input *in, bool *is_stopped, tarn_error
                 reason.message);
         }
         TRY(emit(s, &f, error));
+        if (s->position.emitted == s->kill_at) {
+            TRY(die(s, error));
+        }
     }
 }
 

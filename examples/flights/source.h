@@ -47,7 +47,7 @@ typedef struct source {
     uint32_t worker_count;
     uint32_t max_parallelism;
     uint32_t round_count;
-    uint64_t kill_at; /* The process kills itself after as many records; 0: never. */
+    uint64_t kill_at; /* The process kills itself after as many, and a checkpoint; 0: never. */
     uint64_t stop_at; /* The job is stopped with a savepoint after as many; 0: never. */
 
     position position;
