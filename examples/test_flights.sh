@@ -11,7 +11,7 @@ head -n 12001 "$directory/all.csv" >"$directory/input.csv"
 run() { # run NAME OPTION...
     name=$1
     shift
-    "$program" --quiet --input "$directory/input.csv" --work-dir "$directory/work" --repeat 6 \
+    "$program" --quiet --input "$directory/input.csv" --work-dir "$directory/work" --repeat "${FLIGHTS_REPEAT:-6}" \
         --out "$directory/$name.tsv" "$@"
 }
 

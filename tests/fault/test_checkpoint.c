@@ -209,7 +209,7 @@ static void run_loop(uint64_t first, uint64_t stride)
 static void test_every_allocation_may_fail_once(void **state)
 {
     (void)state;
-    run_loop(0, 1);
+    run_loop(0, FAULT_STRIDE);
 }
 
 int main(void)
