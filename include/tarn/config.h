@@ -220,7 +220,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_config_get_enum_list(
  * program never reads are judged too; those of "*" rows are not, their meaning is the plug-in's.
  *
  * @retval TARN_OK                All are good.
- * @retval TARN_INVALID_ARGUMENT  One is bad; the message is that of its getter.
+ * @retval TARN_INVALID_ARGUMENT  Some are bad; the message has those of their getters, separated
+ *                                by "; ", as many as fit, and the number of the others.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_config_check(const tarn_config *config, tarn_error *error);
 

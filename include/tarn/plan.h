@@ -171,6 +171,13 @@ TARN_API void tarn_plan_rocksdb_calculate(tarn_rocksdb_plan *plan);
 /** Tells whether RocksDB can use an arena block: not larger than what memtables may hold. */
 TARN_API bool tarn_plan_arena_is_valid(int64_t arena_block_size, int64_t mutable_limit);
 
+/**
+ * Tells whether memtables would be flushed without end, so that no environment opens on the plan:
+ * an arena block that is set exceeds mutable_limit, or, when none is set, the smallest does that
+ * Tarn takes. Flink's default may exceed it (arena_valid is false): Tarn then takes a smaller one.
+ */
+TARN_API bool tarn_plan_rocksdb_is_endless(const tarn_rocksdb_plan *plan);
+
 #ifdef __cplusplus
 }
 #endif

@@ -19,6 +19,7 @@
  *
  * Ownership: a state borrows from its backend. Bytes that a call gives out are valid until the
  * next call on the same backend; those of an iteration until the next call on its iterator.
+ * Errors: once a write was lost, every call but closing is TARN_POISONED (tarn/backend.h).
  * Thread: confined, with the backend.
  */
 #ifndef TARN_STATE_H
@@ -121,7 +122,7 @@ tarn_value_set_namespace(tarn_value *state, tarn_bytes name_space, tarn_error *e
  * @retval TARN_OK                The value is there; it may be empty.
  * @retval TARN_NOT_FOUND         There is none (an outcome, not an error).
  * @retval TARN_INVALID_ARGUMENT  No key is current.
- * @retval TARN_IO_ERROR, TARN_CORRUPTION  The store failed.
+ * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_POISONED  The store failed, now or before.
  *
  * Cost: one RocksDB point read; no allocation of ours.
  */
@@ -169,7 +170,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_value_iterate(
  *
  * @retval TARN_OK    *row is set, borrowed until the next call on the iterator.
  * @retval TARN_DONE  There are no more rows.
- * @retval TARN_IO_ERROR, TARN_CORRUPTION  The store failed; the iteration is over.
+ * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_POISONED  The store failed; the iteration is over.
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_value_iterator_next(tarn_value_iterator *iterator, tarn_row *row, tarn_error *error);

@@ -108,7 +108,9 @@ static void list_sizes(const tarn_rocksdb_plan *plan, size_row rows[SIZE_ROW_COU
          plan->write_buffer_manager_capacity,
          "2 / 3 of write_buffer_ratio of per_slot; RocksDB may overrun it by a half"},
         {"write_buffer_size", plan->write_buffer_size, "state.backend.rocksdb.writebuffer.size"},
-        {"arena_block_size_configured", plan->arena_block_size_configured, "0: not set"},
+        {"arena_block_size_configured",
+         plan->arena_block_size_configured,
+         "tarn.rocksdb.arena-block-size; 0: not set"},
         {"default_arena_block_size",
          plan->default_arena_block_size,
          "1 / 8 of write_buffer_size, in whole pages"},
@@ -188,16 +190,15 @@ int cli_plan_rocksdb(const cli_plan_request *request)
         return cli_refuse(request->as_json, error.message);
     }
     /* No environment opens on such a plan. */
-    const bool is_refused = plan.is_shared && !plan.arena_valid;
+    const bool is_refused = tarn_plan_rocksdb_is_endless(&plan);
     char refusal[256];
     snprintf(
         refusal,
         sizeof refusal,
-        "RocksDB would flush without end: a memtable grows by %" PRId64
-        " bytes, and all memtables of a slot are flushed beyond %" PRId64
-        " bytes; give it more memory or smaller write buffers",
-        plan.arena_used,
-        plan.mutable_limit);
+        "RocksDB would flush without end: all memtables of a slot are flushed beyond %" PRId64
+        " bytes, less than one arena block%s; give it more memory or smaller blocks",
+        plan.mutable_limit,
+        plan.arena_block_size_configured > 0 ? " of tarn.rocksdb.arena-block-size" : "");
     if (request->as_json) {
         print_json(&plan, is_refused ? refusal : NULL);
     } else {

@@ -14,8 +14,9 @@
 #include "config/config.h"
 
 enum {
-    ALLOWED_BYTES = 256,   /* Room for what is allowed, in a message. */
-    SHOWN_VALUE_BYTES = 80 /* Of a bad value, in a message. */
+    ALLOWED_BYTES = 256,    /* Room for what is allowed, in a message. */
+    SHOWN_VALUE_BYTES = 80, /* Of a bad value, in a message. */
+    MORE_BYTES = 32         /* Room for how many bad values a message leaves out. */
 };
 
 /* Where the value of an option comes from. */
@@ -498,11 +499,36 @@ static tarn_status check_entry(const tarn_config_entry *entry, tarn_error *error
     return judge(&at, &number, error);
 }
 
+/* Appends one more bad value to a message that has room for it; answers whether it had. */
+static bool add_reason(tarn_error *all, const char *reason)
+{
+    const size_t used = strlen(all->message);
+    const size_t room = sizeof all->message - used;
+    if (used > 0 && strlen(reason) + sizeof "; " + MORE_BYTES > room) {
+        return false;
+    }
+    (void)snprintf(all->message + used, room, "%s%s", used > 0 ? "; " : "", reason);
+    return true;
+}
+
 tarn_status tarn_config_check(const tarn_config *config, tarn_error *error)
 {
+    tarn_error all = {.status = TARN_OK};
+    size_t left_out = 0;
     for (size_t i = 0; i < tarn_config_count(config); i++) {
         const tarn_config_entry entry = tarn_config_at(config, i);
-        TARN_TRY(check_entry(&entry, error));
+        tarn_error one;
+        const tarn_status status = check_entry(&entry, &one);
+        if (status != TARN_OK) {
+            all.status = all.status == TARN_OK ? status : all.status;
+            left_out += add_reason(&all, one.message) ? 0 : 1;
+        }
     }
-    return TARN_OK;
+    if (all.status == TARN_OK) {
+        return TARN_OK;
+    }
+    if (left_out > 0) {
+        return tarn__fail(error, all.status, "%s; and %zu more", all.message, left_out);
+    }
+    return tarn__fail(error, all.status, "%s", all.message);
 }

@@ -257,14 +257,23 @@ static tarn_status open_frame(
 
 static tarn_status refuse_endless_flushes(const tarn_rocksdb_plan *plan, tarn_error *error)
 {
+    if (plan->arena_block_size_configured > 0) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "memtables would be flushed without end: tarn.rocksdb.arena-block-size is %" PRId64
+            " bytes, more than the %" PRId64 " bytes that memtables may hold of RocksDB's %" PRId64
+            "; lower it, or raise the managed pool",
+            plan->arena_used,
+            plan->mutable_limit,
+            plan->per_slot);
+    }
     return tarn__fail(
         error,
         TARN_INVALID_ARGUMENT,
-        "memtables would be flushed without end: one arena block of %" PRId64
-        " bytes is more than the %" PRId64 " bytes that memtables may hold of RocksDB's %" PRId64
-        "; raise the managed pool or state.backend.rocksdb.memory.write-buffer-ratio, or lower "
-        "state.backend.rocksdb.writebuffer.size",
-        plan->arena_used,
+        "memtables would be flushed without end: they may hold %" PRId64
+        " bytes of RocksDB's %" PRId64 ", less than one arena block; raise the managed pool or "
+        "state.backend.rocksdb.memory.write-buffer-ratio",
         plan->mutable_limit,
         plan->per_slot);
 }
@@ -281,7 +290,7 @@ tarn_status tarn_env_open(const tarn_env_options *given, tarn_env **out, tarn_er
     tarn_rocksdb_plan rocksdb_plan = TARN_ROCKSDB_PLAN_INIT;
     TARN_TRY(tarn_plan_taskmanager(options.config, TARN_PLAN_SHELL, &plan, error));
     TARN_TRY(plan_rocksdb(options.config, &plan, &rocksdb_plan, error));
-    if (rocksdb_plan.is_shared && !rocksdb_plan.arena_valid) {
+    if (tarn_plan_rocksdb_is_endless(&rocksdb_plan)) {
         return refuse_endless_flushes(&rocksdb_plan, error);
     }
 

@@ -14,6 +14,9 @@
 
 #include "tarn/plan.h"
 
+/* Blocks of a memtable's arena that are fitted to the budget are no smaller. */
+enum { TARN__PLAN_ARENA_BYTES_MIN = 64 << 10 };
+
 /* Where options come from. */
 typedef struct tarn__plan_source {
     const tarn_config *config;

@@ -24,6 +24,7 @@
 #define MANAGED      PREFIX "managed"
 #define PARTITIONED  PREFIX "partitioned-index-filters"
 #define WRITE_BUFFER "state.backend.rocksdb.writebuffer.size"
+#define ARENA        "tarn.rocksdb.arena-block-size"
 
 enum {
     ARENA_SHARE = 8,       /* RocksDB: a memtable has about 8 arena blocks, */
@@ -72,6 +73,15 @@ static int64_t share_of_slot(const tarn_rocksdb_plan *plan)
 bool tarn_plan_arena_is_valid(int64_t arena_block_size, int64_t mutable_limit)
 {
     return arena_block_size <= mutable_limit;
+}
+
+bool tarn_plan_rocksdb_is_endless(const tarn_rocksdb_plan *plan)
+{
+    const int64_t arena =
+        plan->arena_block_size_configured > 0 || plan->arena_used < TARN__PLAN_ARENA_BYTES_MIN
+            ? plan->arena_used
+            : TARN__PLAN_ARENA_BYTES_MIN;
+    return plan->is_shared && !tarn_plan_arena_is_valid(arena, plan->mutable_limit);
 }
 
 void tarn_plan_rocksdb_calculate(tarn_rocksdb_plan *plan)
@@ -140,6 +150,9 @@ static tarn_status read_settings(
         TARN_TRY(read_optional_size(
             config, PER_TM, &plan->fixed_per_tm, &plan->using_fixed_per_tm, error));
     }
+    bool has_arena = false;
+    TARN_TRY(
+        read_optional_size(config, ARENA, &plan->arena_block_size_configured, &has_arena, error));
     return tarn_config_get_memory(config, WRITE_BUFFER, &plan->write_buffer_size, NULL, error);
 }
 

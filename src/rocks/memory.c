@@ -10,6 +10,7 @@
 #include <rocksdb/c.h>
 
 #include "base/try.h"
+#include "memory/plan_private.h"
 #include "rocks/outcome.h"
 
 enum {
@@ -22,7 +23,6 @@ enum {
     SHARD_BYTES_MIN = 8 << 20,
     SHARD_BITS_MAX = 6,
     ARENA_UNIT_BYTES = 4 << 10,  /* RocksDB rounds arena blocks to it. */
-    ARENA_BYTES_MIN = 64 << 10,  /* Smaller ones cost more allocations than they save memory. */
     WAIT_NS = 500 * 1000,        /* Between two looks of a writer that waits. */
     MUTABLE_LIMIT_SHARE_NUM = 7, /* Of the capacity, when the caller gave no limit. */
     MUTABLE_LIMIT_SHARE_DEN = 8,
@@ -245,7 +245,8 @@ uint64_t tarn__rocks_memory_fit_arena(const tarn__rocks_memory *memory, uint64_t
     }
     uint64_t share = memory->mutable_limit_bytes / TARN__ROCKS_ARENA_SHARE;
     share -= share % ARENA_UNIT_BYTES;
-    const uint64_t fitting = share < ARENA_BYTES_MIN ? ARENA_BYTES_MIN : share;
+    const uint64_t fitting =
+        share < TARN__PLAN_ARENA_BYTES_MIN ? TARN__PLAN_ARENA_BYTES_MIN : share;
     return arena_bytes < fitting ? arena_bytes : fitting;
 }
 

@@ -31,7 +31,7 @@ bool tarn__checkpoint_parse_name(const char *name, uint64_t *id_out)
     const uint64_t id = strtoull(name + sizeof PREFIX - 1, NULL, 10);
     char again[TARN__CHECKPOINT_NAME_BYTES];
     tarn__checkpoint_name(id, again);
-    if (strcmp(name, again) != 0) {
+    if (id > TARN__CHECKPOINT_ID_MAX || strcmp(name, again) != 0) {
         return false;
     }
     *id_out = id;

@@ -11,6 +11,9 @@
 #include "snapshot/metadata.h"
 #include "storage/storage.h"
 
+/* One less than all bits: there is always a next one. */
+#define TARN__CHECKPOINT_ID_MAX (UINT64_MAX - 1)
+
 enum {
     TARN__CHECKPOINT_NAME_BYTES = 40, /* chk-<20 digits>/_metadata */
     TARN__CONTENT_NAME_BYTES = 64,    /* shared/xx/<32>-<20 digits> */

@@ -119,6 +119,35 @@ tarn_status tarn__checkpoint_locate(
     return TARN_OK;
 }
 
+/*
+ * Adds to the reason why the newest is refused which older one could be taken instead. It is not
+ * taken unasked: the job would go back further than its operator knows.
+ */
+static void name_good_one(
+    tarn_checkpoint *checkpoint,
+    const tarn__checkpoint_ids *ids,
+    uint64_t damaged,
+    tarn_error *error)
+{
+    for (uint32_t i = ids->count; i > 0; i--) {
+        const uint64_t id = ids->items[i - 1];
+        tarn__metadata metadata;
+        if (id < damaged &&
+            tarn__checkpoint_read_metadata(
+                checkpoint->storage, id, &checkpoint->account, &metadata, NULL) == TARN_OK) {
+            tarn__metadata_clear(&metadata);
+            tarn__error_prefix(
+                error,
+                "checkpoint %" PRIu64 " is the newest and cannot be read; the newest that can is "
+                "%.200s/chk-%" PRIu64,
+                damaged,
+                checkpoint->storage->address,
+                id);
+            return;
+        }
+    }
+}
+
 /* Reads the newest that is complete; one that is deleted meanwhile is passed over. */
 static tarn_status read_newest(tarn_checkpoint *checkpoint, uint64_t *id_out, tarn_error *error)
 {
@@ -131,6 +160,9 @@ static tarn_status read_newest(tarn_checkpoint *checkpoint, uint64_t *id_out, ta
             checkpoint->storage, *id_out, &checkpoint->account, &checkpoint->metadata, error);
     }
     const uint32_t count = ids.count;
+    if (status == TARN_CORRUPTION || status == TARN_INCOMPATIBLE || status == TARN_NOT_SUPPORTED) {
+        name_good_one(checkpoint, &ids, *id_out, error);
+    }
     tarn__checkpoint_ids_clear(&ids);
     if (status == TARN_MISSING) {
         return tarn__fail(

@@ -15,6 +15,14 @@
 
 static tarn_status take_id(tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
 {
+    if (id > TARN__CHECKPOINT_ID_MAX) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "checkpoint id %" PRIu64 " is too large: at most %" PRIu64 " is allowed",
+            id,
+            TARN__CHECKPOINT_ID_MAX);
+    }
     pthread_mutex_lock(&store->mutex);
     const uint64_t highest = store->highest_id;
     if (id > highest) {

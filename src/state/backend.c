@@ -256,6 +256,19 @@ tarn_status tarn_backend_close(tarn_backend *backend, tarn_error *error)
     return TARN_OK;
 }
 
+/* ---- why memory was refused ------------------------------------------------------------- */
+
+uint64_t tarn__backend_refused_count(const tarn_backend *backend)
+{
+    return tarn_budget_pool(tarn_env_budget(backend->env), TARN_POOL_HEAP).refused_count;
+}
+
+tarn_status tarn__backend_explain(
+    const tarn_backend *backend, uint64_t refused_count, tarn_status status, tarn_error *error)
+{
+    return tarn__budget_explain(tarn_env_budget(backend->env), refused_count, status, error);
+}
+
 /* ---- children --------------------------------------------------------------------------- */
 
 void tarn__backend_adopt(
@@ -480,17 +493,23 @@ tarn_status tarn__backend_finish_write(tarn_backend *backend, tarn_status status
     return status;
 }
 
+tarn_status tarn__backend_check_poison(const tarn_backend *backend, tarn_error *error)
+{
+    if (__builtin_expect(backend->poison.status == TARN_OK, 1)) {
+        return TARN_OK;
+    }
+    return tarn__fail(
+        error,
+        TARN_POISONED,
+        "backend %s/%u lost a write (%s); close it and restore the last checkpoint",
+        backend->operator_name,
+        backend->subtask_index,
+        backend->poison.message);
+}
+
 tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error)
 {
-    if (backend->poison.status != TARN_OK) {
-        return tarn__fail(
-            error,
-            TARN_POISONED,
-            "backend %s/%u lost a write (%s); close it and restore the last checkpoint",
-            backend->operator_name,
-            backend->subtask_index,
-            backend->poison.message);
-    }
+    TARN_TRY(tarn__backend_check_poison(backend, error));
     backend->needs_attention = backend->is_draining;
     if (backend->edited != NULL) {
         TARN_TRY(tarn__value_store_edit(backend, error));

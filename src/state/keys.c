@@ -163,13 +163,19 @@ tarn_status tarn_keyed_iterate_keys(
 {
     tarn_backend *backend = state->backend;
     TARN_TRY(tarn__backend_enter(backend, error));
+    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_key_iterator *iterator = tarn__allocate_zeroed(backend->account, 1, sizeof *iterator);
     if (iterator == NULL) {
-        return tarn__fail_no_memory(error, "an iterator", sizeof *iterator);
+        return tarn__backend_explain(
+            backend,
+            refused_count,
+            tarn__fail_no_memory(error, "an iterator", sizeof *iterator),
+            error);
     }
     iterator->wanted.allocator = &backend->account->face;
     iterator->scan.target.allocator = &backend->account->face;
-    const tarn_status status = open_iterator(iterator, state, name_space, owner, error);
+    const tarn_status status = tarn__backend_explain(
+        backend, refused_count, open_iterator(iterator, state, name_space, owner, error), error);
     tarn__rocks_unpin(&backend->pin);
     if (status != TARN_OK) {
         free_iterator(iterator);
@@ -183,6 +189,7 @@ tarn_status tarn_key_iterator_next(tarn_key_iterator *iterator, tarn_row *row, t
 {
     tarn_bytes bytes;
     tarn__row decoded;
+    TARN_TRY(tarn__backend_check_poison(iterator->base.keyed->backend, error));
     TARN_TRY(next_prefix(
         &iterator->scan,
         iterator->base.keyed->family->name,

@@ -274,9 +274,14 @@ tarn_status tarn_list_iterate(
     TARN_TRY(tarn__backend_enter(backend, error));
     tarn__rocks_unpin(&backend->pin);
     TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
+    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_list_iterator *iterator = tarn__allocate_zeroed(backend->account, 1, sizeof *iterator);
     if (iterator == NULL) {
-        return tarn__fail_no_memory(error, "an iterator", sizeof *iterator);
+        return tarn__backend_explain(
+            backend,
+            refused_count,
+            tarn__fail_no_memory(error, "an iterator", sizeof *iterator),
+            error);
     }
     iterator->first.allocator = &backend->account->face;
     iterator->last.allocator = &backend->account->face;
@@ -285,8 +290,11 @@ tarn_status tarn_list_iterate(
         .upper = tarn_buffer_bytes(&keyed->upper),
         .fills_cache = true,
     };
-    const tarn_status status =
-        tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error);
+    const tarn_status status = tarn__backend_explain(
+        backend,
+        refused_count,
+        tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error),
+        error);
     if (status != TARN_OK) {
         tarn__release(iterator);
         return status;

@@ -314,12 +314,18 @@ tarn_status tarn_map_iterate(
     tarn_map_range known;
     TARN_TRY(tarn__backend_enter(keyed->backend, error));
     TARN_TRY(copy_range(range, &known, error));
+    const uint64_t refused_count = tarn__backend_refused_count(keyed->backend);
     tarn_map_iterator *iterator =
         tarn__allocate_zeroed(keyed->backend->account, 1, sizeof *iterator);
     if (iterator == NULL) {
-        return tarn__fail_no_memory(error, "an iterator", sizeof *iterator);
+        return tarn__backend_explain(
+            keyed->backend,
+            refused_count,
+            tarn__fail_no_memory(error, "an iterator", sizeof *iterator),
+            error);
     }
-    const tarn_status status = open_iterator(iterator, keyed, &known, owner, error);
+    const tarn_status status = tarn__backend_explain(
+        keyed->backend, refused_count, open_iterator(iterator, keyed, &known, owner, error), error);
     tarn__rocks_unpin(&keyed->backend->pin);
     if (status != TARN_OK) {
         tarn__release(iterator);

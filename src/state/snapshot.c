@@ -337,9 +337,14 @@ tarn_status tarn_snapshot_begin(
 {
     TARN_TRY(check_begin(backend, checkpoint, out, error));
     const uint64_t began_ns = tarn__clock_monotonic_ns(tarn__env_clock(backend->env));
+    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_snapshot *snapshot = tarn__allocate_zeroed(backend->account, 1, sizeof *snapshot);
     if (snapshot == NULL) {
-        return tarn__fail_no_memory(error, "a snapshot", sizeof *snapshot);
+        return tarn__backend_explain(
+            backend,
+            refused_count,
+            tarn__fail_no_memory(error, "a snapshot", sizeof *snapshot),
+            error);
     }
     snapshot->backend = backend;
     snapshot->checkpoint_id = tarn_pending_checkpoint_id(checkpoint);
@@ -348,7 +353,8 @@ tarn_status tarn_snapshot_begin(
     tarn__arena_init(&snapshot->arena, backend->account);
     pthread_mutex_init(&snapshot->mutex, NULL);
     pthread_cond_init(&snapshot->ended, NULL);
-    const tarn_status status = prepare(snapshot, checkpoint, error);
+    const tarn_status status =
+        tarn__backend_explain(backend, refused_count, prepare(snapshot, checkpoint, error), error);
     if (status != TARN_OK) {
         destroy(snapshot);
         return status;

@@ -188,9 +188,14 @@ tarn_status tarn_value_iterate(
     tarn_backend *backend = keyed->backend;
     TARN_TRY(tarn__backend_enter(backend, error));
     tarn__rocks_unpin(&backend->pin);
+    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_value_iterator *iterator = tarn__allocate_zeroed(backend->account, 1, sizeof *iterator);
     if (iterator == NULL) {
-        return tarn__fail_no_memory(error, "an iterator", sizeof *iterator);
+        return tarn__backend_explain(
+            backend,
+            refused_count,
+            tarn__fail_no_memory(error, "an iterator", sizeof *iterator),
+            error);
     }
     uint8_t lower[TARN__ROW_GROUP_BYTES];
     uint8_t upper[TARN__ROW_GROUP_BYTES];
@@ -200,8 +205,11 @@ tarn_status tarn_value_iterate(
         .lower = tarn_bytes_at(lower, sizeof lower),
         .upper = tarn_bytes_at(upper, sizeof upper),
     };
-    const tarn_status status =
-        tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error);
+    const tarn_status status = tarn__backend_explain(
+        backend,
+        refused_count,
+        tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error),
+        error);
     if (status != TARN_OK) {
         tarn__release(iterator);
         return status;
@@ -217,6 +225,7 @@ tarn_status tarn_value_iterator_next(
     const tarn_keyed *keyed = iterator->base.keyed;
     tarn__keyed_content content = {.is_shown = false};
     tarn__row decoded = {0};
+    TARN_TRY(tarn__backend_check_poison(keyed->backend, error));
     while (!content.is_shown) {
         tarn_bytes key;
         tarn_bytes stored;

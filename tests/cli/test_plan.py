@@ -69,7 +69,9 @@ class Vectors(Case):
                 self.assertEqual({name: answer.json["bytes"][name] for name in names},
                                  {name: case[name] for name in names})
                 self.assertIs(answer.json["arena_valid"], case["arena_valid"])
-                self.assertEqual(answer.status, 0 if case["arena_valid"] else 1)
+                fitted = min(case["arena_used"], 64 << 10)
+                is_refused = not case["arena_valid"] and fitted > case["mutable_limit"]
+                self.assertEqual(answer.status, 1 if is_refused else 0)
         self.assertGreater(count, 5)
 
 
@@ -179,14 +181,22 @@ class RocksDB(Case):
         self.refused_json("plan", "rocksdb", "-D", "taskmanager.memory.process.size=100m")
 
     def test_memtables_that_would_flush_without_end_are_refused_with_the_numbers(self):
-        answer = tarn("plan", "rocksdb", "--managed", "10m", "--json")
+        block = ("-D", "tarn.rocksdb.arena-block-size=4m")
+        answer = tarn("plan", "rocksdb", "--managed", "10m", "--json", *block)
         self.assertEqual(answer.status, 1, answer)
         self.assertIs(answer.json["ok"], False)
         self.assertIn("3058346 bytes", answer.json["error"])
         self.assertEqual(answer.json["bytes"]["mutable_limit"], 3058346)
-        table = tarn("plan", "rocksdb", "--managed", "10m")
+        self.assertEqual(answer.json["bytes"]["arena_used"], 4 << 20)
+        table = tarn("plan", "rocksdb", "--managed", "10m", *block)
         self.assertEqual(table.status, 1, table)
         self.assertIn("flush without end", table.err)
+        self.assertIn("arena block fits: no", table.out)
+        self.assertEqual(tarn("plan", "rocksdb", "--managed", "200k").status, 1)
+
+    def test_a_block_that_is_fitted_is_not_refused(self):
+        table = tarn("plan", "rocksdb", "--managed", "10m")
+        self.assertEqual(table.status, 0, table)
         self.assertIn("arena block fits: no", table.out)
 
 

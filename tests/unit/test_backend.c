@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tarn/keyed.h"
+
 #include "snapshot/local.h"
 #include "state/backend.h"
 #include "support/state_fixture.h"
@@ -148,6 +150,40 @@ static void test_a_full_heap_pool_is_named_with_its_figures(void **state)
         }
     }
     assert_ok(tarn_owner_close(owner, &f->error), &f->error);
+}
+
+static void test_a_full_heap_pool_is_named_by_states_and_iterators(void **state)
+{
+    fixture *f = *state;
+    tarn_budget *budget = tarn_env_budget(f->env);
+    tarn_owner *owner = NULL;
+    tarn_backend *backend = fixture_open_backend(f->env, f->directory);
+    tarn_value *value = fixture_open_value(backend, "v");
+    assert_ok(tarn_owner_open(budget, TARN_POOL_HEAP, "hog", &owner, &f->error), &f->error);
+    const tarn_pool_stats heap = tarn_budget_pool(budget, TARN_POOL_HEAP);
+    const uint64_t bytes = heap.limit_bytes - heap.used_bytes - 8;
+    assert_ok(tarn_owner_reserve(owner, bytes, TARN_NO_WAIT, &f->error), &f->error);
+
+    tarn_state_options options = TARN_STATE_OPTIONS_INIT;
+    options.name = "w";
+    tarn_value *other = NULL;
+    tarn_value_iterator *rows = NULL;
+    tarn_key_iterator *keys = NULL;
+    assert_int_equal(tarn_value_open(backend, &options, &other, &f->error), TARN_OVER_BUDGET);
+    expect_message(f, "heap pool");
+    assert_int_equal(tarn_value_iterate(value, "rows", &rows, &f->error), TARN_OVER_BUDGET);
+    expect_message(f, "heap pool");
+    assert_int_equal(
+        tarn_keyed_iterate_keys(tarn_value_keyed(value), NULL, "keys", &keys, &f->error),
+        TARN_OVER_BUDGET);
+    expect_message(f, "heap pool");
+
+    tarn_owner_release(owner, bytes);
+    assert_ok(tarn_owner_close(owner, &f->error), &f->error);
+    assert_ok(tarn_value_open(backend, &options, &other, &f->error), &f->error);
+    assert_ok(tarn_value_close(other, &f->error), &f->error);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
 }
 
 static void test_key_groups_are_those_of_the_subtask(void **state)
@@ -493,6 +529,14 @@ static void test_a_poisoned_backend_says_why_and_can_be_closed(void **state)
     tarn_backend *backend = fixture_open_backend(f->env, f->directory);
     tarn_value *value = fixture_open_value(backend, "v");
     assert_ok(tarn_backend_set_key(backend, tarn_bytes_of("k"), &f->error), &f->error);
+    assert_ok(tarn_value_put(value, tarn_bytes_of("x"), &f->error), &f->error);
+    tarn_value_iterator *rows = NULL;
+    tarn_key_iterator *keys = NULL;
+    tarn_row row;
+    assert_ok(tarn_value_iterate(value, "rows", &rows, &f->error), &f->error);
+    assert_ok(
+        tarn_keyed_iterate_keys(tarn_value_keyed(value), NULL, "keys", &keys, &f->error),
+        &f->error);
     const tarn_error cause = {.status = TARN_NO_SPACE, .message = "the disk is full"};
     tarn__backend_poison(backend, &cause);
     tarn_bytes read;
@@ -502,6 +546,11 @@ static void test_a_poisoned_backend_says_why_and_can_be_closed(void **state)
     assert_int_equal(tarn_value_get(value, &read, &f->error), TARN_POISONED);
     assert_int_equal(tarn_value_edit(value, 8, &edited, &f->error), TARN_POISONED);
     assert_int_equal(tarn_value_remove(value, &f->error), TARN_POISONED);
+    assert_int_equal(tarn_value_iterator_next(rows, &row, &f->error), TARN_POISONED);
+    assert_int_equal(tarn_key_iterator_next(keys, &row, &f->error), TARN_POISONED);
+    expect_message(f, "the disk is full");
+    tarn_value_iterator_close(rows);
+    tarn_key_iterator_close(keys);
     assert_int_equal(tarn_backend_set_key(backend, tarn_bytes_of("k"), &f->error), TARN_POISONED);
     assert_ok(tarn_value_close(value, &f->error), &f->error);
     assert_ok(tarn_backend_close(backend, &f->error), &f->error);
@@ -594,6 +643,7 @@ int main(void)
         TEST(test_bad_options_are_refused_by_name),
         TEST(test_a_bad_rocksdb_option_leaves_nothing_behind),
         TEST(test_a_full_heap_pool_is_named_with_its_figures),
+        TEST(test_a_full_heap_pool_is_named_by_states_and_iterators),
         TEST(test_key_groups_are_those_of_the_subtask),
         TEST(test_options_can_be_initialised_by_calls),
         TEST(test_a_directory_is_made_with_those_above_it),

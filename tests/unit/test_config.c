@@ -243,6 +243,35 @@ static void test_a_bad_value_is_named_with_place_and_what_is_allowed(void **stat
     }
 }
 
+static void test_every_bad_value_is_named_as_far_as_the_message_reaches(void **state)
+{
+    (void)state;
+    tarn_error error;
+    tarn_config *config = CONFIG(
+        "taskmanager.numberOfTaskSlots=0",
+        "execution.checkpointing.incremental=true",
+        "execution.checkpointing.interval=9ms");
+    assert_int_equal(tarn_config_check(config, &error), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.message, "taskmanager.numberOfTaskSlots"));
+    assert_non_null(strstr(error.message, "execution.checkpointing.interval"));
+    assert_null(strstr(error.message, "execution.checkpointing.incremental"));
+    assert_null(strstr(error.message, " more"));
+    tarn_config_free(config);
+
+    config = CONFIG(
+        "taskmanager.numberOfTaskSlots=0",
+        "execution.checkpointing.interval=9ms",
+        "taskmanager.memory.managed.fraction=a",
+        "execution.checkpointing.incremental=yes",
+        "execution.checkpointing.mode=at-least-once",
+        "pipeline.max-parallelism=32769");
+    assert_int_equal(tarn_config_check(config, &error), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.message, "taskmanager.numberOfTaskSlots"));
+    assert_non_null(strstr(error.message, "; and "));
+    assert_string_equal(error.message + strlen(error.message) - strlen(" more"), " more");
+    tarn_config_free(config);
+}
+
 static void test_a_getter_leaves_its_outputs_when_it_fails(void **state)
 {
     (void)state;
@@ -451,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_what_is_unset_has_its_default),
         cmocka_unit_test(test_values_are_read_by_their_type),
         cmocka_unit_test(test_a_bad_value_is_named_with_place_and_what_is_allowed),
+        cmocka_unit_test(test_every_bad_value_is_named_as_far_as_the_message_reaches),
         cmocka_unit_test(test_a_getter_leaves_its_outputs_when_it_fails),
         cmocka_unit_test(test_a_getter_of_another_type_or_unknown_key_is_an_error),
         cmocka_unit_test(test_a_list_is_read_in_both_notations),

@@ -103,12 +103,17 @@ static void test_a_bad_value_anywhere_is_refused_by_name(void **state)
 static void test_memtables_that_would_flush_without_end_are_refused_with_the_numbers(void **state)
 {
     fixture *f = *state;
+    set(f, "taskmanager.memory.managed.size", "200k");
+    expect_refused(f, TARN_INVALID_ARGUMENT, "less than one arena block");
     set(f, "taskmanager.memory.managed.size", "16m");
+    set(f, "tarn.rocksdb.arena-block-size", "8m");
     expect_refused(f, TARN_INVALID_ARGUMENT, "flushed without end");
     assert_non_null(strstr(f->error.message, "8388608"));
     assert_non_null(strstr(f->error.message, "16777216"));
-    set(f, "state.backend.rocksdb.writebuffer.size", "4m");
+    /* Flink's own block would not fit either; the one that is fitted to the budget does. */
+    tarn_config_remove(f->config, "tarn.rocksdb.arena-block-size");
     tarn_env *env = open_env(f);
+    assert_false(tarn_env_rocksdb_plan(env)->arena_valid);
     assert_ok(tarn_env_close(env, &f->error), &f->error);
 }
 

@@ -551,6 +551,22 @@ static void test_ids_go_up(void **state)
     assert_int_equal(tarn_checkpoint_store_next_id(rig->store), 11);
 }
 
+static void test_the_largest_number_is_no_id_because_none_follows_it(void **state)
+{
+    snapshot_rig *rig = *state;
+    tarn_pending_checkpoint *pending = NULL;
+    rig_close_store(rig);
+    scratch_make_directory(rig_job(rig, "chk-18446744073709551615"));
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_int_equal(tarn_checkpoint_store_next_id(rig->store), 1);
+    assert_int_equal(
+        tarn_checkpoint_begin(rig->store, UINT64_MAX, &pending, &rig->error),
+        TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(rig->error.message, "too large"));
+    tarn_checkpoint_abandon(begin(rig, UINT64_MAX - 1));
+    assert_int_equal(tarn_checkpoint_store_next_id(rig->store), UINT64_MAX);
+}
+
 static void test_a_store_opened_again_knows_what_is_retained(void **state)
 {
     snapshot_rig *rig = *state;
@@ -868,6 +884,26 @@ static void test_every_damaged_byte_of_metadata_is_refused_with_its_place(void *
     free(metadata);
 }
 
+static void test_a_damaged_newest_checkpoint_names_the_newest_good_one(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig_close_store(rig);
+    rig->retained_count = 2;
+    assert_ok(rig_open_store(rig), &rig->error);
+    write_instance(rig, "a");
+    assert_ok(rig_checkpoint(rig, 1, NULL, NULL), &rig->error);
+    assert_ok(rig_checkpoint(rig, 2, NULL, NULL), &rig->error);
+    size_t size = 0;
+    uint8_t *metadata = scratch_read(rig_job(rig, "chk-2/_metadata"), &size);
+    metadata[size / 2] ^= 1;
+    scratch_write(rig_job(rig, "chk-2/_metadata"), metadata, size);
+    free(metadata);
+    expect_unopened(rig, rig_job(rig, ""), TARN_CORRUPTION);
+    assert_non_null(strstr(rig->error.message, "checkpoint 2 is the newest"));
+    assert_non_null(strstr(rig->error.message, "/chk-1"));
+    assert_non_null(strstr(rig->error.message, "chk-2/_metadata: byte"));
+}
+
 typedef struct findings {
     uint32_t bad_count;
     char path[PATH_MAX];
@@ -1071,6 +1107,7 @@ int main(void)
         TEST(test_contradictions_are_refused),
         TEST(test_acknowledged_files_must_be_there_and_its_own),
         TEST(test_ids_go_up),
+        TEST(test_the_largest_number_is_no_id_because_none_follows_it),
         TEST(test_a_store_opened_again_knows_what_is_retained),
         TEST(test_beside_a_damaged_checkpoint_no_shared_file_is_deleted),
         TEST(test_a_directory_has_one_writer),
@@ -1082,6 +1119,7 @@ int main(void)
         TEST(test_checkpoints_are_opened_by_every_kind_of_address),
         TEST(test_a_job_is_moved_and_copied_with_its_directory),
         TEST(test_every_damaged_byte_of_metadata_is_refused_with_its_place),
+        TEST(test_a_damaged_newest_checkpoint_names_the_newest_good_one),
         TEST(test_damaged_files_are_refused_by_name),
         TEST(test_swapped_files_are_refused),
         TEST(test_a_verification_can_be_stopped),
