@@ -126,6 +126,32 @@ TARN_API void tarn_keyed_measure(tarn_keyed *state, tarn_keyed_stats *out);
 TARN_API TARN_NODISCARD tarn_status
 tarn_backend_remove_key(tarn_backend *backend, tarn_error *error);
 
+/**
+ * Refuses states without a taker: stored ones, such as a restore brings, that are not open. Call it
+ * when all states are open. Without it, and without tarn_backend_drop_untaken(), such states stay:
+ * each checkpoint has them, and they can be opened later. Timers count as states.
+ *
+ * @retval TARN_OK            There are none.
+ * @retval TARN_INCOMPATIBLE  There are; the message has their number and describes one.
+ * @retval TARN_CORRUPTION, TARN_NOT_SUPPORTED  What is stored about one cannot be read.
+ * @retval TARN_IO_ERROR, TARN_POISONED
+ */
+TARN_API TARN_NODISCARD tarn_status
+tarn_backend_check_untaken(const tarn_backend *backend, tarn_error *error);
+
+/**
+ * Removes states without a taker, with all their rows and files: the choice to go on without them.
+ * Later checkpoints do not have them, and their names are free for states of any kind.
+ *
+ * @param[out] count_out  How many there were. May be NULL. Untouched on failure.
+ *
+ * @retval TARN_OK    All stored states are open.
+ * @retval TARN_BUSY  A snapshot is open; nothing was removed.
+ * @retval TARN_IO_ERROR, TARN_POISONED  The store failed; the backend is poisoned.
+ */
+TARN_API TARN_NODISCARD tarn_status
+tarn_backend_drop_untaken(tarn_backend *backend, uint32_t *count_out, tarn_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -245,19 +245,32 @@ tarn_status tarn__rocks_set_expiry(
     return TARN_OK;
 }
 
-void tarn__rocks_drop_family(tarn__rocks_family *family)
+static void forget_family(tarn__rocks_family *family)
 {
-    tarn__rocks *rocks = family->rocks;
-    tarn__rocks_family **link = &rocks->first;
+    tarn__rocks_family **link = &family->rocks->first;
     while (*link != family) {
         link = &(*link)->next;
     }
     *link = family->next;
-    char *message = NULL;
-    rocksdb_drop_column_family(rocks->db, family->handle, &message);
-    rocksdb_free(message); /* An empty family that stays is harmless: it has no descriptor. */
     detach_handle(family);
     free_family(family);
+}
+
+void tarn__rocks_drop_family(tarn__rocks_family *family)
+{
+    char *message = NULL;
+    rocksdb_drop_column_family(family->rocks->db, family->handle, &message);
+    rocksdb_free(message); /* An empty family that stays is harmless: it has no descriptor. */
+    forget_family(family);
+}
+
+tarn_status tarn__rocks_remove_family(tarn__rocks_family *family, tarn_error *error)
+{
+    char *message = NULL;
+    rocksdb_drop_column_family(family->rocks->db, family->handle, &message);
+    TARN_TRY(tarn__rocks_outcome("drop the column family", family->name, &message, error));
+    forget_family(family);
+    return TARN_OK;
 }
 
 /* ---- opening and closing ---------------------------------------------------------------- */

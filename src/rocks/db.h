@@ -93,6 +93,9 @@ TARN_NODISCARD tarn_status tarn__rocks_create_family(
 /* Removes a family that was created and never written, such as one whose descriptor failed. */
 void tarn__rocks_drop_family(tarn__rocks_family *family);
 
+/* Removes a family with all its rows and files. Nothing of it may be open. It stays on failure. */
+TARN_NODISCARD tarn_status tarn__rocks_remove_family(tarn__rocks_family *family, tarn_error *error);
+
 /*
  * Gives a family other settings: flushes, closes and opens the database when they differ, as table
  * options cannot be changed in place. No pin may be open; TARN_BUSY when there are iterators. When

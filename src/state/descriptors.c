@@ -2,7 +2,7 @@
 #include "state/descriptors.h"
 
 tarn_status tarn__descriptor_read(
-    tarn_backend *backend, const char *name, tarn__descriptor *out, tarn_error *error)
+    const tarn_backend *backend, const char *name, tarn__descriptor *out, tarn_error *error)
 {
     TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
     tarn_bytes bytes;

@@ -15,6 +15,6 @@
  * Errors: TARN_CORRUPTION (missing or damaged), TARN_NOT_SUPPORTED (a newer version's), of reading.
  */
 TARN_NODISCARD tarn_status tarn__descriptor_read(
-    tarn_backend *backend, const char *name, tarn__descriptor *out, tarn_error *error);
+    const tarn_backend *backend, const char *name, tarn__descriptor *out, tarn_error *error);
 
 #endif

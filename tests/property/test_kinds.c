@@ -1,8 +1,8 @@
 /*
- * Property of all kinds of keyed state: whatever random programs do under whatever keys and
- * namespaces, in either layout, with or without a TTL on a clock that also goes back, with flushes,
- * compactions, re-opened states, checkpoints and restores of the last one in between, every answer
- * is that of a plain model in memory.
+ * Property of all kinds of keyed state and of timers: whatever random programs do under whatever
+ * keys and namespaces, in either layout, with or without a TTL on a clock that also goes back, with
+ * flushes, compactions, re-opened and dropped states, checkpoints and restores of the last one in
+ * between, every answer is that of a plain model in memory.
  */
 #include "support/support.h"
 
@@ -12,6 +12,7 @@
 #include "tarn/checkpoint.h"
 #include "tarn/keyed.h"
 #include "tarn/snapshot.h"
+#include "tarn/timer.h"
 
 #include "base/random.h"
 #include "state/backend.h"
@@ -22,6 +23,7 @@ enum {
     KEYS = 4,
     NAMESPACES = 4,
     MAP_KEYS = 9,
+    TIMES = 8,
     LIST_MAX = 300,
     TEXT_MAX = 64,
     BYTES_MAX = 400,
@@ -37,6 +39,8 @@ static const char *const KEY_NAMES[KEYS] = {"", "a", "ab", "\xff"};
 /* In the order of their bytes. */
 static const char *const MAP_KEY_NAMES[MAP_KEYS] = {
     "", "a", "aa", "ab", "b", "b\xff", "b\xff\xff", "\xff", "\xff\xff"};
+
+static const int64_t TIME_VALUES[TIMES] = {INT64_MIN, -7, -1, 0, 1, 5, 1000000, INT64_MAX};
 
 /* Something with an age: a value, an entry, an element. */
 typedef struct item {
@@ -63,6 +67,7 @@ typedef struct program {
     tarn_reducing *number;
     tarn_reducing *text;
     tarn_aggregating *average;
+    tarn_timers *timers;
     tarn_reducer reducer;
     bool has_ttl[KINDS];
     tarn_ttl ttl[KINDS];
@@ -73,6 +78,8 @@ typedef struct program {
     tarn__random random;
     cell cells[KINDS][KEYS][NAMESPACES];
     cell saved[KINDS][KEYS][NAMESPACES]; /* As the last checkpoint has them. */
+    bool is_registered[KEYS][NAMESPACES][TIMES];
+    bool was_registered[KEYS][NAMESPACES][TIMES]; /* As the last checkpoint has them. */
     tarn_checkpoint_store *store;
     bool has_checkpoint;
     bool is_first_directory; /* A restored backend works in the other one. */
@@ -740,6 +747,33 @@ static void merge_namespaces(program *p, kind k)
     merge_cells(p, k, sources, count, to);
 }
 
+/* Closes some states and drops what is not open then: it is gone, the others are not. */
+static void drop_untaken(program *p)
+{
+    bool is_closed[KINDS];
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < KINDS; k++) {
+        is_closed[k] = below(p, KINDS) == 0;
+        if (is_closed[k]) {
+            assert_ok(close_kind(p, (kind)k), &p->error);
+            memset(p->cells[k], 0, sizeof p->cells[k]);
+            count++;
+        }
+    }
+    assert_int_equal(
+        tarn_backend_check_untaken(p->backend, &p->error),
+        count == 0 ? TARN_OK : TARN_INCOMPATIBLE);
+    uint32_t dropped = 0;
+    assert_ok(tarn_backend_drop_untaken(p->backend, &dropped, &p->error), &p->error);
+    assert_int_equal(dropped, count);
+    for (uint32_t k = 0; k < KINDS; k++) {
+        if (is_closed[k]) {
+            assert_ok(open_kind(p, (kind)k), &p->error);
+            set_namespace(p, (kind)k, p->name_space[k]);
+        }
+    }
+}
+
 static void drop_namespace(program *p, kind k)
 {
     const uint32_t n = below(p, NAMESPACES);
@@ -762,8 +796,10 @@ static void remove_key(program *p)
 static void step_whole(program *p)
 {
     const kind k = (kind)below(p, KINDS);
-    const uint32_t dice = below(p, 40);
-    if (dice < 16) {
+    const uint32_t dice = below(p, 41);
+    if (dice == 40) {
+        drop_untaken(p);
+    } else if (dice < 16) {
         check_keys(p, k);
     } else if (dice < 26) {
         merge_namespaces(p, k);
@@ -787,6 +823,88 @@ static void step_whole(program *p)
     }
 }
 
+/* ---- timers ----------------------------------------------------------------------------- */
+
+static void open_timers(program *p)
+{
+    tarn_timers_options options = TARN_TIMERS_OPTIONS_INIT;
+    options.name = "timers";
+    options.head_timer_count = 3; /* The others are in the buffer, or in RocksDB. */
+    options.buffer_timer_count = 16;
+    assert_ok(tarn_timers_open(p->backend, &options, &p->timers, &p->error), &p->error);
+}
+
+/* Answers the place of the earliest time that a timer is registered for; TIMES: none is. */
+static uint32_t earliest(const program *p)
+{
+    uint32_t found = TIMES;
+    for (uint32_t key = 0; key < KEYS; key++) {
+        for (uint32_t n = 0; n < NAMESPACES; n++) {
+            for (uint32_t t = 0; t < found; t++) {
+                found = p->is_registered[key][n][t] ? t : found;
+            }
+        }
+    }
+    return found;
+}
+
+/* Takes some of the timers that are due, or all; the key of each is the current one then. */
+static void poll_timers(program *p, uint32_t up_to)
+{
+    for (uint32_t rest = 1 + below(p, 12); rest > 0; rest--) {
+        const uint32_t next = earliest(p);
+        tarn_timer timer;
+        const tarn_status status =
+            tarn_timers_poll(p->timers, TIME_VALUES[up_to], &timer, &p->error);
+        if (next > up_to) {
+            assert_int_equal(status, TARN_DONE);
+            return;
+        }
+        assert_ok(status, &p->error);
+        assert_int_equal(timer.time, TIME_VALUES[next]);
+        const uint32_t key = index_of(KEY_NAMES, KEYS, timer.key);
+        const uint32_t n = index_of(NAMESPACE_NAMES, NAMESPACES, timer.name_space);
+        assert_true(p->is_registered[key][n][next]);
+        p->is_registered[key][n][next] = false;
+        p->key = key;
+    }
+}
+
+static void check_timers(program *p)
+{
+    uint64_t count = 0;
+    for (uint32_t key = 0; key < KEYS; key++) {
+        for (uint32_t n = 0; n < NAMESPACES; n++) {
+            for (uint32_t t = 0; t < TIMES; t++) {
+                count += p->is_registered[key][n][t] ? 1 : 0;
+            }
+        }
+    }
+    assert_int_equal(tarn_timers_count(p->timers), count);
+}
+
+static void step_timers(program *p)
+{
+    const uint32_t n = below(p, NAMESPACES);
+    const uint32_t t = below(p, TIMES);
+    const uint32_t dice = below(p, 20);
+    const tarn_bytes name_space = tarn_bytes_of(NAMESPACE_NAMES[n]);
+    if (dice < 12) {
+        assert_ok(
+            tarn_timers_register(p->timers, TIME_VALUES[t], name_space, &p->error), &p->error);
+        p->is_registered[p->key][n][t] = true;
+    } else if (dice < 16) {
+        assert_ok(tarn_timers_remove(p->timers, TIME_VALUES[t], name_space, &p->error), &p->error);
+        p->is_registered[p->key][n][t] = false;
+    } else if (dice < 19) {
+        poll_timers(p, t);
+    } else {
+        assert_ok(tarn_timers_close(p->timers, &p->error), &p->error);
+        open_timers(p);
+    }
+    check_timers(p);
+}
+
 /* ---- checkpoints ------------------------------------------------------------------------ */
 
 static void take_checkpoint(program *p)
@@ -805,6 +923,7 @@ static void take_checkpoint(program *p)
     assert_ok(tarn_checkpoint_commit(pending, NULL, &p->error), &p->error);
     tarn_backend_notify_complete(p->backend, id);
     memcpy(p->saved, p->cells, sizeof p->saved);
+    memcpy(p->was_registered, p->is_registered, sizeof p->was_registered);
     p->has_checkpoint = true;
 }
 
@@ -824,6 +943,8 @@ static void open_program(program *p, tarn_checkpoint *checkpoint)
         assert_ok(open_kind(p, (kind)k), &p->error);
         set_namespace(p, (kind)k, p->name_space[k]);
     }
+    open_timers(p);
+    assert_ok(tarn_backend_check_untaken(p->backend, &p->error), &p->error);
     assert_ok(
         tarn_backend_set_key(p->backend, tarn_bytes_of(KEY_NAMES[p->key]), &p->error), &p->error);
 }
@@ -833,6 +954,7 @@ static void close_program(program *p)
     for (uint32_t k = 0; k < KINDS; k++) {
         assert_ok(close_kind(p, (kind)k), &p->error);
     }
+    assert_ok(tarn_timers_close(p->timers, &p->error), &p->error);
     assert_ok(tarn_backend_close(p->backend, &p->error), &p->error);
 }
 
@@ -848,6 +970,8 @@ static void restore(program *p)
     open_program(p, checkpoint);
     tarn_checkpoint_free(checkpoint);
     memcpy(p->cells, p->saved, sizeof p->cells);
+    memcpy(p->is_registered, p->was_registered, sizeof p->is_registered);
+    check_timers(p);
 }
 
 static void set_key(program *p)
@@ -876,6 +1000,8 @@ static void step(program *p)
         p->now_ms += below(p, 12);
     } else if (dice < 42) {
         step_whole(p);
+    } else if (dice < 50) {
+        step_timers(p);
     } else {
         STEPS_OF[below(p, KINDS)](p);
     }
@@ -908,6 +1034,7 @@ static void run_program(uint64_t seed, void *context)
 {
     program *p = context;
     memset(p->cells, 0, sizeof p->cells);
+    memset(p->is_registered, 0, sizeof p->is_registered);
     p->random = (tarn__random){seed};
     p->now_ms = (int64_t)below(p, 100) - 50;
     p->key = 0;
@@ -921,6 +1048,7 @@ static void run_program(uint64_t seed, void *context)
     for (uint32_t k = 0; k < KINDS; k++) {
         check_keys(p, (kind)k);
     }
+    check_timers(p);
     close_program(p);
 }
 

@@ -1,7 +1,11 @@
 /* kinds_fixture.c - see kinds_fixture.h. */
 #include "support/kinds_fixture.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "tarn/checkpoint.h"
+#include "tarn/snapshot.h"
 
 static int64_t fixture_now(void *context)
 {
@@ -119,4 +123,44 @@ tarn_status kinds_bracket(tarn_bytes accumulator, tarn_buffer *out, void *contex
         status = tarn_buffer_append(out, accumulator);
     }
     return status == TARN_OK ? tarn_buffer_append(out, tarn_bytes_of("]")) : status;
+}
+
+void kinds_take_checkpoint(kinds_fixture *f, const char *address)
+{
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    tarn_checkpoint_store *store = NULL;
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_snapshot *snapshot = NULL;
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    options.env = f->env;
+    options.address = address;
+    options.job = "job";
+    assert_ok(tarn_checkpoint_store_open(&options, &store, &f->error), &f->error);
+    assert_ok(tarn_checkpoint_begin(store, 1, &pending, &f->error), &f->error);
+    assert_ok(tarn_snapshot_begin(f->backend, pending, &snapshot, &f->error), &f->error);
+    assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &f->error), &f->error);
+    assert_ok(
+        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &f->error),
+        &f->error);
+    assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
+    tarn_buffer_clear(&acknowledgement);
+    assert_ok(tarn_checkpoint_store_close(store, &f->error), &f->error);
+}
+
+void kinds_restore(kinds_fixture *f, const char *address)
+{
+    char path[FIXTURE_PATH_BYTES + 32];
+    char directory[FIXTURE_PATH_BYTES + 32];
+    tarn_checkpoint *checkpoint = NULL;
+    (void)snprintf(path, sizeof path, "%s/job", address);
+    (void)snprintf(directory, sizeof directory, "%s/restored", f->directory);
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = f->env;
+    options.operator_name = "test";
+    options.directory = directory;
+    assert_ok(tarn_checkpoint_open(path, NULL, &checkpoint, &f->error), &f->error);
+    options.restore = checkpoint;
+    assert_ok(tarn_backend_close(f->backend, &f->error), &f->error);
+    assert_ok(tarn_backend_open(&options, &f->backend, &f->error), &f->error);
+    tarn_checkpoint_free(checkpoint);
 }

@@ -44,6 +44,10 @@ uint32_t kinds_count_keys(kinds_fixture *f, tarn_keyed *keyed, const char *name_
 void kinds_expect_failure(
     const kinds_fixture *f, tarn_status got, tarn_status status, const char *part);
 
+/* Takes checkpoint 1 of a new job at an address; a backend restored from it takes the place. */
+void kinds_take_checkpoint(kinds_fixture *f, const char *address);
+void kinds_restore(kinds_fixture *f, const char *address);
+
 /* A reducing state's function: the texts one behind the other; "!" fails. */
 tarn_status kinds_append_text(
     tarn_bytes earlier, tarn_bytes later, tarn_buffer *out, void *context);

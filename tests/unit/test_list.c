@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tarn/checkpoint.h"
-#include "tarn/snapshot.h"
-
 typedef struct list_test {
     kinds_fixture *f;
     tarn_list *list;
@@ -217,46 +214,6 @@ static void test_numbers_grow_and_a_raised_mark_is_passed(void **state)
         TARN_INVALID_ARGUMENT);
 }
 
-static void take_checkpoint(kinds_fixture *f, const char *address)
-{
-    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
-    tarn_checkpoint_store *store = NULL;
-    tarn_pending_checkpoint *pending = NULL;
-    tarn_snapshot *snapshot = NULL;
-    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
-    options.env = f->env;
-    options.address = address;
-    options.job = "job";
-    assert_ok(tarn_checkpoint_store_open(&options, &store, &f->error), &f->error);
-    assert_ok(tarn_checkpoint_begin(store, 1, &pending, &f->error), &f->error);
-    assert_ok(tarn_snapshot_begin(f->backend, pending, &snapshot, &f->error), &f->error);
-    assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &f->error), &f->error);
-    assert_ok(
-        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &f->error),
-        &f->error);
-    assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
-    tarn_buffer_clear(&acknowledgement);
-    assert_ok(tarn_checkpoint_store_close(store, &f->error), &f->error);
-}
-
-static void reopen_from(kinds_fixture *f, const char *address)
-{
-    char path[FIXTURE_PATH_BYTES + 32];
-    char directory[FIXTURE_PATH_BYTES + 32];
-    tarn_checkpoint *checkpoint = NULL;
-    (void)snprintf(path, sizeof path, "%s/job", address);
-    (void)snprintf(directory, sizeof directory, "%s/restored", f->directory);
-    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
-    options.env = f->env;
-    options.operator_name = "test";
-    options.directory = directory;
-    assert_ok(tarn_checkpoint_open(path, NULL, &checkpoint, &f->error), &f->error);
-    options.restore = checkpoint;
-    assert_ok(tarn_backend_close(f->backend, &f->error), &f->error);
-    assert_ok(tarn_backend_open(&options, &f->backend, &f->error), &f->error);
-    tarn_checkpoint_free(checkpoint);
-}
-
 /* Would a number come back, the new element would take the place of an old one. */
 static void test_what_is_appended_after_a_restore_comes_last(void **state)
 {
@@ -265,10 +222,10 @@ static void test_what_is_appended_after_a_restore_comes_last(void **state)
     (void)snprintf(address, sizeof address, "%s/store", t.f->directory);
     append(&t, "a");
     append(&t, "b");
-    take_checkpoint(t.f, address);
+    kinds_take_checkpoint(t.f, address);
     append(&t, "lost");
     close_list(&t);
-    reopen_from(t.f, address);
+    kinds_restore(t.f, address);
     t = open_list(state);
     append(&t, "c");
     expect(&t, "a,b,c,");

@@ -127,6 +127,42 @@ static void test_a_function_that_fails_changes_nothing(void **state)
     assert_ok(tarn_reducing_close(text, &f->error), &f->error);
 }
 
+/* What is absent is not a zero: min of it and 5 is 5, and nothing of nothing is nothing. */
+static void test_absent_namespaces_add_nothing_when_they_are_merged(void **state)
+{
+    kinds_fixture *f = *state;
+    tarn_reducing *least = open_reducing(f, "least", TARN_REDUCER_MIN, TARN_NUMBER_I64);
+    tarn_aggregating *agg = open_aggregating(f, /* has_result= */ true, /* merges= */ true);
+    tarn_keyed *const keyed[] = {tarn_reducing_keyed(least), tarn_aggregating_keyed(agg)};
+    const tarn_bytes sources[] = {tarn_bytes_of("none"), tarn_bytes_of("w"), tarn_bytes_of("nor")};
+    const tarn_bytes target = tarn_bytes_of("t");
+    tarn_bytes read;
+    int64_t number = 77;
+    kinds_set_key(f, "k");
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_ok(tarn_keyed_merge_namespaces(keyed[i], sources, 3, target, &f->error), &f->error);
+        assert_ok(tarn_keyed_merge_namespaces(keyed[i], NULL, 0, target, &f->error), &f->error);
+        assert_int_equal(kinds_count_keys(f, keyed[i], NULL), 0);
+        kinds_set_namespace(f, keyed[i], "w");
+    }
+    assert_ok(tarn_reducing_add_i64(least, 5, &f->error), &f->error);
+    assert_ok(tarn_aggregating_add(agg, tarn_bytes_of("a"), &f->error), &f->error);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_ok(tarn_keyed_merge_namespaces(keyed[i], sources, 3, target, &f->error), &f->error);
+        assert_ok(/* All are absent now: the target stays. */
+                  tarn_keyed_merge_namespaces(keyed[i], sources, 3, target, &f->error),
+                  &f->error);
+        assert_int_equal(kinds_count_keys(f, keyed[i], NULL), 1);
+        kinds_set_namespace(f, keyed[i], "t");
+    }
+    assert_ok(tarn_reducing_get_i64(least, &number, &f->error), &f->error);
+    assert_int_equal(number, 5);
+    assert_ok(tarn_aggregating_get(agg, &read, &f->error), &f->error);
+    assert_true(tarn_bytes_is_equal(read, tarn_bytes_of("[a]")));
+    assert_ok(tarn_aggregating_close(agg, &f->error), &f->error);
+    assert_ok(tarn_reducing_close(least, &f->error), &f->error);
+}
+
 static void test_an_aggregate_stores_the_accumulator_and_answers_the_result(void **state)
 {
     kinds_fixture *f = *state;
@@ -278,6 +314,7 @@ int main(void)
         TEST(test_numbers_are_of_the_type_that_they_were_opened_with),
         TEST(test_a_function_of_the_programs_reduces_in_order),
         TEST(test_a_function_that_fails_changes_nothing),
+        TEST(test_absent_namespaces_add_nothing_when_they_are_merged),
         TEST(test_an_aggregate_stores_the_accumulator_and_answers_the_result),
         TEST(test_bad_options_are_refused_by_name),
         TEST(test_another_kind_or_reducer_is_refused_and_both_are_named),

@@ -412,6 +412,30 @@ static void test_what_came_of_two_namespaces_is_young_and_what_was_moved_is_not(
     assert_ok(tarn_reducing_close(sum, &f->error), &f->error);
 }
 
+/* Time that goes back makes nothing young that a read has found too old, and nothing older. */
+static void test_a_clock_that_goes_back_keeps_entries_and_sums_until_they_are_read(void **state)
+{
+    kinds_fixture *f = *state;
+    tarn_map *map = open_map(f, ON_WRITE, NEVER);
+    tarn_reducing *sum = open_sum(f, ON_WRITE, NEVER);
+    tarn_bytes read;
+    int64_t number = 0;
+    add_at(f, sum, 100, 7);
+    assert_ok(tarn_map_put(map, tarn_bytes_of("a"), tarn_bytes_of("1"), &f->error), &f->error);
+    static const int64_t YOUNG[] = {109, 50, INT64_MIN, 109};
+    for (size_t i = 0; i < sizeof YOUNG / sizeof *YOUNG; i++) {
+        assert_ok(sum_at(f, sum, YOUNG[i], &number), &f->error);
+        assert_int_equal(number, 7);
+        assert_ok(tarn_map_get(map, tarn_bytes_of("a"), &read, &f->error), &f->error);
+    }
+    assert_int_equal(sum_at(f, sum, 110, &number), TARN_NOT_FOUND);
+    assert_int_equal(tarn_map_get(map, tarn_bytes_of("a"), &read, &f->error), TARN_NOT_FOUND);
+    assert_int_equal(sum_at(f, sum, 109, &number), TARN_NOT_FOUND); /* The read removed it. */
+    assert_int_equal(tarn_map_get(map, tarn_bytes_of("a"), &read, &f->error), TARN_NOT_FOUND);
+    assert_ok(tarn_reducing_close(sum, &f->error), &f->error);
+    assert_ok(tarn_map_close(map, &f->error), &f->error);
+}
+
 /* ---- options ---------------------------------------------------------------------------- */
 
 static void test_a_ttl_that_is_none_is_refused(void **state)
@@ -466,6 +490,7 @@ int main(void)
         TEST(test_an_add_to_an_expired_sum_counts_it_where_it_is_shown),
         TEST(test_blind_adds_keep_the_rules_through_compaction),
         TEST(test_what_came_of_two_namespaces_is_young_and_what_was_moved_is_not),
+        TEST(test_a_clock_that_goes_back_keeps_entries_and_sums_until_they_are_read),
         TEST(test_a_ttl_that_is_none_is_refused),
         TEST(test_the_machines_clock_serves_when_no_other_is_given),
     };
