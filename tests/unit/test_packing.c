@@ -140,6 +140,32 @@ static void test_a_thousand_small_files_are_a_few_objects_and_requests(void **st
     assert_int_equal(rig_expect_whole(rig_job(rig, "")), 1);
 }
 
+/* As on S3, where an object has its name before its bytes: files are read twice, and sent once. */
+static void test_names_may_have_to_come_first(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig->store->storage->features &= ~(uint32_t)TARN_STORAGE_LATE_NAMES;
+    tarn_storage *counted = NULL;
+    assert_ok(
+        tarn__count_storage_new(rig->store->storage, NULL, &rig->account, &counted, &rig->error),
+        &rig->error);
+    rig->store->storage = counted;
+    write_tables(rig, 1, 1000, SMALL);
+    write_private(rig);
+    checkpoint(rig, 1, NULL, NULL);
+    const tarn__storage_counts counts = tarn__count_storage_counts(counted);
+    assert_int_equal(counts.calls[TARN__STORAGE_BEGIN], 7); /* 5 shared, 1 private, _metadata. */
+    assert_int_equal(counts.calls[TARN__STORAGE_FINISH], 7);
+    assert_int_equal(counts.calls[TARN__STORAGE_STAT], 0);
+    assert_int_equal(shared_count(rig), 5);
+
+    /* What is stored is not sent a second time, also when nobody knows the files. */
+    checkpoint(rig, 2, NULL, NULL);
+    const tarn__storage_counts again = tarn__count_storage_counts(counted);
+    assert_int_equal(again.calls[TARN__STORAGE_BEGIN], 9);
+    rig_expect_restored(rig, 2, "a");
+}
+
 static void test_files_that_do_not_change_are_named_again(void **state)
 {
     snapshot_rig *rig = *state;
@@ -407,6 +433,7 @@ int main(void)
         TEST(test_a_thousand_small_files_are_a_few_objects_and_requests),
         cmocka_unit_test_setup_teardown(
             test_a_thousand_small_files_are_a_few_objects_and_requests, set_up_workers, tear_down),
+        TEST(test_names_may_have_to_come_first),
         TEST(test_files_that_do_not_change_are_named_again),
         TEST(test_a_segment_stays_while_any_of_its_files_is_named),
         TEST(test_what_is_left_of_a_segment_is_sent_anew),
