@@ -103,10 +103,12 @@ typedef struct tarn_checkpoint_state {
 /** One file of a subtask. */
 typedef struct tarn_checkpoint_file {
     const char *local_name; /**< In the working directory, such as "000012.sst". */
-    const char *path;       /**< Below the job's directory. */
+    const char *path;       /**< Of the object that it lies in, below the job's directory. */
     bool is_shared;
     uint64_t size;
-    const char *digest; /**< XXH3-128, 32 hexadecimal digits. */
+    const char *digest; /**< XXH3-128 of the file, 32 hexadecimal digits. */
+    bool is_packed;     /**< The object holds other files too. */
+    uint64_t offset;    /**< Of the file in the object; 0 unless it is packed. */
 } tarn_checkpoint_file;
 
 /** One piece of an operator's own state. */

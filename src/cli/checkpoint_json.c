@@ -18,6 +18,8 @@ static json_t *file_as_json(const tarn_checkpoint_file *file)
     cli_json_set(made, "local_name", cli_json_text(file->local_name));
     cli_json_set(made, "path", cli_json_text(file->path));
     cli_json_set(made, "shared", json_boolean(file->is_shared));
+    cli_json_set(made, "packed", json_boolean(file->is_packed));
+    cli_json_set(made, "offset", cli_json_count(file->offset));
     cli_json_set(made, "size", cli_json_count(file->size));
     cli_json_set(made, "digest", cli_json_text(file->digest));
     return made;

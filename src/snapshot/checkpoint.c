@@ -53,7 +53,7 @@ tarn_status tarn__checkpoint_check_paths(
     for (uint32_t i = 0; i < subtask->file_count; i++) {
         const tarn__file_part *file = &subtask->files[i];
         char name[TARN__CONTENT_NAME_BYTES];
-        tarn__content_name(&file->content, name);
+        tarn__content_name(tarn__file_object(file), name);
         const bool is_right = file->is_shared
                                   ? strcmp(file->path, name) == 0
                                   : strncmp(file->path, directory, strlen(directory)) == 0;
@@ -284,7 +284,7 @@ void tarn__checkpoint_ids_clear(tarn__checkpoint_ids *ids)
 
 /* --- The content of a file --- */
 
-static tarn_status check_content(
+tarn_status tarn__checkpoint_check_content(
     const tarn_storage *storage,
     const tarn__file_part *file,
     const tarn__hasher *hasher,
@@ -319,6 +319,37 @@ static tarn_status check_content(
     return TARN_OK;
 }
 
+/* Reads a part of a segment, that is exactly the bytes of the file. */
+static tarn_status read_packed(
+    tarn_storage *storage,
+    const tarn__file_part *file,
+    uint8_t *buffer,
+    size_t buffer_bytes,
+    tarn__checkpoint_take_fn *take,
+    void *context,
+    tarn_error *error)
+{
+    tarn__hasher hasher;
+    tarn__hasher_init(&hasher);
+    uint64_t offset = 0;
+    bool is_at_end = false;
+    while (!is_at_end && offset < file->content.size) {
+        const uint64_t left = file->content.size - offset;
+        const size_t wanted = left < buffer_bytes ? (size_t)left : buffer_bytes;
+        size_t got = 0;
+        TARN_TRY(tarn__storage_read(
+            storage, file->path, file->place.offset + offset, buffer, wanted, &got, error));
+        const tarn_bytes part = tarn_bytes_at(buffer, got);
+        tarn__hasher_update(&hasher, part);
+        offset += got;
+        is_at_end = got < wanted;
+        if (take != NULL && got > 0) {
+            TARN_TRY(take(part, context, error));
+        }
+    }
+    return tarn__checkpoint_check_content(storage, file, &hasher, offset, error);
+}
+
 tarn_status tarn__checkpoint_read_file(
     tarn_storage *storage,
     const tarn__file_part *file,
@@ -328,6 +359,9 @@ tarn_status tarn__checkpoint_read_file(
     void *context,
     tarn_error *error)
 {
+    if (file->place.is_packed) {
+        return read_packed(storage, file, buffer, buffer_bytes, take, context, error);
+    }
     tarn__hasher hasher;
     tarn__hasher_init(&hasher);
     uint64_t offset = 0;
@@ -351,5 +385,5 @@ tarn_status tarn__checkpoint_read_file(
             TARN_TRY(take(part, context, error));
         }
     }
-    return check_content(storage, file, &hasher, offset, error);
+    return tarn__checkpoint_check_content(storage, file, &hasher, offset, error);
 }

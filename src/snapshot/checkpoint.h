@@ -106,6 +106,14 @@ TARN_NODISCARD tarn_status tarn__checkpoint_open(
 TARN_NODISCARD tarn_status tarn__checkpoint_locate(
     const char *address, char *job, bool *has_id, uint64_t *id, tarn_error *error);
 
+/* Compares the size and the digest of what was read of a file. */
+TARN_NODISCARD tarn_status tarn__checkpoint_check_content(
+    const tarn_storage *storage,
+    const tarn__file_part *file,
+    const tarn__hasher *hasher,
+    uint64_t size,
+    tarn_error *error);
+
 /*
  * Reads a file of a checkpoint from end to end, and compares size and digest.
  *

@@ -7,9 +7,17 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/try.h"
 #include "snapshot/transfer.h"
+
+/* What is moved at once: a file, or the wanted ones of a segment. */
+typedef struct unit {
+    uint32_t first; /* Of order. */
+    uint32_t count;
+} unit;
 
 typedef struct download {
     const tarn__download_options *options;
@@ -18,6 +26,9 @@ typedef struct download {
     tarn__arena arena;
     tarn__base_file *known; /* [file_count]; name NULL until the file is there. */
     bool *is_written;       /* [file_count]; to be taken away after a failure. */
+    uint32_t *order;        /* [file_count]: what is wanted, files of a segment as they lie. */
+    unit *units;            /* [unit_count] */
+    uint32_t unit_count;
 } download;
 
 /* A local file being written. */
@@ -88,6 +99,7 @@ static tarn_status accept_item(download *d, uint32_t item, target *t, tarn_error
     TARN_TRY(close_checked(t, error));
     known->name = part->local_name;
     known->digest = part->content.digest;
+    known->place = part->place;
     return TARN_OK;
 }
 
@@ -103,39 +115,254 @@ static bool take_from_pool(
                                            TARN__TRANSFER_BUFFER_BYTES);
 }
 
-static tarn_status download_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
+static tarn_status open_target(download *d, uint32_t item, target *t, tarn_error *error)
 {
-    download *d = context;
-    const tarn__file_part *part = &d->subtask->files[item];
-    if (d->options->is_wanted != NULL &&
-        !d->options->is_wanted(part, d->options->is_wanted_context)) {
-        return TARN_OK;
-    }
-    TARN_TRY(check_uncancelled(d, error));
-    TARN_AUTO(close_target) target t = {.download = d, .file = -1};
-    TARN_TRY(name_target(d, part->local_name, t.path, error));
-    if (take_from_pool(d, part, t.path, buffer)) {
-        return accept_item(d, item, &t, error);
-    }
+    *t = (target){.download = d, .file = -1};
+    TARN_TRY(name_target(d, d->subtask->files[item].local_name, t->path, error));
     TARN_TRY(tarn__file_open(
-        d->calls, AT_FDCWD, t.path, O_WRONLY | O_CREAT | O_EXCL, t.path, &t.file, error));
+        d->calls, AT_FDCWD, t->path, O_WRONLY | O_CREAT | O_EXCL, t->path, &t->file, error));
     d->is_written[item] = true;
+    return TARN_OK;
+}
+
+/* A file that was written in full. */
+static tarn_status finish_target(download *d, uint32_t item, target *t, tarn_error *error)
+{
+    const tarn__file_part *part = &d->subtask->files[item];
+    tarn__base_file *known = &d->known[item];
+    TARN_TRY(tarn__local_identify(d->calls, t->file, t->path, &known->identity, error));
+    TARN_TRY(close_checked(t, error));
+    known->name = part->local_name;
+    known->digest = part->content.digest;
+    known->place = part->place;
+    if (d->options->progress != NULL) {
+        atomic_fetch_add(&d->options->progress->file_count, 1);
+    }
+    return TARN_OK;
+}
+
+static tarn_status try_pool(
+    download *d, uint32_t item, uint8_t *buffer, bool *is_there, tarn_error *error)
+{
+    const tarn__file_part *part = &d->subtask->files[item];
+    TARN_AUTO(close_target) target t = {.download = d, .file = -1};
+    TARN_TRY(check_uncancelled(d, error));
+    TARN_TRY(name_target(d, part->local_name, t.path, error));
+    *is_there = take_from_pool(d, part, t.path, buffer);
+    return *is_there ? accept_item(d, item, &t, error) : TARN_OK;
+}
+
+static tarn_status fetch_file(download *d, uint32_t item, uint8_t *buffer, tarn_error *error)
+{
+    TARN_AUTO(close_target) target t = {.download = d, .file = -1};
+    TARN_TRY(open_target(d, item, &t, error));
     TARN_TRY(tarn__checkpoint_read_file(
         d->options->checkpoint->storage,
-        part,
+        &d->subtask->files[item],
         buffer,
         TARN__TRANSFER_BUFFER_BYTES,
         take,
         &t,
         error));
-    tarn__base_file *known = &d->known[item];
-    TARN_TRY(tarn__local_identify(d->calls, t.file, t.path, &known->identity, error));
-    TARN_TRY(close_checked(&t, error));
-    known->name = part->local_name;
-    known->digest = part->content.digest;
-    if (d->options->progress != NULL) {
-        atomic_fetch_add(&d->options->progress->file_count, 1);
+    return finish_target(d, item, &t, error);
+}
+
+/* Bytes of a segment, being cut into files. */
+typedef struct cutter {
+    download *download;
+    const uint32_t *items; /* [count]: each begins where the one before ends. */
+    uint32_t count;
+    uint32_t next;    /* The first that is not finished; open once it has been begun. */
+    uint64_t written; /* Of it. */
+    tarn__hasher hasher;
+    target target;
+} cutter;
+
+static void close_cutter(cutter *c)
+{
+    close_target(&c->target);
+}
+
+/* Ends the files that are full, and begins those behind them. */
+static tarn_status turn(cutter *c, tarn_error *error)
+{
+    download *d = c->download;
+    while (c->next < c->count) {
+        const uint32_t item = c->items[c->next];
+        const tarn__file_part *part = &d->subtask->files[item];
+        if (c->target.file < 0) {
+            TARN_TRY(open_target(d, item, &c->target, error));
+            tarn__hasher_init(&c->hasher);
+            c->written = 0;
+        }
+        if (c->written < part->content.size) {
+            return TARN_OK;
+        }
+        TARN_TRY(tarn__checkpoint_check_content(
+            d->options->checkpoint->storage, part, &c->hasher, c->written, error));
+        TARN_TRY(finish_target(d, item, &c->target, error));
+        c->next++;
     }
+    return TARN_OK;
+}
+
+static tarn_status cut(cutter *c, tarn_bytes bytes, tarn_error *error)
+{
+    const uint8_t *data = bytes.data;
+    size_t done = 0;
+    while (done < bytes.size) {
+        const tarn__file_part *part = &c->download->subtask->files[c->items[c->next]];
+        const uint64_t left = part->content.size - c->written;
+        const size_t size = left < bytes.size - done ? (size_t)left : bytes.size - done;
+        const tarn_bytes piece = tarn_bytes_at(data + done, size);
+        tarn__hasher_update(&c->hasher, piece);
+        TARN_TRY(take(piece, &c->target, error));
+        c->written += size;
+        done += size;
+        TARN_TRY(turn(c, error));
+    }
+    return TARN_OK;
+}
+
+/* Fetches files that lie one behind the other, with as few requests as the buffer allows. */
+static tarn_status fetch_run(
+    download *d, const uint32_t *items, uint32_t count, uint8_t *buffer, tarn_error *error)
+{
+    const tarn__file_part *first = &d->subtask->files[items[0]];
+    const tarn__file_part *last = &d->subtask->files[items[count - 1]];
+    const uint64_t end = last->place.offset + last->content.size;
+    TARN_AUTO(close_cutter)
+    cutter c = {.download = d, .items = items, .count = count, .target = {.file = -1}};
+    c.target.download = d;
+    TARN_TRY(turn(&c, error));
+    for (uint64_t offset = first->place.offset; offset < end;) {
+        const uint64_t left = end - offset;
+        const size_t wanted =
+            left < TARN__TRANSFER_BUFFER_BYTES ? (size_t)left : TARN__TRANSFER_BUFFER_BYTES;
+        size_t got = 0;
+        TARN_TRY(check_uncancelled(d, error));
+        TARN_TRY(tarn__storage_read(
+            d->options->checkpoint->storage, first->path, offset, buffer, wanted, &got, error));
+        TARN_TRY(cut(&c, tarn_bytes_at(buffer, got), error));
+        if (got < wanted) {
+            return tarn__fail(
+                error,
+                TARN_CORRUPTION,
+                "%.200s/%.200s ends at byte %" PRIu64 ", %" PRIu64 " are in the checkpoint",
+                d->options->checkpoint->storage->address,
+                first->path,
+                offset + got,
+                first->place.segment.size);
+        }
+        offset += got;
+    }
+    return TARN_OK;
+}
+
+/* The files of a segment, less those that the pool has. */
+static tarn_status download_segment(download *d, const unit *u, uint8_t *buffer, tarn_error *error)
+{
+    const uint32_t *items = d->order + u->first;
+    uint32_t run = 0; /* Files before i that are to be fetched together. */
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < u->count; i++) {
+        const tarn__file_part *part = &d->subtask->files[items[i]];
+        bool is_there = false;
+        TARN_TRY(try_pool(d, items[i], buffer, &is_there, error));
+        if (run > 0 && (is_there || part->place.offset != end)) {
+            TARN_TRY(fetch_run(d, items + i - run, run, buffer, error));
+            run = 0;
+        }
+        run += is_there ? 0 : 1;
+        end = part->place.offset + part->content.size;
+    }
+    return run > 0 ? fetch_run(d, items + u->count - run, run, buffer, error) : TARN_OK;
+}
+
+static tarn_status download_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
+{
+    download *d = context;
+    const unit *u = &d->units[item];
+    const uint32_t file = d->order[u->first];
+    if (d->subtask->files[file].place.is_packed) {
+        return download_segment(d, u, buffer, error);
+    }
+    bool is_there = false;
+    TARN_TRY(try_pool(d, file, buffer, &is_there, error));
+    return is_there ? TARN_OK : fetch_file(d, file, buffer, error);
+}
+
+/* ---- planning --------------------------------------------------------------------------- */
+
+/* A packed file, to be sorted. */
+typedef struct packed {
+    const tarn__file_part *part;
+    uint32_t item;
+} packed;
+
+static int compare_packed(const void *a, const void *b)
+{
+    const tarn__file_part *x = ((const packed *)a)->part;
+    const tarn__file_part *y = ((const packed *)b)->part;
+    const int order = strcmp(x->path, y->path);
+    if (order != 0) {
+        return order;
+    }
+    if (x->place.offset != y->place.offset) {
+        return x->place.offset < y->place.offset ? -1 : 1;
+    }
+    /* An empty file comes before the one that begins at the same place. */
+    return (x->content.size > y->content.size) - (x->content.size < y->content.size);
+}
+
+static bool is_wanted(const download *d, const tarn__file_part *part)
+{
+    const tarn__download_options *options = d->options;
+    return options->is_wanted == NULL || options->is_wanted(part, options->is_wanted_context);
+}
+
+static void add_segments(download *d, packed *files, uint32_t count, uint32_t first)
+{
+    if (count > 1) {
+        qsort(files, count, sizeof *files, compare_packed);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const bool goes_on = i > 0 && strcmp(files[i - 1].part->path, files[i].part->path) == 0;
+        if (!goes_on) {
+            d->units[d->unit_count++] = (unit){.first = first + i};
+        }
+        d->units[d->unit_count - 1].count++;
+        d->order[first + i] = files[i].item;
+    }
+}
+
+static tarn_status plan(download *d, tarn_error *error)
+{
+    const uint32_t count = d->subtask->file_count;
+    d->known = tarn__arena_allocate(&d->arena, count, sizeof *d->known);
+    d->is_written = tarn__arena_allocate(&d->arena, count, sizeof *d->is_written);
+    d->order = tarn__arena_allocate(&d->arena, count, sizeof *d->order);
+    d->units = tarn__arena_allocate(&d->arena, count, sizeof *d->units);
+    packed *files = tarn__arena_allocate(&d->arena, count, sizeof *files);
+    if (d->known == NULL || d->is_written == NULL || d->order == NULL || d->units == NULL ||
+        files == NULL) {
+        return tarn__fail_no_memory(error, "the files of a subtask", count * sizeof *d->known);
+    }
+    uint32_t single_count = 0;
+    uint32_t packed_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const tarn__file_part *part = &d->subtask->files[i];
+        if (!is_wanted(d, part)) {
+            continue;
+        }
+        if (part->place.is_packed) {
+            files[packed_count++] = (packed){.part = part, .item = i};
+        } else {
+            d->units[d->unit_count++] = (unit){.first = single_count, .count = 1};
+            d->order[single_count++] = i;
+        }
+    }
+    add_segments(d, files, packed_count, single_count);
     return TARN_OK;
 }
 
@@ -160,7 +387,7 @@ static tarn_status transfer_all(download *d, tarn_error *error)
         .buffers = options->buffers,
         .workers = options->workers,
         .parallelism_max = options->parallelism_max,
-        .item_count = d->subtask->file_count,
+        .item_count = d->unit_count,
         .item = download_item,
         .context = d,
         .buffer = buffer,
@@ -193,13 +420,7 @@ tarn_status tarn__download_run(
         .subtask = &metadata->subtasks[options->subtask],
     };
     tarn__arena_init(&d.arena, options->account);
-    d.known = tarn__arena_allocate(&d.arena, d.subtask->file_count, sizeof *d.known);
-    d.is_written = tarn__arena_allocate(&d.arena, d.subtask->file_count, sizeof *d.is_written);
-    tarn_status status = TARN_OK;
-    if (d.known == NULL || d.is_written == NULL) {
-        status = tarn__fail_no_memory(
-            error, "the files of a subtask", d.subtask->file_count * sizeof *d.known);
-    }
+    tarn_status status = plan(&d, error);
     if (status == TARN_OK) {
         status = transfer_all(&d, error);
         if (status == TARN_OK && base_out != NULL) {

@@ -5,7 +5,8 @@
  * download with its name, and what was written is taken away again. The files are not synchronised:
  * a working directory does not outlive its process.
  *
- * What the pool of a second copy has is not downloaded (pool.h).
+ * What the pool of a second copy has is not downloaded (pool.h). Of a segment only the wanted files
+ * are read, those that lie one behind the other together.
  *
  * Files are copied, also where the checkpoint lies on the same disk. A hard link would cost
  * nothing, and RocksDB never writes to a table file; but then the working directory and the

@@ -21,7 +21,8 @@ static tarn_status check_file(tarn_storage *storage, const tarn__file_part *file
 {
     tarn_storage_info info;
     TARN_TRY(tarn__storage_stat(storage, file->path, &info, error));
-    if (info.size != file->content.size) {
+    const uint64_t size = tarn__file_object(file)->size;
+    if (info.size != size) {
         return tarn__fail(
             error,
             TARN_CORRUPTION,
@@ -29,7 +30,7 @@ static tarn_status check_file(tarn_storage *storage, const tarn__file_part *file
             storage->address,
             file->path,
             info.size,
-            file->content.size);
+            size);
     }
     return TARN_OK;
 }

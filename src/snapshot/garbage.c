@@ -90,7 +90,8 @@ static tarn_status name_shared(collector *c, const tarn__metadata *metadata, tar
         for (uint32_t j = 0; j < subtask->file_count; j++) {
             tarn__content_state before = TARN__CONTENT_ABSENT;
             if (subtask->files[j].is_shared) {
-                TARN_TRY(tarn__registry_ref(&c->named, &subtask->files[j].content, &before, error));
+                TARN_TRY(tarn__registry_ref(
+                    &c->named, tarn__file_object(&subtask->files[j]), &before, error));
             }
         }
     }

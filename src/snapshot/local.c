@@ -125,6 +125,28 @@ void tarn__local_files_clear(tarn__local_files *files)
     files->count = 0;
 }
 
+static tarn__local_identity identity_of(const struct stat *status)
+{
+    return (tarn__local_identity){
+        .size = (uint64_t)status->st_size,
+        .device = (uint64_t)status->st_dev,
+        .inode = (uint64_t)status->st_ino,
+        .modified_ns =
+            (int64_t)status->st_mtim.tv_sec * 1000000000 + (int64_t)status->st_mtim.tv_nsec,
+    };
+}
+
+bool tarn__local_identify_path(
+    const tarn__file_calls *calls, const char *path, tarn__local_identity *out)
+{
+    struct stat status;
+    const bool is_there = calls->stat_at(AT_FDCWD, path, &status, calls->context) == 0;
+    if (is_there) {
+        *out = identity_of(&status);
+    }
+    return is_there;
+}
+
 tarn_status tarn__local_identify(
     const tarn__file_calls *calls,
     int file,
@@ -136,13 +158,7 @@ tarn_status tarn__local_identify(
     if (calls->stat(file, &status, calls->context) != 0) {
         return tarn__fail_errno(error, errno, "cannot look at %s", path);
     }
-    *out = (tarn__local_identity){
-        .size = (uint64_t)status.st_size,
-        .device = (uint64_t)status.st_dev,
-        .inode = (uint64_t)status.st_ino,
-        .modified_ns =
-            (int64_t)status.st_mtim.tv_sec * 1000000000 + (int64_t)status.st_mtim.tv_nsec,
-    };
+    *out = identity_of(&status);
     return TARN_OK;
 }
 

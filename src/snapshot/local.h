@@ -57,10 +57,15 @@ TARN_NODISCARD tarn_status tarn__local_identify(
     tarn__local_identity *out,
     tarn_error *error);
 
+/* The same of a file by its path; false: it cannot be looked at. */
+bool tarn__local_identify_path(
+    const tarn__file_calls *calls, const char *path, tarn__local_identity *out);
+
 typedef struct tarn__base_file {
     const char *name;
     tarn__local_identity identity;
     tarn__digest digest;
+    tarn__place place; /* In the storage. */
 } tarn__base_file;
 
 typedef struct tarn__base {

@@ -27,7 +27,7 @@
 #include "base/hash.h"
 
 enum {
-    TARN__METADATA_VERSION = 2,
+    TARN__METADATA_VERSION = 3,
     TARN__METADATA_NAME_BYTES_MAX = 255,
     TARN__METADATA_EXTRA_BYTES_MAX = 65536,
     TARN__METADATA_PIECE_BYTES_MAX = 16 << 20, /* One piece of operator state. */
@@ -57,6 +57,13 @@ typedef struct tarn__content {
     uint64_t size; /* Units: bytes. */
 } tarn__content;
 
+/* Where a packed file lies: in an object that it shares with others. From version 3 on. */
+typedef struct tarn__place {
+    tarn__content segment; /* The whole object. */
+    uint64_t offset;       /* Of the file in it. */
+    bool is_packed;        /* False: the file is an object of its own, and the rest is 0. */
+} tarn__place;
+
 /* A keyed state. */
 typedef struct tarn__state_part {
     const char *name;
@@ -68,8 +75,9 @@ typedef struct tarn__state_part {
 
 typedef struct tarn__file_part {
     const char *local_name; /* One part of a path. */
-    const char *path;       /* Below the job's directory. */
+    const char *path;       /* Of its object, below the job's directory. */
     tarn__content content;
+    tarn__place place;
     char digest_text[TARN__DIGEST_TEXT_BYTES]; /* Set by decode(). */
     bool is_shared;
     tarn_bytes extra;
@@ -119,6 +127,12 @@ typedef struct tarn__metadata {
     tarn__subtask *subtasks; /* [subtask_count], by operator name, then index. */
     uint32_t subtask_count;
 } tarn__metadata;
+
+/* The content of the object that a file lies in: what a shared one is named by. */
+static inline const tarn__content *tarn__file_object(const tarn__file_part *file)
+{
+    return file->place.is_packed ? &file->place.segment : &file->content;
+}
 
 /* Sorts states, files and pieces by name, as the format wants them. */
 void tarn__subtask_sort(tarn__subtask *subtask);

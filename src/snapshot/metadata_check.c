@@ -104,6 +104,14 @@ static tarn_status check_states(const tarn__subtask *subtask, tarn_error *error)
     return TARN_OK;
 }
 
+static bool is_inside(const tarn__file_part *file)
+{
+    const tarn__place *place = &file->place;
+    return !place->is_packed ||
+           (place->segment.size <= (uint64_t)INT64_MAX && place->offset <= place->segment.size &&
+            file->content.size <= place->segment.size - place->offset);
+}
+
 static tarn_status check_files(const tarn__subtask *subtask, tarn_error *error)
 {
     uint64_t total = 0;
@@ -121,6 +129,9 @@ static tarn_status check_files(const tarn__subtask *subtask, tarn_error *error)
             return refuse(error, "file", file->local_name, "has an impossible size");
         }
         total += file->content.size;
+        if (!is_inside(file)) {
+            return refuse(error, "file", file->local_name, "is not inside of what it is packed in");
+        }
         TARN_TRY(check_order(
             i > 0 ? subtask->files[i - 1].local_name : NULL, file->local_name, "file", error));
     }

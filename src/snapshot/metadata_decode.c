@@ -20,6 +20,7 @@ typedef struct reader {
     size_t position;
     size_t end;    /* Of what may be read now: a section's content, or the file without digest. */
     char part[40]; /* What is being read, for messages: "subtask 3". */
+    uint32_t version;
     tarn_error *error;
 } reader;
 
@@ -392,16 +393,28 @@ static tarn_status get_state(reader *r, tarn__state_part *out)
     return get_extra(r, &out->extra);
 }
 
+static tarn_status get_content(reader *r, tarn__content *out)
+{
+    const uint8_t *digest = NULL;
+    TARN_TRY(get_number(r, 8, &out->size));
+    TARN_TRY(take(r, sizeof out->digest.bytes, &digest));
+    memcpy(out->digest.bytes, digest, sizeof out->digest.bytes);
+    return TARN_OK;
+}
+
 static tarn_status get_file(reader *r, tarn__file_part *out)
 {
     uint64_t flags = 0;
-    const uint8_t *digest = NULL;
+    const uint64_t known = r->version < 3 ? FLAG_SHARED : FLAG_SHARED | FLAG_PACKED;
     TARN_TRY(get_string(r, &out->local_name));
     TARN_TRY(get_string(r, &out->path));
-    TARN_TRY(get_flags(r, 1, FLAG_SHARED, &flags));
-    TARN_TRY(get_number(r, 8, &out->content.size));
-    TARN_TRY(take(r, sizeof out->content.digest.bytes, &digest));
-    memcpy(out->content.digest.bytes, digest, sizeof out->content.digest.bytes);
+    TARN_TRY(get_flags(r, 1, known, &flags));
+    TARN_TRY(get_content(r, &out->content));
+    out->place.is_packed = (flags & FLAG_PACKED) != 0;
+    if (out->place.is_packed) {
+        TARN_TRY(get_number(r, 8, &out->place.offset));
+        TARN_TRY(get_content(r, &out->place.segment));
+    }
     tarn__digest_encode(&out->content.digest, out->digest_text);
     out->is_shared = (flags & FLAG_SHARED) != 0;
     return get_extra(r, &out->extra);
@@ -563,6 +576,7 @@ tarn_status tarn__metadata_decode(
         .data = copy,
         .position = PROLOGUE_BYTES,
         .end = bytes.size - FILE_DIGEST_BYTES,
+        .version = metadata.head.format_version,
         .error = error,
     };
     const tarn_status status = get_all(&r, &metadata);

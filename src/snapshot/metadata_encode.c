@@ -113,9 +113,15 @@ static void put_file(writer *w, const tarn__file_part *file)
 {
     put_string(w, file->local_name);
     put_string(w, file->path);
-    put_number(w, file->is_shared ? FLAG_SHARED : 0, 1);
+    const tarn__place *place = &file->place;
+    put_number(w, (file->is_shared ? FLAG_SHARED : 0u) | (place->is_packed ? FLAG_PACKED : 0u), 1);
     put_number(w, file->content.size, 8);
     put_bytes(w, file->content.digest.bytes, sizeof file->content.digest.bytes);
+    if (place->is_packed) {
+        put_number(w, place->offset, 8);
+        put_number(w, place->segment.size, 8);
+        put_bytes(w, place->segment.digest.bytes, sizeof place->segment.digest.bytes);
+    }
     put_extra(w, file->extra);
 }
 
@@ -180,6 +186,16 @@ static void put_epilogue(writer *w)
     put_bytes(w, whole.bytes, sizeof whole.bytes);
 }
 
+/* What no version before 3 can say. */
+static bool has_packed(const tarn__subtask *subtask)
+{
+    bool is_packed = false;
+    for (uint32_t i = 0; i < subtask->file_count; i++) {
+        is_packed = is_packed || subtask->files[i].place.is_packed;
+    }
+    return is_packed;
+}
+
 static tarn_status check(
     const tarn__metadata_head *head,
     const tarn__subtask *subtasks,
@@ -198,6 +214,7 @@ static tarn_status check(
     assert(head->format_version != 1 || !tarn__metadata_is_savepoint(head->kind));
     for (uint32_t i = 0; i < count; i++) {
         TARN_TRY(tarn__subtask_check(&subtasks[i], error));
+        assert(head->format_version == 0 || head->format_version > 2 || !has_packed(&subtasks[i]));
         if (i > 0) {
             TARN_TRY(tarn__subtask_check_pair(&subtasks[i - 1], &subtasks[i], error));
         }

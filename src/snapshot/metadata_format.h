@@ -36,6 +36,8 @@ enum {
 
     FLAG_KEYED = 1,  /* Of a subtask. */
     FLAG_SHARED = 1, /* Of a file. */
+    FLAG_PACKED =
+        2, /* Likewise, from version 3 on: offset, size and digest of the object follow. */
 };
 
 /* As PNG's: a text-mode transfer that changes line ends or cuts at ^Z shows in the first bytes. */

@@ -412,6 +412,8 @@ tarn_checkpoint_file tarn_checkpoint_file_at(
         .is_shared = part->is_shared,
         .size = part->content.size,
         .digest = part->digest_text,
+        .is_packed = part->place.is_packed,
+        .offset = part->place.offset,
     };
 }
 

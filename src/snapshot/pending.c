@@ -179,14 +179,15 @@ tarn_checkpoint_store *tarn__pending_store(tarn_pending_checkpoint *pending)
 static tarn_status ref_file(
     tarn_checkpoint_store *store, const tarn__file_part *file, tarn_error *error)
 {
+    const tarn__content *object = tarn__file_object(file);
     bool is_present = false;
-    TARN_TRY(tarn__store_ref(store, &file->content, &is_present, error));
+    TARN_TRY(tarn__store_ref(store, object, &is_present, error));
     if (is_present) {
         return TARN_OK;
     }
     tarn_storage_info info;
     tarn_status status = tarn__storage_stat(store->storage, file->path, &info, error);
-    if (status == TARN_OK && info.size != file->content.size) {
+    if (status == TARN_OK && info.size != object->size) {
         status = tarn__fail(
             error,
             TARN_CORRUPTION,
@@ -194,13 +195,13 @@ static tarn_status ref_file(
             store->storage->address,
             file->path,
             info.size,
-            file->content.size);
+            object->size);
     }
     if (status != TARN_OK) {
-        tarn__store_unref(store, &file->content, 1);
+        tarn__store_unref(store, object, 1);
         return status;
     }
-    tarn__store_confirm(store, &file->content);
+    tarn__store_confirm(store, object);
     return TARN_OK;
 }
 
@@ -209,7 +210,7 @@ static void unref_files(tarn_checkpoint_store *store, const tarn__subtask *subta
 {
     for (uint32_t i = 0; i < count; i++) {
         if (subtask->files[i].is_shared) {
-            tarn__store_unref(store, &subtask->files[i].content, 1);
+            tarn__store_unref(store, tarn__file_object(&subtask->files[i]), 1);
         }
     }
 }

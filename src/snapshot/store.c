@@ -50,7 +50,7 @@ void tarn__retained_add(tarn__retained *record, const tarn__subtask *subtask)
 {
     for (uint32_t i = 0; i < subtask->file_count; i++) {
         if (subtask->files[i].is_shared) {
-            record->contents[record->count++] = subtask->files[i].content;
+            record->contents[record->count++] = *tarn__file_object(&subtask->files[i]);
         }
     }
 }

@@ -16,8 +16,9 @@
 #include "base/workers.h"
 
 enum {
-    TARN__TRANSFER_BUFFER_BYTES = 256 << 10, /* Large enough that calls do not count. */
-    TARN__TRANSFER_PARALLELISM_MAX = 4,      /* Default, as Flink's transfer threads. */
+    TARN__TRANSFER_BUFFER_BYTES =
+        2 << 20, /* Large enough that a request for so much does not count. */
+    TARN__TRANSFER_PARALLELISM_MAX = 4, /* Default, as Flink's transfer threads. */
 };
 
 /* Moves one item by way of buffer (TARN__TRANSFER_BUFFER_BYTES). Called from any of the threads. */

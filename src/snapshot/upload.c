@@ -11,49 +11,14 @@
 #include "base/try.h"
 #include "snapshot/checkpoint.h"
 #include "snapshot/transfer.h"
+#include "snapshot/upload_private.h"
 
-enum {
-    OPERATOR_BYTES = 40, /* Of an operator's name that are shown in its directory's. */
-    DIRECTORY_BYTES = 128,
-};
+enum { OPERATOR_BYTES = 40 }; /* Of an operator's name that are shown in its directory's. */
 
-struct tarn__upload {
-    tarn__upload_options options;
-    tarn__arena arena; /* Filled before the transfer begins, and not by its threads. */
-    uint8_t *buffer;
-    char private_directory[DIRECTORY_BYTES];
-
-    const char *directory; /* Of run(). */
-    const tarn__base *base;
-    uint32_t file_count;
-    tarn__file_part *parts;     /* [file_count], by local name. */
-    tarn__base_file *known;     /* [file_count], likewise. */
-    const char **private_names; /* [file_count]; NULL where nothing was written. */
-    bool *has_reference;        /* [file_count] */
-    tarn__grant *grant;         /* With room for file_count contents. */
-    bool is_run;
-
-    atomic_bool is_cancelled;
-    atomic_uint_least64_t total_count;
-    atomic_uint_least64_t total_bytes;
-    atomic_uint_least64_t uploaded_count;
-    atomic_uint_least64_t uploaded_bytes;
-    atomic_uint_least64_t new_bytes; /* As uploaded_bytes, without what was copied for nothing. */
-    atomic_uint_least64_t reused_count;
-    atomic_uint_least64_t reused_bytes;
-};
-
-/* A local file being read. */
-typedef struct source {
-    const tarn__file_calls *calls;
-    int file;
-    char path[PATH_MAX];
-} source;
-
-static void close_source(source *s)
+void tarn__upload_close(tarn__upload_source *source)
 {
-    if (s->file >= 0) {
-        (void)s->calls->close(s->file, s->calls->context);
+    if (source->file >= 0) {
+        (void)source->calls->close(source->file, source->calls->context);
     }
 }
 
@@ -131,7 +96,7 @@ static void collect_references(tarn__upload *upload)
     upload->grant->count = 0;
     for (uint32_t i = 0; i < upload->file_count; i++) {
         if (upload->has_reference[i]) {
-            upload->grant->contents[upload->grant->count++] = upload->parts[i].content;
+            upload->grant->contents[upload->grant->count++] = *tarn__file_object(&upload->parts[i]);
         }
     }
 }
@@ -158,7 +123,7 @@ void tarn__upload_free(tarn__upload *upload)
 
 /* --- One file --- */
 
-static tarn_status check_wanted(tarn__upload *upload, tarn_error *error)
+tarn_status tarn__upload_check_wanted(const tarn__upload *upload, tarn_error *error)
 {
     if (atomic_load_explicit(&upload->is_cancelled, memory_order_relaxed)) {
         return tarn__fail(
@@ -167,13 +132,13 @@ static tarn_status check_wanted(tarn__upload *upload, tarn_error *error)
     return TARN_OK;
 }
 
-static void count_reused(tarn__upload *upload, uint64_t size)
+void tarn__upload_count_reused(tarn__upload *upload, uint64_t size)
 {
     atomic_fetch_add(&upload->reused_count, 1);
     atomic_fetch_add(&upload->reused_bytes, size);
 }
 
-static void count_uploaded(tarn__upload *upload, uint64_t size)
+void tarn__upload_count_uploaded(tarn__upload *upload, uint64_t size)
 {
     atomic_fetch_add(&upload->uploaded_count, 1);
     atomic_fetch_add(&upload->new_bytes, size);
@@ -182,7 +147,7 @@ static void count_uploaded(tarn__upload *upload, uint64_t size)
 /* Appends a whole local file to an upload; answers what it read. */
 static tarn_status copy_content(
     tarn__upload *upload,
-    const source *s,
+    const tarn__upload_source *s,
     uint8_t *buffer,
     tarn_storage_upload *target,
     tarn__content *out,
@@ -193,7 +158,7 @@ static tarn_status copy_content(
     uint64_t offset = 0;
     size_t got = TARN__TRANSFER_BUFFER_BYTES;
     while (got == TARN__TRANSFER_BUFFER_BYTES) {
-        TARN_TRY(check_wanted(upload, error));
+        TARN_TRY(tarn__upload_check_wanted(upload, error));
         TARN_TRY(tarn__file_read(
             s->calls, s->file, offset, buffer, TARN__TRANSFER_BUFFER_BYTES, &got, s->path, error));
         const tarn_bytes part = tarn_bytes_at(buffer, got);
@@ -209,7 +174,7 @@ static tarn_status copy_content(
 /* Starts an object and fills it; on success the caller ends *target. */
 static tarn_status send(
     tarn__upload *upload,
-    const source *s,
+    const tarn__upload_source *s,
     const char *name,
     uint8_t *buffer,
     tarn_storage_upload **target,
@@ -230,14 +195,18 @@ static tarn_status send(
 
 /* What a file holds, read once for its name's sake alone. */
 static tarn_status digest(
-    tarn__upload *upload, const source *s, uint8_t *buffer, tarn__content *out, tarn_error *error)
+    tarn__upload *upload,
+    const tarn__upload_source *s,
+    uint8_t *buffer,
+    tarn__content *out,
+    tarn_error *error)
 {
     tarn__hasher hasher;
     tarn__hasher_init(&hasher);
     uint64_t offset = 0;
     size_t got = TARN__TRANSFER_BUFFER_BYTES;
     while (got == TARN__TRANSFER_BUFFER_BYTES) {
-        TARN_TRY(check_wanted(upload, error));
+        TARN_TRY(tarn__upload_check_wanted(upload, error));
         TARN_TRY(tarn__file_read(
             s->calls, s->file, offset, buffer, TARN__TRANSFER_BUFFER_BYTES, &got, s->path, error));
         tarn__hasher_update(&hasher, tarn_bytes_at(buffer, got));
@@ -250,7 +219,11 @@ static tarn_status digest(
 /* Where a name must come first, the file is read twice; what is there already is not sent at all.
  */
 static tarn_status upload_shared_named(
-    tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
+    tarn__upload *upload,
+    uint32_t i,
+    const tarn__upload_source *s,
+    uint8_t *buffer,
+    tarn_error *error)
 {
     tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
     tarn__file_part *part = &upload->parts[i];
@@ -259,7 +232,7 @@ static tarn_status upload_shared_named(
     TARN_TRY(tarn__store_ref(store, &part->content, &is_present, error));
     upload->has_reference[i] = true;
     if (is_present) {
-        count_reused(upload, part->content.size);
+        tarn__upload_count_reused(upload, part->content.size);
         return TARN_OK;
     }
     char name[TARN__CONTENT_NAME_BYTES];
@@ -275,13 +248,17 @@ static tarn_status upload_shared_named(
     }
     TARN_TRY(tarn__storage_finish(object, NULL, error));
     tarn__store_confirm(store, &part->content);
-    count_uploaded(upload, part->content.size);
+    tarn__upload_count_uploaded(upload, part->content.size);
     return TARN_OK;
 }
 
 /* A shared file gets its name when its digest is known; if that is taken, the copy is dropped. */
 static tarn_status upload_shared(
-    tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
+    tarn__upload *upload,
+    uint32_t i,
+    const tarn__upload_source *s,
+    uint8_t *buffer,
+    tarn_error *error)
 {
     tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
     if ((tarn__store_storage(store)->features & TARN_STORAGE_LATE_NAMES) == 0) {
@@ -296,7 +273,7 @@ static tarn_status upload_shared(
         tarn__storage_abandon(object);
         upload->has_reference[i] = status == TARN_OK;
         if (status == TARN_OK) {
-            count_reused(upload, part->content.size);
+            tarn__upload_count_reused(upload, part->content.size);
         }
         return status;
     }
@@ -306,83 +283,113 @@ static tarn_status upload_shared(
     status = tarn__storage_finish(object, name, error);
     if (status == TARN_OK) {
         tarn__store_confirm(store, &part->content);
-        count_uploaded(upload, part->content.size);
+        tarn__upload_count_uploaded(upload, part->content.size);
     }
     return status;
 }
 
 static tarn_status upload_private(
-    tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
+    tarn__upload *upload,
+    uint32_t i,
+    const tarn__upload_source *s,
+    uint8_t *buffer,
+    tarn_error *error)
 {
     tarn__file_part *part = &upload->parts[i];
     tarn_storage_upload *object = NULL;
     TARN_TRY(send(upload, s, part->path, buffer, &object, &part->content, error));
     upload->private_names[i] = part->path; /* Also when finishing fails: it may be there. */
     TARN_TRY(tarn__storage_finish(object, NULL, error));
-    count_uploaded(upload, part->content.size);
+    tarn__upload_count_uploaded(upload, part->content.size);
     return TARN_OK;
 }
 
-static bool reuse(tarn__upload *upload, uint32_t i)
+bool tarn__upload_reuse(tarn__upload *upload, uint32_t i)
 {
     tarn__file_part *part = &upload->parts[i];
-    const tarn__base_file *known =
-        tarn__base_find(upload->base, part->local_name, &upload->known[i].identity);
+    tarn__base_file *own = &upload->known[i];
+    const tarn__base_file *known = tarn__base_find(upload->base, part->local_name, &own->identity);
     if (known == NULL) {
         return false;
     }
-    part->content =
-        (tarn__content){.digest = known->digest, .size = upload->known[i].identity.size};
-    upload->has_reference[i] =
-        tarn__store_ref_present(tarn__pending_store(upload->options.checkpoint), &part->content);
-    if (upload->has_reference[i]) {
-        count_reused(upload, part->content.size);
+    part->content = (tarn__content){.digest = known->digest, .size = own->identity.size};
+    part->place = known->place;
+    upload->has_reference[i] = tarn__store_ref_present(
+        tarn__pending_store(upload->options.checkpoint), tarn__file_object(part));
+    if (!upload->has_reference[i]) {
+        part->place = (tarn__place){.is_packed = false};
+        return false;
     }
-    return upload->has_reference[i];
+    own->digest = known->digest;
+    own->place = known->place;
+    tarn__upload_count_reused(upload, part->content.size);
+    return true;
+}
+
+tarn_status tarn__upload_check_size(
+    const tarn__upload *upload, uint32_t i, const tarn__upload_source *s, tarn_error *error)
+{
+    const uint64_t had = upload->known[i].identity.size;
+    const uint64_t has = upload->parts[i].content.size;
+    return had == has
+               ? TARN_OK
+               : tarn__fail(
+                     error,
+                     TARN_IO_ERROR,
+                     "%.300s changed while it was uploaded: %" PRIu64 " bytes, then %" PRIu64,
+                     s->path,
+                     had,
+                     has);
 }
 
 static tarn_status upload_open_file(
-    tarn__upload *upload, uint32_t i, const source *s, uint8_t *buffer, tarn_error *error)
+    tarn__upload *upload,
+    uint32_t i,
+    const tarn__upload_source *s,
+    uint8_t *buffer,
+    tarn_error *error)
 {
     tarn__base_file *known = &upload->known[i];
     tarn__file_part *part = &upload->parts[i];
     TARN_TRY(tarn__local_identify(s->calls, s->file, s->path, &known->identity, error));
     atomic_fetch_add(&upload->total_bytes, known->identity.size);
-    if (part->is_shared && reuse(upload, i)) {
-        known->digest = part->content.digest;
+    if (part->is_shared && tarn__upload_reuse(upload, i)) {
         return TARN_OK;
     }
     TARN_TRY(
         part->is_shared ? upload_shared(upload, i, s, buffer, error)
                         : upload_private(upload, i, s, buffer, error));
     known->digest = part->content.digest;
-    if (part->content.size != known->identity.size) {
-        return tarn__fail(
-            error,
-            TARN_IO_ERROR,
-            "%.300s changed while it was uploaded: %" PRIu64 " bytes, then %" PRIu64,
-            s->path,
-            known->identity.size,
-            part->content.size);
+    return tarn__upload_check_size(upload, i, s, error);
+}
+
+tarn_status tarn__upload_open_source(
+    const tarn__upload *upload, uint32_t i, tarn__upload_source *s, tarn_error *error)
+{
+    *s = (tarn__upload_source){.calls = upload->options.calls, .file = -1};
+    const int size =
+        snprintf(s->path, sizeof s->path, "%s/%s", upload->directory, upload->parts[i].local_name);
+    if (size < 0 || (size_t)size >= sizeof s->path) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "the path %.200s... is too long", s->path);
     }
-    return TARN_OK;
+    return tarn__file_open(s->calls, AT_FDCWD, s->path, O_RDONLY, s->path, &s->file, error);
 }
 
 static tarn_status upload_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
 {
     tarn__upload *upload = context;
-    TARN_TRY(check_wanted(upload, error));
+    const tarn__upload_unit *unit = &upload->units[item];
+    TARN_TRY(tarn__upload_check_wanted(upload, error));
     if (tarn__pending_is_over(upload->options.checkpoint)) {
         return tarn__fail(error, TARN_ABANDONED, "the checkpoint of the snapshot is over");
     }
-    TARN_AUTO(close_source) source s = {.calls = upload->options.calls, .file = -1};
-    const int size =
-        snprintf(s.path, sizeof s.path, "%s/%s", upload->directory, upload->parts[item].local_name);
-    if (size < 0 || (size_t)size >= sizeof s.path) {
-        return tarn__fail(error, TARN_INVALID_ARGUMENT, "the path %.200s... is too long", s.path);
+    if (unit->count > 1) {
+        return tarn__upload_segment(upload, unit, buffer, error);
     }
-    TARN_TRY(tarn__file_open(s.calls, AT_FDCWD, s.path, O_RDONLY, s.path, &s.file, error));
-    return upload_open_file(upload, item, &s, buffer, error);
+    const uint32_t i = upload->order[unit->first];
+    TARN_AUTO(tarn__upload_close) tarn__upload_source s = {.file = -1};
+    TARN_TRY(tarn__upload_open_source(upload, i, &s, error));
+    return upload_open_file(upload, i, &s, buffer, error);
 }
 
 /* --- All files --- */
@@ -418,8 +425,11 @@ static tarn_status prepare_files(
     upload->known = tarn__arena_allocate(arena, count, sizeof *upload->known);
     upload->private_names = tarn__arena_allocate(arena, count, sizeof(char *));
     upload->has_reference = tarn__arena_allocate(arena, count, sizeof(bool));
+    upload->order = tarn__arena_allocate(arena, count, sizeof *upload->order);
+    upload->units = tarn__arena_allocate(arena, count, sizeof *upload->units);
     bool is_prepared = upload->parts != NULL && upload->known != NULL &&
-                       upload->private_names != NULL && upload->has_reference != NULL;
+                       upload->private_names != NULL && upload->has_reference != NULL &&
+                       upload->order != NULL && upload->units != NULL;
     for (uint32_t i = 0; is_prepared && i < count; i++) {
         is_prepared = prepare_file(upload, i, &files->items[i]);
     }
@@ -437,13 +447,30 @@ static tarn_status prepare_files(
     return TARN_OK;
 }
 
+/* Plans and moves all files, of which the caller holds the buffer. */
+static tarn_status move_all(tarn__upload *upload, tarn_error *error)
+{
+    TARN_TRY(tarn__upload_plan(upload, error));
+    const tarn__transfer_options transfer = {
+        .account = upload->options.account,
+        .buffers = upload->options.buffers,
+        .workers = upload->options.workers,
+        .parallelism_max = upload->options.parallelism_max,
+        .item_count = upload->unit_count,
+        .item = upload_item,
+        .context = upload,
+        .buffer = upload->buffer,
+    };
+    return tarn__transfer_run(&transfer, error);
+}
+
 static tarn_status name_shared(tarn__upload *upload, tarn_error *error)
 {
     for (uint32_t i = 0; i < upload->file_count; i++) {
         tarn__file_part *part = &upload->parts[i];
         if (part->is_shared) {
             char name[TARN__CONTENT_NAME_BYTES];
-            tarn__content_name(&part->content, name);
+            tarn__content_name(tarn__file_object(part), name);
             part->path = tarn__arena_copy(&upload->arena, tarn_bytes_of(name));
             if (part->path == NULL) {
                 return tarn__fail_no_memory(error, "the path of a shared file", sizeof name);
@@ -464,17 +491,7 @@ tarn_status tarn__upload_run(
     TARN_TRY(prepare_files(upload, files, error));
     upload->directory = directory;
     upload->base = base;
-    const tarn__transfer_options transfer = {
-        .account = upload->options.account,
-        .buffers = upload->options.buffers,
-        .workers = upload->options.workers,
-        .parallelism_max = upload->options.parallelism_max,
-        .item_count = upload->file_count,
-        .item = upload_item,
-        .context = upload,
-        .buffer = upload->buffer,
-    };
-    const tarn_status status = tarn__transfer_run(&transfer, error);
+    const tarn_status status = move_all(upload, error);
     upload->directory = NULL;
     upload->base = NULL;
     tarn__release(upload->buffer); /* The pool needs it more than an upload that has ended. */

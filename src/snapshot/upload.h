@@ -6,7 +6,8 @@
  *                              ├─ in the base and still stored: named again, neither read nor sent
  *                              ├─ shared: copied and digested at once, then named by its content;
  *                              │          a content that is stored already is not stored twice
- *                              └─ private: copied to chk-N/<operator>-<index>-<token>/<name>
+ *                              ├─ private: copied to chk-N/<operator>-<index>-<token>/<name>
+ *                              └─ small: several in one object, a segment, shared or private
  *
  * A savepoint shares nothing: every file is private there.
  *
@@ -18,11 +19,27 @@
 #ifndef TARN_SNAPSHOT_UPLOAD_H
 #define TARN_SNAPSHOT_UPLOAD_H
 
+#include "tarn/config.h"
+
 #include "base/workers.h"
 #include "snapshot/local.h"
 #include "snapshot/store.h"
 
 typedef struct tarn__upload tarn__upload;
+
+/*
+ * Which files lie together in one object, a segment. A segment is written once; it stays as long as
+ * one of its files is named. When too little of one is still in use, what is gets sent anew.
+ */
+typedef struct tarn__packing {
+    uint64_t small_bytes;   /* Smaller files are packed. 0: none. */
+    uint64_t segment_bytes; /* What a segment has at most; a file too large for it is not packed. */
+    double waste_max;       /* Stored bytes of a segment for one in use. 0: any. */
+} tarn__packing;
+
+/* What a configuration says about packing. */
+TARN_NODISCARD tarn_status
+tarn__packing_load(const tarn_config *config, tarn__packing *out, tarn_error *error);
 
 typedef struct tarn__upload_options {
     tarn_pending_checkpoint *checkpoint; /* Borrowed until run() has returned; then counted. */
@@ -33,6 +50,7 @@ typedef struct tarn__upload_options {
     tarn__workers *workers;        /* NULL: no help. */
     uint32_t parallelism_max;      /* Files at once, and buffers. 0: the default of transfers. */
     const tarn__file_calls *calls; /* For reading local files. NULL: the system's. */
+    tarn__packing packing;         /* Which files are packed; all zero: none. */
 } tarn__upload_options;
 
 /* How far an upload is. */

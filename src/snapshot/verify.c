@@ -23,21 +23,27 @@ typedef struct verifier {
 /* A file that lies in a storage, for tarn__rows_open(). */
 typedef struct stored_file {
     tarn_storage *storage;
-    const char *path;
+    const tarn__file_part *part;
 } stored_file;
 
 static tarn_status read_stored(
     void *context, uint64_t offset, void *into, size_t size, size_t *size_out, tarn_error *error)
 {
     const stored_file *file = context;
-    return tarn__storage_read(file->storage, file->path, offset, into, size, size_out, error);
+    const tarn__file_part *part = file->part;
+    if (part->place.is_packed) { /* What follows in the segment is another file's. */
+        const uint64_t left = offset < part->content.size ? part->content.size - offset : 0;
+        size = left < size ? (size_t)left : size;
+        offset += part->place.offset;
+    }
+    return tarn__storage_read(file->storage, part->path, offset, into, size, size_out, error);
 }
 
 /* Reads the rows of a file of a canonical savepoint: each must be one of its state. */
 static tarn_status verify_rows(
     verifier *v, const tarn__subtask *subtask, const tarn__file_part *part, tarn_error *error)
 {
-    stored_file stored = {.storage = v->checkpoint->storage, .path = part->path};
+    stored_file stored = {.storage = v->checkpoint->storage, .part = part};
     const tarn__rows_options options = {
         .subtask = subtask,
         .file = part,
@@ -58,6 +64,21 @@ static tarn_status verify_rows(
     return status == TARN_DONE ? TARN_OK : status;
 }
 
+/* What tells a file from all others that are stored: its content, and the place of a packed one. */
+static tarn__content identify(const tarn__file_part *part)
+{
+    if (!part->place.is_packed) {
+        return part->content;
+    }
+    tarn__hasher hasher;
+    tarn__hasher_init(&hasher);
+    const tarn__content *segment = &part->place.segment;
+    tarn__hasher_update(
+        &hasher, tarn_bytes_at(segment->digest.bytes, sizeof segment->digest.bytes));
+    tarn__hasher_update(&hasher, tarn_bytes_at(&part->place.offset, sizeof part->place.offset));
+    return (tarn__content){.digest = tarn__hasher_digest(&hasher), .size = part->content.size};
+}
+
 /* A file that cannot be read is a finding; running out of memory is not. */
 static tarn_status verify_file(
     verifier *v, uint32_t index, uint32_t number, bool *goes_on, tarn_error *error)
@@ -66,7 +87,8 @@ static tarn_status verify_file(
     const tarn__file_part *part = &subtask->files[number];
     if (part->is_shared) {
         tarn__content_state before = TARN__CONTENT_ABSENT;
-        TARN_TRY(tarn__registry_ref(&v->seen, &part->content, &before, error));
+        const tarn__content key = identify(part);
+        TARN_TRY(tarn__registry_ref(&v->seen, &key, &before, error));
         if (before != TARN__CONTENT_ABSENT) {
             return TARN_OK;
         }

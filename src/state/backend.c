@@ -80,6 +80,7 @@ static tarn_status load_settings(
     tarn__rocks_settings_init(settings);
     settings->background_job_count = tarn__rocks_fit_jobs(tarn__process_core_count());
     const tarn_config *used = config != NULL ? config : tarn__env_config(backend->env);
+    TARN_TRY(tarn__packing_load(used, &backend->packing, error));
     return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
 }
 

@@ -35,6 +35,7 @@
 #include "rocks/db.h"
 #include "snapshot/download.h"
 #include "snapshot/pool.h"
+#include "snapshot/upload.h"
 #include "state/cleaning.h"
 #include "state/directory.h"
 #include "state/snapshot.h"
@@ -86,6 +87,7 @@ struct tarn_backend {
     tarn__directory directory;
     tarn__pool pool;                /* The second copy of its snapshots, if it has one. */
     tarn__rocks_settings *settings; /* Of states without tuning. */
+    tarn__packing packing;          /* Of files of snapshots. */
     char operator_name[TARN__ROCKS_NAME_BYTES_MAX + 1];
     uint32_t subtask_index;
     uint32_t parallelism;

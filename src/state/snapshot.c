@@ -287,6 +287,8 @@ static tarn_status prepare(
     if (snapshot->is_canonical) {
         TARN_TRY(tarn__canonical_prepare(backend, &snapshot->arena, &snapshot->canonical, error));
     }
+    /* Rows are for others to read too: a file each. */
+    const tarn__packing none = {.small_bytes = 0};
     const tarn__upload_options options = {
         .checkpoint = checkpoint,
         .operator_name = backend->operator_name,
@@ -294,6 +296,7 @@ static tarn_status prepare(
         .account = tarn__env_account(backend->env),
         .buffers = tarn__env_transfer_account(backend->env),
         .workers = tarn__env_workers(backend->env),
+        .packing = snapshot->is_canonical ? none : backend->packing,
     };
     return tarn__upload_open(&options, &snapshot->upload, error);
 }

@@ -450,6 +450,18 @@ static tarn_status read_sizes(tarn__s3 *self, const tarn_config *config, tarn_er
     return TARN_OK;
 }
 
+/* Unset: what TLS protects needs no digest besides. */
+static tarn_status read_signing(tarn__s3 *self, const tarn_config *config, tarn_error *error)
+{
+    bool signs = strncmp(self->root, "https:", strlen("https:")) != 0;
+    tarn_status status = TARN_NOT_FOUND;
+    if (config != NULL) {
+        status = tarn_config_get_bool(config, "s3.payload-signing", &signs, NULL, error);
+    }
+    self->signs_payload = signs;
+    return status == TARN_NOT_FOUND ? TARN_OK : status;
+}
+
 static tarn_status read_settings(tarn__s3 *self, const tarn_config *config, tarn_error *error)
 {
     static const char *const regions[] = {"AWS_REGION", "AWS_DEFAULT_REGION", NULL};
@@ -475,6 +487,7 @@ static tarn_status read_settings(tarn__s3 *self, const tarn_config *config, tarn
         return status;
     }
     TARN_TRY(set_root(self, endpoint, is_path_style, error));
+    TARN_TRY(read_signing(self, config, error));
     TARN_TRY(read_sizes(self, config, error));
     return tarn__s3_credentials_find(config, self->calls, self->account, &self->credentials, error);
 }

@@ -49,7 +49,8 @@ typedef struct tarn__s3 {
     char region[TARN__S3_REGION_BYTES];
     char sigv4[TARN__S3_REGION_BYTES + 16];
     uint64_t part_bytes;
-    uint32_t parallel; /* Parts of one upload, ranges of one read. */
+    bool signs_payload; /* Of large bodies too. */
+    uint32_t parallel;  /* Parts of one upload, ranges of one read. */
 
     pthread_mutex_t mutex; /* For the two below. A leaf. */
     tarn__s3_credentials credentials;

@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 #include "base/try.h"
-#include "storage/shim.h"
+#include "storage/shims.h"
 
 static tarn_status check_name(const tarn_storage *storage, const char *name, tarn_error *error)
 {
@@ -65,6 +65,32 @@ bool tarn__storage_is_local(const char *address)
     return strncmp(address, "file:", 5) == 0 || tarn__uri_scheme_size(address) == 0;
 }
 
+/* Below the retries, which are requests as well. On failure the storage stays the caller's. */
+static tarn_status open_throttled(
+    const tarn__storage_options *options,
+    tarn_storage *below,
+    tarn_storage **out,
+    tarn_error *error)
+{
+    int64_t bytes_per_s = 0;
+    int32_t requests_per_s = 0;
+    if (options->config != NULL) {
+        TARN_TRY(tarn_config_get_memory(
+            options->config, "tarn.storage.bytes-per-second", &bytes_per_s, NULL, error));
+        TARN_TRY(tarn_config_get_int(
+            options->config, "tarn.storage.requests-per-second", &requests_per_s, NULL, error));
+    }
+    if (bytes_per_s == 0 && requests_per_s == 0) {
+        *out = below;
+        return TARN_OK;
+    }
+    const tarn__throttle_options throttle = {
+        .bytes_per_s = (uint64_t)bytes_per_s,
+        .requests_per_s = (uint64_t)requests_per_s,
+    };
+    return tarn__throttle_storage_new(below, &throttle, options->account, out, error);
+}
+
 static tarn_status open_retried(
     const tarn__storage_options *options,
     tarn_storage *below,
@@ -104,7 +130,13 @@ static tarn_status open_remote(
     } else {
         return refuse_scheme(options->address, error);
     }
-    return open_retried(options, below, out, error);
+    tarn_storage *throttled = NULL;
+    const tarn_status status = open_throttled(options, below, &throttled, error);
+    if (status != TARN_OK) {
+        tarn__storage_free(below);
+        return status;
+    }
+    return open_retried(options, throttled, out, error);
 }
 
 static const tarn_storage_scheme *find_scheme(const tarn__storage_options *options)

@@ -84,6 +84,7 @@ int bench_keygen(const bench_options *options);
 
 int bench_local_recovery(const bench_options *options);
 int bench_rescale(const bench_options *options);
+int bench_storage(const bench_options *options);
 int bench_timers(const bench_options *options);
 int bench_ttl(const bench_options *options);
 int bench_value(const bench_options *options);

@@ -17,6 +17,7 @@
  *     rescale         iterate      restore 3 to 2 and 2 to 3 subtasks, or iterate and put
  *     checkpoint      undisturbed  count up --keys while checkpoints are taken; what those cost
  *     local-recovery  limited      restore from the second copy, or download at 100 MB/s
+ *     storage         curl         checkpoint to and restore from --output s3://BUCKET/PREFIX
  *
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
  * --output, for --input of any program.
@@ -77,6 +78,7 @@ static const workload_entry WORKLOADS[] = {
     {"ttl", "plain", bench_ttl},
     {"checkpoint", "undisturbed", bench_checkpoint},
     {"local-recovery", "limited", bench_local_recovery},
+    {"storage", "curl", bench_storage},
 };
 
 static int usage(const char *problem, const char *what)
@@ -92,7 +94,8 @@ static int usage(const char *problem, const char *what)
         "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
         "           ttl --against plain,\n"
         "           rescale --against iterate,\n"
-        "           checkpoint --against undisturbed\n"
+        "           checkpoint --against undisturbed,\n"
+        "           storage --against curl --output s3://BUCKET/PREFIX\n"
         "in two, --against defaults, tuned, other or hash:\n",
         problem,
         what);

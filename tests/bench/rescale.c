@@ -254,20 +254,22 @@ static void must(const char *message)
     }
 }
 
-static void copy_file(const char *from, const char *to)
+/* Copies a part of an object: all of it, unless the file is packed with others. */
+static void copy_file(const char *from, uint64_t offset, uint64_t left, const char *to)
 {
     enum { BUFFER_BYTES = 1 << 20 };
     char *buffer = bench_allocate(BUFFER_BYTES);
     FILE *in = fopen(from, "rb");
     FILE *out = fopen(to, "wb");
-    size_t size;
-    if (in == NULL || out == NULL) {
+    if (in == NULL || out == NULL || fseek(in, (long)offset, SEEK_SET) != 0) {
         bench_fail("cannot copy %s", from);
     }
-    while ((size = fread(buffer, 1, BUFFER_BYTES, in)) > 0) {
-        if (fwrite(buffer, 1, size, out) != size) {
-            bench_fail("cannot write %s", to);
+    while (left > 0) {
+        const size_t size = left < BUFFER_BYTES ? (size_t)left : (size_t)BUFFER_BYTES;
+        if (fread(buffer, 1, size, in) != size || fwrite(buffer, 1, size, out) != size) {
+            bench_fail("cannot copy %s to %s", from, to);
         }
+        left -= size;
     }
     fclose(in);
     if (fclose(out) != 0) {
@@ -290,7 +292,7 @@ static uint64_t fetch_all(
         char to[NAME_BYTES];
         snprintf(from, sizeof from, NAME, job, file.path);
         snprintf(to, sizeof to, NAME, directory, file.local_name);
-        copy_file(from, to);
+        copy_file(from, file.offset, file.size, to);
         bytes += file.size;
     }
     return bytes;

@@ -169,7 +169,11 @@ class Show(Checkpoint):
         self.assertGreater(len(files), 3)
         for file in files:
             self.assertRegex(file["digest"], "^[0-9a-f]{32}$")
-            self.assertEqual(os.path.getsize(os.path.join(self.job, file["path"])), file["size"])
+            size = os.path.getsize(os.path.join(self.job, file["path"]))
+            if file["packed"]:
+                self.assertLessEqual(file["offset"] + file["size"], size)
+            else:
+                self.assertEqual((file["offset"], file["size"]), (0, size))
             self.assertEqual(file["path"].startswith("shared/"), file["shared"])
         self.assertTrue(any(file["shared"] for file in files))
 

@@ -327,9 +327,62 @@ static void clean(void *context)
     close_fixture(&suite);
 }
 
+/* The time that it takes at least is known, whatever the machine. */
+static void test_a_configuration_bounds_bytes_a_second(void **state)
+{
+    (void)state;
+    enum { BYTES = 300000 };
+    static uint8_t content[BYTES];
+    fixture f;
+    open_fixture(&f, NULL);
+    set(f.config, "tarn.storage.bytes-per-second", "1000000 bytes");
+    const tarn__storage_options options = {
+        .address = "s3://bucket/a/prefix",
+        .account = &f.account,
+        .config = f.config,
+        .http = f.http,
+    };
+    tarn__storage_free(f.storage);
+    assert_ok(tarn__storage_open(&options, &f.storage, &f.error), &f.error);
+    const uint64_t begun = tarn__clock_monotonic_ns(tarn__clock_system());
+    assert_ok(put(&f, "slow", 0, tarn_bytes_at(content, BYTES)), &f.error);
+    const uint64_t took_ms = (tarn__clock_monotonic_ns(tarn__clock_system()) - begun) / NS_PER_MS;
+    assert_true(took_ms >= 190); /* 0.3 s, of which a pause may have saved up 0.1. */
+    close_fixture(&f);
+}
+
+/* What is small is signed always: metadata above all. */
+static void test_large_bodies_go_unsigned_when_asked(void **state)
+{
+    (void)state;
+    enum { LARGE = 100000, SMALL = 60000 };
+    static uint8_t content[LARGE];
+    static uint8_t found[LARGE];
+    size_t size = 0;
+    fixture f;
+    open_fixture(&f, NULL);
+    assert_ok(put(&f, "signed", 0, tarn_bytes_at(content, LARGE)), &f.error);
+    assert_false(fault_server_saw(f.server, "UNSIGNED-PAYLOAD"));
+    tarn__storage_free(f.storage);
+    set(f.config, "s3.payload-signing", "false");
+    const tarn__retry_options retry = {.sleep = count_sleep, .sleep_context = &f, .seed = 1};
+    f.storage = open_storage(&f, &retry);
+    assert_ok(put(&f, "small", 0, tarn_bytes_at(content, SMALL)), &f.error);
+    assert_false(fault_server_saw(f.server, "UNSIGNED-PAYLOAD"));
+    memset(content, 7, sizeof content);
+    assert_ok(put(&f, "large", 0, tarn_bytes_at(content, LARGE)), &f.error);
+    assert_true(fault_server_saw(f.server, "UNSIGNED-PAYLOAD"));
+    assert_ok(tarn__storage_read(f.storage, "large", 0, found, LARGE, &size, &f.error), &f.error);
+    assert_int_equal(size, LARGE);
+    assert_memory_equal(found, content, LARGE);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_configuration_bounds_bytes_a_second),
+        cmocka_unit_test(test_large_bodies_go_unsigned_when_asked),
         cmocka_unit_test(test_what_passes_is_survived),
         cmocka_unit_test(test_what_does_not_pass_is_given_up),
         cmocka_unit_test(test_parts_are_resumed),

@@ -61,6 +61,7 @@ static void test_changed_files_are_refused_or_encode_again(void **state)
     (void)state;
     metadata_sample sample;
     metadata_sample_init(&sample);
+    metadata_sample_pack(&sample);
     tarn_buffer files[2] = {TARN_BUFFER_INIT, TARN_BUFFER_INIT};
     tarn_error error;
     assert_ok(

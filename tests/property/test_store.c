@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "snapshot/store_private.h"
 #include "support/prop.h"
 #include "support/snapshot_rig.h"
 
@@ -263,15 +264,54 @@ static void check_files(model *m)
             private_count += m->pendings[i].is_taken[j] ? 1 : 0;
         }
     }
+    const char *job = rig_job(&m->rig, "");
+    assert_int_equal(scratch_count(job, ".tarn-tmp"), 0);
+    assert_string_equal(m->rig.log, "");
+    if (m->rig.packing.small_bytes > 0) {
+        assert_int_equal(scratch_count(job, "shared/"), m->rig.store->registry.count);
+        assert_int_equal(m->rig.store->registry.garbage_count, 0);
+        assert_int_equal(scratch_count(job, "chk-"), private_count + m->retained_count);
+        return;
+    }
     uint32_t shared_count = 0;
     for (uint32_t i = 0; i < CONTENTS; i++) {
         shared_count += is_named[i] ? 1 : 0;
     }
-    const char *job = rig_job(&m->rig, "");
     assert_int_equal(scratch_count(job, "shared/"), shared_count);
     assert_int_equal(scratch_count(job, "chk-"), private_count + m->retained_count);
-    assert_int_equal(scratch_count(job, ".tarn-tmp"), 0);
-    assert_string_equal(m->rig.log, "");
+}
+
+/* The objects that the retained checkpoints name, counted without the store. */
+static void check_named(model *m)
+{
+    const char *paths[RETAINED_MAX * INSTANCES * TABLES_MAX];
+    tarn_checkpoint *checkpoints[RETAINED_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < m->retained_count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "chk-%llu", (unsigned long long)m->retained[i].id);
+        assert_ok(
+            tarn_checkpoint_open(rig_job(&m->rig, name), NULL, &checkpoints[i], &m->rig.error),
+            &m->rig.error);
+        const tarn_checkpoint_summary summary = tarn_checkpoint_summarize(checkpoints[i]);
+        for (uint32_t j = 0; j < summary.subtask_count; j++) {
+            const uint32_t file_count = tarn_checkpoint_subtask_at(checkpoints[i], j).file_count;
+            for (uint32_t k = 0; k < file_count; k++) {
+                const tarn_checkpoint_file file = tarn_checkpoint_file_at(checkpoints[i], j, k);
+                bool is_new = file.is_shared;
+                for (uint32_t n = 0; is_new && n < count; n++) {
+                    is_new = strcmp(paths[n], file.path) != 0;
+                }
+                if (is_new) {
+                    paths[count++] = file.path;
+                }
+            }
+        }
+    }
+    assert_int_equal(scratch_count(rig_job(&m->rig, ""), "shared/"), count);
+    for (uint32_t i = 0; i < m->retained_count; i++) {
+        tarn_checkpoint_free(checkpoints[i]);
+    }
 }
 
 static void check_restored(model *m)
@@ -328,6 +368,13 @@ static void stores_hold_what_is_named(uint64_t seed, void *context)
     model *m = calloc(1, sizeof *m);
     m->random.state = seed;
     rig_init(&m->rig, 1 + below(m, 3), below(m, 3));
+    if (below(m, 2) == 0) {
+        m->rig.packing = (tarn__packing){
+            .small_bytes = 1 + below(m, 900),
+            .segment_bytes = 100 + below(m, 3000),
+            .waste_max = below(m, 2) == 0 ? 0 : 1.5,
+        };
+    }
     assert_ok(rig_open_store(&m->rig), &m->rig.error);
     change(m);
     for (uint32_t i = 0; i < INSTANCES; i++) {
@@ -345,6 +392,8 @@ static void stores_hold_what_is_named(uint64_t seed, void *context)
             tarn__base_free(m->pendings[i].bases[j]);
         }
     }
+    expire(m);
+    check_named(m);
     for (uint32_t i = 0; i < INSTANCES; i++) {
         tarn__base_free(m->bases[i]);
     }

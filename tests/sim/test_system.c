@@ -122,6 +122,7 @@ typedef struct world {
     worker workers[WORKERS_MAX];
     uint32_t file_number;
     uint32_t fault_percent;
+    tarn__packing packing;
     uint32_t dies_after; /* Operations of the storage; 0: not. */
     uint64_t announced_id;
     uint64_t restorable_id; /* Without savepoints: no restart begins there. */
@@ -405,6 +406,7 @@ static void take_snapshot(worker *k, uint64_t id)
         .subtask_index = k->index,
         .account = &w.account,
         .buffers = &w.account,
+        .packing = w.packing,
     };
     const tarn_status status = tarn__upload_open(&options, &s->upload, &w.error);
     tarn_driver_give_back(w.driver, id);
@@ -1135,6 +1137,10 @@ static void run_seed(uint64_t seed)
     w.clock = (tarn__clock){.monotonic_ns = monotonic_ns, .wall_ms = wall_ms};
     w.parallelism[0] = 1 + (uint32_t)below(SOURCES_MAX);
     w.fault_percent = (uint32_t)below(4);
+    if (chance(60)) {
+        w.packing = (tarn__packing){
+            .small_bytes = 1 + below(120), .segment_bytes = 60 + below(300), .waste_max = 1.5};
+    }
     tarn__account_init(&w.account, "sim", NULL);
     fault_storage_init(&w.storage, &w.account, draw_fate, NULL);
     w.options = (tarn_coordinator_options)TARN_COORDINATOR_OPTIONS_INIT;

@@ -67,3 +67,19 @@ void metadata_sample_init(metadata_sample *s)
         .piece_count = 2,
     };
 }
+
+static void pack(tarn__file_part *part, const char *path, uint64_t offset, uint64_t size)
+{
+    part->path = path;
+    part->place = (tarn__place){.segment = {.size = size}, .offset = offset, .is_packed = true};
+    for (size_t i = 0; i < sizeof part->place.segment.digest.bytes; i++) {
+        part->place.segment.digest.bytes[i] = (uint8_t)(size * 3 + i * 29);
+    }
+}
+
+void metadata_sample_pack(metadata_sample *s)
+{
+    pack(&s->files[0][1], "chk-7/a-0.segment", 0, 916);
+    pack(&s->files[0][2], "chk-7/a-0.segment", 16, 916);
+    pack(&s->files[1][0], "shared/1a/1a2b-5000000777", 777, 5000000777u);
+}

@@ -17,4 +17,7 @@ typedef struct metadata_sample {
 /* Fills the sample in; it must not move afterwards. */
 void metadata_sample_init(metadata_sample *sample);
 
+/* Packs some of its files, as version 3 can; a golden file depends on this too. */
+void metadata_sample_pack(metadata_sample *sample);
+
 #endif

@@ -159,6 +159,7 @@ tarn_status rig_take(snapshot_rig *rig, tarn_pending_checkpoint *pending, rig_sn
         .buffers = &rig->buffers,
         .workers = rig->workers,
         .calls = &rig->files.base,
+        .packing = rig->packing,
     };
     tarn__upload *upload = NULL;
     TARN_TRY(tarn__upload_open(&options, &upload, &rig->error));

@@ -24,6 +24,7 @@ typedef struct snapshot_rig {
     tarn__workers *workers; /* NULL: everything on the caller's thread. */
     tarn_checkpoint_store *store;
     uint32_t retained_count;
+    tarn__packing packing; /* Of uploads. All zero: none. */
     tarn_error error;
     char log[4096]; /* All that the store said, a line each. */
 } snapshot_rig;

@@ -165,6 +165,66 @@ static void test_the_golden_file_of_version_2_is_read_for_ever(void **state)
     expect_golden(*state, 2, TARN_TEST_DIRECTORY "/golden/metadata_v2.bin");
 }
 
+static void test_the_golden_file_of_version_3_is_read_for_ever(void **state)
+{
+    fixture *f = *state;
+    metadata_sample_pack(&f->sample);
+    expect_golden(f, 3, TARN_TEST_DIRECTORY "/golden/metadata_v3.bin");
+}
+
+static void test_a_packed_file_has_its_place(void **state)
+{
+    fixture *f = *state;
+    metadata_sample_pack(&f->sample);
+    assert_ok(
+        tarn__metadata_encode(
+            &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+        &f->error);
+    tarn__metadata m;
+    assert_ok(decode(f, tarn_buffer_bytes(&f->bytes), &m), &f->error);
+    const tarn__file_part *file = &m.subtasks[0].files[2];
+    assert_true(file->place.is_packed);
+    assert_true(file->place.offset == 16);
+    assert_true(file->place.segment.size == 916);
+    assert_true(file->content.size == 900);
+    assert_true(tarn__file_object(file) == &file->place.segment);
+    assert_false(m.subtasks[0].files[0].place.is_packed);
+    assert_true(tarn__file_object(&m.subtasks[0].files[0]) == &m.subtasks[0].files[0].content);
+    assert_true(m.subtasks[1].files[0].place.offset == 777);
+    tarn__metadata_clear(&m);
+
+    /* What version 2 did not know, it did not have. */
+    f->bytes.data[8] = 2;
+    metadata_seal(f->bytes.data, f->bytes.size);
+    expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_CORRUPTION);
+    assert_non_null(strstr(f->error.message, "unknown flags 0x2"));
+}
+
+static void test_a_packed_file_must_be_inside_of_its_segment(void **state)
+{
+    fixture *f = *state;
+    const struct {
+        uint64_t offset;
+        uint64_t size;
+        tarn_status status;
+    } cases[] = {
+        {16, 916, TARN_OK},
+        {17, 916, TARN_INVALID_ARGUMENT},
+        {16, 915, TARN_INVALID_ARGUMENT},
+        {917, 916, TARN_INVALID_ARGUMENT},
+        {UINT64_MAX, 916, TARN_INVALID_ARGUMENT},
+        {16, UINT64_MAX, TARN_INVALID_ARGUMENT},
+    };
+    metadata_sample_pack(&f->sample);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tarn__place *place = &f->sample.files[0][2].place;
+        place->offset = cases[i].offset;
+        place->segment.size = cases[i].size;
+        assert_int_equal(tarn__subtask_check(&f->sample.subtasks[0], &f->error), cases[i].status);
+    }
+    assert_non_null(strstr(f->error.message, "MANIFEST-000005"));
+}
+
 /* A savepoint is no checkpoint and the other way round; version 1 had none. */
 static void test_savepoints_are_of_their_own_kind(void **state)
 {
@@ -253,7 +313,7 @@ static void test_a_newer_version_is_refused_with_both_versions(void **state)
     metadata_seal(f->bytes.data, f->bytes.size);
     expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_NOT_SUPPORTED);
     assert_non_null(strstr(f->error.message, "version 9"));
-    assert_non_null(strstr(f->error.message, "version 2"));
+    assert_non_null(strstr(f->error.message, "version 3"));
 }
 
 static void test_an_acknowledgement_is_no_checkpoint(void **state)
@@ -525,6 +585,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--write-golden") == 0) {
         metadata_sample sample;
         metadata_sample_init(&sample);
+        metadata_sample_pack(&sample);
         tarn_buffer bytes = TARN_BUFFER_INIT;
         if (tarn__metadata_encode(&sample.head, sample.subtasks, SAMPLE_SUBTASKS, &bytes, NULL) !=
             TARN_OK) {
@@ -540,6 +601,9 @@ int main(int argc, char **argv)
         TEST(test_an_empty_checkpoint_comes_back),
         TEST(test_the_golden_file_of_version_1_is_read_for_ever),
         TEST(test_the_golden_file_of_version_2_is_read_for_ever),
+        TEST(test_the_golden_file_of_version_3_is_read_for_ever),
+        TEST(test_a_packed_file_has_its_place),
+        TEST(test_a_packed_file_must_be_inside_of_its_segment),
         TEST(test_savepoints_are_of_their_own_kind),
         TEST(test_every_flipped_byte_is_found_with_its_place),
         TEST(test_every_truncation_is_found),

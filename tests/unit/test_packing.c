@@ -1,0 +1,449 @@
+/*
+ * Unit tests of small files that lie together in segments: how many objects and requests they make,
+ * who keeps a segment, and what a damaged one does.
+ */
+#include "snapshot/checkpoint.h"
+#include "snapshot/pool.h"
+#include "snapshot/store_private.h"
+#include "storage/shims.h"
+#include "support/snapshot_rig.h"
+#include "tarn/cleanup.h"
+#include "tarn/fallback.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL = 20 << 10 };
+
+static int set_up_with(void **state, uint32_t retained_count, uint32_t worker_count)
+{
+    snapshot_rig *rig = malloc(sizeof *rig);
+    assert_non_null(rig);
+    rig_init(rig, retained_count, worker_count);
+    rig->packing =
+        (tarn__packing){.small_bytes = 256 << 10, .segment_bytes = 4 << 20, .waste_max = 2.0};
+    assert_ok(rig_open_store(rig), &rig->error);
+    *state = rig;
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, 2, 0);
+}
+
+static int set_up_workers(void **state)
+{
+    return set_up_with(state, 2, 3);
+}
+
+static int tear_down(void **state)
+{
+    rig_clear(*state);
+    free(*state);
+    return 0;
+}
+
+static void write_tables(snapshot_rig *rig, uint32_t first, uint32_t count, size_t size)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%06u.sst", i);
+        rig_write(rig, "a", name, size, i);
+    }
+}
+
+static void remove_table(snapshot_rig *rig, uint32_t number)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%06u.sst", number);
+    scratch_remove(rig_local(rig, "a", name));
+}
+
+static void write_private(snapshot_rig *rig)
+{
+    rig_write(rig, "a", "CURRENT", 16, 1);
+    rig_write(rig, "a", "MANIFEST-000005", 5000, 2);
+    rig_write(rig, "a", "OPTIONS-000007", 6000, 3);
+}
+
+static void checkpoint(
+    snapshot_rig *rig, uint64_t id, const tarn__base *base, tarn__base **base_out)
+{
+    assert_ok(rig_checkpoint(rig, id, base, base_out), &rig->error);
+}
+
+static uint32_t shared_count(const snapshot_rig *rig)
+{
+    return scratch_count(rig_job(rig, ""), "shared/");
+}
+
+static tarn_checkpoint *open_checkpoint(snapshot_rig *rig, uint64_t id)
+{
+    char name[32];
+    snprintf(name, sizeof name, "chk-%llu", (unsigned long long)id);
+    tarn_checkpoint *opened = NULL;
+    assert_ok(tarn_checkpoint_open(rig_job(rig, name), NULL, &opened, &rig->error), &rig->error);
+    return opened;
+}
+
+/* Puts a counting shim between a checkpoint and its storage; it goes with the checkpoint. */
+static void count_storage(snapshot_rig *rig, tarn_checkpoint *opened)
+{
+    tarn_storage *counted = NULL;
+    assert_ok(
+        tarn__count_storage_new(opened->storage, NULL, &opened->account, &counted, &rig->error),
+        &rig->error);
+    opened->storage = counted;
+}
+
+static tarn__storage_counts download(
+    snapshot_rig *rig,
+    uint64_t id,
+    bool (*is_wanted)(const tarn__file_part *file, void *context),
+    tarn__pool *pool)
+{
+    tarn_checkpoint *opened = open_checkpoint(rig, id);
+    count_storage(rig, opened);
+    scratch_remove(rig_local(rig, "got", ""));
+    scratch_make_directory(rig_local(rig, "got", ""));
+    const tarn__download_options options = {
+        .checkpoint = opened,
+        .directory = rig_local(rig, "got", ""),
+        .account = &rig->account,
+        .buffers = &rig->buffers,
+        .workers = rig->workers,
+        .pool = pool,
+        .is_wanted = is_wanted,
+    };
+    assert_ok(tarn__download_run(&options, NULL, &rig->error), &rig->error);
+    const tarn__storage_counts counts = tarn__count_storage_counts(opened->storage);
+    tarn_checkpoint_free(opened);
+    return counts;
+}
+
+static void test_a_thousand_small_files_are_a_few_objects_and_requests(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_tables(rig, 1, 1000, SMALL);
+    write_private(rig);
+    checkpoint(rig, 1, NULL, NULL);
+    assert_int_equal(shared_count(rig), 5);
+    assert_int_equal(scratch_count(rig_job(rig, ""), "chk-1"), 2); /* A segment and _metadata. */
+
+    const tarn__storage_counts counts = download(rig, 1, NULL, NULL);
+    rig_expect_same(rig_local(rig, "a", ""), rig_local(rig, "got", ""));
+    assert_true(counts.bytes_read == (uint64_t)1000 * SMALL + 16 + 5000 + 6000);
+    /* A file each made two: the bytes, and their end. */
+    assert_true(counts.calls[TARN__STORAGE_READ] * 10 <= 1003);
+    assert_int_equal(rig_expect_whole(rig_job(rig, "")), 1);
+}
+
+/* As on S3, where an object has its name before its bytes: files are read twice, and sent once. */
+static void test_names_may_have_to_come_first(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig->store->storage->features &= ~(uint32_t)TARN_STORAGE_LATE_NAMES;
+    tarn_storage *counted = NULL;
+    assert_ok(
+        tarn__count_storage_new(rig->store->storage, NULL, &rig->account, &counted, &rig->error),
+        &rig->error);
+    rig->store->storage = counted;
+    write_tables(rig, 1, 1000, SMALL);
+    write_private(rig);
+    checkpoint(rig, 1, NULL, NULL);
+    const tarn__storage_counts counts = tarn__count_storage_counts(counted);
+    assert_int_equal(counts.calls[TARN__STORAGE_BEGIN], 7); /* 5 shared, 1 private, _metadata. */
+    assert_int_equal(counts.calls[TARN__STORAGE_FINISH], 7);
+    assert_int_equal(counts.calls[TARN__STORAGE_STAT], 0);
+    assert_int_equal(shared_count(rig), 5);
+
+    /* What is stored is not sent a second time, also when nobody knows the files. */
+    checkpoint(rig, 2, NULL, NULL);
+    const tarn__storage_counts again = tarn__count_storage_counts(counted);
+    assert_int_equal(again.calls[TARN__STORAGE_BEGIN], 9);
+    rig_expect_restored(rig, 2, "a");
+}
+
+static void test_files_that_do_not_change_are_named_again(void **state)
+{
+    snapshot_rig *rig = *state;
+    tarn__base *first = NULL;
+    tarn__base *second = NULL;
+    write_tables(rig, 1, 6, SMALL);
+    write_private(rig);
+    checkpoint(rig, 1, NULL, &first);
+    assert_int_equal(shared_count(rig), 1);
+    write_tables(rig, 7, 2, SMALL);
+    checkpoint(rig, 2, first, &second);
+    assert_int_equal(shared_count(rig), 2);
+    checkpoint(rig, 3, second, NULL);
+    checkpoint(rig, 4, second, NULL);
+    assert_int_equal(shared_count(rig), 2);
+    rig_expect_restored(rig, 4, "a");
+    tarn__base_free(first);
+    tarn__base_free(second);
+}
+
+static void test_a_segment_stays_while_any_of_its_files_is_named(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig->packing.waste_max = 0;
+    tarn__base *bases[5] = {NULL};
+    write_tables(rig, 1, 6, SMALL);
+    checkpoint(rig, 1, NULL, &bases[0]);
+    for (uint32_t i = 1; i < 5; i++) {
+        remove_table(rig, i);
+        checkpoint(rig, 1 + i, bases[i - 1], &bases[i]);
+        assert_int_equal(shared_count(rig), 1);
+    }
+    rig_expect_restored(rig, 5, "a");
+    remove_table(rig, 5);
+    remove_table(rig, 6);
+    checkpoint(rig, 6, bases[4], NULL);
+    assert_int_equal(shared_count(rig), 1); /* Checkpoint 5 is retained. */
+    checkpoint(rig, 7, NULL, NULL);
+    assert_int_equal(shared_count(rig), 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        tarn__base_free(bases[i]);
+    }
+}
+
+static void test_what_is_left_of_a_segment_is_sent_anew(void **state)
+{
+    snapshot_rig *rig = *state;
+    tarn__base *bases[3] = {NULL};
+    write_tables(rig, 1, 10, SMALL);
+    checkpoint(rig, 1, NULL, &bases[0]);
+    for (uint32_t i = 1; i <= 5; i++) {
+        remove_table(rig, i);
+    }
+    checkpoint(rig, 2, bases[0], &bases[1]); /* Half is in use: twice the bytes, as allowed. */
+    assert_int_equal(shared_count(rig), 1);
+    remove_table(rig, 6);
+    checkpoint(rig, 3, bases[1], &bases[2]);
+    assert_int_equal(shared_count(rig), 2);
+    checkpoint(rig, 4, bases[2], NULL);
+    assert_int_equal(shared_count(rig), 1);
+    rig_expect_restored(rig, 4, "a");
+    for (uint32_t i = 0; i < 3; i++) {
+        tarn__base_free(bases[i]);
+    }
+}
+
+static void test_empty_and_large_files_come_back(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig->packing.segment_bytes = 100000;
+    write_tables(rig, 1, 3, 0);
+    write_tables(rig, 4, 3, 33333);
+    write_tables(rig, 7, 2, 100000);
+    write_tables(rig, 9, 1, 100001);
+    write_tables(rig, 10, 1, 700000);
+    write_tables(rig, 11, 2, 0);
+    write_private(rig);
+    checkpoint(rig, 1, NULL, NULL);
+    rig_expect_restored(rig, 1, "a");
+    assert_int_equal(rig_expect_whole(rig_job(rig, "")), 1);
+}
+
+static bool is_even(const tarn__file_part *file, void *context)
+{
+    (void)context;
+    return file->is_shared && (file->local_name[5] - '0') % 2 == 0;
+}
+
+static bool is_low(const tarn__file_part *file, void *context)
+{
+    (void)context;
+    return file->is_shared && file->local_name[5] < '5';
+}
+
+static void test_only_what_is_wanted_is_read(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_tables(rig, 0, 10, SMALL);
+    checkpoint(rig, 1, NULL, NULL);
+    const tarn__storage_counts even = download(rig, 1, is_even, NULL);
+    assert_true(even.bytes_read == (uint64_t)5 * SMALL);
+    assert_int_equal(even.calls[TARN__STORAGE_READ], 5);
+    assert_int_equal(scratch_count(rig_local(rig, "got", ""), ""), 5);
+    const tarn__storage_counts low = download(rig, 1, is_low, NULL);
+    assert_true(low.bytes_read == (uint64_t)5 * SMALL);
+    assert_int_equal(low.calls[TARN__STORAGE_READ], 1);
+}
+
+static void test_a_second_copy_has_files_not_segments(void **state)
+{
+    snapshot_rig *rig = *state;
+    tarn__base *base = NULL;
+    write_tables(rig, 0, 10, SMALL);
+    checkpoint(rig, 1, NULL, &base);
+    tarn__pool pool;
+    assert_ok(
+        tarn__pool_open(&pool, NULL, scratch_join(rig->root.path, "pool"), &rig->error),
+        &rig->error);
+    remove_table(rig, 3);
+    assert_int_equal(
+        tarn__pool_add(&pool, rig_local(rig, "a", ""), base, &rig->error), TARN_IO_ERROR);
+    const uint64_t kept = scratch_count(pool.path, "");
+    assert_int_equal(kept, 3); /* Those before the one that is gone. */
+    const tarn__storage_counts counts = download(rig, 1, NULL, &pool);
+    assert_int_equal(atomic_load(&pool.taken_count), kept);
+    assert_true(counts.bytes_read == (10 - kept) * SMALL);
+    write_tables(rig, 3, 1, SMALL);
+    rig_expect_same(rig_local(rig, "a", ""), rig_local(rig, "got", ""));
+    tarn__base_free(base);
+}
+
+typedef struct finding {
+    uint32_t bad_count;
+    char name[64];
+} finding;
+
+static bool take_finding(const tarn_checkpoint_file *file, const char *problem, void *context)
+{
+    finding *found = context;
+    if (problem != NULL) {
+        found->bad_count++;
+        snprintf(found->name, sizeof found->name, "%s", file->local_name);
+    }
+    return true;
+}
+
+/* The object that packs file 0. */
+static const char *segment_of(snapshot_rig *rig, tarn_checkpoint *opened)
+{
+    const tarn_checkpoint_file file = tarn_checkpoint_file_at(opened, 0, 0);
+    assert_true(file.is_packed);
+    return rig_job(rig, file.path);
+}
+
+static void test_damage_is_found_in_the_file_that_has_it(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_tables(rig, 0, 10, SMALL);
+    checkpoint(rig, 1, NULL, NULL);
+    tarn_checkpoint *opened = open_checkpoint(rig, 1);
+    const tarn_checkpoint_file file = tarn_checkpoint_file_at(opened, 0, 4);
+    assert_int_equal(file.offset, 4 * SMALL);
+    size_t size = 0;
+    uint8_t *bytes = scratch_read(segment_of(rig, opened), &size);
+    bytes[file.offset + 100] ^= 1;
+    scratch_write(segment_of(rig, opened), bytes, size);
+    finding found = {.bad_count = 0};
+    tarn_checkpoint_verification result;
+    assert_ok(
+        tarn_checkpoint_verify(opened, take_finding, &found, &result, &rig->error), &rig->error);
+    assert_int_equal(found.bad_count, 1);
+    assert_string_equal(found.name, "000004.sst");
+    assert_int_equal(result.file_count, 10);
+    assert_int_equal(rig_download(rig, rig_job(rig, "chk-1"), 0, "got", NULL), TARN_CORRUPTION);
+    assert_non_null(strstr(rig->error.message, file.path));
+    assert_int_equal(scratch_count(rig_local(rig, "got", ""), ""), 0);
+
+    scratch_write(segment_of(rig, opened), bytes, size - 1);
+    assert_int_equal(rig_download(rig, rig_job(rig, "chk-1"), 0, "got", NULL), TARN_CORRUPTION);
+    tarn_checkpoint *whole = NULL;
+    assert_int_equal(
+        tarn_checkpoint_open_whole(rig_job(rig, ""), NULL, NULL, NULL, &whole, &rig->error),
+        TARN_MISSING);
+    free(bytes);
+    tarn_checkpoint_free(opened);
+}
+
+static void test_garbage_is_what_no_file_is_in(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_tables(rig, 0, 10, SMALL);
+    write_private(rig);
+    checkpoint(rig, 1, NULL, NULL);
+    tarn_checkpoint *opened = open_checkpoint(rig, 1);
+    const char *copy = rig_job(rig, "shared/ab/abababababababababababababababab-204800");
+    scratch_make_directory(rig_job(rig, "shared/ab"));
+    scratch_copy(segment_of(rig, opened), copy);
+    tarn_checkpoint_free(opened);
+    rig_close_store(rig);
+    tarn_garbage_options options = TARN_GARBAGE_OPTIONS_INIT;
+    char address[4096];
+    snprintf(address, sizeof address, "%s", rig_job(rig, ""));
+    options.address = address;
+    options.grace_ms = TARN_GRACE_NONE;
+    tarn_garbage_stats stats;
+    assert_ok(tarn_garbage_collect(&options, &stats, &rig->error), &rig->error);
+    assert_int_equal(stats.removed_count, 1);
+    assert_int_equal(stats.removed_bytes, 10 * SMALL);
+    assert_ok(rig_open_store(rig), &rig->error);
+    rig_expect_restored(rig, 1, "a");
+}
+
+static void test_a_store_that_is_opened_again_counts_segments(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_tables(rig, 0, 10, SMALL);
+    tarn__base *base = NULL;
+    checkpoint(rig, 1, NULL, NULL);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_int_equal(rig->store->registry.count, 1);
+    assert_ok(rig_download(rig, rig_job(rig, "chk-1"), 0, "a", &base), &rig->error);
+    checkpoint(rig, 2, base, NULL);
+    assert_int_equal(shared_count(rig), 1);
+    for (uint32_t i = 0; i < 10; i++) {
+        remove_table(rig, i);
+    }
+    checkpoint(rig, 3, NULL, NULL);
+    assert_int_equal(shared_count(rig), 1);
+    checkpoint(rig, 4, NULL, NULL);
+    assert_int_equal(shared_count(rig), 0);
+    tarn__base_free(base);
+}
+
+/* Every allocation fails once: nothing is left that nothing names. */
+static void test_a_failure_anywhere_leaves_nothing(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_tables(rig, 0, 4, 100);
+    write_private(rig);
+    bool has_fired = true;
+    for (uint64_t nth = 0; has_fired; nth++) {
+        rig_close_store(rig);
+        assert_int_equal(atomic_load(&rig->memory.live_count), 0);
+        fault_allocator_init(&rig->memory, FAULT_NEVER);
+        assert_ok(rig_open_store(rig), &rig->error);
+        rig->memory.fail_at = atomic_load(&rig->memory.request_count) + nth;
+        const tarn_status status = rig_checkpoint(rig, 1, NULL, NULL);
+        has_fired = atomic_load(&rig->memory.fired);
+        rig->memory.fail_at = FAULT_NEVER;
+        assert_int_equal(status, has_fired ? TARN_NO_MEMORY : TARN_OK);
+        if (has_fired) {
+            tarn__store_clean(rig->store);
+            assert_int_equal(shared_count(rig), 0);
+            assert_int_equal(scratch_count(rig_job(rig, ""), "chk-"), 0);
+        }
+    }
+    rig_expect_restored(rig, 1, "a");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_thousand_small_files_are_a_few_objects_and_requests),
+        cmocka_unit_test_setup_teardown(
+            test_a_thousand_small_files_are_a_few_objects_and_requests, set_up_workers, tear_down),
+        TEST(test_names_may_have_to_come_first),
+        TEST(test_files_that_do_not_change_are_named_again),
+        TEST(test_a_segment_stays_while_any_of_its_files_is_named),
+        TEST(test_what_is_left_of_a_segment_is_sent_anew),
+        TEST(test_empty_and_large_files_come_back),
+        TEST(test_only_what_is_wanted_is_read),
+        TEST(test_a_second_copy_has_files_not_segments),
+        TEST(test_damage_is_found_in_the_file_that_has_it),
+        TEST(test_garbage_is_what_no_file_is_in),
+        TEST(test_a_store_that_is_opened_again_counts_segments),
+        TEST(test_a_failure_anywhere_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
