@@ -36,6 +36,14 @@ tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error);
 /* Writes what is dirty of a state, unless the backend is poisoned, and forgets it in any case. */
 TARN_NODISCARD tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error);
 
+/* Waits until the store may be written, for a write that goes past the working set. */
+static inline void tarn__hot_pass_gate(tarn_backend *backend)
+{
+    if (__builtin_expect(atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire), 0)) {
+        tarn__backend_wait_at_gate(backend);
+    }
+}
+
 /* ---- rows: see tarn__keyed_read() and its like ------------------------------------------- */
 
 TARN_NODISCARD tarn_status tarn__hot_read(
