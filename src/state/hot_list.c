@@ -19,8 +19,8 @@ static tarn_status find(hot_list *list, tarn_keyed *keyed, tarn_bytes name_space
     static const uint8_t NUMBER[TARN__CHUNK_SEQUENCE_BYTES];
     tarn_bytes row; /* With room for a number: a chunk's row made later cannot fail. */
     list->keyed = keyed;
-    TARN_TRY(tarn__keyed_make_row(
-        keyed, name_space, tarn_bytes_at(NUMBER, sizeof NUMBER), &row, error));
+    TARN_TRY(
+        tarn__keyed_make_row(keyed, name_space, tarn_bytes_at(NUMBER, sizeof NUMBER), &row, error));
     row.size -= sizeof NUMBER;
     list->row = tarn__workset_find(keyed->workset, &keyed->hot, row, &list->key);
     return TARN_OK;
