@@ -4,18 +4,14 @@
  *     [group][key][namespace][sequence u64 BE] -> [stamp, with a TTL][elements]   (codec/chunk.h)
  *
  * Numbers come from the backend and only grow, so that appending needs not to know what is there: a
- * chunk that is written later sorts behind all that were there. A chunk is never changed but for
- * its stamp, and its elements live and expire together. Merging namespaces gives the sources'
+ * chunk that is written later sorts behind all that were there. With a TTL a chunk is never changed
+ * but for its stamp, and its elements live and expire together; without one, what is appended
+ * gathers in the working set, when there is one (hot_list.h). Merging namespaces gives the sources'
  * chunks new numbers under the target.
- *
- * With a working set, what is appended gathers there (hot_list.h), and a read is of three parts:
- *
- *     first chunk, copied | chunks of the store, streamed | what the working set has, copied
  */
-#include "tarn/list.h"
+#include "state/list.h"
 
 #include "codec/chunk.h"
-#include "state/hot_list.h"
 
 enum {
     CHUNK_BYTES_MAX = 64 << 10,  /* More elements begin a new chunk; one element may be larger. */
@@ -24,19 +20,6 @@ enum {
 
 struct tarn_list {
     tarn_keyed keyed;
-};
-
-struct tarn_list_iterator {
-    tarn__keyed_iterator base;
-    tarn_bytes rest;    /* Of the current chunk: what has not been given out. */
-    tarn_buffer own;    /* Copies: of the first chunk, then of what the working set has. */
-    size_t head_size;   /* Of the former. */
-    tarn_bytes pending; /* The store's chunk after that, already taken from it. */
-    bool has_tail;      /* The latter is still to be given out. */
-    tarn_buffer first;  /* The row of the first chunk: with a TTL, from there all may go. */
-    tarn_buffer last;   /* Just behind the row of the latest chunk. */
-    bool has_young;     /* A chunk was not expired. */
-    bool is_over;
 };
 
 /* ---- opening and closing ---------------------------------------------------------------- */
@@ -366,92 +349,6 @@ static tarn_status merge(
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
-static bool may_be_whole(const tarn_list_iterator *iterator, size_t size)
-{
-    return iterator->own.size + size <= TARN__HOT_LIST_WHOLE_BYTES_MAX;
-}
-
-/* Puts the store's first chunk, when it is small, in front of what the working set has. */
-static tarn_status take_head(
-    tarn_list_iterator *iterator, tarn_bytes chunk, bool *is_taken_out, tarn_error *error)
-{
-    tarn_buffer *own = &iterator->own;
-    *is_taken_out = may_be_whole(iterator, chunk.size);
-    if (!*is_taken_out) {
-        iterator->pending = chunk;
-        return TARN_OK;
-    }
-    if (tarn_buffer_reserve(own, own->size + chunk.size) != TARN_OK) {
-        return tarn__fail_no_memory(error, "the elements of a list", chunk.size);
-    }
-    if (own->size > 0) {
-        memmove(own->data + chunk.size, own->data, own->size);
-    }
-    memcpy(own->data, chunk.data, chunk.size);
-    own->size += chunk.size;
-    iterator->head_size = chunk.size;
-    return TARN_OK;
-}
-
-/* Looks at the first chunks of the store: a list of none, or of a small one, is kept whole. */
-static tarn_status look_ahead(
-    tarn_list_iterator *iterator, tarn_keyed *keyed, tarn__rocks_iterator *rows, tarn_error *error)
-{
-    uint8_t number[TARN__CHUNK_SEQUENCE_BYTES];
-    size_t number_size = 0;
-    tarn_bytes row;
-    tarn_bytes chunk;
-    tarn_status status = tarn__rocks_iterator_next(rows, &row, &chunk, error);
-    if (status == TARN_OK) {
-        bool is_taken = false;
-        TARN_TRY(take_head(iterator, chunk, &is_taken, error));
-        if (!is_taken || row.size < sizeof number) {
-            return TARN_OK;
-        }
-        number_size = sizeof number;
-        memcpy(number, (const uint8_t *)row.data + row.size - sizeof number, sizeof number);
-        status = tarn__rocks_iterator_next(rows, &row, &iterator->pending, error);
-    }
-    if (status != TARN_DONE) {
-        return status;
-    }
-    return tarn__hot_list_complete(
-        keyed,
-        tarn_buffer_bytes(&keyed->name_space),
-        tarn_bytes_at(number, number_size),
-        tarn_buffer_bytes(&iterator->own),
-        error);
-}
-
-/* Begins an iteration of a list that is, in part or whole, in the working set. */
-static tarn_status open_hot(
-    tarn_list_iterator *iterator, tarn_keyed *keyed, const char *owner, tarn_error *error)
-{
-    bool is_whole = false;
-    tarn__rocks_iterator *rows = NULL;
-    iterator->own.allocator = &keyed->backend->account->face;
-    iterator->has_tail = true;
-    TARN_TRY(tarn__hot_list_read(
-        keyed, tarn_buffer_bytes(&keyed->name_space), &iterator->own, &is_whole, error));
-    if (!is_whole) {
-        TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
-        const tarn__rocks_scan scan = {
-            .lower = tarn_buffer_bytes(&keyed->lower),
-            .upper = tarn_buffer_bytes(&keyed->upper),
-            .fills_cache = true,
-        };
-        TARN_TRY(tarn__rocks_iterate_scan(keyed->family, &scan, &rows, error));
-        const tarn_status status = look_ahead(iterator, keyed, rows, error);
-        if (status != TARN_OK) {
-            tarn__rocks_iterator_close(rows);
-            return status;
-        }
-    }
-    iterator->rest = tarn_bytes_at(iterator->own.data, iterator->head_size);
-    tarn__keyed_iterator_adopt(&iterator->base, keyed, rows, owner);
-    return TARN_OK;
-}
-
 static tarn_status open_cold(
     tarn_list_iterator *iterator, tarn_keyed *keyed, const char *owner, tarn_error *error)
 {
@@ -477,8 +374,9 @@ tarn_status tarn_list_iterate(
     }
     iterator->first.allocator = &backend->account->face;
     iterator->last.allocator = &backend->account->face;
-    const tarn_status status = keyed->workset != NULL ? open_hot(iterator, keyed, owner, error)
-                                                      : open_cold(iterator, keyed, owner, error);
+    const tarn_status status = keyed->workset != NULL
+                                   ? tarn__list_begin_hot(iterator, keyed, owner, error)
+                                   : open_cold(iterator, keyed, owner, error);
     if (status != TARN_OK) {
         tarn_buffer_clear(&iterator->own);
         tarn__release(iterator);
