@@ -284,7 +284,11 @@ static tarn__hot_row *begin_row(
         *row = *before;
         row->units = units;
     }
-    memcpy(row + 1, key->row.data, key->row.size);
+    if (before != NULL) {
+        memcpy(row + 1, before + 1, key->row.size + key->family->suffix_bytes);
+    } else {
+        memcpy(row + 1, key->row.data, key->row.size);
+    }
     return row;
 }
 
@@ -407,6 +411,64 @@ tarn_status tarn__workset_edit(
     target->value_size = (uint32_t)size;
     mark(set, target, TARN__HOT_DIRTY);
     settle_in(set, key, key->reference, to);
+    key->reference = to;
+    *kept = target;
+    return TARN_OK;
+}
+
+/* Finds a slot for a row that will grow further. */
+static tarn_status find_growing_slot(
+    tarn__workset *set,
+    const tarn__hot_key *key,
+    const tarn__hot_row *row,
+    size_t needed,
+    uint32_t *to,
+    tarn_error *error)
+{
+    if (row != NULL && needed <= (size_t)row->units * TARN__SLAB_UNIT) {
+        *to = key->reference;
+        return TARN_OK;
+    }
+    const size_t wanted = needed + needed / 2;
+    const size_t most = tarn__slab_slot_bytes_max(&set->slab);
+    *to = 0;
+    if (row != NULL && wanted <= most) {
+        TARN_TRY(find_slot(set, key, row, wanted, /* may_wait= */ false, to, error));
+    }
+    return *to != 0 ? TARN_OK : find_slot(set, key, row, needed, /* may_wait= */ true, to, error);
+}
+
+tarn_status tarn__workset_extend(
+    tarn__workset *set,
+    tarn__hot_key *key,
+    tarn__hot_row *row,
+    tarn__hot_state state,
+    tarn_bytes bytes,
+    tarn__hot_row **kept,
+    tarn_error *error)
+{
+    const size_t offset = tarn__hot_row_value_offset(key->family, key->row.size);
+    const bool has_bytes =
+        row != NULL && (tarn__hot_row_has_value(row) || row->state == TARN__HOT_PARTIAL);
+    const size_t before = has_bytes ? row->value_size : 0;
+    uint32_t to = 0;
+    *kept = NULL;
+    TARN_TRY(find_growing_slot(set, key, row, offset + before + bytes.size, &to, error));
+    if (to == 0) {
+        return TARN_OK;
+    }
+    const uint32_t from = row != NULL ? key->reference : 0;
+    tarn__hot_row *target = row;
+    if (to != from) {
+        target = begin_row(set, key, to, row);
+    }
+    if (to != from && before > 0) {
+        memcpy((uint8_t *)target + offset, (const uint8_t *)row + offset, before);
+    }
+    memcpy((uint8_t *)target + offset + before, bytes.data, bytes.size);
+    target->value_size = (uint32_t)(before + bytes.size);
+    mark(set, target, state);
+    settle_in(set, key, from, to);
     key->reference = to;
     *kept = target;
     return TARN_OK;

@@ -10,7 +10,8 @@
  *
  * A row that is not here is as the store has it. A clean row says what the store has, which may be
  * that there is none; a dirty one says what the store will have. A partial is an operand that the
- * store merges into what it has. Writes change rows here, and reach the store when the row is
+ * store merges into what it has, or puts beside it where rows have a suffix of their own: the chunk
+ * of a list. Writes change rows here, and reach the store when the row is
  * evicted, when a scan settles its range, or when a snapshot is drained.
  *
  * A snapshot freezes: tarn__workset_freeze() raises the epoch and costs nothing more. What was
@@ -72,6 +73,7 @@ typedef struct tarn__workset_family {
     void *store_family;
     uint16_t index;       /* In the working set. */
     uint8_t value_shift;  /* Values begin so many bytes before a multiple of 16: their stamp. */
+    uint8_t suffix_bytes; /* Behind the row: the store's row has them, finding goes without. */
     uint64_t row_count;   /* Rows here. */
     uint64_t dirty_count; /* Of these, dirty ones. */
 } tarn__workset_family;
@@ -142,13 +144,20 @@ static inline bool tarn__hot_row_has_value(const tarn__hot_row *row)
 
 static inline size_t tarn__hot_row_value_offset(const tarn__workset_family *family, size_t key_size)
 {
-    const size_t end = sizeof(tarn__hot_row) + key_size + family->value_shift;
+    const size_t end =
+        sizeof(tarn__hot_row) + key_size + family->suffix_bytes + family->value_shift;
     return ((end + TARN__SLAB_UNIT - 1) & ~(size_t)(TARN__SLAB_UNIT - 1)) - family->value_shift;
 }
 
 static inline uint8_t *tarn__hot_row_value(const tarn__workset_family *family, tarn__hot_row *row)
 {
     return (uint8_t *)row + tarn__hot_row_value_offset(family, row->key_size);
+}
+
+/* What the store's row has behind the row's bytes; what a new row has there is not defined. */
+static inline uint8_t *tarn__hot_row_suffix(tarn__hot_row *row)
+{
+    return (uint8_t *)(row + 1) + row->key_size;
 }
 
 /* Holds the row that was found: bytes of it are given out. There is one such row at a time. */
@@ -191,6 +200,27 @@ TARN_NODISCARD tarn_status tarn__workset_edit(
     size_t size,
     tarn__hot_row **kept,
     tarn_error *error);
+
+/*
+ * Gives a row a state, and puts bytes behind the value that it has; the slot is larger than that,
+ * so that not each call moves the row. Arguments are as for tarn__workset_set(); but row, where it
+ * is there, is not frozen, and stays as it was when there is no room.
+ */
+TARN_NODISCARD tarn_status tarn__workset_extend(
+    tarn__workset *set,
+    tarn__hot_key *key,
+    tarn__hot_row *row,
+    tarn__hot_state state,
+    tarn_bytes bytes,
+    tarn__hot_row **kept,
+    tarn_error *error);
+
+/*
+ * Takes the row that was found out. A dirty one is written to the store before, which is not held
+ * then.
+ */
+TARN_NODISCARD tarn_status
+tarn__workset_expel(tarn__workset *set, const tarn__hot_key *key, tarn_error *error);
 
 /* ---- ranges ----------------------------------------------------------------------------- */
 

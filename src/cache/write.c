@@ -68,14 +68,15 @@ static void sort_batch(tarn__workset *set)
 static tarn__change change_of(const tarn__workset *set, tarn__hot_row *row)
 {
     const tarn__workset_family *family = set->families[row->family];
+    const bool is_merged = row->state == TARN__HOT_PARTIAL && family->suffix_bytes == 0;
     tarn__change change = {
         .family = family->store_family,
         .kind = TARN__CHANGE_DELETE,
-        .row = tarn__hot_row_key(row),
+        .row = tarn_bytes_at(row + 1, (size_t)row->key_size + family->suffix_bytes),
         .value = tarn_bytes_at(NULL, 0),
     };
     if (row->state != TARN__HOT_TOMBSTONE) {
-        change.kind = row->state == TARN__HOT_DIRTY ? TARN__CHANGE_PUT : TARN__CHANGE_MERGE;
+        change.kind = is_merged ? TARN__CHANGE_MERGE : TARN__CHANGE_PUT;
         change.value = tarn_bytes_at(tarn__hot_row_value(family, row), row->value_size);
     }
     return change;
@@ -110,6 +111,20 @@ tarn_status tarn__workset_batch_write(tarn__workset *set, tarn_error *error)
     set->figures.written_count += count;
     for (uint32_t i = 0; i < count; i++) {
         clean(set, set->batch[i]);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__workset_expel(tarn__workset *set, const tarn__hot_key *key, tarn_error *error)
+{
+    const tarn__hot_row *row = tarn__slab_at(&set->slab, key->reference);
+    const bool is_partial = row->state == TARN__HOT_PARTIAL;
+    if (tarn__hot_row_is_dirty(row)) {
+        (void)tarn__workset_batch_add(set, key->reference);
+        TARN_TRY(tarn__workset_batch_write(set, error));
+    }
+    if (!is_partial) { /* Else it is gone. */
+        tarn__workset_forget(set, key->reference);
     }
     return TARN_OK;
 }

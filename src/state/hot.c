@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "codec/chunk.h"
 #include "codec/reduction.h"
 
 /* ---- what the working set asks of the backend -------------------------------------------- */
@@ -102,7 +103,8 @@ static tarn_status join(tarn_keyed *keyed, tarn_error *error)
     if (set == NULL || !keyed->has_hot_rows) {
         return TARN_OK;
     }
-    keyed->hot = (tarn__workset_family){.store_family = keyed->family};
+    keyed->hot = (tarn__workset_family){
+        .store_family = keyed->family, .suffix_bytes = keyed->hot_suffix_bytes};
     TARN_TRY(tarn__workset_add_family(set, &keyed->hot, error));
     keyed->workset = set;
     return TARN_OK;
@@ -118,7 +120,8 @@ static void leave(tarn_keyed *keyed)
 
 tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error)
 {
-    keyed->has_hot_rows = is_of_single_rows(kind) && !keyed->has_ttl;
+    keyed->has_hot_rows = (is_of_single_rows(kind) || kind == TARN__STATE_LIST) && !keyed->has_ttl;
+    keyed->hot_suffix_bytes = kind == TARN__STATE_LIST ? TARN__CHUNK_SEQUENCE_BYTES : 0;
     return join(keyed, error);
 }
 
@@ -225,14 +228,6 @@ void tarn_backend_measure_working_set(const tarn_backend *backend, tarn_working_
 
 /* ---- rows ------------------------------------------------------------------------------- */
 
-/* Waits until the store may be written. */
-static void pass_gate(tarn_backend *backend)
-{
-    if (__builtin_expect(is_held(backend), 0)) {
-        tarn__backend_wait_at_gate(backend);
-    }
-}
-
 static tarn_bytes value_of(const tarn_keyed *keyed, tarn__hot_row *row)
 {
     return tarn_bytes_at(tarn__hot_row_value(&keyed->hot, row), row->value_size);
@@ -314,7 +309,7 @@ static tarn_status complete(
         return TARN_OK;
     }
     tarn__rocks_unpin(&pin);
-    pass_gate(keyed->backend);
+    tarn__hot_pass_gate(keyed->backend);
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_put(keyed->family, key->row, whole, error), error);
 }
@@ -347,7 +342,7 @@ tarn_status tarn__hot_write(tarn_keyed *keyed, tarn_bytes row, tarn_bytes value,
     if (__builtin_expect(kept != NULL, 1)) {
         return TARN_OK;
     }
-    pass_gate(keyed->backend);
+    tarn__hot_pass_gate(keyed->backend);
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_put(keyed->family, row, value, error), error);
 }
@@ -362,7 +357,7 @@ tarn_status tarn__hot_erase(tarn_keyed *keyed, tarn_bytes row, tarn_error *error
     if (kept != NULL) {
         return TARN_OK;
     }
-    pass_gate(keyed->backend);
+    tarn__hot_pass_gate(keyed->backend);
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_delete(keyed->family, row, error), error);
 }
@@ -387,7 +382,7 @@ tarn_status tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand,
     if (__builtin_expect(kept != NULL, 1)) {
         return TARN_OK;
     }
-    pass_gate(keyed->backend);
+    tarn__hot_pass_gate(keyed->backend);
     const tarn_status status = state == TARN__HOT_PARTIAL
                                    ? tarn__rocks_merge(keyed->family, row, operand, error)
                                    : tarn__rocks_put(keyed->family, row, operand, error);

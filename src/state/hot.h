@@ -5,9 +5,10 @@
  *     ranges, iterators ──► settle or drop what the working set has of them ──► store
  *
  * Which states: those with one row per key and namespace, which are found by their row: value,
- * reducing and aggregating; without a TTL, as clean-ups and compactions look at stamps in the
- * store. Rows of the others are in the store alone, and so are all rows when the working set is
- * off: then a call costs one compare more than the store's.
+ * reducing and aggregating; and lists, of which one row is here (hot_list.h). Without a TTL, as
+ * clean-ups and compactions look at stamps in the store. Rows of the others are in the store alone,
+ * and so are all rows when the working set is off: then a call costs one compare more than the
+ * store's.
  *
  * Adds of reductions (codec/reduction.h) are blind: what is not here is not read, but begun as a
  * partial, which the store merges into what it has. A read makes a whole value of the two.
@@ -35,6 +36,14 @@ tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error);
 
 /* Writes what is dirty of a state, unless the backend is poisoned, and forgets it in any case. */
 TARN_NODISCARD tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error);
+
+/* Waits until the store may be written, for a write that goes past the working set. */
+static inline void tarn__hot_pass_gate(tarn_backend *backend)
+{
+    if (__builtin_expect(atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire), 0)) {
+        tarn__backend_wait_at_gate(backend);
+    }
+}
 
 /* ---- rows: see tarn__keyed_read() and its like ------------------------------------------- */
 

@@ -47,6 +47,7 @@ struct tarn_keyed {
     tarn__workset_family hot;
     bool has_namespaces; /* One with bytes was set, or named otherwise, once. */
     bool has_hot_rows;   /* Of a kind whose rows go through the working set, when there is one. */
+    uint8_t hot_suffix_bytes; /* Of these rows. */
     tarn__row_layout layout;
     bool has_ttl;                /* Values begin with a stamp. */
     bool is_untimed;             /* With stamps, but without a TTL: nothing expires. */
@@ -242,6 +243,13 @@ TARN_NODISCARD tarn_status tarn__keyed_iterator_open(
     const tarn__rocks_scan *scan,
     const char *owner,
     tarn_error *error);
+
+/* The same over rows of the store that there are already, or over none: NULL. */
+void tarn__keyed_iterator_adopt(
+    tarn__keyed_iterator *iterator,
+    tarn_keyed *keyed,
+    tarn__rocks_iterator *rows,
+    const char *owner);
 void tarn__keyed_iterator_close(tarn__keyed_iterator *iterator);
 
 #endif

@@ -4,14 +4,14 @@
  *     [group][key][namespace][sequence u64 BE] -> [stamp, with a TTL][elements]   (codec/chunk.h)
  *
  * Numbers come from the backend and only grow, so that appending needs not to know what is there: a
- * chunk that is written later sorts behind all that were there. A chunk is never changed but for
- * its stamp, and its elements live and expire together. Merging namespaces gives the sources'
+ * chunk that is written later sorts behind all that were there. With a TTL a chunk is never changed
+ * but for its stamp, and its elements live and expire together; without one, what is appended
+ * gathers in the working set, when there is one (hot_list.h). Merging namespaces gives the sources'
  * chunks new numbers under the target.
  */
-#include "tarn/list.h"
+#include "state/list.h"
 
 #include "codec/chunk.h"
-#include "state/keyed.h"
 
 enum {
     CHUNK_BYTES_MAX = 64 << 10,  /* More elements begin a new chunk; one element may be larger. */
@@ -20,15 +20,6 @@ enum {
 
 struct tarn_list {
     tarn_keyed keyed;
-};
-
-struct tarn_list_iterator {
-    tarn__keyed_iterator base;
-    tarn_bytes rest;   /* Of the current chunk: what has not been given out. */
-    tarn_buffer first; /* The row of the first chunk: with a TTL, from there all may go. */
-    tarn_buffer last;  /* Just behind the row of the latest chunk. */
-    bool has_young;    /* A chunk was not expired. */
-    bool is_over;
 };
 
 /* ---- opening and closing ---------------------------------------------------------------- */
@@ -90,6 +81,13 @@ static void begin_chunk(tarn_keyed *keyed, int64_t stamp_ms)
 static tarn_status write_chunk(tarn_keyed *keyed, tarn_error *error)
 {
     tarn_bytes row;
+    if (keyed->workset != NULL) {
+        return tarn__hot_list_append(
+            keyed,
+            tarn_buffer_bytes(&keyed->name_space),
+            tarn_buffer_bytes(&keyed->scratch),
+            error);
+    }
     TARN_TRY(new_row(keyed, tarn_buffer_bytes(&keyed->name_space), &row, error));
     return tarn__backend_finish_write(
         keyed->backend,
@@ -150,7 +148,7 @@ tarn_status tarn_list_append_all(
     tarn_list *state, const tarn_bytes *elements, size_t element_count, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(prepare(keyed, elements, element_count, error));
     if (element_count == 0) {
         return TARN_OK;
@@ -165,15 +163,64 @@ tarn_status tarn_list_append(tarn_list *state, tarn_bytes element, tarn_error *e
     return tarn_list_append_all(state, &element, 1, error);
 }
 
+/* Replaces within the working set, where what is there is known and what comes is small. */
+static tarn_status replace_hot(
+    tarn_keyed *keyed,
+    const tarn_bytes *elements,
+    size_t element_count,
+    bool *is_done_out,
+    tarn_error *error)
+{
+    size_t size = 0;
+    begin_chunk(keyed, 0);
+    for (size_t i = 0; i < element_count && size <= TARN__HOT_LIST_WHOLE_BYTES_MAX; i++) {
+        size += encoded_bytes(elements[i]);
+    }
+    for (size_t i = 0; i < element_count && size <= TARN__HOT_LIST_WHOLE_BYTES_MAX; i++) {
+        if (tarn__chunk_append(&keyed->scratch, elements[i]) != TARN_OK) {
+            return tarn__fail_no_memory(error, "a chunk of a list", size);
+        }
+    }
+    return size <= TARN__HOT_LIST_WHOLE_BYTES_MAX ? tarn__hot_list_replace(
+                                                        keyed,
+                                                        tarn_buffer_bytes(&keyed->name_space),
+                                                        tarn_buffer_bytes(&keyed->scratch),
+                                                        is_done_out,
+                                                        error)
+                                                  : TARN_OK;
+}
+
+/* Removes what is there; the working set knows then that there is nothing. */
+static tarn_status remove_all(tarn_keyed *keyed, tarn_error *error)
+{
+    const tarn_bytes name_space = tarn_buffer_bytes(&keyed->name_space);
+    if (keyed->workset == NULL) {
+        return tarn__keyed_remove_span(keyed, error);
+    }
+    tarn__hot_pass_gate(keyed->backend);
+    TARN_TRY(tarn__hot_list_drop(keyed, name_space, error));
+    TARN_TRY(
+        tarn__backend_finish_write(keyed->backend, tarn__keyed_remove_span(keyed, error), error));
+    return tarn__hot_list_set_absent(keyed, name_space, error);
+}
+
 tarn_status tarn_list_replace(
     tarn_list *state, const tarn_bytes *elements, size_t element_count, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    bool is_done = false;
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(prepare(keyed, elements, element_count, error));
+    if (keyed->workset != NULL) {
+        TARN_TRY(replace_hot(keyed, elements, element_count, &is_done, error));
+    }
+    if (is_done) {
+        tarn__rocks_unpin(&keyed->backend->pin);
+        return TARN_OK;
+    }
     /* What is there has lesser numbers than what comes: it can go first. */
     TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
-    tarn_status status = tarn__keyed_remove_span(keyed, error);
+    tarn_status status = remove_all(keyed, error);
     if (status == TARN_OK && element_count > 0) {
         status = tarn__backend_finish_write(
             keyed->backend, write_elements(keyed, elements, element_count, error), error);
@@ -226,9 +273,43 @@ static tarn_status copy_chunks(
     }
 }
 
+/* Moves a list that is whole in the working set; else all of both is in the store afterwards. */
+static tarn_status move_hot(
+    tarn_keyed *keyed, tarn_bytes source, tarn_bytes target, bool *is_done_out, tarn_error *error)
+{
+    keyed->scratch.size = 0;
+    TARN_TRY(tarn__hot_list_read(keyed, source, &keyed->scratch, is_done_out, error));
+    if (!*is_done_out) {
+        TARN_TRY(tarn__hot_list_expel(keyed, source, error));
+        return tarn__hot_list_expel(keyed, target, error);
+    }
+    if (keyed->scratch.size == 0) {
+        return TARN_OK;
+    }
+    bool is_cleared = false;
+    tarn_status status =
+        tarn__hot_list_append(keyed, target, tarn_buffer_bytes(&keyed->scratch), error);
+    if (status == TARN_OK) {
+        status = tarn__hot_list_replace(keyed, source, tarn_bytes_at(NULL, 0), &is_cleared, error);
+    }
+    if (status == TARN_OK && !is_cleared) { /* It was evicted meanwhile. */
+        TARN_TRY(tarn__keyed_span(keyed, source, error));
+        status = tarn__keyed_remove_span(keyed, error);
+    }
+    return tarn__backend_finish_write(keyed->backend, status, error);
+}
+
 static tarn_status move_source(
     tarn_keyed *keyed, tarn_bytes source, tarn_bytes target, moving *chunks, tarn_error *error)
 {
+    bool is_done = false;
+    if (keyed->workset != NULL) {
+        TARN_TRY(move_hot(keyed, source, target, &is_done, error));
+    }
+    if (is_done) {
+        return TARN_OK;
+    }
+    chunks->has_written = false;
     TARN_TRY(tarn__keyed_span(keyed, source, error));
     tarn__rocks_iterator *rows = NULL;
     TARN_TRY(tarn__rocks_iterate(
@@ -255,16 +336,30 @@ static tarn_status merge(
     tarn_error *error)
 {
     moving chunks = {.has_written = false};
+    bool has_written = false;
     tarn__rocks_batch_init(&chunks.batch);
     tarn_status status = TARN_OK;
     for (size_t i = 0; i < source_count && status == TARN_OK; i++) {
         status = move_source(keyed, sources[i], target, &chunks, error);
+        has_written = has_written || chunks.has_written;
     }
     tarn__rocks_batch_clear(&chunks.batch);
-    return chunks.has_written ? tarn__backend_finish_write(keyed->backend, status, error) : status;
+    return has_written ? tarn__backend_finish_write(keyed->backend, status, error) : status;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
+
+static tarn_status open_cold(
+    tarn_list_iterator *iterator, tarn_keyed *keyed, const char *owner, tarn_error *error)
+{
+    TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
+    const tarn__rocks_scan scan = {
+        .lower = tarn_buffer_bytes(&keyed->lower),
+        .upper = tarn_buffer_bytes(&keyed->upper),
+        .fills_cache = true,
+    };
+    return tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error);
+}
 
 tarn_status tarn_list_iterate(
     tarn_list *state, const char *owner, tarn_list_iterator **out, tarn_error *error)
@@ -273,7 +368,6 @@ tarn_status tarn_list_iterate(
     tarn_backend *backend = keyed->backend;
     TARN_TRY(tarn__backend_enter(backend, error));
     tarn__rocks_unpin(&backend->pin);
-    TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
     const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_list_iterator *iterator = tarn__allocate_zeroed(backend->account, 1, sizeof *iterator);
     if (iterator == NULL) {
@@ -285,17 +379,14 @@ tarn_status tarn_list_iterate(
     }
     iterator->first.allocator = &backend->account->face;
     iterator->last.allocator = &backend->account->face;
-    const tarn__rocks_scan scan = {
-        .lower = tarn_buffer_bytes(&keyed->lower),
-        .upper = tarn_buffer_bytes(&keyed->upper),
-        .fills_cache = true,
-    };
     const tarn_status status = tarn__backend_explain(
         backend,
         refused_count,
-        tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error),
+        keyed->workset != NULL ? tarn__list_begin_hot(iterator, keyed, owner, error)
+                               : open_cold(iterator, keyed, owner, error),
         error);
     if (status != TARN_OK) {
+        tarn_buffer_clear(&iterator->own);
         tarn__release(iterator);
         return status;
     }
@@ -322,6 +413,15 @@ static tarn_status finish(tarn_list_iterator *iterator, tarn_error *error)
 {
     tarn_keyed *keyed = iterator->base.keyed;
     iterator->is_over = true;
+    if (iterator->has_tail) {
+        const size_t tail_size = iterator->own.size - iterator->head_size;
+        iterator->has_tail = false;
+        iterator->is_over = tail_size == 0;
+        if (tail_size > 0) {
+            iterator->rest = tarn_bytes_at(iterator->own.data + iterator->head_size, tail_size);
+        }
+        return TARN_OK;
+    }
     if (!keyed->has_ttl || iterator->has_young || iterator->first.size == 0) {
         return TARN_OK;
     }
@@ -342,6 +442,14 @@ static tarn_status next_chunk(tarn_list_iterator *iterator, tarn_error *error)
     tarn_bytes row;
     tarn_bytes stored;
     tarn__keyed_content content;
+    if (iterator->pending.size > 0) {
+        iterator->rest = iterator->pending;
+        iterator->pending.size = 0;
+        return TARN_OK;
+    }
+    if (iterator->base.rows == NULL) {
+        return TARN_DONE;
+    }
     TARN_TRY(tarn__rocks_iterator_next(iterator->base.rows, &row, &stored, error));
     TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
     if (keyed->has_ttl) {
@@ -387,6 +495,7 @@ void tarn_list_iterator_close(tarn_list_iterator *iterator)
 {
     if (iterator != NULL) {
         tarn__keyed_iterator_close(&iterator->base);
+        tarn_buffer_clear(&iterator->own);
         tarn_buffer_clear(&iterator->first);
         tarn_buffer_clear(&iterator->last);
         tarn__release(iterator);

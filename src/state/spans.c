@@ -121,15 +121,26 @@ tarn_status tarn__keyed_iterator_open(
     const char *owner,
     tarn_error *error)
 {
+    tarn__rocks_iterator *rows = NULL;
+    TARN_TRY(tarn__hot_settle(keyed->backend, keyed->family, scan->lower, scan->upper, error));
+    TARN_TRY(tarn__rocks_iterate_scan(keyed->family, scan, &rows, error));
+    tarn__keyed_iterator_adopt(iterator, keyed, rows, owner);
+    return TARN_OK;
+}
+
+void tarn__keyed_iterator_adopt(
+    tarn__keyed_iterator *iterator,
+    tarn_keyed *keyed,
+    tarn__rocks_iterator *rows,
+    const char *owner)
+{
     tarn_backend *backend = keyed->backend;
-    TARN_TRY(tarn__hot_settle(backend, keyed->family, scan->lower, scan->upper, error));
-    TARN_TRY(tarn__rocks_iterate_scan(keyed->family, scan, &iterator->rows, error));
+    iterator->rows = rows;
     iterator->keyed = keyed;
     iterator->next = keyed->first_iterator;
     keyed->first_iterator = iterator;
     backend->iterator_count++;
     tarn__backend_adopt(backend, &iterator->child, "iterator", owner != NULL ? owner : "iterator");
-    return TARN_OK;
 }
 
 void tarn__keyed_iterator_close(tarn__keyed_iterator *iterator)

@@ -91,5 +91,6 @@ int bench_value(const bench_options *options);
 int bench_map(const bench_options *options);
 int bench_window(const bench_options *options);
 int bench_append_drain(const bench_options *options);
+int bench_long_list(const bench_options *options);
 
 #endif

@@ -11,8 +11,9 @@
  *     map           clean   iterate 100 entries, beside --keys tombstones of other keys or without
  *     window        points  drop a window of --keys keys, or remove them one by one; then scan
  *     append-drain  raw     append --elements to lists one by one, read and clear them
- *     timers        raw     register --timers, then fire them all in order; --sorted: in time order
- *     ttl             plain        write --ops values with a TTL and a deadline, or without; what
+ *     long-list     empty   append --ops to a list of --elements, or to an empty one; read the
+ * first timers        raw     register --timers, then fire them all in order; --sorted: in time
+ * order ttl             plain        write --ops values with a TTL and a deadline, or without; what
  *                                  is expired is looked for in the table files
  *     rescale         iterate      restore 3 to 2 and 2 to 3 subtasks, or iterate and put
  *     checkpoint      undisturbed  count up --keys while checkpoints are taken; what those cost
@@ -73,6 +74,7 @@ static const workload_entry WORKLOADS[] = {
     {"map", "clean", bench_map},
     {"window", "points", bench_window},
     {"append-drain", "raw", bench_append_drain},
+    {"long-list", "empty", bench_long_list},
     {"rescale", "iterate", bench_rescale},
     {"timers", "raw", bench_timers},
     {"ttl", "plain", bench_ttl},
@@ -91,7 +93,8 @@ static int usage(const char *problem, const char *what)
         "           [--value-bytes N] [--elements N] [--rounds N] [--seed N] [--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points,\n"
-        "           append-drain --against raw, timers --against raw [--timers N] [--sorted],\n"
+        "           append-drain --against raw, long-list --against empty,\n"
+        "           timers --against raw [--timers N] [--sorted],\n"
         "           ttl --against plain,\n"
         "           rescale --against iterate,\n"
         "           checkpoint --against undisturbed,\n"

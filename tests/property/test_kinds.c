@@ -907,14 +907,62 @@ static void step_timers(program *p)
 
 /* ---- checkpoints ------------------------------------------------------------------------ */
 
+static void set_key(program *p)
+{
+    p->key = below(p, KEYS);
+    assert_ok(
+        tarn_backend_set_key(p->backend, tarn_bytes_of(KEY_NAMES[p->key]), &p->error), &p->error);
+}
+
+static void step_kind(program *p)
+{
+    static void (*const STEPS_OF[KINDS])(program * p) = {
+        step_value, step_map, step_list, step_number, step_text, step_average};
+    STEPS_OF[below(p, KINDS)](p);
+}
+
+/* The stream goes on while a snapshot is open. */
+static void go_on(program *p, tarn_snapshot *snapshot)
+{
+    for (uint32_t left = below(p, 60); left > 0; left--) {
+        const uint32_t dice = below(p, 40);
+        if (dice < 6) {
+            set_key(p);
+        } else if (dice < 10) {
+            set_namespace(p, (kind)below(p, KINDS), below(p, NAMESPACES));
+        } else if (dice == 10) {
+            fixture_resize_working_set(p->backend, below(p, 6));
+        } else if (dice == 11) {
+            merge_namespaces(p, (kind)below(p, KINDS));
+        } else if (dice == 12) {
+            drop_namespace(p, (kind)below(p, KINDS));
+        } else if (dice == 13) {
+            remove_key(p);
+        } else if (dice < 18) {
+            const tarn_status status = tarn_snapshot_poll(snapshot);
+            assert_true(status == TARN_OK || status == TARN_PENDING);
+        } else {
+            step_kind(p);
+        }
+    }
+}
+
 static void take_checkpoint(program *p)
 {
+    static cell begun[KINDS][KEYS][NAMESPACES];
     tarn_pending_checkpoint *pending = NULL;
     tarn_snapshot *snapshot = NULL;
     tarn_buffer acknowledgement = TARN_BUFFER_INIT;
     const uint64_t id = tarn_checkpoint_store_next_id(p->store);
     assert_ok(tarn_checkpoint_begin(p->store, id, &pending, &p->error), &p->error);
     assert_ok(tarn_snapshot_begin(p->backend, pending, &snapshot, &p->error), &p->error);
+    memcpy(begun, p->cells, sizeof begun);
+    go_on(p, snapshot);
+    if (below(p, 3) == 0) {
+        tarn_snapshot_abandon(snapshot);
+        tarn_checkpoint_abandon(pending);
+        return;
+    }
     assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &p->error), &p->error);
     assert_ok(
         tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &p->error),
@@ -922,7 +970,7 @@ static void take_checkpoint(program *p)
     tarn_buffer_clear(&acknowledgement);
     assert_ok(tarn_checkpoint_commit(pending, NULL, &p->error), &p->error);
     tarn_backend_notify_complete(p->backend, id);
-    memcpy(p->saved, p->cells, sizeof p->saved);
+    memcpy(p->saved, begun, sizeof p->saved);
     memcpy(p->was_registered, p->is_registered, sizeof p->was_registered);
     p->has_checkpoint = true;
 }
@@ -974,19 +1022,10 @@ static void restore(program *p)
     check_timers(p);
 }
 
-static void set_key(program *p)
-{
-    p->key = below(p, KEYS);
-    assert_ok(
-        tarn_backend_set_key(p->backend, tarn_bytes_of(KEY_NAMES[p->key]), &p->error), &p->error);
-}
-
 static void step(program *p)
 {
-    static void (*const STEPS_OF[KINDS])(program * p) = {
-        step_value, step_map, step_list, step_number, step_text, step_average};
     const uint32_t dice = below(p, 100);
-    if (below(p, 600) == 0) {
+    if (below(p, 300) == 0) {
         take_checkpoint(p);
     } else if (p->has_checkpoint && below(p, 600) == 0) {
         restore(p);
@@ -1003,7 +1042,7 @@ static void step(program *p)
     } else if (dice < 50) {
         step_timers(p);
     } else {
-        STEPS_OF[below(p, KINDS)](p);
+        step_kind(p);
     }
 }
 

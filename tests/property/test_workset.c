@@ -236,6 +236,26 @@ static void set_row(world *w, place *at, tarn__hot_state state, tarn_bytes value
     }
 }
 
+/* Puts bytes behind those of a row; without room the row goes to the store, and they after it. */
+static void extend_row(world *w, place *at, tarn__hot_state state, tarn_bytes value)
+{
+    tarn__hot_row *kept = NULL;
+    assert_ok(
+        tarn__workset_extend(w->set, &at->key, at->found, state, value, &kept, &w->error),
+        &w->error);
+    note_drained(w);
+    if (kept != NULL) {
+        return;
+    }
+    if (store_is_held(w)) {
+        assert_ok(store_release(w, &w->error), &w->error);
+    }
+    if (at->found != NULL) {
+        assert_ok(tarn__workset_expel(w->set, &at->key, &w->error), &w->error);
+    }
+    change_cell(&w->store.cells[at->family][at->row], TARN__CHANGE_MERGE, value);
+}
+
 static void put(world *w, uint32_t family, uint32_t row, tarn_bytes value)
 {
     place at;
@@ -271,8 +291,12 @@ static void append(world *w, uint32_t family, uint32_t row, tarn_bytes value)
     } else if (at.found != NULL) {
         state = TARN__HOT_DIRTY;
     }
-    append_cell(&made, value);
-    set_row(w, &at, state, tarn_bytes_at(made.bytes, made.size));
+    if ((row + value.size) % 2 == 0) {
+        extend_row(w, &at, state, value);
+    } else {
+        append_cell(&made, value);
+        set_row(w, &at, state, tarn_bytes_at(made.bytes, made.size));
+    }
     append_cell(expected, value);
 }
 

@@ -168,6 +168,7 @@ static void test_a_damaged_chunk_is_reported_once_and_ends_the_reading(void **st
 {
     list_test t = open_list(state);
     append(&t, "a");
+    assert_ok(tarn_backend_resize_working_set(t.f->backend, 0, &t.f->error), &t.f->error);
     tarn__rocks_family *family = tarn__rocks_find_family(t.f->backend->rocks, "list");
     tarn__rocks_iterator *rows = NULL;
     tarn_bytes row;

@@ -1,0 +1,288 @@
+/* hot_list.c - see hot_list.h. */
+#include "state/hot_list.h"
+
+#include "codec/chunk.h"
+
+enum { NUMBERS_PER_CALL = 2 };
+
+/* What a call works on. */
+typedef struct hot_list {
+    tarn_keyed *keyed;
+    tarn__hot_key key; /* Its row lies in a row buffer: no other row is made while it is used. */
+    tarn__hot_row *row;
+} hot_list;
+
+static const tarn_bytes NOTHING = {NULL, 0};
+
+static tarn_status find(hot_list *list, tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error)
+{
+    static const uint8_t NUMBER[TARN__CHUNK_SEQUENCE_BYTES];
+    tarn_bytes row; /* With room for a number: a chunk's row made later cannot fail. */
+    list->keyed = keyed;
+    TARN_TRY(
+        tarn__keyed_make_row(keyed, name_space, tarn_bytes_at(NUMBER, sizeof NUMBER), &row, error));
+    row.size -= sizeof NUMBER;
+    list->row = tarn__workset_find(keyed->workset, &keyed->hot, row, &list->key);
+    return TARN_OK;
+}
+
+/* Finds a list that is to be changed: what is frozen of it goes to the store before. */
+static tarn_status find_to_change(
+    hot_list *list, tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error)
+{
+    TARN_TRY(find(list, keyed, name_space, error));
+    return tarn__workset_hand_over(keyed->workset, &list->key, &list->row, error);
+}
+
+/* It is known what the store has of the list. */
+static bool is_whole(const hot_list *list)
+{
+    return list->row != NULL && list->row->state != TARN__HOT_PARTIAL;
+}
+
+static tarn_bytes elements_of(const hot_list *list)
+{
+    return tarn__hot_row_has_value(list->row) || list->row->state == TARN__HOT_PARTIAL
+               ? tarn_bytes_at(
+                     tarn__hot_row_value(&list->keyed->hot, list->row), list->row->value_size)
+               : NOTHING;
+}
+
+/* ---- numbers ---------------------------------------------------------------------------- */
+
+/* The mark of the numbers is not written while the store is held. To be called before a find. */
+static void prepare_numbers(tarn_backend *backend)
+{
+    if (__builtin_expect(backend->sequence_end - backend->sequence < NUMBERS_PER_CALL, 0)) {
+        tarn__hot_pass_gate(backend);
+    }
+}
+
+static tarn_status take_number(
+    tarn_keyed *keyed, uint8_t out[TARN__CHUNK_SEQUENCE_BYTES], tarn_error *error)
+{
+    uint64_t number = 0;
+    TARN_TRY(tarn__backend_take_sequence(keyed->backend, 1, &number, error));
+    tarn__chunk_encode_sequence(out, number);
+    return TARN_OK;
+}
+
+static void set_number(hot_list *list, const uint8_t number[TARN__CHUNK_SEQUENCE_BYTES])
+{
+    memcpy(tarn__hot_row_suffix(list->row), number, TARN__CHUNK_SEQUENCE_BYTES);
+}
+
+/* ---- past the working set --------------------------------------------------------------- */
+
+/* Writes or removes a chunk in the store. */
+static tarn_status write_chunk(
+    tarn_keyed *keyed,
+    tarn_bytes name_space,
+    const uint8_t number[TARN__CHUNK_SEQUENCE_BYTES],
+    tarn_bytes elements,
+    tarn_error *error)
+{
+    tarn_bytes row;
+    tarn__hot_pass_gate(keyed->backend);
+    TARN_TRY(tarn__keyed_make_row(
+        keyed, name_space, tarn_bytes_at(number, TARN__CHUNK_SEQUENCE_BYTES), &row, error));
+    const tarn_status status = elements.size > 0
+                                   ? tarn__rocks_put(keyed->family, row, elements, error)
+                                   : tarn__rocks_delete(keyed->family, row, error);
+    return tarn__backend_finish_write(keyed->backend, status, error);
+}
+
+tarn_status tarn__hot_list_expel(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error)
+{
+    hot_list list;
+    tarn__hot_pass_gate(keyed->backend); /* Before: it drains, and may forget rows. */
+    TARN_TRY(find(&list, keyed, name_space, error));
+    return list.row != NULL ? tarn__workset_expel(keyed->workset, &list.key, error) : TARN_OK;
+}
+
+/* ---- appending -------------------------------------------------------------------------- */
+
+/* Puts elements behind those that are here; without room for them *is_done_out is false. */
+static tarn_status extend(hot_list *list, tarn_bytes elements, bool *is_done_out, tarn_error *error)
+{
+    uint8_t number[TARN__CHUNK_SEQUENCE_BYTES];
+    const bool has_number = list->row != NULL && list->row->state != TARN__HOT_ABSENT;
+    const tarn__hot_state state = is_whole(list) ? TARN__HOT_DIRTY : TARN__HOT_PARTIAL;
+    tarn__hot_row *kept = NULL;
+    if (!has_number) {
+        TARN_TRY(take_number(list->keyed, number, error));
+    }
+    TARN_TRY(tarn__workset_extend(
+        list->keyed->workset, &list->key, list->row, state, elements, &kept, error));
+    *is_done_out = kept != NULL;
+    if (kept != NULL) {
+        list->row = kept;
+    }
+    if (kept != NULL && !has_number) {
+        set_number(list, number);
+    }
+    return TARN_OK;
+}
+
+/* What was written whole is not written again with each element, once it is large. */
+static void leave_large(hot_list *list)
+{
+    if (list->row != NULL && list->row->state == TARN__HOT_CLEAN &&
+        list->row->value_size > TARN__HOT_LIST_WHOLE_BYTES_MAX) {
+        tarn__workset_drop_row(list->keyed->workset, &list->key);
+        list->row = NULL;
+        list->key.reference = 0;
+    }
+}
+
+tarn_status tarn__hot_list_append(
+    tarn_keyed *keyed, tarn_bytes name_space, tarn_bytes elements, tarn_error *error)
+{
+    hot_list list;
+    bool is_done = false;
+    uint8_t number[TARN__CHUNK_SEQUENCE_BYTES];
+    prepare_numbers(keyed->backend);
+    TARN_TRY(find_to_change(&list, keyed, name_space, error));
+    leave_large(&list);
+    TARN_TRY(extend(&list, elements, &is_done, error));
+    if (is_done) {
+        return TARN_OK;
+    }
+    TARN_TRY(tarn__hot_list_expel(keyed, name_space, error));
+    TARN_TRY(find(&list, keyed, name_space, error));
+    TARN_TRY(extend(&list, elements, &is_done, error));
+    if (is_done) {
+        return TARN_OK;
+    }
+    TARN_TRY(take_number(keyed, number, error));
+    return write_chunk(keyed, name_space, number, elements, error);
+}
+
+/* ---- replacing -------------------------------------------------------------------------- */
+
+/* Makes a whole list one of elements, or writes it when there is no room for it here. */
+static tarn_status set_whole(
+    hot_list *list, tarn_bytes name_space, tarn_bytes elements, tarn_error *error)
+{
+    uint8_t number[TARN__CHUNK_SEQUENCE_BYTES] = {0};
+    const bool is_stored = list->row->state != TARN__HOT_ABSENT && !list->row->is_new;
+    const tarn__hot_state state = elements.size > 0 ? TARN__HOT_DIRTY : TARN__HOT_TOMBSTONE;
+    if (list->row->state != TARN__HOT_ABSENT) {
+        memcpy(number, tarn__hot_row_suffix(list->row), sizeof number);
+    } else if (elements.size > 0) {
+        TARN_TRY(take_number(list->keyed, number, error));
+    }
+    TARN_TRY(tarn__workset_set(
+        list->keyed->workset, &list->key, list->row, state, elements, &list->row, error));
+    if (list->row != NULL) {
+        set_number(list, number);
+        return TARN_OK;
+    }
+    return elements.size > 0 || is_stored
+               ? write_chunk(list->keyed, name_space, number, elements, error)
+               : TARN_OK;
+}
+
+tarn_status tarn__hot_list_replace(
+    tarn_keyed *keyed,
+    tarn_bytes name_space,
+    tarn_bytes elements,
+    bool *is_done_out,
+    tarn_error *error)
+{
+    hot_list list;
+    *is_done_out = false;
+    prepare_numbers(keyed->backend);
+    TARN_TRY(find_to_change(&list, keyed, name_space, error));
+    if (!is_whole(&list)) {
+        return TARN_OK;
+    }
+    *is_done_out = true;
+    return set_whole(&list, name_space, elements, error);
+}
+
+tarn_status tarn__hot_list_drop(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error)
+{
+    hot_list list;
+    TARN_TRY(find(&list, keyed, name_space, error));
+    if (list.row != NULL) {
+        tarn__workset_drop_row(keyed->workset, &list.key);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__hot_list_set_absent(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error)
+{
+    hot_list list;
+    TARN_TRY(find(&list, keyed, name_space, error));
+    return tarn__workset_set(
+        keyed->workset, &list.key, list.row, TARN__HOT_ABSENT, NOTHING, &list.row, error);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+tarn_status tarn__hot_list_read(
+    tarn_keyed *keyed,
+    tarn_bytes name_space,
+    tarn_buffer *out,
+    bool *is_whole_out,
+    tarn_error *error)
+{
+    hot_list list;
+    TARN_TRY(find(&list, keyed, name_space, error));
+    const tarn_bytes elements = list.row != NULL ? elements_of(&list) : NOTHING;
+    if (elements.size > 0 && tarn_buffer_append(out, elements) != TARN_OK) {
+        return tarn__fail_no_memory(error, "the elements of a list", elements.size);
+    }
+    *is_whole_out = is_whole(&list);
+    return TARN_OK;
+}
+
+/* A partial and the store's chunk become one chunk of that number. */
+static tarn_status complete_partial(
+    hot_list *list,
+    tarn_bytes name_space,
+    tarn_bytes number,
+    tarn_bytes elements,
+    tarn_error *error)
+{
+    uint8_t own[TARN__CHUNK_SEQUENCE_BYTES];
+    const size_t own_size = list->row->value_size;
+    memcpy(own, tarn__hot_row_suffix(list->row), sizeof own);
+    TARN_TRY(tarn__workset_set(
+        list->keyed->workset, &list->key, list->row, TARN__HOT_DIRTY, elements, &list->row, error));
+    if (list->row == NULL) { /* It is not here any more: the store has the chunk before it. */
+        const uint8_t *data = elements.data;
+        const tarn_bytes later = tarn_bytes_at(data + (elements.size - own_size), own_size);
+        return write_chunk(list->keyed, name_space, own, later, error);
+    }
+    if (number.size > 0) {
+        set_number(list, number.data);
+    } else {
+        list->row->is_new = 1;
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn__hot_list_complete(
+    tarn_keyed *keyed,
+    tarn_bytes name_space,
+    tarn_bytes number,
+    tarn_bytes elements,
+    tarn_error *error)
+{
+    hot_list list;
+    TARN_TRY(find(&list, keyed, name_space, error));
+    if (list.row != NULL) {
+        /* What is frozen becomes one more chunk of the store, and the list is not whole. */
+        TARN_TRY(tarn__workset_hand_over(keyed->workset, &list.key, &list.row, error));
+        return list.row != NULL ? complete_partial(&list, name_space, number, elements, error)
+                                : TARN_OK;
+    }
+    const tarn__hot_state state = elements.size > 0 ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
+    TARN_TRY(tarn__workset_set(keyed->workset, &list.key, NULL, state, elements, &list.row, error));
+    if (list.row != NULL && number.size > 0) {
+        set_number(&list, number.data);
+    }
+    return TARN_OK;
+}

@@ -1,0 +1,79 @@
+/*
+ * hot_list.h - lists in the working set: one row for each, found by key and namespace.
+ *
+ *     hot row    [group][key][namespace] | [sequence] -> elements       the suffix is not searched
+ *     partial    elements behind those that the store has; written as a chunk, never read for it
+ *     clean      all elements, which are one chunk in the store
+ *     dirty      all elements; what the store has of the list is a chunk of that number, or nothing
+ *     tombstone  no element; likewise
+ *     absent     no element, and no chunk
+ *
+ * What is appended to a list of which nothing is here begins a partial, under a new sequence
+ * number: nothing is read. A list that is read and turns out to be small and one chunk is whole
+ * from then on; reading, replacing and clearing it touch no store. A chunk that is full goes to the
+ * store and the next one begins. There is at most one row of a list here, so that its number is
+ * greater than those of the chunks in the store, or the only one.
+ *
+ * Lists with a TTL are not here.
+ *
+ * Thread: confined, with the backend.
+ */
+#ifndef TARN_STATE_HOT_LIST_H
+#define TARN_STATE_HOT_LIST_H
+
+#include "state/hot.h"
+
+/* A list that becomes larger is not kept whole where that means to write it again. */
+enum { TARN__HOT_LIST_WHOLE_BYTES_MAX = 4096 };
+
+/* Appends encoded elements to the current key's list of a namespace, which is encoded. */
+TARN_NODISCARD tarn_status tarn__hot_list_append(
+    tarn_keyed *keyed, tarn_bytes name_space, tarn_bytes elements, tarn_error *error);
+
+/*
+ * Makes a list one of encoded elements, which may be none, when it is known what the store has of
+ * it; *is_done_out tells.
+ */
+TARN_NODISCARD tarn_status tarn__hot_list_replace(
+    tarn_keyed *keyed,
+    tarn_bytes name_space,
+    tarn_bytes elements,
+    bool *is_done_out,
+    tarn_error *error);
+
+/* Forgets a list of which the store is about to lose all chunks; then, that it has none. */
+TARN_NODISCARD tarn_status
+tarn__hot_list_drop(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__hot_list_set_absent(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error);
+
+/* Writes what is dirty of a list to the store, and forgets it. */
+TARN_NODISCARD tarn_status
+tarn__hot_list_expel(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error);
+
+/*
+ * Copies what is here of the current list to the end of out.
+ *
+ * is_whole_out  That is all of it. Else the store's chunks come before.
+ */
+TARN_NODISCARD tarn_status tarn__hot_list_read(
+    tarn_keyed *keyed,
+    tarn_bytes name_space,
+    tarn_buffer *out,
+    bool *is_whole_out,
+    tarn_error *error);
+
+/*
+ * Keeps the current list whole, of which the store has one chunk or none.
+ *
+ * number    Of the chunk; empty: there is none.
+ * elements  All: the store's, then those of the partial that is here.
+ */
+TARN_NODISCARD tarn_status tarn__hot_list_complete(
+    tarn_keyed *keyed,
+    tarn_bytes name_space,
+    tarn_bytes number,
+    tarn_bytes elements,
+    tarn_error *error);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * list.h - what the sources of list state share: a reading.
+ *
+ *     first chunk, copied | chunks of the store, streamed | what the working set has, copied
+ *
+ * Thread: confined, with the backend.
+ */
+#ifndef TARN_STATE_LIST_H
+#define TARN_STATE_LIST_H
+
+#include "tarn/list.h"
+
+#include "state/hot_list.h"
+
+struct tarn_list_iterator {
+    tarn__keyed_iterator base;
+    tarn_bytes rest;    /* Of the current chunk: what has not been given out. */
+    tarn_buffer own;    /* Copies: of the first chunk, then of what the working set has. */
+    size_t head_size;   /* Of the former. */
+    tarn_bytes pending; /* The store's chunk after that, already taken from it. */
+    bool has_tail;      /* The latter is still to be given out. */
+    tarn_buffer first;  /* The row of the first chunk: with a TTL, from there all may go. */
+    tarn_buffer last;   /* Just behind the row of the latest chunk. */
+    bool has_young;     /* A chunk was not expired. */
+    bool is_over;
+};
+
+/*
+ * list_hot.c: begins the reading of a list that may be in the working set. A list that turns out to
+ * be small is kept there whole.
+ *
+ * iterator  Zeroed. On failure its own buffer is still to be cleared.
+ */
+TARN_NODISCARD tarn_status tarn__list_begin_hot(
+    tarn_list_iterator *iterator, tarn_keyed *keyed, const char *owner, tarn_error *error);
+
+#endif
