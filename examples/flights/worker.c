@@ -12,7 +12,7 @@
 static const char operator_name[] = "flights";
 
 /* How often a worker without messages looks after its snapshot. */
-enum { SNAPSHOT_POLL_MS = 5 };
+enum { SNAPSHOT_POLL_MS = 1 };
 
 void worker_init(worker *w)
 {

@@ -69,7 +69,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_snapshot_begin(
 /**
  * Answers TARN_PENDING while the snapshot is under way, TARN_OK when finish() will not wait.
  *
- * Each call writes a slice of the rows that are in memory only, as calls on the backend do.
+ * Each call writes some hundred of the rows that are in memory only, which calls on the backend do
+ * as well, a few at a time: a task without records polls every few milliseconds.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot);
 

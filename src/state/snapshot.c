@@ -10,7 +10,10 @@
 
 #define TABLE_FILE_SUFFIX ".sst"
 
-enum { SLICE_ROWS = 64 };
+enum {
+    SLICE_ROWS = 64,         /* Drained by a call on the backend: some tens of microseconds. */
+    SLICE_ROWS_POLLED = 512, /* By a poll, which waits for nothing else. */
+};
 
 struct tarn_snapshot {
     tarn_backend *backend;
@@ -384,8 +387,11 @@ tarn_status tarn_snapshot_begin(
 
 tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
 {
-    const tarn_status advanced = tarn__snapshot_advance(snapshot, NULL);
-    (void)advanced; /* finish() tells. */
+    for (uint32_t drained = 0; drained < SLICE_ROWS_POLLED && !snapshot->is_submitted;
+         drained += SLICE_ROWS) {
+        const tarn_status advanced = tarn__snapshot_advance(snapshot, NULL);
+        (void)advanced; /* finish() tells. */
+    }
     return atomic_load(&snapshot->is_done) ? TARN_OK : TARN_PENDING;
 }
 

@@ -418,14 +418,17 @@ static void clean(program *p, kind k)
             doubtful_count += one->is_present && one->may_be_gone ? 1 : 0;
         }
         uint32_t kept = 0;
+        uint32_t certain = 0;
         for (uint32_t j = 0; k == LIST && j < p->now.element_count[i]; j++) {
             if (!is_expired(p, k, &p->now.elements[i][j])) {
-                doubtful_count += p->now.elements[i][j].may_be_gone ? 1 : 0;
+                certain += p->now.elements[i][j].may_be_gone ? 0 : 1;
                 p->now.elements[i][kept++] = p->now.elements[i][j];
             }
         }
         p->now.element_count[i] = k == LIST ? kept : p->now.element_count[i];
         live_count += kept;
+        /* Elements that were appended while there was no TTL may share a row. */
+        doubtful_count += certain > 0 ? kept - 1 : kept;
     }
     assert_ok(tarn_keyed_measure_ttl(keyed_of(p, k), 0, &stats, &p->error), &p->error);
     assert_int_equal(stats.expired_count_estimate, 0);
