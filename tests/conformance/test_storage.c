@@ -5,6 +5,11 @@
 #include "support/scratch.h"
 #include "support/support.h"
 
+#include <limits.h>
+#include <stdio.h>
+
+#include "custom_storage/mirror.h"
+
 typedef struct directory {
     scratch scratch;
     fault_files calls;
@@ -118,6 +123,22 @@ static tarn_storage *make_stack(tarn__account *account, void *context)
     return cached;
 }
 
+/* The example of a storage of the application's own: two directories. */
+static tarn_storage *make_mirror(tarn__account *account, void *context)
+{
+    directory *d = context;
+    char address[2 * PATH_MAX + 32];
+    scratch_init(&d->scratch);
+    snprintf(
+        address, sizeof address, "mirror://{%s/a,%s/b}/both", d->scratch.path, d->scratch.path);
+    const tarn__storage_options options = {
+        .address = address, .account = account, .schemes = &mirror_scheme, .scheme_count = 1};
+    tarn_storage *storage = NULL;
+    tarn_error error;
+    assert_ok(tarn__storage_open(&options, &storage, &error), &error);
+    return storage;
+}
+
 int main(void)
 {
     static directory plain;
@@ -135,6 +156,7 @@ int main(void)
         {.name = "throttle", .make = make_throttle},
         {.name = "count", .make = make_count},
         {.name = "cache", .make = make_cache, .clean = clean_file, .context = &plain},
+        {.name = "mirror", .make = make_mirror, .clean = clean_file, .context = &plain},
         {.name = "all shims", .make = make_stack, .clean = clean_file, .context = &plain},
     };
     int failed = 0;
