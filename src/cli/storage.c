@@ -318,7 +318,8 @@ static int check(const request *r)
     if (!open_storage(r, r->operands[1], &storage, &error)) {
         return refuse(r, &error);
     }
-    const int status = cli_storage_check(storage, r->with_writes, r->as_json);
+    const int status =
+        cli_storage_check(r->config, r->operands[1], storage, r->with_writes, r->as_json);
     tarn_storage_close(storage);
     return status;
 }
@@ -427,12 +428,12 @@ const cli_command cli_storage = {
         "  get URI [FILE]   copies an object to a file; - is stdout, the default\n"
         "  put FILE URI     copies a file, or stdin as -, to an object\n"
         "  rm URI           removes an object\n"
-        "  check URI        tries what checkpoints need of a place, and says what works\n"
+        "  check URI        tries what every storage must do, and says what works\n"
         "\n"
         "A URI is a path, file:///path, s3://bucket/key, or webhdfs://host:port/path.\n"
         "\n"
         "  --if-absent    put: refuse to replace an object\n"
-        "  --write        check: also writes, below tarn-check-..., and removes that again\n"
+        "  --write        check: all of it; writes below tarn-check-..., and removes that again\n"
         "  --conf FILE    a flink-conf.yaml or config.yaml, or the directory of one; repeatable\n"
         "  -D KEY=VALUE   one option, such as s3.endpoint\n"
         "  --json         answer as one line of JSON\n",

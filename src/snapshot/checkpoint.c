@@ -350,6 +350,33 @@ static tarn_status read_packed(
     return tarn__checkpoint_check_content(storage, file, &hasher, offset, error);
 }
 
+/* A file on its way from its storage. */
+typedef struct reading {
+    tarn_storage *storage;
+    const tarn__file_part *file;
+    tarn__checkpoint_take_fn *take; /* May be NULL. */
+    void *context;
+    tarn__hasher hasher;
+    uint64_t size; /* So far. */
+} reading;
+
+static tarn_status take_piece(void *context, tarn_bytes piece, tarn_error *error)
+{
+    reading *r = context;
+    tarn__hasher_update(&r->hasher, piece);
+    r->size += piece.size;
+    if (r->size > r->file->content.size) {
+        return tarn__fail(
+            error,
+            TARN_CORRUPTION,
+            "%.200s/%.200s has more than the %" PRIu64 " bytes of the checkpoint",
+            r->storage->address,
+            r->file->path,
+            r->file->content.size);
+    }
+    return r->take != NULL ? r->take(piece, r->context, error) : TARN_OK;
+}
+
 tarn_status tarn__checkpoint_read_file(
     tarn_storage *storage,
     const tarn__file_part *file,
@@ -362,28 +389,18 @@ tarn_status tarn__checkpoint_read_file(
     if (file->place.is_packed) {
         return read_packed(storage, file, buffer, buffer_bytes, take, context, error);
     }
-    tarn__hasher hasher;
-    tarn__hasher_init(&hasher);
-    uint64_t offset = 0;
-    size_t got = buffer_bytes;
-    while (got == buffer_bytes) {
-        TARN_TRY(
-            tarn__storage_read(storage, file->path, offset, buffer, buffer_bytes, &got, error));
-        const tarn_bytes part = tarn_bytes_at(buffer, got);
-        tarn__hasher_update(&hasher, part);
-        offset += got;
-        if (offset > file->content.size) {
-            return tarn__fail(
-                error,
-                TARN_CORRUPTION,
-                "%.200s/%.200s has more than the %" PRIu64 " bytes of the checkpoint",
-                storage->address,
-                file->path,
-                file->content.size);
-        }
-        if (take != NULL && got > 0) {
-            TARN_TRY(take(part, context, error));
-        }
-    }
-    return tarn__checkpoint_check_content(storage, file, &hasher, offset, error);
+    reading r = {.storage = storage, .file = file, .take = take, .context = context};
+    tarn__hasher_init(&r.hasher);
+    /* One byte more than there should be: what is longer is told from what is whole. */
+    TARN_TRY(tarn__storage_get(
+        storage,
+        file->path,
+        0,
+        file->content.size + 1,
+        take_piece,
+        &r,
+        buffer,
+        buffer_bytes,
+        error));
+    return tarn__checkpoint_check_content(storage, file, &r.hasher, r.size, error);
 }
