@@ -36,11 +36,9 @@ static size_t bytes_of(uint32_t log2)
 }
 
 /* In which units memory of a region is given back: large pages as a whole. */
-static size_t given_unit_of(const tarn__index *index, uint32_t log2)
+static size_t given_unit_of(const tarn__index_table *table)
 {
-    return index->is_large && bytes_of(log2) >= LARGE_TABLE_BYTES
-               ? (size_t)TARN__REGION_EXTENT_BYTES
-               : (size_t)BLOCK_BYTES;
+    return table->is_large ? (size_t)TARN__REGION_EXTENT_BYTES : (size_t)BLOCK_BYTES;
 }
 
 static void give_until(tarn__index *index, tarn__index_table *table, size_t bytes)
@@ -101,9 +99,9 @@ static bool begin_table(tarn__index *index, uint32_t log2, uint32_t region, tarn
         }
         index->memory += bytes_of(log2);
     } else {
-        const bool is_large = given_unit_of(index, log2) == TARN__REGION_EXTENT_BYTES;
+        table.is_large = index->is_large && bytes_of(log2) >= LARGE_TABLE_BYTES;
         table.slots = (tarn__index_slot *)(void *)index->regions[region].base;
-        tarn__region_advise(&index->regions[region], 0, bytes_of(log2), is_large);
+        tarn__region_advise(&index->regions[region], 0, bytes_of(log2), table.is_large);
     }
     index->memory += blocks_of(&table) * sizeof *table.counts;
     *out = table;
@@ -139,10 +137,9 @@ static void place(tarn__index_table *table, uint32_t tag, uint32_t reference)
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-void tarn__index_init(
-    tarn__index *index, tarn__account *account, uint64_t reach_bytes, bool is_large)
+void tarn__index_init(tarn__index *index, tarn__account *account, uint64_t reach_bytes)
 {
-    *index = (tarn__index){.account = account, .reach_bytes = reach_bytes, .is_large = is_large};
+    *index = (tarn__index){.account = account, .reach_bytes = reach_bytes};
 }
 
 void tarn__index_clear(tarn__index *index)
@@ -244,7 +241,7 @@ static void move_block(tarn__index *index)
     if (index->moved_count == blocks_of(old)) {
         free_table(index, old);
     } else {
-        const size_t unit = given_unit_of(index, old->log2);
+        const size_t unit = given_unit_of(old);
         give_until(index, old, (size_t)index->moved_count * slots * SLOT_BYTES / unit * unit);
     }
 }

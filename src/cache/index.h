@@ -40,6 +40,7 @@ typedef struct tarn__index_table {
     size_t charged_bytes;    /* Of a region: from its begin on. */
     size_t given_bytes;      /* Of these, given back. */
     uint32_t region;         /* Where it lies; unused by small ones. */
+    bool is_large;           /* In large pages. */
 } tarn__index_table;
 
 typedef struct tarn__index {
@@ -48,7 +49,7 @@ typedef struct tarn__index {
     uint32_t moved_count;    /* Blocks of the old table that were moved. */
     uint32_t pause;          /* Insertions until the next block. */
     uint32_t count;          /* Rows. */
-    bool is_large;           /* Large pages are wanted. */
+    bool is_large;           /* Large pages are wanted; may change. */
     uint64_t memory;         /* Units: bytes. */
     tarn__account *account;
     uint64_t reach_bytes;
@@ -56,8 +57,7 @@ typedef struct tarn__index {
 } tarn__index;
 
 /* reach_bytes: address space for a table, which has no more slots than that. */
-void tarn__index_init(
-    tarn__index *index, tarn__account *account, uint64_t reach_bytes, bool is_large);
+void tarn__index_init(tarn__index *index, tarn__account *account, uint64_t reach_bytes);
 void tarn__index_clear(tarn__index *index);
 
 static inline uint32_t tarn__index_tag(uint64_t hash)

@@ -9,16 +9,11 @@
 enum { FIRST_PAGES = 16, STEPS_LOG2 = 3 };
 
 bool tarn__slab_init(
-    tarn__slab *slab,
-    tarn__account *account,
-    uint32_t page_bytes,
-    uint64_t reach_bytes,
-    bool is_large)
+    tarn__slab *slab, tarn__account *account, uint32_t page_bytes, uint64_t reach_bytes)
 {
     assert((page_bytes & (page_bytes - 1)) == 0 && page_bytes <= TARN__SLAB_PAGE_BYTES_MAX);
     *slab = (tarn__slab){
         .account = account,
-        .is_large = is_large,
         .page_bytes = page_bytes,
         .first_free = NONE,
         .first_given = NONE,
@@ -159,10 +154,11 @@ void tarn__slab_give(tarn__slab *slab, uint32_t reference)
 
 /* ---- pages ------------------------------------------------------------------------------ */
 
-/* Pages that come at once. */
+/* Pages that come at once: an extent of them, or one until an extent begins. */
 static uint32_t pages_at_once(const tarn__slab *slab)
 {
-    return slab->is_large ? TARN__REGION_EXTENT_BYTES / slab->page_bytes : 1;
+    const uint32_t count = TARN__REGION_EXTENT_BYTES / slab->page_bytes;
+    return slab->is_large && slab->page_count % count == 0 ? count : 1;
 }
 
 /* Makes room for more pages to be known. */
@@ -215,7 +211,8 @@ bool tarn__slab_add_page(tarn__slab *slab)
         return true;
     }
     const uint32_t count = pages_at_once(slab);
-    if (slab->is_large) {
+    if (count > 1) {
+        slab->has_large = true;
         tarn__region_advise(
             &slab->region, (size_t)slab->page_count * slab->page_bytes, growth, true);
     }
@@ -234,7 +231,7 @@ bool tarn__slab_remove_page(tarn__slab *slab)
     }
     const size_t offset = (size_t)index * slab->page_bytes;
     unlink_page(slab, &slab->first_free, index);
-    if (slab->is_large) { /* Else the kernel might make the extent whole again. */
+    if (slab->has_large) { /* Else the kernel might make the extent whole again. */
         tarn__region_advise(&slab->region, offset, slab->page_bytes, false);
     }
     tarn__region_give(&slab->region, offset, slab->page_bytes);

@@ -66,7 +66,8 @@ typedef struct tarn__slab_page {
 typedef struct tarn__slab {
     tarn__account *account;
     tarn__region region;
-    bool is_large; /* Large pages are wanted. */
+    bool is_large;  /* Large pages are wanted from now on; may change. */
+    bool has_large; /* There were some. */
     tarn__slab_page *pages;
     uint32_t page_count;    /* Known pages, with those given back. */
     uint32_t page_capacity; /* Of pages. */
@@ -84,11 +85,7 @@ typedef struct tarn__slab {
  * reach_bytes  Of address space: it has no more memory than that.
  */
 bool tarn__slab_init(
-    tarn__slab *slab,
-    tarn__account *account,
-    uint32_t page_bytes,
-    uint64_t reach_bytes,
-    bool is_large);
+    tarn__slab *slab, tarn__account *account, uint32_t page_bytes, uint64_t reach_bytes);
 void tarn__slab_clear(tarn__slab *slab);
 
 /* The largest slot, header included. Units: bytes. */

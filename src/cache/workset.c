@@ -29,6 +29,14 @@ static uint32_t choose_page_bytes(uint64_t capacity_bytes)
     return bytes;
 }
 
+static void choose_large_pages(tarn__workset *set)
+{
+    const bool is_large = set->slab.page_bytes == TARN__SLAB_PAGE_BYTES_MAX &&
+                          set->figures.capacity_bytes >= LARGE_CAPACITY_BYTES;
+    set->slab.is_large = is_large;
+    set->index.is_large = is_large;
+}
+
 tarn_status tarn__workset_open(
     const tarn__workset_options *options, tarn__workset **out, tarn_error *error)
 {
@@ -51,6 +59,7 @@ tarn_status tarn__workset_open(
         return tarn__fail(
             error, TARN_NO_MEMORY, "there is no address space for the rows of a working set");
     }
+    choose_large_pages(set);
     *out = set;
     return TARN_OK;
 }
@@ -71,10 +80,12 @@ tarn_status tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, ta
     const uint64_t before = set->figures.capacity_bytes;
     set->figures.capacity_bytes = capacity_bytes;
     set->held_page = UINT32_MAX;
+    choose_large_pages(set);
     const tarn_status status = tarn__workset_shrink(set, error);
     if (status != TARN_OK) {
         set->figures.capacity_bytes = before;
     }
+    choose_large_pages(set);
     return status;
 }
 

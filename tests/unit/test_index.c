@@ -40,7 +40,8 @@ static void open_index(fixture *f, size_t limit_bytes, bool is_large)
     *f = (fixture){.limit_bytes = limit_bytes};
     tarn__account_init(&f->account, "test", NULL);
     tarn__account_attach(&f->account, charge, discharge, f);
-    tarn__index_init(&f->index, &f->account, REACH_BYTES, is_large);
+    tarn__index_init(&f->index, &f->account, REACH_BYTES);
+    f->index.is_large = is_large;
 }
 
 static void close_index(fixture *f)
