@@ -51,10 +51,8 @@ tarn_status tarn__workset_open(
     set->busy_page = UINT32_MAX;
     const uint32_t page_bytes =
         options->page_bytes != 0 ? options->page_bytes : choose_page_bytes(options->capacity_bytes);
-    const bool is_large =
-        page_bytes == TARN__SLAB_PAGE_BYTES_MAX && options->capacity_bytes >= LARGE_CAPACITY_BYTES;
-    tarn__index_init(&set->index, options->account, INDEX_REACH_BYTES, is_large);
-    if (!tarn__slab_init(&set->slab, options->account, page_bytes, SLAB_REACH_BYTES, is_large)) {
+    tarn__index_init(&set->index, options->account, INDEX_REACH_BYTES);
+    if (!tarn__slab_init(&set->slab, options->account, page_bytes, SLAB_REACH_BYTES)) {
         tarn__workset_close(set);
         return tarn__fail(
             error, TARN_NO_MEMORY, "there is no address space for the rows of a working set");
