@@ -311,11 +311,21 @@ static int remove_object(const request *r)
     return is_good ? answer(r, "removed", 0) : refuse(r, &error);
 }
 
+static bool stop_at_once(const tarn_storage_entry *entry, void *context)
+{
+    (void)entry;
+    (void)context;
+    return false;
+}
+
+/* A place that does not answer at all is said once, and not for each case anew. */
 static int check(const request *r)
 {
     tarn_error error;
     tarn_storage *storage = NULL;
-    if (!open_storage(r, r->operands[1], &storage, &error)) {
+    if (!open_storage(r, r->operands[1], &storage, &error) ||
+        tarn_storage_list(storage, "", stop_at_once, NULL, &error) != TARN_OK) {
+        tarn_storage_close(storage);
         return refuse(r, &error);
     }
     const int status =

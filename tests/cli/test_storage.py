@@ -47,13 +47,11 @@ class Storage(Case):
         self.assertIn("tried: 3, failed: 0, skipped: 0", self.good("storage", "check", self.place).out)
 
     def test_a_place_that_cannot_be_written_fails_its_check(self):
-        os.mkdir(self.place)
+        os.mkdir(self.place)  # Nothing can be made below a file, whoever asks.
         flat = os.path.join(self.place, "flat")
         with open(flat, "w", encoding="utf-8") as out:
             out.write("a file")
-        self.assertIn("not everything works",
-                      self.refused("storage", "check", "--write", "webhdfs://127.0.0.1:1/x"))
-        self.refused("storage", "check", "--write", flat)
+        self.assertIn("flat", self.refused("storage", "check", "--write", flat))
 
     def test_what_is_not_there_is_said(self):
         self.assertIn("No such file", self.refused("storage", "get", self.place + "/none"))
