@@ -22,7 +22,7 @@
 #include "tarn/config.h"
 #include "tarn/plan.h"
 #include "tarn/status.h"
-#include "tarn/sys/storage.h"
+#include "tarn/storage.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -117,6 +117,12 @@ TARN_API const tarn_rocksdb_plan *tarn_env_rocksdb_plan(const tarn_env *env);
 
 /** Measures memory now. Cost: a few property reads per open backend and one file of /proc. */
 TARN_API void tarn_env_measure(tarn_env *env, tarn_env_memory *out);
+
+/**
+ * Answers what the storages of the environment were asked so far: those of its checkpoint stores
+ * and of checkpoints that were opened in it. out->struct_size is set by the caller.
+ */
+TARN_API void tarn_env_measure_storage(const tarn_env *env, tarn_storage_figures *out);
 
 #ifdef __cplusplus
 }

@@ -29,6 +29,40 @@
 extern "C" {
 #endif
 
+/** The operations that are counted. */
+typedef enum tarn_storage_operation {
+    TARN_STORAGE_BEGIN,
+    TARN_STORAGE_APPEND,
+    TARN_STORAGE_FINISH, /**< Also an object that came whole. */
+    TARN_STORAGE_READ,
+    TARN_STORAGE_STAT,
+    TARN_STORAGE_REMOVE,
+    TARN_STORAGE_LIST,
+    TARN_STORAGE_OPERATIONS, /**< How many there are. */
+} tarn_storage_operation;
+
+/**
+ * What storages were asked, and what came of it. Where requests are made again after a failure each
+ * attempt counts.
+ */
+typedef struct tarn_storage_figures {
+    size_t struct_size;
+    struct {
+        uint64_t call_count;
+        uint64_t failure_count; /**< Answers other than OK, MISSING and BUSY. */
+        uint64_t time_ns;       /**< Over all threads. Units: nanoseconds. */
+        uint64_t longest_ns;    /**< Of one call. Units: nanoseconds. */
+    } operations[TARN_STORAGE_OPERATIONS];
+    uint64_t bytes_written;
+    uint64_t bytes_read;
+} tarn_storage_figures;
+
+/** Initialiser for tarn_storage_figures. */
+#define TARN_STORAGE_FIGURES_INIT                   \
+    {                                               \
+        .struct_size = sizeof(tarn_storage_figures) \
+    }
+
 /** How to open a storage. Start from TARN_STORAGE_OPEN_OPTIONS_INIT. */
 typedef struct tarn_storage_open_options {
     size_t struct_size;                 /**< Set by TARN_STORAGE_OPEN_OPTIONS_INIT. */
@@ -64,6 +98,12 @@ tarn_storage_open(const tarn_storage_open_options *options, tarn_storage **out, 
 
 /** Closes a storage; what it holds stays. NULL does nothing. */
 TARN_API void tarn_storage_close(tarn_storage *storage);
+
+/** Answers what a storage of tarn_storage_open() was asked so far. */
+TARN_API void tarn_storage_measure(const tarn_storage *storage, tarn_storage_figures *out);
+
+/** Answers the name of an operation: "begin", "read" and so on. */
+TARN_API const char *tarn_storage_operation_name(tarn_storage_operation operation);
 
 /** Answers the address for messages: without credentials. Borrowed. */
 TARN_API const char *tarn_storage_address(const tarn_storage *storage);

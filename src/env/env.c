@@ -36,6 +36,7 @@ struct tarn_env {
 
     const tarn_storage_scheme *schemes;
     uint32_t scheme_count;
+    tarn__storage_counters storage_counters; /* Of all storages that were opened. */
 
     pthread_mutex_t mutex; /* For all below. A leaf. */
     tarn__http *http;      /* Of all storages behind a network; NULL: not needed so far. */
@@ -372,7 +373,8 @@ static tarn_status need_http(tarn_env *env, tarn__http **out, tarn_error *error)
     tarn__http *http = env->http;
     pthread_mutex_unlock(&env->mutex);
     if (http == NULL) {
-        const tarn__http_options options = {.account = tarn__owner_account(env->owner)};
+        tarn__http_options options = {.account = tarn__owner_account(env->owner)};
+        TARN_TRY(tarn__http_load(env->config, &options, error));
         tarn__http *made = NULL;
         TARN_TRY(tarn__http_open(&options, &made, error));
         pthread_mutex_lock(&env->mutex);
@@ -398,12 +400,18 @@ tarn_status tarn__env_storage(
         .buffers = tarn__owner_account(env->transfer_owner),
         .schemes = env->schemes,
         .scheme_count = env->scheme_count,
+        .counters = &env->storage_counters,
     };
     if (address != NULL && !tarn__storage_is_local(address)) {
         TARN_TRY(need_http(env, &options.http, error));
     }
     *out = options;
     return TARN_OK;
+}
+
+void tarn_env_measure_storage(const tarn_env *env, tarn_storage_figures *out)
+{
+    tarn__storage_counters_measure(&env->storage_counters, out);
 }
 
 tarn_budget *tarn_env_budget(tarn_env *env)

@@ -190,6 +190,39 @@ static bool fill(cache_storage *self, const char *name, const content *c)
     return is_kept(self, c->name) || add_kept(self, c->name, c->size);
 }
 
+/* Tells whether the kept copy is what its name says, byte by byte. */
+static bool is_intact(cache_storage *self, const content *c)
+{
+    uint8_t *piece = tarn__allocate(self->shim.account, PIECE_BYTES);
+    tarn__hasher hasher;
+    tarn__hasher_init(&hasher);
+    uint64_t offset = 0;
+    size_t got = piece != NULL ? PIECE_BYTES : 0;
+    while (got == PIECE_BYTES) {
+        if (tarn__storage_read(self->local, c->name, offset, piece, PIECE_BYTES, &got, NULL) !=
+            TARN_OK) {
+            break;
+        }
+        tarn__hasher_update(&hasher, tarn_bytes_at(piece, got));
+        offset += got;
+    }
+    tarn__release(piece);
+    const tarn__digest digest = tarn__hasher_digest(&hasher);
+    return offset == c->size && tarn__digest_is_equal(&digest, &c->digest);
+}
+
+/* Readies a copy for a reading. One that is damaged is replaced when a reading begins. */
+static bool have(cache_storage *self, const char *name, const content *c, uint64_t offset)
+{
+    if (is_kept(self, c->name)) {
+        if (offset > 0 || is_intact(self, c)) {
+            return true;
+        }
+        forget(self, c->name);
+    }
+    return offset == 0 && fill(self, name, c);
+}
+
 static tarn_status cache_read(
     tarn_storage *base,
     const char *name,
@@ -202,7 +235,7 @@ static tarn_status cache_read(
     cache_storage *self = (cache_storage *)base;
     tarn_storage *below = self->shim.below;
     content c;
-    if (parse(name, &c) && (is_kept(self, c.name) || (offset == 0 && fill(self, name, &c)))) {
+    if (parse(name, &c) && have(self, name, &c, offset)) {
         size_t got = 0;
         const uint64_t left = offset < c.size ? c.size - offset : 0;
         const size_t wanted = left < size ? (size_t)left : size;

@@ -1,4 +1,6 @@
 /* count.c - a storage whose use is counted. */
+#include <string.h>
+
 #include "base/try.h"
 #include "storage/shims.h"
 
@@ -6,11 +8,7 @@ typedef struct count_storage {
     tarn__shim shim;
     tarn_storage_ops ops;
     const tarn__clock *clock;
-    atomic_uint_least64_t calls[TARN__STORAGE_OPERATIONS];
-    atomic_uint_least64_t failures[TARN__STORAGE_OPERATIONS];
-    atomic_uint_least64_t time_ns[TARN__STORAGE_OPERATIONS];
-    atomic_uint_least64_t bytes_written;
-    atomic_uint_least64_t bytes_read;
+    tarn__storage_counters *counters;
 } count_storage;
 
 static uint64_t now(tarn_storage *base)
@@ -20,13 +18,19 @@ static uint64_t now(tarn_storage *base)
 
 /* Counts one call, and answers its status. */
 static tarn_status count(
-    tarn_storage *base, tarn__storage_operation operation, uint64_t begun_ns, tarn_status status)
+    tarn_storage *base, tarn_storage_operation operation, uint64_t begun_ns, tarn_status status)
 {
     count_storage *self = (count_storage *)base;
-    atomic_fetch_add(&self->calls[operation], 1);
-    atomic_fetch_add(&self->time_ns[operation], now(base) - begun_ns);
+    tarn__storage_counters *counters = self->counters;
+    const uint64_t took_ns = now(base) - begun_ns;
+    atomic_fetch_add(&counters->calls[operation], 1);
+    atomic_fetch_add(&counters->time_ns[operation], took_ns);
+    uint_least64_t longest_ns = atomic_load(&counters->longest_ns[operation]);
+    while (took_ns > longest_ns &&
+           !atomic_compare_exchange_weak(&counters->longest_ns[operation], &longest_ns, took_ns)) {
+    }
     if (status != TARN_OK && status != TARN_MISSING && status != TARN_BUSY) {
-        atomic_fetch_add(&self->failures[operation], 1);
+        atomic_fetch_add(&counters->failures[operation], 1);
     }
     return status;
 }
@@ -43,7 +47,7 @@ static tarn_status count_begin(
     tarn_storage_upload *upload = NULL;
     TARN_TRY(count(
         base,
-        TARN__STORAGE_BEGIN,
+        TARN_STORAGE_BEGIN,
         begun,
         self->below->ops->begin(self->below, name, flags, &upload, error)));
     return tarn__shim_wrap(self, upload, out, error);
@@ -55,9 +59,9 @@ static tarn_status count_append(tarn_storage_upload *base, tarn_bytes part, tarn
     const uint64_t begun = now(base->storage);
     const tarn_status status = below->storage->ops->append(below, part, error);
     if (status == TARN_OK) {
-        atomic_fetch_add(&((count_storage *)base->storage)->bytes_written, part.size);
+        atomic_fetch_add(&((count_storage *)base->storage)->counters->bytes_written, part.size);
     }
-    return count(base->storage, TARN__STORAGE_APPEND, begun, status);
+    return count(base->storage, TARN_STORAGE_APPEND, begun, status);
 }
 
 static tarn_status count_finish(tarn_storage_upload *base, const char *name, tarn_error *error)
@@ -67,7 +71,7 @@ static tarn_status count_finish(tarn_storage_upload *base, const char *name, tar
     const uint64_t begun = now(storage);
     tarn__release(base);
     return count(
-        storage, TARN__STORAGE_FINISH, begun, below->storage->ops->finish(below, name, error));
+        storage, TARN_STORAGE_FINISH, begun, below->storage->ops->finish(below, name, error));
 }
 
 static tarn_status count_try_finish(tarn_storage_upload *base, const char *name, tarn_error *error)
@@ -79,7 +83,7 @@ static tarn_status count_try_finish(tarn_storage_upload *base, const char *name,
     if (status == TARN_OK) {
         tarn__release(base);
     }
-    return count(storage, TARN__STORAGE_FINISH, begun, status);
+    return count(storage, TARN_STORAGE_FINISH, begun, status);
 }
 
 static tarn_status count_read(
@@ -95,9 +99,9 @@ static tarn_status count_read(
     const uint64_t begun = now(base);
     const tarn_status status = below->ops->read(below, name, offset, into, size, size_out, error);
     if (status == TARN_OK) {
-        atomic_fetch_add(&((count_storage *)base)->bytes_read, *size_out);
+        atomic_fetch_add(&((count_storage *)base)->counters->bytes_read, *size_out);
     }
-    return count(base, TARN__STORAGE_READ, begun, status);
+    return count(base, TARN_STORAGE_READ, begun, status);
 }
 
 static tarn_status count_stat(
@@ -105,7 +109,7 @@ static tarn_status count_stat(
 {
     tarn_storage *below = ((tarn__shim *)base)->below;
     const uint64_t begun = now(base);
-    return count(base, TARN__STORAGE_STAT, begun, below->ops->stat(below, name, out, error));
+    return count(base, TARN_STORAGE_STAT, begun, below->ops->stat(below, name, out, error));
 }
 
 static tarn_status count_remove(
@@ -114,7 +118,7 @@ static tarn_status count_remove(
     tarn_storage *below = ((tarn__shim *)base)->below;
     const uint64_t begun = now(base);
     return count(
-        base, TARN__STORAGE_REMOVE, begun, below->ops->remove(below, names, names_count, error));
+        base, TARN_STORAGE_REMOVE, begun, below->ops->remove(below, names, names_count, error));
 }
 
 static tarn_status count_list(
@@ -127,7 +131,7 @@ static tarn_status count_list(
     tarn_storage *below = ((tarn__shim *)base)->below;
     const uint64_t begun = now(base);
     return count(
-        base, TARN__STORAGE_LIST, begun, below->ops->list(below, directory, visit, context, error));
+        base, TARN_STORAGE_LIST, begun, below->ops->list(below, directory, visit, context, error));
 }
 
 /* Counts as an upload that was finished. */
@@ -147,9 +151,9 @@ static tarn_status count_put(
         return status; /* What follows is counted. */
     }
     if (status == TARN_OK) {
-        atomic_fetch_add(&((count_storage *)base)->bytes_written, size);
+        atomic_fetch_add(&((count_storage *)base)->counters->bytes_written, size);
     }
-    return count(base, TARN__STORAGE_FINISH, begun, status);
+    return count(base, TARN_STORAGE_FINISH, begun, status);
 }
 
 /* A sink below which bytes are counted. */
@@ -162,7 +166,7 @@ typedef struct counted_sink {
 static tarn_status count_part(void *context, tarn_bytes part, tarn_error *error)
 {
     const counted_sink *c = context;
-    atomic_fetch_add(&c->storage->bytes_read, part.size);
+    atomic_fetch_add(&c->storage->counters->bytes_read, part.size);
     return c->sink(c->context, part, error);
 }
 
@@ -180,13 +184,14 @@ static tarn_status count_get(
     const uint64_t begun = now(base);
     return count(
         base,
-        TARN__STORAGE_READ,
+        TARN_STORAGE_READ,
         begun,
         below->ops->get(below, name, offset, size, count_part, &c, error));
 }
 
 tarn_status tarn__count_storage_new(
     tarn_storage *below,
+    tarn__storage_counters *counters,
     const tarn__clock *clock,
     tarn__account *account,
     tarn_storage **out,
@@ -207,22 +212,30 @@ tarn_status tarn__count_storage_new(
     self->ops.list = count_list;
     self->ops.put = self->ops.put != NULL ? count_put : NULL;
     self->ops.get = self->ops.get != NULL ? count_get : NULL;
+    self->counters = counters;
     self->clock = clock != NULL ? clock : tarn__clock_system();
     *out = &self->shim.base;
     return TARN_OK;
 }
 
-tarn__storage_counts tarn__count_storage_counts(tarn_storage *storage)
+void tarn__storage_counters_measure(
+    const tarn__storage_counters *counters, tarn_storage_figures *out)
 {
-    count_storage *self = (count_storage *)storage;
-    tarn__storage_counts counts = {
-        .bytes_written = atomic_load(&self->bytes_written),
-        .bytes_read = atomic_load(&self->bytes_read),
-    };
-    for (uint32_t i = 0; i < TARN__STORAGE_OPERATIONS; i++) {
-        counts.calls[i] = atomic_load(&self->calls[i]);
-        counts.failures[i] = atomic_load(&self->failures[i]);
-        counts.time_ns[i] = atomic_load(&self->time_ns[i]);
+    tarn_storage_figures found = {.struct_size = out->struct_size};
+    for (uint32_t i = 0; i < TARN_STORAGE_OPERATIONS; i++) {
+        found.operations[i].call_count = atomic_load(&counters->calls[i]);
+        found.operations[i].failure_count = atomic_load(&counters->failures[i]);
+        found.operations[i].time_ns = atomic_load(&counters->time_ns[i]);
+        found.operations[i].longest_ns = atomic_load(&counters->longest_ns[i]);
     }
-    return counts;
+    found.bytes_written = atomic_load(&counters->bytes_written);
+    found.bytes_read = atomic_load(&counters->bytes_read);
+    memcpy(out, &found, out->struct_size < sizeof found ? out->struct_size : sizeof found);
+}
+
+const char *tarn_storage_operation_name(tarn_storage_operation operation)
+{
+    static const char *const names[] = {
+        "begin", "append", "finish", "read", "stat", "remove", "list"};
+    return (uint32_t)operation < TARN_STORAGE_OPERATIONS ? names[operation] : "unknown";
 }

@@ -15,6 +15,7 @@ struct tarn__http {
     tarn__account *account;
     const tarn__clock *clock;
     tarn__http_limits limits;
+    char *ca_file; /* Owned; NULL: the system's. */
     uint32_t connections_max;
     CURLM *multi;
     pthread_t thread;
@@ -163,6 +164,7 @@ static void free_client(tarn__http *http)
     curl_global_cleanup();
     pthread_cond_destroy(&http->done);
     pthread_mutex_destroy(&http->mutex);
+    tarn__release(http->ca_file);
     tarn__release(http);
 }
 
@@ -171,6 +173,12 @@ tarn_status tarn__http_open(const tarn__http_options *options, tarn__http **out,
     tarn__http *http = tarn__allocate_zeroed(options->account, 1, sizeof *http);
     if (http == NULL) {
         return tarn__fail_no_memory(error, "an HTTP client", sizeof *http);
+    }
+    const bool has_ca = options->ca_file != NULL && options->ca_file[0] != '\0';
+    http->ca_file = has_ca ? tarn__allocate_string(options->account, options->ca_file) : NULL;
+    if (has_ca && http->ca_file == NULL) {
+        tarn__release(http);
+        return tarn__fail_no_memory(error, "an HTTP client", strlen(options->ca_file));
     }
     http->account = options->account;
     http->clock = options->clock != NULL ? options->clock : tarn__clock_system();
@@ -181,6 +189,7 @@ tarn_status tarn__http_open(const tarn__http_options *options, tarn__http **out,
         .connect_ns = ns_or(options->connect_timeout_ms, TARN__HTTP_CONNECT_TIMEOUT_MS_DEFAULT),
         .first_byte_ns =
             ns_or(options->first_byte_timeout_ms, TARN__HTTP_FIRST_BYTE_TIMEOUT_MS_DEFAULT),
+        .ca_file = has_ca ? http->ca_file : "",
         .stall_ns = ns_or(options->stall_timeout_ms, TARN__HTTP_STALL_TIMEOUT_MS_DEFAULT),
     };
     pthread_mutex_init(&http->mutex, NULL);

@@ -11,13 +11,15 @@
  *   - Each phase has a deadline: connecting, the first byte of the reply, and the next byte.
  *   - A reply beyond the limit that its request states is cut off and refused.
  *   - Messages name scheme, host and port. Paths, queries, heads and credentials are never in them.
- *   - Certificates are verified, unless the environment of the process says which others to trust.
+ *   - Certificates are verified, against the system's authorities or those of a file. Proxies are
+ *     those of curl: http_proxy, https_proxy, no_proxy.
  *
  * Thread: shared; a transfer belongs to its starter, and to the client between start() and wait().
  */
 #ifndef TARN_STORAGE_HTTP_H
 #define TARN_STORAGE_HTTP_H
 
+#include "tarn/config.h"
 #include "tarn/sys/storage.h"
 
 #include "base/account.h"
@@ -34,6 +36,7 @@ typedef struct tarn__http_options {
     uint32_t connect_timeout_ms;
     uint32_t first_byte_timeout_ms;
     uint32_t stall_timeout_ms;
+    const char *ca_file; /* Copied. NULL or "": the authorities of the system. */
 } tarn__http_options;
 
 enum {
@@ -119,6 +122,10 @@ typedef struct tarn__http_transfer {
     tarn_error error; /* Of a transfer that ended without a whole reply. */
     char curl_text[256];
 } tarn__http_transfer;
+
+/* Sets what a configuration (may be NULL) says; ca_file is borrowed from it. */
+TARN_NODISCARD tarn_status
+tarn__http_load(const tarn_config *config, tarn__http_options *options, tarn_error *error);
 
 TARN_NODISCARD tarn_status
 tarn__http_open(const tarn__http_options *options, tarn__http **out, tarn_error *error);

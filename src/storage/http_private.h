@@ -10,6 +10,7 @@ typedef struct tarn__http_limits {
     uint64_t connect_ns;
     uint64_t first_byte_ns;
     uint64_t stall_ns;
+    const char *ca_file; /* "": the system's. */
 } tarn__http_limits;
 
 /* Makes transfer->easy; false: out of memory. */

@@ -258,6 +258,9 @@ bool tarn__http_transfer_begin(
                CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, t->request.is_alone ? 1L : 0L) ==
                CURLE_OK &&
+           (limits->ca_file[0] == '\0' ||
+            (curl_easy_setopt(easy, CURLOPT_CAINFO, limits->ca_file) == CURLE_OK &&
+             curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK)) &&
            set_method(easy, t) && set_signing(easy, &t->request) && set_callbacks(easy, t) &&
            add_headers(t);
 }

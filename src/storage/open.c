@@ -12,6 +12,7 @@ typedef struct opened {
     tarn__shim shim;
     tarn_storage_ops ops;
     tarn__account account;
+    tarn__storage_counters counters;
 } opened;
 
 void tarn_storage_open_options_init(tarn_storage_open_options *options, size_t struct_size)
@@ -56,6 +57,7 @@ tarn_status tarn_storage_open(
         .config = known.config,
         .schemes = known.schemes,
         .scheme_count = known.scheme_count,
+        .counters = &self->counters,
     };
     tarn_storage *below = NULL;
     const tarn_status status = tarn__storage_open(&options, &below, error);
@@ -72,6 +74,11 @@ tarn_status tarn_storage_open(
 void tarn_storage_close(tarn_storage *storage)
 {
     tarn__storage_free(storage);
+}
+
+void tarn_storage_measure(const tarn_storage *storage, tarn_storage_figures *out)
+{
+    tarn__storage_counters_measure(&((const opened *)storage)->counters, out);
 }
 
 const char *tarn_storage_address(const tarn_storage *storage)

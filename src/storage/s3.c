@@ -494,7 +494,8 @@ static tarn_status set_up(tarn__s3 *self, const tarn__storage_options *options, 
 {
     TARN_TRY(read_settings(self, options->config, error));
     if (self->http == NULL) {
-        const tarn__http_options http = {.account = self->account, .clock = self->clock};
+        tarn__http_options http = {.account = self->account, .clock = self->clock};
+        TARN_TRY(tarn__http_load(options->config, &http, error));
         TARN_TRY(tarn__http_open(&http, &self->own_http, error));
         self->http = self->own_http;
     }

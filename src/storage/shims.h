@@ -27,41 +27,22 @@ TARN_NODISCARD tarn_status tarn__throttle_storage_new(
 
 /* --- Count: what was asked for, and what came of it --- */
 
-typedef enum tarn__storage_operation {
-    TARN__STORAGE_BEGIN,
-    TARN__STORAGE_APPEND,
-    TARN__STORAGE_FINISH,
-    TARN__STORAGE_READ,
-    TARN__STORAGE_STAT,
-    TARN__STORAGE_REMOVE,
-    TARN__STORAGE_LIST,
-    TARN__STORAGE_OPERATIONS, /* How many there are. */
-} tarn__storage_operation;
-
-typedef struct tarn__storage_counts {
-    uint64_t calls[TARN__STORAGE_OPERATIONS];
-    uint64_t failures[TARN__STORAGE_OPERATIONS]; /* Answers other than OK, MISSING and BUSY. */
-    uint64_t bytes_written;
-    uint64_t bytes_read;
-    uint64_t time_ns[TARN__STORAGE_OPERATIONS]; /* Over all threads. */
-} tarn__storage_counts;
-
+/* counters outlive the storage, and may be those of several. */
 TARN_NODISCARD tarn_status tarn__count_storage_new(
     tarn_storage *below,
+    tarn__storage_counters *counters,
     const tarn__clock *clock,
     tarn__account *account,
     tarn_storage **out,
     tarn_error *error);
 
-/* The counts so far. storage is one that tarn__count_storage_new() made. */
-tarn__storage_counts tarn__count_storage_counts(tarn_storage *storage);
-
 /* --- Cache: objects that are named by their content, in a second storage --- */
 
 /*
  * Objects whose name ends in "<digest>-<size>" never change; one that is read is kept in local, if
- * its content is what its name says. The oldest go when limit_bytes is exceeded. What the cache
- * cannot do (a full disk, a damaged file) is done without it.
+ * its content is what its name says: looked at again whenever a reading begins. The oldest go when
+ * limit_bytes is exceeded. What the cache cannot do (a full disk, a damaged file) is done without
+ * it.
  *
  * local        Owned on success; usually a directory on a local disk.
  * limit_bytes  Of all objects that are kept; a larger one is not kept at all.

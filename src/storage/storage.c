@@ -91,16 +91,93 @@ static tarn_status open_throttled(
     return tarn__throttle_storage_new(below, &throttle, options->account, out, error);
 }
 
+static tarn_status load_retry(
+    const tarn_config *config, tarn__retry_options *retry, tarn_error *error)
+{
+    int32_t attempts = 0;
+    int64_t budget_ms = 0;
+    if (config != NULL) {
+        TARN_TRY(
+            tarn_config_get_int(config, "tarn.storage.retry.attempts", &attempts, NULL, error));
+        TARN_TRY(tarn_config_get_duration_ms(
+            config, "tarn.storage.retry.budget", &budget_ms, NULL, error));
+    }
+    retry->attempts = (uint32_t)attempts;
+    retry->budget_ms = (uint64_t)budget_ms;
+    return TARN_OK;
+}
+
+/* Keeps what is read, when a configuration says where. Takes below over, also when it fails. */
+static tarn_status open_cached(
+    const tarn__storage_options *options,
+    tarn_storage *below,
+    tarn_storage **out,
+    tarn_error *error)
+{
+    const char *directory = NULL;
+    int64_t size = 0;
+    tarn_status status = TARN_NOT_FOUND;
+    if (options->config != NULL) {
+        status = tarn_config_get_string(
+            options->config, "tarn.storage.cache.directory", &directory, NULL, error);
+    }
+    if (status == TARN_NOT_FOUND || (status == TARN_OK && directory[0] == '\0')) {
+        *out = below;
+        return TARN_OK;
+    }
+    if (status == TARN_OK) {
+        status =
+            tarn_config_get_memory(options->config, "tarn.storage.cache.size", &size, NULL, error);
+    }
+    const tarn__storage_options local_options = {
+        .account = options->account, .calls = options->calls};
+    tarn_storage *local = NULL;
+    if (status == TARN_OK) {
+        status = tarn__file_storage_open(&local_options, directory, &local, error);
+    }
+    if (status == TARN_OK) {
+        status =
+            tarn__cache_storage_new(below, local, (uint64_t)size, options->account, out, error);
+    }
+    if (status != TARN_OK) {
+        tarn__storage_free(local);
+        tarn__storage_free(below);
+    }
+    return status;
+}
+
+/* Takes below over, also when it fails. */
+static tarn_status open_counted(
+    const tarn__storage_options *options,
+    tarn_storage *below,
+    tarn_storage **out,
+    tarn_error *error)
+{
+    *out = below;
+    if (options->counters == NULL) {
+        return TARN_OK;
+    }
+    const tarn_status status =
+        tarn__count_storage_new(below, options->counters, NULL, options->account, out, error);
+    if (status != TARN_OK) {
+        tarn__storage_free(below);
+    }
+    return status;
+}
+
 static tarn_status open_retried(
     const tarn__storage_options *options,
     tarn_storage *below,
     tarn_storage **out,
     tarn_error *error)
 {
-    const tarn__retry_options retry = {
+    tarn__retry_options retry = {
         .seed = tarn__random_mix(tarn__clock_monotonic_ns(tarn__clock_system())),
     };
-    const tarn_status status = tarn__retry_storage_new(below, &retry, options->account, out, error);
+    tarn_status status = load_retry(options->config, &retry, error);
+    if (status == TARN_OK) {
+        status = tarn__retry_storage_new(below, &retry, options->account, out, error);
+    }
     if (status != TARN_OK) {
         tarn__storage_free(below);
     }
@@ -136,7 +213,11 @@ static tarn_status open_remote(
         tarn__storage_free(below);
         return status;
     }
-    return open_retried(options, throttled, out, error);
+    tarn_storage *counted = NULL;
+    tarn_storage *retried = NULL;
+    TARN_TRY(open_counted(options, throttled, &counted, error));
+    TARN_TRY(open_retried(options, counted, &retried, error));
+    return open_cached(options, retried, out, error);
 }
 
 static const tarn_storage_scheme *find_scheme(const tarn__storage_options *options)
@@ -175,11 +256,15 @@ tarn_status tarn__storage_open(
     if (scheme == NULL && tarn__storage_is_local(address)) {
         const char *path = NULL;
         TARN_TRY(tarn__storage_path_of(address, &path, error));
-        return tarn__file_storage_open(options, path, out, error);
+        tarn_storage *file = NULL;
+        TARN_TRY(tarn__file_storage_open(options, path, &file, error));
+        return open_counted(options, file, out, error);
     }
     tarn_storage *storage = NULL;
     if (scheme != NULL) {
-        TARN_TRY(scheme->open(address, scheme->context, &storage, error));
+        tarn_storage *own = NULL;
+        TARN_TRY(scheme->open(address, scheme->context, &own, error));
+        TARN_TRY(open_counted(options, own, &storage, error));
     } else {
         TARN_TRY(open_remote(options, &storage, error));
     }

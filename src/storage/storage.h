@@ -16,14 +16,29 @@
 #ifndef TARN_STORAGE_STORAGE_H
 #define TARN_STORAGE_STORAGE_H
 
+#include <stdatomic.h>
+
 #include "tarn/config.h"
-#include "tarn/sys/storage.h"
+#include "tarn/storage.h"
 
 #include "base/account.h"
 #include "storage/file_calls.h"
 #include "storage/http.h"
 #include "storage/name.h"
 #include "storage/uri.h"
+
+/* What storages were asked; zero at the beginning. Thread: shared. */
+typedef struct tarn__storage_counters {
+    atomic_uint_least64_t calls[TARN_STORAGE_OPERATIONS];
+    atomic_uint_least64_t failures[TARN_STORAGE_OPERATIONS];
+    atomic_uint_least64_t time_ns[TARN_STORAGE_OPERATIONS];
+    atomic_uint_least64_t longest_ns[TARN_STORAGE_OPERATIONS];
+    atomic_uint_least64_t bytes_written;
+    atomic_uint_least64_t bytes_read;
+} tarn__storage_counters;
+
+void tarn__storage_counters_measure(
+    const tarn__storage_counters *counters, tarn_storage_figures *out);
 
 /* What a storage is opened with. Everything is borrowed and outlives the storage. */
 typedef struct tarn__storage_options {
@@ -38,6 +53,7 @@ typedef struct tarn__storage_options {
     tarn__http *http;                   /* NULL: the storage has a client of its own. */
     const tarn_storage_scheme *schemes; /* The application's own; they go first. */
     uint32_t scheme_count;
+    tarn__storage_counters *counters; /* NULL: nobody counts. */
 } tarn__storage_options;
 
 /*

@@ -306,7 +306,8 @@ static tarn_status set_up(
         TARN_TRY(find_text(NULL, "", "USER", self->user, sizeof self->user, error));
     }
     if (self->http == NULL) {
-        const tarn__http_options http = {.account = self->account};
+        tarn__http_options http = {.account = self->account};
+        TARN_TRY(tarn__http_load(options->config, &http, error));
         TARN_TRY(tarn__http_open(&http, &self->own_http, error));
         self->http = self->own_http;
     }

@@ -87,10 +87,11 @@ static tarn_storage *make_throttle(tarn__account *account, void *context)
 
 static tarn_storage *make_count(tarn__account *account, void *context)
 {
+    static tarn__storage_counters counters;
     tarn_storage *storage = NULL;
     tarn_error error;
     assert_ok(
-        tarn__count_storage_new(make_memory(account, context), NULL, account, &storage, &error),
+        tarn__count_storage_new(make_memory(account, context), &counters, NULL, account, &storage, &error),
         &error);
     return storage;
 }

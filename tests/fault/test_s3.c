@@ -27,7 +27,8 @@ typedef struct fixture {
     tarn__http *http;
     tarn_config *config;
     tarn_storage *storage;
-    atomic_uint_least64_t slept_ms; /* By any thread. */
+    tarn__storage_counters counters; /* Of the suite's. */
+    atomic_uint_least64_t slept_ms;  /* By any thread. */
     tarn_error error;
 } fixture;
 
@@ -444,7 +445,8 @@ static tarn_storage *make(tarn__account *account, void *context)
     fault_server_chance(suite.server, permille[0], permille[1], 7);
     tarn_storage *counted = NULL;
     assert_ok(
-        tarn__count_storage_new(suite.storage, NULL, &suite.account, &counted, &suite.error),
+        tarn__count_storage_new(
+            suite.storage, &suite.counters, NULL, &suite.account, &counted, &suite.error),
         &suite.error);
     return counted;
 }

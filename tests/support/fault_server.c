@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -252,40 +253,83 @@ static int socket_to(uint16_t port)
     return s;
 }
 
-/* Passes a request to the server behind; a lost answer is read and dropped. */
-static bool forward(fault_server *server, const fake_request *request, int socket, bool is_lost)
+/* --- What a request is answered, before it is spoiled --- */
+
+static void append_body(fake_answer *answer, const void *bytes, size_t size)
+{
+    answer->body = realloc(answer->body, answer->body_size + size + 1);
+    memcpy(answer->body + answer->body_size, bytes, size);
+    answer->body_size += size;
+}
+
+static bool receive_body(int upstream, fake_answer *answer, size_t size)
+{
+    answer->body = realloc(answer->body, answer->body_size + size + 1);
+    const bool is_good = receive_all(upstream, answer->body + answer->body_size, size);
+    answer->body_size += size;
+    return is_good;
+}
+
+static bool receive_chunks(int upstream, fake_answer *answer)
+{
+    for (;;) {
+        char line[64];
+        size_t at = 0;
+        while (at + 1 < sizeof line && receive_all(upstream, line + at, 1) && line[at] != '\n') {
+            at++;
+        }
+        line[at] = '\0';
+        const size_t size = strtoull(line, NULL, 16);
+        char end[2];
+        if (size == 0) {
+            return receive_all(upstream, end, 2);
+        }
+        if (!receive_body(upstream, answer, size) || !receive_all(upstream, end, 2)) {
+            return false;
+        }
+    }
+}
+
+/* Takes the lines of a head over, but for those that say how the body comes. */
+static void keep_head(const char *head, fake_answer *answer)
+{
+    static const char *const own[] = {"Content-Length:", "Transfer-Encoding:", "Connection:"};
+    const char *line = strstr(head, "\r\n") + 2;
+    while (line[0] != '\r' && line[0] != '\0') {
+        const char *next = strstr(line, "\r\n") + 2;
+        bool is_kept = strlen(answer->head) + (size_t)(next - line) < sizeof answer->head;
+        for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+            is_kept = is_kept && strncasecmp(line, own[i], strlen(own[i])) != 0;
+        }
+        if (is_kept) {
+            strncat(answer->head, line, (size_t)(next - line));
+        }
+        line = next;
+    }
+}
+
+/* Asks the server behind. */
+static bool ask_upstream(fault_server *server, const fake_request *request, fake_answer *answer)
 {
     const int upstream = socket_to(server->upstream_port);
+    char *head = malloc(HEAD_BYTES_MAX);
+    char value[64];
+    answer->status = 100;
     bool is_good = upstream >= 0 && send_all(upstream, request->head, strlen(request->head)) &&
                    send_all(upstream, request->body, request->body_size);
-    char *head = malloc(HEAD_BYTES_MAX);
-    size_t head_size = 0;
-    int status = 100;
-    while (is_good && status < 200) {
-        head_size = receive_head(upstream, head, HEAD_BYTES_MAX);
-        is_good = head_size > 0 && sscanf(head, "HTTP/1.1 %d", &status) == 1;
+    while (is_good && answer->status < 200) {
+        is_good = receive_head(upstream, head, HEAD_BYTES_MAX) > 0 &&
+                  sscanf(head, "HTTP/1.1 %d", &answer->status) == 1;
     }
-    char value[64];
-    size_t left = 0;
-    if (is_good && strcmp(request->method, "HEAD") != 0 &&
-        fake_head_find(head, "Content-Length", value, sizeof value)) {
-        left = strtoull(value, NULL, 10);
-    }
-    is_good = is_good && (is_lost || send_all(socket, head, head_size));
-    while (is_good && left > 0) {
-        char part[65536];
-        const size_t some = left < sizeof part ? left : sizeof part;
-        is_good = receive_all(upstream, part, some) && (is_lost || send_all(socket, part, some));
-        left -= some;
-    }
-    const bool is_chunked =
-        is_good && fake_head_find(head, "Transfer-Encoding", value, sizeof value);
-    while (is_chunked && is_good) {
-        char part[65536];
-        const ssize_t got = recv(upstream, part, sizeof part, 0);
-        is_good = got > 0 && (is_lost || send_all(socket, part, (size_t)got));
-        if (is_good && got >= 5 && memcmp(part + got - 5, "0\r\n\r\n", 5) == 0) {
-            break;
+    if (is_good) {
+        keep_head(head, answer);
+        const bool has_length = fake_head_find(head, "Content-Length", value, sizeof value);
+        if (strcmp(request->method, "HEAD") == 0) {
+            answer->body_size = has_length ? strtoull(value, NULL, 10) : 0;
+        } else if (has_length) {
+            is_good = receive_body(upstream, answer, strtoull(value, NULL, 10));
+        } else if (fake_head_find(head, "Transfer-Encoding", value, sizeof value)) {
+            is_good = receive_chunks(upstream, answer);
         }
     }
     free(head);
@@ -295,58 +339,75 @@ static bool forward(fault_server *server, const fake_request *request, int socke
     return is_good;
 }
 
-/* Carries a request out, and spoils the answer as the rule says. False: the connection ends. */
-static bool serve_fake(fault_server *server, const fake_request *request, int socket, const rule *r)
+/* Repeats the first listing that was answered. */
+static void make_stale(fault_server *server, fake_answer *answer)
 {
-    fake_answer answer;
-    fake_s3_serve(server->s3, request, &answer);
-    const bool is_list =
-        strcmp(request->method, "GET") == 0 && strstr(request->target, "list-type") != NULL;
-    if (is_list && strcmp(r->action, "stale") == 0) {
-        pthread_mutex_lock(&server->mutex);
-        if (server->stale == NULL) {
-            server->stale = malloc(answer.body_size);
-            memcpy(server->stale, answer.body, answer.body_size);
-            server->stale_size = answer.body_size;
-        } else {
-            free(answer.body);
-            answer.body_size = server->stale_size;
-            answer.body = malloc(answer.body_size);
-            memcpy(answer.body, server->stale, answer.body_size);
-        }
-        pthread_mutex_unlock(&server->mutex);
+    pthread_mutex_lock(&server->mutex);
+    if (server->stale == NULL) {
+        server->stale = malloc(answer->body_size + 1);
+        memcpy(server->stale, answer->body, answer->body_size);
+        server->stale_size = answer->body_size;
+    } else {
+        answer->body_size = 0;
+        append_body(answer, server->stale, server->stale_size);
     }
-    bool goes_on = true;
-    size_t body_sent = answer.body_size;
-    const uint32_t delay = atomic_load(&server->delay_ms);
-    if (delay > 0) {
-        goes_on = pause_on(server, socket, (int)delay);
-    }
+    pthread_mutex_unlock(&server->mutex);
+}
+
+/* Sends an answer as the rule says. False: the connection ends. */
+static bool send_spoiled(
+    fault_server *server,
+    const fake_request *request,
+    int socket,
+    const rule *r,
+    fake_answer *answer)
+{
+    const size_t size = answer->body_size;
     if (strcmp(r->action, "lost") == 0) {
         reset(socket);
-        goes_on = false;
-    } else if (strcmp(r->action, "truncate") == 0) {
-        body_sent /= 2;
-        (void)send_answer(socket, request, &answer, body_sent);
-        goes_on = false;
-    } else if (strcmp(r->action, "lie") == 0) {
-        char *digits = strstr(answer.head, "bytes ");
+        return false;
+    }
+    if (strcmp(r->action, "truncate") == 0) {
+        (void)send_answer(socket, request, answer, size / 2);
+        return false;
+    }
+    if (strcmp(r->action, "lie") == 0) {
+        char *digits = strstr(answer->head, "bytes ");
         if (digits != NULL) {
             digits[6] = digits[6] == '7' ? '8' : '7';
         }
-        goes_on = send_answer(socket, request, &answer, body_sent);
+    } else if (strcmp(r->action, "flip") == 0 && size > 0 && answer->body != NULL) {
+        answer->body[size / 2] ^= 4;
     } else if (strcmp(r->action, "long") == 0) {
-        const size_t longer = answer.body_size + 100000;
-        answer.body = realloc(answer.body, longer);
-        memset(answer.body + answer.body_size, 'x', longer - answer.body_size);
-        answer.body_size = longer;
-        goes_on = send_answer(socket, request, &answer, longer);
-    } else {
-        goes_on = goes_on && send_answer(socket, request, &answer, body_sent);
-        if (goes_on && strcmp(r->action, "duplicate") == 0) {
-            goes_on = send_answer(socket, request, &answer, body_sent);
-        }
+        static const uint8_t more[100000];
+        append_body(answer, more, sizeof more);
+    } else if (
+        strcmp(r->action, "stale") == 0 && strcmp(request->method, "GET") == 0 &&
+        strstr(request->target, "list-type") != NULL) {
+        make_stale(server, answer);
     }
+    if (!send_answer(socket, request, answer, answer->body_size)) {
+        return false;
+    }
+    return strcmp(r->action, "duplicate") != 0 ||
+           send_answer(socket, request, answer, answer->body_size);
+}
+
+/* Carries a request out, and answers it. False: the connection ends. */
+static bool carry_out(fault_server *server, const fake_request *request, int socket, const rule *r)
+{
+    fake_answer answer = {.status = 0};
+    bool goes_on = true;
+    if (server->upstream_port == 0) {
+        fake_s3_serve(server->s3, request, &answer);
+    } else {
+        goes_on = ask_upstream(server, request, &answer);
+    }
+    const uint32_t delay = atomic_load(&server->delay_ms);
+    if (delay > 0) {
+        goes_on = pause_on(server, socket, (int)delay) && goes_on;
+    }
+    goes_on = goes_on && send_spoiled(server, request, socket, r, &answer);
     free(answer.body);
     return goes_on;
 }
@@ -380,6 +441,13 @@ static bool misbehave_alone(
             403,
             "",
             "<Error><Code>RequestTimeTooSkewed</Code><Message>late</Message></Error>");
+    } else if (strcmp(r->action, "bad_digest") == 0) {
+        *goes_on = answer_plainly(
+            socket,
+            request,
+            400,
+            "",
+            "<Error><Code>BadDigest</Code><Message>other</Message></Error>");
     } else if (strcmp(r->action, "redirect") == 0) {
         char head[128];
         snprintf(head, sizeof head, "Location: http://127.0.0.1:%u/elsewhere\r\n", server->port);
@@ -438,15 +506,10 @@ static bool serve_one(fault_server *server, int socket, char *head)
     if (goes_on) {
         const rule r = decide(server, request.method);
         if (!misbehave_alone(server, &request, socket, &r, &goes_on)) {
-            const bool is_lost = strcmp(r.action, "lost") == 0;
-            if (server->upstream_port == 0) {
-                goes_on = serve_fake(server, &request, socket, &r);
-            } else {
-                goes_on = forward(server, &request, socket, is_lost) && !is_lost;
-                if (is_lost) {
-                    reset(socket);
-                }
+            if (strcmp(r.action, "spoil") == 0 && request.body_size > 0) {
+                body[request.body_size / 2] ^= 4;
             }
+            goes_on = carry_out(server, &request, socket, &r);
         }
     }
     free(body);
@@ -512,6 +575,16 @@ fault_server *fault_server_start(const char *script, uint16_t upstream_port)
     }
     server->port = ntohs(at.sin_port);
     return server;
+}
+
+void fault_server_script(fault_server *server, const char *script)
+{
+    pthread_mutex_lock(&server->mutex);
+    server->rule_count = 0;
+    parse(server, script);
+    free(server->stale);
+    server->stale = NULL;
+    pthread_mutex_unlock(&server->mutex);
 }
 
 void fault_server_chance(

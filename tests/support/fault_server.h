@@ -19,12 +19,15 @@
  *     lost               the request is carried out, then the connection is reset
  *     truncate           the answer breaks off in its body
  *     lie                the answer's range is another one
+ *     flip               a bit of the answer's body is another one
+ *     spoil              a bit of the request's body is another one when it is carried out
  *     long               the body is longer than what was asked for
  *     duplicate          the answer is sent twice
  *     drip               one byte of the answer each 100 ms
  *     hang               no answer; the connection stays open
  *     huge_head          an answer whose head has no end
  *     garbage            bytes that are no HTTP
+ *     bad_digest         400 BadDigest
  *     stale              listings do not show what was changed by then (an old listing is repeated)
  */
 #ifndef TARN_TESTS_FAULT_SERVER_H
@@ -46,6 +49,9 @@ fault_server *fault_server_start(const char *script, uint16_t upstream_port);
 
 /* Reads a script from tests/fault/scenarios/NAME.txt; free() it. */
 char *fault_server_scenario(const char *name);
+
+/* Puts other rules in the place of all that there are; NULL: none. */
+void fault_server_script(fault_server *server, const char *script);
 
 /* Of each request that no rule fits, so many of 1,000 are refused or reset, by chance. */
 void fault_server_chance(

@@ -1,0 +1,383 @@
+/*
+ * test_faults.c - a job's checkpoints on a real server behind a proxy that misbehaves.
+ *
+ *     backend ──► proxy: refuses, resets, drips, cuts, lies, loses answers ──► S3Proxy or HttpFS
+ *
+ * For each fault: a checkpoint is taken in peace, one under the fault, which is completed or fails
+ * with a reason within bounded time and memory, and one in peace again. Then every checkpoint that
+ * is listed as complete is read to the last byte, and the newest is restored.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tarn/snapshot.h"
+#include "tarn/state.h"
+
+#include "base/clock.h"
+#include "support/fault_server.h"
+#include "support/scratch.h"
+#include "support/support.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    KEYS = 40,
+    VALUE_BYTES = 60000, /* Files are large enough not to be packed. */
+    BOUND_MS = 25000,    /* Of a checkpoint under any fault; timeouts are 1 s, efforts 6 s. */
+    GROWTH_BYTES_MAX = 96 << 20,
+};
+
+static const char SECRET[] = "testsecret1";
+
+typedef struct fault {
+    const char *name;
+    const char *script;
+    bool must_complete; /* It passes, and is survived. Else: either. */
+    bool is_s3_alone;
+} fault;
+
+static const fault faults[] = {
+    {"a storm of 503", "* 5 status 503", true, false},
+    {"a storm of 429", "* 5 status 429", true, false},
+    {"a storm of 500", "* 4 status 500", true, false},
+    {"no end of 503", "* * status 503", false, false},
+    {"connections reset", "* 4 reset", true, false},
+    {"answers lost", "PUT 2 lost\nPOST 1 lost", true, false},
+    {"the answer to each commit lost", "PUT 1 pass\nPUT * lost", false, false},
+    {"answers cut in their bodies", "GET 3 truncate", true, false},
+    {"answers twice", "PUT 2 duplicate\nGET 1 duplicate", true, false},
+    {"garbage", "* 2 garbage", true, false},
+    {"a head without an end", "* 1 huge_head", true, false},
+    {"a body that is too long", "GET 2 long", true, true},
+    {"bytes that flip on the way there", "PUT 2 spoil", true, true},
+    {"a slow drip", "* * drip", false, false},
+    {"no answer", "* * hang", false, false},
+    {"credentials that have run out", "* * expired", false, true},
+    {"clocks that differ", "* * skewed", false, true},
+    {"a redirection to elsewhere", "PUT * redirect", false, true},
+    {"listings that lag", "GET * stale", true, true},
+};
+
+typedef struct job {
+    scratch scratch;
+    fault_server *proxy;
+    char address[256]; /* "s3://.../" or "webhdfs://..." */
+    tarn_config *config;
+    tarn_env *env;
+    tarn_backend *backend;
+    tarn_value *value;
+    tarn_checkpoint_store *store;
+    uint32_t written; /* The number in every value. */
+    uint32_t kept;    /* As of the newest checkpoint that was completed. */
+    tarn_error error;
+} job;
+
+static void set(job *j, const char *key, const char *value)
+{
+    assert_ok(tarn_config_set(j->config, key, value, "test", &j->error), &j->error);
+}
+
+static uint16_t port_of(const char *variable)
+{
+    const char *value = getenv(variable);
+    assert_non_null(value);
+    return (uint16_t)strtoul(strrchr(value, ':') + 1, NULL, 10);
+}
+
+static void open_job(job *j, bool is_s3, uint32_t number)
+{
+    *j = (job){.written = 0};
+    char endpoint[64];
+    scratch_init(&j->scratch);
+    j->proxy = fault_server_start(NULL, port_of(is_s3 ? "AWS_ENDPOINT_URL" : "TARN_HTTPFS"));
+    assert_ok(tarn_config_new(NULL, &j->config, &j->error), &j->error);
+    set(j, "taskmanager.memory.process.size", "1g");
+    set(j, "tarn.storage.connect-timeout", "1 s");
+    set(j, "tarn.storage.first-byte-timeout", "1 s");
+    set(j, "tarn.storage.stall-timeout", "1 s");
+    set(j, "tarn.storage.retry.budget", "6 s");
+    if (is_s3) {
+        snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", fault_server_port(j->proxy));
+        set(j, "s3.endpoint", endpoint);
+        snprintf(
+            j->address, sizeof j->address, "s3://tarn-test/faults-%d-%u", (int)getpid(), number);
+    } else {
+        snprintf(
+            j->address,
+            sizeof j->address,
+            "webhdfs://127.0.0.1:%u/faults-%d-%u",
+            fault_server_port(j->proxy),
+            (int)getpid(),
+            number);
+    }
+    tarn_env_options options = TARN_ENV_OPTIONS_INIT;
+    options.config = j->config;
+    assert_ok(tarn_env_open(&options, &j->env, &j->error), &j->error);
+}
+
+static void open_state(job *j, const char *work, tarn_checkpoint *restored)
+{
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = j->env;
+    options.operator_name = "op";
+    options.directory = scratch_join(j->scratch.path, work);
+    options.restore = restored;
+    assert_ok(tarn_backend_open(&options, &j->backend, &j->error), &j->error);
+    tarn_state_options state = TARN_STATE_OPTIONS_INIT;
+    state.name = "v";
+    assert_ok(tarn_value_open(j->backend, &state, &j->value, &j->error), &j->error);
+}
+
+static void close_state(job *j)
+{
+    assert_ok(tarn_value_close(j->value, &j->error), &j->error);
+    assert_ok(tarn_backend_close(j->backend, &j->error), &j->error);
+}
+
+static void open_store(job *j)
+{
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = j->env;
+    options.address = j->address;
+    options.job = "job";
+    options.retained_count = 3;
+    assert_ok(tarn_checkpoint_store_open(&options, &j->store, &j->error), &j->error);
+}
+
+/* Values that no compression makes small. */
+static void fill_value(uint32_t key, uint32_t number, uint8_t value[VALUE_BYTES])
+{
+    uint64_t random = ((uint64_t)number << 32 | key) * 2 + 1;
+    for (size_t i = 0; i < VALUE_BYTES; i++) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        value[i] = (uint8_t)random;
+    }
+}
+
+static void write_values(job *j)
+{
+    static uint8_t value[VALUE_BYTES];
+    j->written++;
+    for (uint32_t key = 0; key < KEYS; key++) {
+        fill_value(key, j->written, value);
+        assert_ok(
+            tarn_backend_set_key(j->backend, tarn_bytes_at(&key, sizeof key), &j->error),
+            &j->error);
+        assert_ok(
+            tarn_value_put(j->value, tarn_bytes_at(value, sizeof value), &j->error), &j->error);
+    }
+}
+
+static void expect_values(job *j, uint32_t number)
+{
+    static uint8_t value[VALUE_BYTES];
+    for (uint32_t key = 0; key < KEYS; key++) {
+        tarn_bytes found;
+        fill_value(key, number, value);
+        assert_ok(
+            tarn_backend_set_key(j->backend, tarn_bytes_at(&key, sizeof key), &j->error),
+            &j->error);
+        assert_ok(tarn_value_get(j->value, &found, &j->error), &j->error);
+        assert_true(tarn_bytes_is_equal(found, tarn_bytes_at(value, sizeof value)));
+    }
+}
+
+/* Takes a checkpoint of what is written now. What fails is given up, as a coordinator would. */
+static tarn_status checkpoint(job *j)
+{
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_snapshot *snapshot = NULL;
+    tarn_buffer part = TARN_BUFFER_INIT;
+    write_values(j);
+    const uint64_t id = tarn_checkpoint_store_next_id(j->store);
+    tarn_status status = tarn_checkpoint_begin(j->store, id, &pending, &j->error);
+    if (status != TARN_OK) {
+        return status;
+    }
+    status = tarn_snapshot_begin(j->backend, pending, &snapshot, &j->error);
+    if (status == TARN_OK) {
+        status = tarn_snapshot_finish(snapshot, &part, &j->error);
+    }
+    if (status == TARN_OK) {
+        status = tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&part), &j->error);
+    }
+    if (status == TARN_OK) {
+        status = tarn_checkpoint_commit(pending, NULL, &j->error);
+    } else {
+        tarn_checkpoint_abandon(pending);
+    }
+    tarn_buffer_clear(&part);
+    j->kept = status == TARN_OK ? j->written : j->kept;
+    return status;
+}
+
+static uint64_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long long all = 0;
+    unsigned long long resident = 0;
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%llu %llu", &all, &resident), 2);
+    fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Reads every file of a checkpoint, and compares what it says. */
+static void expect_whole(job *j, uint64_t id)
+{
+    char place[300];
+    snprintf(place, sizeof place, "%s/job/chk-%llu", j->address, (unsigned long long)id);
+    tarn_checkpoint *opened = NULL;
+    tarn_checkpoint_verification found;
+    const tarn_status status = tarn_checkpoint_open_in(j->env, place, NULL, &opened, &j->error);
+    if (status == TARN_MISSING) {
+        return; /* It does not exist, as a whole. */
+    }
+    assert_ok(status, &j->error);
+    assert_ok(tarn_checkpoint_verify(opened, NULL, NULL, &found, &j->error), &j->error);
+    assert_int_equal(found.bad_count, 0);
+    tarn_checkpoint_free(opened);
+}
+
+static void expect_restored(job *j)
+{
+    char place[300];
+    snprintf(place, sizeof place, "%s/job", j->address);
+    tarn_checkpoint *opened = NULL;
+    assert_ok(tarn_checkpoint_open_in(j->env, place, NULL, &opened, &j->error), &j->error);
+    open_state(j, "restored", opened);
+    expect_values(j, j->kept);
+    close_state(j);
+    tarn_checkpoint_free(opened);
+}
+
+static void run_fault(const fault *f, bool is_s3, uint32_t number)
+{
+    job j;
+    open_job(&j, is_s3, number);
+    open_store(&j);
+    open_state(&j, "work", NULL);
+    assert_ok(checkpoint(&j), &j.error);
+    const uint64_t resident = resident_bytes();
+    const uint64_t begun = tarn__clock_monotonic_ns(tarn__clock_system());
+    fault_server_script(j.proxy, f->script);
+    const tarn_status status = checkpoint(&j);
+    fault_server_script(j.proxy, NULL);
+    const uint64_t took_ms = (tarn__clock_monotonic_ns(tarn__clock_system()) - begun) / NS_PER_MS;
+    print_message(
+        "%s: %s, %s in %llu ms after %llu faults%s%.160s\n",
+        is_s3 ? "S3" : "HttpFS",
+        f->name,
+        tarn_status_name(status),
+        (unsigned long long)took_ms,
+        (unsigned long long)fault_server_faults(j.proxy),
+        status != TARN_OK ? ": " : "",
+        status != TARN_OK ? j.error.message : "");
+    if (strstr(f->script, "stale") == NULL && strncmp(f->script, "GET", 3) != 0) {
+        assert_true(fault_server_faults(j.proxy) > 0);
+    }
+    assert_true(status == TARN_OK || !f->must_complete);
+    assert_true(status == TARN_OK || j.error.message[0] != '\0');
+    assert_null(status == TARN_OK ? NULL : strstr(j.error.message, SECRET));
+    assert_true(took_ms < BOUND_MS);
+    assert_true(resident_bytes() < resident + GROWTH_BYTES_MAX);
+    for (uint64_t id = 1; id <= 2; id++) {
+        expect_whole(&j, id);
+    }
+    assert_ok(checkpoint(&j), &j.error); /* The next one is taken as if nothing had been. */
+    close_state(&j);
+    assert_ok(tarn_checkpoint_store_close(j.store, &j.error), &j.error);
+    for (uint64_t id = 1; id <= 4; id++) {
+        expect_whole(&j, id);
+    }
+    expect_restored(&j);
+    assert_ok(tarn_env_close(j.env, &j.error), &j.error);
+    tarn_config_free(j.config);
+    assert_false(fault_server_saw(j.proxy, SECRET));
+    fault_server_stop(j.proxy);
+    scratch_clear(&j.scratch);
+}
+
+/* A restore under faults is whole, or refused with a reason: damaged bytes do not come back. */
+static void test_a_restore_under_faults_is_right_or_refused(bool is_s3)
+{
+    static const struct {
+        const char *script;
+        bool must_work;
+    } cases[] = {
+        {"GET 3 truncate", true},
+        {"GET 2 reset", true},
+        {"GET 3 status 503", true},
+        {"GET * flip", false},
+    };
+    job j;
+    open_job(&j, is_s3, 1000);
+    open_store(&j);
+    open_state(&j, "work", NULL);
+    assert_ok(checkpoint(&j), &j.error);
+    close_state(&j);
+    assert_ok(tarn_checkpoint_store_close(j.store, &j.error), &j.error);
+    char place[300];
+    snprintf(place, sizeof place, "%s/job/chk-1", j.address);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tarn_checkpoint *opened = NULL;
+        fault_server_script(j.proxy, cases[i].script);
+        tarn_status status = tarn_checkpoint_open_in(j.env, place, NULL, &opened, &j.error);
+        if (status == TARN_OK) {
+            tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+            char work[32];
+            snprintf(work, sizeof work, "restore-%zu", i);
+            options.env = j.env;
+            options.operator_name = "op";
+            options.directory = scratch_join(j.scratch.path, work);
+            options.restore = opened;
+            status = tarn_backend_open(&options, &j.backend, &j.error);
+        }
+        assert_true(fault_server_faults(j.proxy) > 0);
+        if (status == TARN_OK) {
+            assert_true(cases[i].must_work);
+            assert_ok(tarn_backend_close(j.backend, &j.error), &j.error);
+        } else {
+            print_message("%s: %s\n", cases[i].script, j.error.message);
+            assert_false(cases[i].must_work);
+        }
+        tarn_checkpoint_free(opened);
+    }
+    assert_ok(tarn_env_close(j.env, &j.error), &j.error);
+    tarn_config_free(j.config);
+    fault_server_stop(j.proxy);
+    scratch_clear(&j.scratch);
+}
+
+static bool is_on_s3(void)
+{
+    return getenv("TARN_HTTPFS") == NULL;
+}
+
+static void test_every_fault_ends_with_whole_checkpoints(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        if (is_on_s3() || !faults[i].is_s3_alone) {
+            run_fault(&faults[i], is_on_s3(), i);
+        }
+    }
+}
+
+static void test_every_restore_is_right_or_refused(void **state)
+{
+    (void)state;
+    test_a_restore_under_faults_is_right_or_refused(is_on_s3());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_fault_ends_with_whole_checkpoints),
+        cmocka_unit_test(test_every_restore_is_right_or_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
