@@ -81,16 +81,19 @@ static tarn_status load_settings(
     settings->background_job_count = tarn__rocks_fit_jobs(tarn__process_core_count());
     const tarn_config *used = config != NULL ? config : tarn__env_config(backend->env);
     TARN_TRY(tarn__packing_load(used, &backend->packing, error));
+    TARN_TRY(
+        tarn_config_get_bool(used, "tarn.restore.link-files", &backend->may_link, NULL, error));
     return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
 }
 
-static tarn_status open_database(tarn_backend *backend, tarn_error *error)
+static tarn_status open_database(tarn_backend *backend, bool holds_compactions, tarn_error *error)
 {
     const tarn__rocks_open_options options = {
         .account = backend->account,
         .memory = tarn__env_rocks_memory(backend->env),
         .directory = backend->directory.db,
         .settings = backend->settings,
+        .holds_compactions = holds_compactions,
     };
     return tarn__rocks_open(&options, &backend->rocks, error);
 }
@@ -109,6 +112,7 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
     backend->watermark_ms = INT64_MIN;
     backend->event_ms = INT64_MIN;
     tarn__cleaner_init(&backend->cleaner, backend);
+    tarn__tidier_init(&backend->tidier);
     (void)pthread_mutex_init(&backend->gate_mutex, NULL);
     (void)pthread_cond_init(&backend->gate_opened, NULL);
     tarn__env_adopt(
@@ -124,16 +128,19 @@ static tarn_status open_rows(
     tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
 {
     if (options->restore == NULL) {
-        return open_database(backend, error);
+        return open_database(backend, false, error);
     }
     if (tarn__canonical_is(options->restore)) {
-        TARN_TRY(open_database(backend, error));
+        TARN_TRY(open_database(backend, false, error));
         return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
     }
     tarn__restore restore;
     TARN_TRY(tarn__restore_fetch(backend, options->restore, &restore, error));
-    TARN_TRY(open_database(backend, error));
-    return tarn__restore_complete(&restore, error);
+    /* They would take the processors from who takes rows over. */
+    TARN_TRY(open_database(backend, restore.last > restore.first, error));
+    TARN_TRY(tarn__restore_complete(&restore, error));
+    TARN_TRY(tarn__rocks_release_compactions(backend->rocks, error));
+    return tarn__tidier_begin(backend, error);
 }
 
 static tarn_status set_up(
@@ -168,6 +175,7 @@ static void destroy(tarn_backend *backend)
     tarn_owner *owner = backend->owner;
     tarn__rocks_unpin(&backend->pin);
     tarn__hot_close(backend);
+    tarn__tidier_stop(backend);
     tarn__rocks_close(backend->rocks);
     tarn__directory_close(&backend->directory);
     tarn__bases_clear(&backend->bases);
@@ -175,6 +183,7 @@ static void destroy(tarn_backend *backend)
     tarn_buffer_clear(&backend->edit);
     tarn__release(backend->settings);
     tarn__cleaner_clear(&backend->cleaner);
+    tarn__tidier_clear(&backend->tidier);
     (void)pthread_cond_destroy(&backend->gate_opened);
     (void)pthread_mutex_destroy(&backend->gate_mutex);
     tarn__env_disown(backend->env, &backend->env_child);
