@@ -83,6 +83,11 @@ static tarn_status load_settings(
     TARN_TRY(tarn__packing_load(used, &backend->packing, error));
     TARN_TRY(
         tarn_config_get_bool(used, "tarn.restore.link-files", &backend->may_link, NULL, error));
+    bool is_cut = false;
+    bool is_set = false;
+    TARN_TRY(tarn_config_get_bool(
+        used, "tarn.rocksdb.cut-files-at-key-groups", &is_cut, &is_set, error));
+    backend->cuts_by_size = !is_set;
     return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
 }
 

@@ -104,6 +104,7 @@ struct tarn_backend {
     tarn__cleaner cleaner;   /* Of states with a TTL. */
     tarn__download_progress restored;
     bool may_link;       /* A restore links table files that are local. */
+    bool cuts_by_size;   /* Whether files are cut at key groups follows from what is restored. */
     tarn__tidier tidier; /* Of what it brought along. */
 
     pthread_mutex_t gate_mutex;

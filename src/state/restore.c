@@ -3,6 +3,8 @@
 
 #include "snapshot/checkpoint.h"
 
+enum { CUT_GROUP_BYTES_MIN = 4 << 20 };
+
 static const char *key_hash_name(uint32_t key_hash)
 {
     switch ((tarn_key_hash)key_hash) {
@@ -122,6 +124,15 @@ static uint64_t estimate_bytes(const tarn__restore *restore, const tarn__restore
     return total / stored * kept;
 }
 
+/* Small files cost reads more than they save a rescale: see docs/PERFORMANCE.md. */
+static void choose_borders(tarn_backend *backend, uint64_t bytes)
+{
+    const uint64_t group_count = backend->key_groups.last - backend->key_groups.first + 1u;
+    if (backend->cuts_by_size && bytes / group_count >= CUT_GROUP_BYTES_MIN) {
+        backend->settings->is_cut_at_key_groups = true;
+    }
+}
+
 /* Chooses the old subtasks; together they must have every key group of the backend. */
 static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
 {
@@ -145,6 +156,7 @@ static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
         tarn_key_group_subtask(backend->key_groups.last, backend->max_parallelism, parallelism);
     uint32_t next = backend->key_groups.first;
     uint64_t most = 0;
+    uint64_t total = 0;
     for (uint32_t i = restore->first; i <= restore->last; i++) {
         tarn__restore_part part;
         TARN_TRY(find_part(restore, i, &part, error));
@@ -161,11 +173,13 @@ static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
         }
         next = part.kept.last + 1u;
         const uint64_t bytes = estimate_bytes(restore, &part);
+        total += bytes;
         if (i == restore->first || bytes > most) {
             restore->base = i;
             most = bytes;
         }
     }
+    choose_borders(restore->backend, total);
     return TARN_OK;
 }
 
