@@ -8,7 +8,6 @@
 #include "base/options.h"
 #include "base/process.h"
 #include "memory/budget.h"
-#include "state/canonical.h"
 #include "state/hot.h"
 #include "state/restore.h"
 
@@ -85,22 +84,13 @@ static tarn_status load_settings(
         tarn_config_get_bool(used, "tarn.restore.link-files", &backend->may_link, NULL, error));
     bool is_cut = false;
     bool is_set = false;
-    TARN_TRY(tarn_config_get_bool(
-        used, "tarn.rocksdb.cut-files-at-key-groups", &is_cut, &is_set, error));
+    const tarn_status cut =
+        tarn_config_get_bool(used, "tarn.rocksdb.cut-files-at-key-groups", &is_cut, &is_set, error);
+    if (cut < TARN_OK) {
+        return cut;
+    }
     backend->cuts_by_size = !is_set;
     return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
-}
-
-static tarn_status open_database(tarn_backend *backend, bool holds_compactions, tarn_error *error)
-{
-    const tarn__rocks_open_options options = {
-        .account = backend->account,
-        .memory = tarn__env_rocks_memory(backend->env),
-        .directory = backend->directory.db,
-        .settings = backend->settings,
-        .holds_compactions = holds_compactions,
-    };
-    return tarn__rocks_open(&options, &backend->rocks, error);
 }
 
 static void copy_options(tarn_backend *backend, const tarn_backend_options *options)
@@ -128,26 +118,6 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
         backend->subtask_index);
 }
 
-/* Opens the database, with the rows of what is restored. */
-static tarn_status open_rows(
-    tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
-{
-    if (options->restore == NULL) {
-        return open_database(backend, false, error);
-    }
-    if (tarn__canonical_is(options->restore)) {
-        TARN_TRY(open_database(backend, false, error));
-        return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
-    }
-    tarn__restore restore;
-    TARN_TRY(tarn__restore_fetch(backend, options->restore, &restore, error));
-    /* They would take the processors from who takes rows over. */
-    TARN_TRY(open_database(backend, restore.last > restore.first, error));
-    TARN_TRY(tarn__restore_complete(&restore, error));
-    TARN_TRY(tarn__rocks_release_compactions(backend->rocks, error));
-    return tarn__tidier_begin(backend, error);
-}
-
 static tarn_status set_up(
     tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
 {
@@ -158,7 +128,7 @@ static tarn_status set_up(
     if (options->recovery_directory != NULL) {
         TARN_TRY(tarn__pool_open(&backend->pool, NULL, options->recovery_directory, error));
     }
-    TARN_TRY(open_rows(backend, options, error));
+    TARN_TRY(tarn__restore_open(backend, options, error));
     return tarn__hot_open(
         backend, options->config != NULL ? options->config : tarn__env_config(backend->env), error);
 }

@@ -204,7 +204,7 @@ void tarn__cleaner_stop(tarn_backend *backend)
     (void)pthread_mutex_unlock(&cleaner->mutex);
     tarn__rocks_allow_cleaning(backend->rocks);
     tarn__tidier_resume(backend); /* It was ended too. */
-    cleaner->slice = 0; /* The last one may have been cut short. */
+    cleaner->slice = 0;           /* The last one may have been cut short. */
     collect(cleaner);
 }
 

@@ -2,6 +2,7 @@
 #include "state/restore.h"
 
 #include "snapshot/checkpoint.h"
+#include "state/canonical.h"
 
 enum { CUT_GROUP_BYTES_MIN = 4 << 20 };
 
@@ -183,7 +184,7 @@ static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
     return TARN_OK;
 }
 
-tarn_status tarn__restore_fetch(
+static tarn_status fetch(
     tarn_backend *backend, const tarn_checkpoint *checkpoint, tarn__restore *out, tarn_error *error)
 {
     tarn__restore restore = {.backend = backend, .checkpoint = checkpoint};
@@ -196,7 +197,7 @@ tarn_status tarn__restore_fetch(
     return TARN_OK;
 }
 
-tarn_status tarn__restore_complete(const tarn__restore *restore, tarn_error *error)
+static tarn_status complete(const tarn__restore *restore, tarn_error *error)
 {
     tarn__restore_part part;
     TARN_TRY(find_part(restore, restore->base, &part, error));
@@ -218,4 +219,35 @@ tarn_status tarn__restore_complete(const tarn__restore *restore, tarn_error *err
             i);
     }
     return TARN_OK;
+}
+
+static tarn_status open_database(tarn_backend *backend, bool holds_compactions, tarn_error *error)
+{
+    const tarn__rocks_open_options options = {
+        .account = backend->account,
+        .memory = tarn__env_rocks_memory(backend->env),
+        .directory = backend->directory.db,
+        .settings = backend->settings,
+        .holds_compactions = holds_compactions,
+    };
+    return tarn__rocks_open(&options, &backend->rocks, error);
+}
+
+tarn_status tarn__restore_open(
+    tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
+{
+    if (options->restore == NULL) {
+        return open_database(backend, false, error);
+    }
+    if (tarn__canonical_is(options->restore)) {
+        TARN_TRY(open_database(backend, false, error));
+        return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
+    }
+    tarn__restore restore;
+    TARN_TRY(fetch(backend, options->restore, &restore, error));
+    /* They would take the processors from who takes rows over. */
+    TARN_TRY(open_database(backend, restore.last > restore.first, error));
+    TARN_TRY(complete(&restore, error));
+    TARN_TRY(tarn__rocks_release_compactions(backend->rocks, error));
+    return tarn__tidier_begin(backend, error);
 }

@@ -195,6 +195,12 @@ void tarn__tidier_stop(tarn_backend *backend)
     tarn__rocks_allow_cleaning(backend->rocks);
 }
 
+void tarn__tidier_stop_all(tarn_backend *backend)
+{
+    tarn__cleaner_stop(backend);
+    tarn__tidier_stop(backend);
+}
+
 void tarn__tidier_forget(tarn_backend *backend, const tarn__rocks_family *family)
 {
     tarn__tidier *tidier = &backend->tidier;

@@ -50,6 +50,7 @@ void tarn__tidier_note_snapshot(tarn_backend *backend);
 
 /* Ends it before the database is retuned or closed; tarn__tidier_resume() goes on. */
 void tarn__tidier_stop(tarn_backend *backend);
+void tarn__tidier_stop_all(tarn_backend *backend); /* A clean-up too. */
 void tarn__tidier_resume(tarn_backend *backend);
 
 /* Waits until it has ended by itself. */

@@ -409,6 +409,11 @@ static void open_env(rescale *r)
     snprintf(size, sizeof size, "%llum", (unsigned long long)r->options->managed_mib);
     check(
         r, tarn_config_set(r->config, "taskmanager.memory.managed.size", size, "bench", &r->error));
+    /* The baseline copies files, and knows none that lie in the metadata. */
+    check(
+        r,
+        tarn_config_set(
+            r->config, "execution.checkpointing.data-inline-threshold", "0b", "bench", &r->error));
     for (uint32_t i = 0; i < r->options->assignment_count; i++) {
         char key[256];
         const char *assignment = r->options->assignments[i];
