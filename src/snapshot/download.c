@@ -171,7 +171,7 @@ static tarn_status try_link(
     TARN_TRY(name_target(d, part->local_name, t.path, error));
     tarn_storage *storage = d->options->checkpoint->storage;
     *is_there = d->options->may_link && part->is_shared && !part->place.is_packed &&
-                tarn__storage_link(storage, part->path, t.path, NULL) == TARN_OK;
+                tarn__storage_link_out(storage, part->path, t.path, NULL) == TARN_OK;
     if (!*is_there) {
         return TARN_OK;
     }

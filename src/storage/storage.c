@@ -251,7 +251,7 @@ tarn_status tarn__storage_stat(
     return storage->ops->stat(storage, name, out, error);
 }
 
-tarn_status tarn__storage_link(
+tarn_status tarn__storage_link_out(
     tarn_storage *storage, const char *name, const char *path, tarn_error *error)
 {
     TARN_TRY(check_name(storage, name, error));
