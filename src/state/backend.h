@@ -80,6 +80,7 @@ struct tarn_backend {
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */
+    tarn_buffer hot_row;         /* A row of it that is in two pieces. */
     tarn_env *env;
     tarn__env_child env_child;
     tarn_owner *owner;

@@ -23,6 +23,7 @@
 
 #include "tarn/working_set.h"
 
+#include "state/hot_map.h"
 #include "state/keyed.h"
 
 /* Opens the working set of a backend, as its configuration says. */
@@ -36,6 +37,11 @@ tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error);
 
 /* Writes what is dirty of a state, unless the backend is poisoned, and forgets it in any case. */
 TARN_NODISCARD tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error);
+
+/* Writes changes to the store, which is not held; the outcome is passed on as
+ * tarn__backend_finish_write() does. */
+TARN_NODISCARD tarn_status tarn__hot_write_changes(
+    tarn_backend *backend, const tarn__change *changes, size_t count, tarn_error *error);
 
 /* Waits until the store may be written, for a write that goes past the working set. */
 static inline void tarn__hot_pass_gate(tarn_backend *backend)
@@ -72,8 +78,11 @@ tarn__hot_edit(tarn_keyed *keyed, tarn_bytes row, size_t size, void **out, tarn_
 TARN_NODISCARD static inline tarn_status tarn__keyed_read(
     tarn_keyed *keyed, tarn_bytes row, tarn__rocks_pin *pin, tarn_bytes *out, tarn_error *error)
 {
-    return keyed->workset != NULL ? tarn__hot_read(keyed, row, pin, out, error)
-                                  : tarn__rocks_get(keyed->family, row, pin, out, error);
+    if (__builtin_expect(keyed->workset == NULL, 0)) {
+        return tarn__rocks_get(keyed->family, row, pin, out, error);
+    }
+    return keyed->hot.is_of_blocks ? tarn__hot_map_read(keyed, row, pin, out, error)
+                                   : tarn__hot_read(keyed, row, pin, out, error);
 }
 
 /* Write and remove a row; the outcome is passed on as tarn__backend_finish_write() does. */
@@ -81,7 +90,8 @@ TARN_NODISCARD static inline tarn_status tarn__keyed_write(
     tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, tarn_error *error)
 {
     if (keyed->workset != NULL) {
-        return tarn__hot_write(keyed, row, value, error);
+        return keyed->hot.is_of_blocks ? tarn__hot_map_write(keyed, row, value, error)
+                                       : tarn__hot_write(keyed, row, value, error);
     }
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_put(keyed->family, row, value, error), error);
@@ -91,7 +101,8 @@ TARN_NODISCARD static inline tarn_status tarn__keyed_erase(
     tarn_keyed *keyed, tarn_bytes row, tarn_error *error)
 {
     if (keyed->workset != NULL) {
-        return tarn__hot_erase(keyed, row, error);
+        return keyed->hot.is_of_blocks ? tarn__hot_map_erase(keyed, row, error)
+                                       : tarn__hot_erase(keyed, row, error);
     }
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_delete(keyed->family, row, error), error);

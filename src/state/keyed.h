@@ -47,6 +47,7 @@ struct tarn_keyed {
     tarn__workset_family hot;
     bool has_namespaces; /* One with bytes was set, or named otherwise, once. */
     bool has_hot_rows;   /* Of a kind whose rows go through the working set, when there is one. */
+    bool has_hot_blocks; /* These rows are blocks. */
     uint8_t hot_suffix_bytes; /* Of these rows. */
     tarn__row_layout layout;
     bool has_ttl;                /* Values begin with a stamp. */
@@ -60,6 +61,9 @@ struct tarn_keyed {
     tarn_buffer upper;           /* Likewise. */
     tarn_buffer scratch;         /* A value with its stamp that is being made. */
     tarn_buffer result;          /* What a function of the program's makes. */
+    tarn_buffer shown;           /* A value that a read gives out and changes. */
+    tarn_buffer block;           /* Of the working set, one that is being made. */
+    tarn_buffer beyond;          /* The first row behind a map's. */
     tarn__keyed_merge_fn *merge; /* NULL: not supported. */
     tarn__child child;
     tarn__keyed_iterator *first_iterator;
