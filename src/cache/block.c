@@ -167,8 +167,8 @@ void tarn__block_remove(tarn__block *block, size_t size, uint32_t at)
     uint16_t *slots = tarn__block_slots(block);
     const tarn__block_entry entry = tarn__block_read(block, size, at);
     count_out(block, entry.state);
-    block->garbage_bytes = (uint16_t)(
-        block->garbage_bytes + TARN__BLOCK_ENTRY_BYTES + entry.key.size + entry.value.size);
+    block->garbage_bytes =
+        (uint16_t)(block->garbage_bytes + TARN__BLOCK_ENTRY_BYTES + entry.key.size + entry.value.size);
     block->count--;
     memmove(slots + at, slots + at + 1, (block->count - at) * sizeof *slots);
     if (block->count == 0) {

@@ -6,14 +6,16 @@
  *      entry    [key size u16][value size u16][state u8][key][value]
  *
  * A key is what the row has behind that by which the block is found. Entries lie in any order, so
- * that one more moves slots alone; what an entry leaves behind is garbage until the block is packed.
+ * that one more moves slots alone; what an entry leaves behind is garbage until the block is
+ * packed.
  *
  * A block that is complete has all rows of the store that begin so, but for tombstones. Another one
  * has some of them.
  *
  * Invariants
  *   - Keys are distinct, and slots are in the order of their bytes.
- *   - size, which each function is given, is that of the whole block: at most TARN__BLOCK_BYTES_MAX.
+ *   - size, which each function is given, is that of the whole block: at most
+ * TARN__BLOCK_BYTES_MAX.
  *
  * Thread: pure.
  */

@@ -10,9 +10,9 @@
  *
  * A row that is not here is as the store has it. A clean row says what the store has, which may be
  * that there is none; a dirty one says what the store will have. Of a family of blocks (block.h) a
- * row here is several of the store, each clean or dirty; what is dirty of it is written. A partial is an operand that the
- * store merges into what it has, or puts beside it where rows have a suffix of their own: the chunk
- * of a list. Writes change rows here, and reach the store when the row is
+ * row here is several of the store, each clean or dirty; what is dirty of it is written. A partial
+ * is an operand that the store merges into what it has, or puts beside it where rows have a suffix
+ * of their own: the chunk of a list. Writes change rows here, and reach the store when the row is
  * evicted, when a scan settles its range, or when a snapshot is drained.
  *
  * A snapshot freezes: tarn__workset_freeze() raises the epoch and costs nothing more. What was

@@ -94,10 +94,7 @@ static bool is_dead(const tarn__workset_family *family, tarn_bytes value)
 
 /* What is dirty of a block. A dead value becomes a tombstone, or what the store never heard of. */
 static tarn_status add_block(
-    tarn__workset *set,
-    const tarn__workset_family *family,
-    tarn__hot_row *row,
-    tarn_error *error)
+    tarn__workset *set, const tarn__workset_family *family, tarn__hot_row *row, tarn_error *error)
 {
     tarn__block *block = (tarn__block *)(void *)tarn__hot_row_value(family, row);
     const size_t size = row->value_size;
@@ -161,8 +158,7 @@ static void clean(tarn__workset *set, uint32_t reference)
     }
     const tarn__workset_family *family = set->families[row->family];
     if (family->is_of_blocks) {
-        tarn__block_clean(
-            (tarn__block *)(void *)tarn__hot_row_value(family, row), row->value_size);
+        tarn__block_clean((tarn__block *)(void *)tarn__hot_row_value(family, row), row->value_size);
     }
     tarn__workset_unmark(set, row);
     row->state = row->state == TARN__HOT_DIRTY ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;

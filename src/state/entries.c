@@ -44,8 +44,7 @@ tarn_status tarn__entries_open(
     }
     entries->prefix_size = range->prefix.size;
     if (keyed->workset != NULL) {
-        TARN_TRY(
-            tarn__hot_map_copy(keyed, range->prefix, &entries->copy, &is_complete, error));
+        TARN_TRY(tarn__hot_map_copy(keyed, range->prefix, &entries->copy, &is_complete, error));
     }
     if (entries->copy.size > 0) {
         tarn__hot_range_locate(
@@ -100,8 +99,8 @@ static tarn_status peek_store(tarn__entries *entries, tarn_error *error)
     if (entries->has_stored || entries->is_store_done || entries->base.rows == NULL) {
         return TARN_OK;
     }
-    const tarn_status status = tarn__rocks_iterator_next(
-        entries->base.rows, &row, &entries->stored_value, error);
+    const tarn_status status =
+        tarn__rocks_iterator_next(entries->base.rows, &row, &entries->stored_value, error);
     if (status == TARN_DONE) {
         entries->is_store_done = true;
         return TARN_OK;
@@ -117,8 +116,7 @@ static tarn_status peek_store(tarn__entries *entries, tarn_error *error)
 }
 
 /* Takes what comes first: of the copy, of the store, or of both where they have the same row. */
-static bool take_first(
-    tarn__entries *entries, bool has_copied, tarn__block_entry *copied)
+static bool take_first(tarn__entries *entries, bool has_copied, tarn__block_entry *copied)
 {
     int order = has_copied ? -1 : 1;
     if (has_copied && entries->has_stored) {

@@ -20,7 +20,7 @@ typedef struct tarn__entries {
     uint32_t first; /* Of the copy's entries those that were not given out: first .. end - 1. */
     uint32_t end;
     bool is_backward;
-    bool has_stored;   /* A row of the store was taken and not given out. */
+    bool has_stored; /* A row of the store was taken and not given out. */
     bool is_store_done;
     tarn_bytes stored_key;
     tarn_bytes stored_value;
@@ -43,8 +43,8 @@ TARN_NODISCARD tarn_status tarn__entries_open(
 
 /* The next row by what is behind the prefix, and what is stored; TARN_DONE. Borrowed until the next
  * call. */
-TARN_NODISCARD tarn_status tarn__entries_next(
-    tarn__entries *entries, tarn_bytes *key, tarn_bytes *stored, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__entries_next(tarn__entries *entries, tarn_bytes *key, tarn_bytes *stored, tarn_error *error);
 
 /* Makes the row of a key that was given out; valid until another one is made. */
 TARN_NODISCARD tarn_status

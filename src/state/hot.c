@@ -25,8 +25,7 @@ static tarn_status join_row(
     return TARN_OK;
 }
 
-static tarn_status add_change(
-    tarn_backend *backend, const tarn__change *change, tarn_error *error)
+static tarn_status add_change(tarn_backend *backend, const tarn__change *change, tarn_error *error)
 {
     tarn__rocks_batch *batch = &backend->hot_batch;
     tarn_bytes row;
@@ -99,6 +98,8 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     bool is_set = false;
     tarn__rocks_batch_init(&backend->hot_batch);
     backend->hot_row.allocator = &backend->account->face;
+    backend->hot_block.allocator = &backend->account->face;
+    backend->hot_beyond.allocator = &backend->account->face;
     const tarn_status status =
         tarn_config_get_memory(config, "tarn.working-set.size", &bytes, &is_set, error);
     if (status != TARN_NOT_FOUND) {
@@ -120,6 +121,8 @@ void tarn__hot_close(tarn_backend *backend)
     backend->workset = NULL;
     tarn__rocks_batch_clear(&backend->hot_batch);
     tarn_buffer_clear(&backend->hot_row);
+    tarn_buffer_clear(&backend->hot_block);
+    tarn_buffer_clear(&backend->hot_beyond);
 }
 
 static bool is_of_single_rows(tarn__state_kind kind)

@@ -5,10 +5,10 @@
  *     ranges, iterators ──► settle or drop what the working set has of them ──► store
  *
  * Which states: those with one row per key and namespace, which are found by their row: value,
- * reducing and aggregating; and lists, of which one row is here (hot_list.h). Without a TTL, as
- * clean-ups and compactions look at stamps in the store. Rows of the others are in the store alone,
- * and so are all rows when the working set is off: then a call costs one compare more than the
- * store's.
+ * reducing and aggregating; lists, of which one row is here (hot_list.h); and maps, of which it is
+ * one block (hot_map.h). Without a TTL, as clean-ups and compactions look at stamps in the store. Rows
+ * of the others are in the store alone, and so are all rows when the working set is off: then a call
+ * costs one compare more than the store's.
  *
  * Adds of reductions (codec/reduction.h) are blind: what is not here is not read, but begun as a
  * partial, which the store merges into what it has. A read makes a whole value of the two.

@@ -291,9 +291,6 @@ static void free_state(tarn_keyed *keyed)
     tarn_buffer_clear(&keyed->upper);
     tarn_buffer_clear(&keyed->scratch);
     tarn_buffer_clear(&keyed->result);
-    tarn_buffer_clear(&keyed->shown);
-    tarn_buffer_clear(&keyed->block);
-    tarn_buffer_clear(&keyed->beyond);
     tarn__release(keyed);
 }
 
@@ -309,9 +306,6 @@ static void init(tarn_keyed *keyed, tarn_backend *backend, const tarn_state_opti
     keyed->upper.allocator = allocator;
     keyed->scratch.allocator = allocator;
     keyed->result.allocator = allocator;
-    keyed->shown.allocator = allocator;
-    keyed->block.allocator = allocator;
-    keyed->beyond.allocator = allocator;
 }
 
 tarn_status tarn__keyed_open(

@@ -61,9 +61,6 @@ struct tarn_keyed {
     tarn_buffer upper;           /* Likewise. */
     tarn_buffer scratch;         /* A value with its stamp that is being made. */
     tarn_buffer result;          /* What a function of the program's makes. */
-    tarn_buffer shown;           /* A value that a read gives out and changes. */
-    tarn_buffer block;           /* Of the working set, one that is being made. */
-    tarn_buffer beyond;          /* The first row behind a map's. */
     tarn__keyed_merge_fn *merge; /* NULL: not supported. */
     tarn__child child;
     tarn__keyed_iterator *first_iterator;
