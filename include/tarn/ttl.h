@@ -130,6 +130,10 @@ typedef struct tarn_ttl_stats {
     uint64_t cleaned_count;  /**< Rows that cleanup_size removed since the state was opened. */
     uint64_t clean_up_count; /**< Clean-ups of deadlines and tarn_keyed_clean() that ended. */
     bool is_cleaning;        /**< One is under way. */
+    /** Rows that had expired in the working set, and were never written, since the state was
+     * opened.
+     */
+    uint64_t dropped_count;
 } tarn_ttl_stats;
 
 /**

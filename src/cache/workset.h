@@ -71,10 +71,10 @@ typedef struct tarn__workset_store {
 typedef struct tarn__workset tarn__workset;
 
 /*
- * Looks at a whole value that is about to be written; true: it needs not be, nor be anywhere.
- * Operands of merges are not looked at.
+ * Looks at what is about to be written. True: it needs not be, nor be anywhere; of an operand,
+ * which is no whole value, it is not asked.
  */
-typedef bool tarn__workset_is_dead(tarn_bytes value, void *context);
+typedef bool tarn__workset_is_dead(tarn_bytes value, bool is_operand, void *context);
 
 /* The rows of one state. Caller's memory; it does not move while it is in a working set. */
 typedef struct tarn__workset_family {

@@ -87,9 +87,10 @@ static tarn_status add_change(tarn__workset *set, const tarn__change *change, ta
     return TARN_OK;
 }
 
-static bool is_dead(const tarn__workset_family *family, tarn_bytes value)
+static bool is_dead(const tarn__workset_family *family, tarn_bytes value, bool is_operand)
 {
-    return family->is_dead != NULL && family->is_dead(value, family->context);
+    return family->is_dead != NULL && family->is_dead(value, is_operand, family->context) &&
+           !is_operand;
 }
 
 /* What is dirty of a block. A dead value becomes a tombstone, or what the store never heard of. */
@@ -101,7 +102,7 @@ static tarn_status add_block(
     for (uint32_t at = 0; at < block->count && block->dirty_count > 0; at++) {
         tarn__block_entry entry = tarn__block_read(block, size, at);
         if ((entry.state == TARN__ENTRY_DIRTY || entry.state == TARN__ENTRY_NEW) &&
-            is_dead(family, entry.value)) {
+            is_dead(family, entry.value, false)) {
             entry.state =
                 entry.state == TARN__ENTRY_NEW ? TARN__ENTRY_ABSENT : TARN__ENTRY_TOMBSTONE;
             tarn__block_unset(block, size, at, entry.state);
@@ -135,7 +136,8 @@ static tarn_status add_row(tarn__workset *set, tarn__hot_row *row, tarn_error *e
         .row = tarn_bytes_at(row + 1, (size_t)row->key_size + family->suffix_bytes),
     };
     const tarn_bytes value = tarn_bytes_at(tarn__hot_row_value(family, row), row->value_size);
-    if (row->state == TARN__HOT_DIRTY && is_dead(family, value)) {
+    if (row->state != TARN__HOT_TOMBSTONE &&
+        is_dead(family, value, row->state == TARN__HOT_PARTIAL)) {
         row->state = TARN__HOT_TOMBSTONE;
         if (row->is_new) {
             return TARN_OK; /* The store need not hear of it. */

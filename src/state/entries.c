@@ -39,6 +39,7 @@ tarn_status tarn__entries_open(
     entries->copy.allocator = &keyed->backend->account->face;
     entries->prefix.allocator = &keyed->backend->account->face;
     entries->is_backward = is_backward;
+    entries->gone_ms = keyed->cleaning.cleaned_ms;
     if (tarn_buffer_assign(&entries->prefix, range->prefix) != TARN_OK) {
         return tarn__fail_no_memory(error, "a row", range->prefix.size);
     }

@@ -17,7 +17,8 @@ typedef struct tarn__entries {
     tarn_buffer copy;          /* A block; empty: the working set has nothing. */
     tarn_buffer prefix;        /* Of all rows; behind it the key that a row was made of. */
     size_t prefix_size;
-    uint32_t first; /* Of the copy's entries those that were not given out: first .. end - 1. */
+    int64_t gone_ms; /* With a TTL: what a clean-up counted as gone when it began. */
+    uint32_t first;  /* Of the copy's entries those that were not given out: first .. end - 1. */
     uint32_t end;
     bool is_backward;
     bool has_stored; /* A row of the store was taken and not given out. */

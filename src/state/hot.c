@@ -97,6 +97,7 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     float fraction = 0;
     bool is_set = false;
     tarn__rocks_batch_init(&backend->hot_batch);
+    backend->shown.allocator = &backend->account->face;
     backend->hot_row.allocator = &backend->account->face;
     backend->hot_block.allocator = &backend->account->face;
     backend->hot_beyond.allocator = &backend->account->face;
@@ -120,6 +121,7 @@ void tarn__hot_close(tarn_backend *backend)
     tarn__workset_close(backend->workset);
     backend->workset = NULL;
     tarn__rocks_batch_clear(&backend->hot_batch);
+    tarn_buffer_clear(&backend->shown);
     tarn_buffer_clear(&backend->hot_row);
     tarn_buffer_clear(&backend->hot_block);
     tarn_buffer_clear(&backend->hot_beyond);
@@ -142,6 +144,9 @@ static tarn_status join(tarn_keyed *keyed, tarn_error *error)
         .store_family = keyed->family,
         .suffix_bytes = keyed->hot_suffix_bytes,
         .is_of_blocks = keyed->has_hot_blocks,
+        .value_shift = keyed->hot_value_shift,
+        .is_dead = keyed->has_ttl ? tarn__keyed_is_dead : NULL,
+        .context = keyed,
     };
     TARN_TRY(tarn__workset_add_family(set, &keyed->hot, error));
     keyed->workset = set;
@@ -158,11 +163,11 @@ static void leave(tarn_keyed *keyed)
 
 tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error)
 {
-    keyed->has_hot_blocks = kind == TARN__STATE_MAP;
-    keyed->has_hot_rows =
-        (is_of_single_rows(kind) || kind == TARN__STATE_LIST || kind == TARN__STATE_MAP) &&
-        !keyed->has_ttl;
-    keyed->hot_suffix_bytes = kind == TARN__STATE_LIST ? TARN__CHUNK_SEQUENCE_BYTES : 0;
+    const bool is_list = kind == TARN__STATE_LIST;
+    keyed->has_hot_rows = is_of_single_rows(kind) || is_list || kind == TARN__STATE_MAP;
+    keyed->has_hot_blocks = kind == TARN__STATE_MAP || (is_list && keyed->has_ttl);
+    keyed->hot_suffix_bytes = is_list && !keyed->has_ttl ? TARN__CHUNK_SEQUENCE_BYTES : 0;
+    keyed->hot_value_shift = kind == TARN__STATE_VALUE && keyed->has_ttl ? TARN__STAMP_BYTES : 0;
     return join(keyed, error);
 }
 
@@ -453,6 +458,31 @@ tarn_status tarn__hot_edit(
         *out = tarn__hot_row_value(&keyed->hot, kept);
     }
     return TARN_OK;
+}
+
+bool tarn__hot_forget_expired(tarn_keyed *keyed, tarn_bytes row)
+{
+    tarn__hot_key key;
+    if (keyed->workset == NULL) {
+        return true;
+    }
+    if (keyed->hot.is_of_blocks) {
+        return tarn__hot_map_forget_expired(keyed, row);
+    }
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    if (found != NULL && tarn__hot_row_is_dirty(found)) {
+        return false;
+    }
+    if (found != NULL) {
+        found->state = TARN__HOT_ABSENT; /* Where it is: its bytes may have been given out. */
+        found->value_size = 0;
+    }
+    return true;
+}
+
+tarn_status tarn__hot_settle_adds(tarn_keyed *keyed, tarn_error *error)
+{
+    return keyed->workset != NULL && keyed->is_folded ? settle_state(keyed, error) : TARN_OK;
 }
 
 /* ---- ranges ----------------------------------------------------------------------------- */

@@ -5,10 +5,13 @@
  *     ranges, iterators ──► settle or drop what the working set has of them ──► store
  *
  * Which states: those with one row per key and namespace, which are found by their row: value,
- * reducing and aggregating; lists, of which one row is here (hot_list.h); and maps, of which it is
- * one block (hot_map.h). Without a TTL, as clean-ups and compactions look at stamps in the store. Rows
- * of the others are in the store alone, and so are all rows when the working set is off: then a call
- * costs one compare more than the store's.
+ * reducing and aggregating; lists, of which one row is here (hot_list.h); and maps and lists with a
+ * TTL, of which it is one block (hot_map.h). When the working set is off all rows are in the store
+ * alone: then a call costs one compare more than the store's.
+ *
+ * With a TTL a value here begins with its stamp. What has expired when it is to be written is not
+ * (ttl.c); the stamps of what is written are told to the deadlines once more, as clean-ups see only
+ * what is in the store. Who cleans in the store looks here first: tarn__hot_forget_expired().
  *
  * Adds of reductions (codec/reduction.h) are blind: what is not here is not read, but begun as a
  * partial, which the store merges into what it has. A read makes a whole value of the two.
@@ -127,6 +130,17 @@ TARN_NODISCARD static inline tarn_status tarn__keyed_enter_write(
     return keyed->workset != NULL ? tarn__backend_enter(keyed->backend, error)
                                   : tarn__backend_enter_write(keyed->backend, error);
 }
+
+/*
+ * Forgets a row that is expired in the store and about to be removed from there; the gate is open.
+ * False: what is here is newer, and the store's row stays until that is written.
+ */
+bool tarn__hot_forget_expired(tarn_keyed *keyed, tarn_bytes row);
+
+/*
+ * Has the store have all adds to a state, before somebody decides there by the stamps of its rows.
+ */
+TARN_NODISCARD tarn_status tarn__hot_settle_adds(tarn_keyed *keyed, tarn_error *error);
 
 /* ---- ranges ----------------------------------------------------------------------------- */
 

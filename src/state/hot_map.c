@@ -401,3 +401,26 @@ tarn_status tarn__hot_map_erase(tarn_keyed *keyed, tarn_bytes row, tarn_error *e
                ? TARN_OK
                : write_here(&map, false, at, NOTHING, TARN__ENTRY_TOMBSTONE, error);
 }
+
+bool tarn__hot_map_forget_expired(tarn_keyed *keyed, tarn_bytes row)
+{
+    tarn__hot_map map;
+    uint32_t at = 0;
+    if (find(&map, keyed, row, NULL) != TARN_OK || map.hot == NULL) {
+        return true;
+    }
+    tarn__block *block = tarn__hot_map_block(&map);
+    const size_t size = map.hot->value_size;
+    if (!tarn__block_find(block, size, map.suffix, &at)) {
+        return true;
+    }
+    if (tarn__block_read(block, size, at).state >= TARN__ENTRY_DIRTY) {
+        return false;
+    }
+    if (block->is_complete) {
+        tarn__block_remove(block, size, at);
+    } else {
+        tarn__block_unset(block, size, at, TARN__ENTRY_ABSENT);
+    }
+    return true;
+}

@@ -35,6 +35,9 @@ tarn__hot_map_write(tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, tarn_er
 TARN_NODISCARD tarn_status
 tarn__hot_map_erase(tarn_keyed *keyed, tarn_bytes row, tarn_error *error);
 
+/* See tarn__hot_forget_expired(). */
+bool tarn__hot_map_forget_expired(tarn_keyed *keyed, tarn_bytes row);
+
 /* ---- ranges ----------------------------------------------------------------------------- */
 
 /*

@@ -405,7 +405,8 @@ static tarn_status move(
     while (!content->is_shown) {
         tarn_bytes stored;
         TARN_TRY(tarn__entries_next(&iterator->entries, key, &stored, error));
-        TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, content, error));
+        TARN_TRY(
+            tarn__keyed_look_at(keyed, stored, now_ms, iterator->entries.gone_ms, content, error));
         if (keyed->has_ttl) {
             TARN_TRY(age(iterator, *key, content, now_ms, error));
         }
