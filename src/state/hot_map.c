@@ -32,7 +32,7 @@ static tarn_status find(tarn__hot_map *map, tarn_keyed *keyed, tarn_bytes row, t
 size_t tarn__hot_map_limit(const tarn__hot_map *map)
 {
     const tarn_keyed *keyed = map->keyed;
-    const size_t head = tarn__hot_row_value_offset(&keyed->hot, map->key.row.size);
+    const size_t head = tarn__hot_value_offset(&keyed->hot, map->key.row.size, TARN__SLAB_UNIT);
     const size_t most = tarn__workset_row_bytes_max(keyed->workset);
     const size_t room = most > head ? most - head : 0;
     const bool is_held = atomic_load_explicit(&keyed->backend->is_gate_shut, memory_order_acquire);
