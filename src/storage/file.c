@@ -369,6 +369,22 @@ static tarn_status file_remove(
     return result;
 }
 
+/* By path, as a link needs two: if the root was moved, there is nothing or something else, and who
+ * restores digests what the link has. */
+static tarn_status file_link(
+    tarn_storage *base, const char *name, const char *path, tarn_error *error)
+{
+    tarn__file_storage *self = storage_of(base);
+    char from[PATH_MAX];
+    const int size = snprintf(from, sizeof from, "%s/%s", self->path, name);
+    if (size < 0 || (size_t)size >= sizeof from ||
+        self->calls->link(from, path, self->calls->context) != 0) {
+        return tarn__fail(
+            error, TARN_NOT_SUPPORTED, "%s/%s cannot be linked to %s", self->path, name, path);
+    }
+    return TARN_OK;
+}
+
 /* --- Listing --- */
 
 static tarn_status visit_entry(
@@ -479,6 +495,7 @@ static const tarn_storage_ops FILE_OPS = {
     .lock = tarn__file_lock_take,
     .unlock = tarn__file_lock_give,
     .free = file_free,
+    .link = file_link,
 };
 
 static tarn_status open_root(tarn__file_storage *self, tarn_error *error)
@@ -494,6 +511,34 @@ static uint64_t make_token(const void *unique)
     token = tarn__random_mix(token ^ (uint64_t)tarn__clock_wall_ms(clock));
     token = tarn__random_mix(token ^ (uint64_t)getpid());
     return tarn__random_mix(token ^ (uint64_t)(uintptr_t)unique);
+}
+
+static bool is_no_link(int code)
+{
+    return code == EXDEV || code == EPERM || code == EMLINK || code == ENOTSUP || code == ENOSYS;
+}
+
+tarn_status tarn__storage_link(
+    tarn_storage *from, tarn_storage *to, const char *name, tarn_error *error)
+{
+    if (from->ops != &FILE_OPS || to->ops != &FILE_OPS) {
+        return TARN_NOT_SUPPORTED;
+    }
+    tarn__file_storage *self = storage_of(to);
+    char old_path[PATH_MAX + TARN__STORAGE_NAME_BYTES_MAX + 2];
+    char new_path[sizeof old_path];
+    (void)snprintf(old_path, sizeof old_path, "%s/%s", storage_of(from)->path, name);
+    (void)snprintf(new_path, sizeof new_path, "%s/%s", self->path, name);
+    int code = ENOENT;
+    for (int attempt = 0; code == ENOENT && attempt < RENAME_ATTEMPTS_MAX; attempt++) {
+        TARN_TRY(make_parents(self, name, error));
+        code = self->calls->link(old_path, new_path, self->calls->context) == 0 ? 0 : errno;
+    }
+    if (code != 0 && code != EEXIST) {
+        return is_no_link(code) ? TARN_NOT_SUPPORTED
+                                : tarn__fail_errno(error, code, "cannot link %.400s", new_path);
+    }
+    return sync_parents(self, name, error);
 }
 
 tarn_status tarn__file_storage_open(

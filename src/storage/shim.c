@@ -146,6 +146,13 @@ static tarn_status shim_get(
     return below->ops->get(below, name, offset, size, sink, context, error);
 }
 
+static tarn_status shim_link(
+    tarn_storage *base, const char *name, const char *path, tarn_error *error)
+{
+    tarn_storage *below = shim_of(base)->below;
+    return below->ops->link(below, name, path, error);
+}
+
 void tarn__shim_free(tarn_storage *base)
 {
     tarn__shim *self = shim_of(base);
@@ -172,6 +179,7 @@ void tarn__shim_init(
         .free = tarn__shim_free,
         .try_finish = resumes ? shim_try_finish : NULL,
         .pause_ms = TARN__STORAGE_HAS(below->ops, pause_ms) ? shim_pause_ms : NULL,
+        .link = TARN__STORAGE_HAS(below->ops, link) ? shim_link : NULL,
         .put = TARN__STORAGE_HAS(below->ops, put) ? shim_put : NULL,
         .get = TARN__STORAGE_HAS(below->ops, get) ? shim_get : NULL,
     };

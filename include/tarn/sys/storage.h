@@ -175,6 +175,15 @@ typedef struct tarn_storage_ops {
     uint64_t (*pause_ms)(tarn_storage *self);
 
     /**
+     * Gives an object a second name, path, on the local file system, without copying it. Nobody
+     * writes to the file behind it as long as either name is there.
+     *
+     * TARN_NOT_SUPPORTED: it cannot be done here, whatever the reason: read it instead.
+     * NULL: the storage's objects are no local files.
+     */
+    tarn_status (*link)(tarn_storage *self, const char *name, const char *path, tarn_error *error);
+
+    /**
      * Stores an object of a known size, as begin(), append() and finish() do, without copies of it
      * in memory. NULL: by those only; likewise when it answers TARN_NOT_SUPPORTED, as it may for
      * large objects.
