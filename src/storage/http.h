@@ -1,8 +1,9 @@
 /*
- * http.h - requests over HTTP: one client, one thread, a bounded number of connections.
+ * http.h - requests over HTTP: one client, four threads, a bounded number of connections.
  *
- *     start(transfer) ──► queue ──► [at most connections_max in curl's multi handle] ──► wait()
- *      any thread                     the client's own thread, the only one that calls curl
+ *     start(transfer) ──► queue of a lane, in turn ──► [connections in curl's multi handle] ──►
+ * wait() any thread                                       the lane's own thread calls curl,
+ * sources, sinks
  *
  * A transfer ends with TARN_OK when a whole reply came, whatever its HTTP status; what that means
  * is the caller's to say. Nothing is tried again and no redirect is followed here.
@@ -69,8 +70,8 @@ typedef struct tarn__http_request {
     const char *user;
     const char *password;
 
-    /* Where the body of a reply below 300 goes: into a sink, which the client's thread calls, into
-     * memory, or to the end of a buffer. */
+    /* Where the body of a reply below 300 goes: into a sink, which a thread of the client's calls,
+     * into memory, or to the end of a buffer. */
     tarn_storage_sink *sink;
     void *sink_context;
     /* Asked before the first byte goes into the sink whether the head is the expected one. */
@@ -104,6 +105,7 @@ typedef struct tarn__http_transfer {
 
     /* The client's. */
     tarn__http *http;
+    void *lane; /* Of the client. */
     struct tarn__http_transfer *next;
     void *easy;    /* CURL */
     void *headers; /* struct curl_slist */

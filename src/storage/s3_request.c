@@ -249,6 +249,10 @@ tarn_status tarn__s3_problem_fail(
     char name[420];
     name_of(self, call, name);
     tarn_status status = status_of(http_status, problem->code);
+    /* A server that finds other bytes than were signed may say no more than this. */
+    if (http_status == 400 && problem->code[0] == '\0' && call->has_body) {
+        status = TARN_REMOTE_ERROR;
+    }
     if (status == TARN_DECLINED && renew(self, call, problem->code)) {
         status = TARN_REMOTE_ERROR;
     }

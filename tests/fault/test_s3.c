@@ -146,6 +146,7 @@ static void test_what_passes_is_survived(void **state)
         "long_body",
         "duplicate",
         "lost_commit",
+        "bad_digest",
         "garbage",
         "huge_head",
     };
@@ -291,6 +292,7 @@ static void test_whole_objects_survive_what_passes(void **state)
         "long_body",
         "duplicate",
         "lost_commit",
+        "bad_digest",
         "lost_parts",
         "garbage",
         "huge_head"};
