@@ -38,6 +38,7 @@
 #include "tarn/bytes.h"
 
 #include "base/account.h"
+#include "cache/filter.h"
 #include "cache/slab.h"
 
 /* How a row is to be changed in the store. */
@@ -74,6 +75,7 @@ typedef struct tarn__workset_family {
     uint16_t index;       /* In the working set. */
     uint8_t value_shift;  /* Values begin so many bytes before a multiple of 16: their stamp. */
     uint8_t suffix_bytes; /* Behind the row: the store's row has them, finding goes without. */
+    tarn__filter *filter; /* Of the rows that the store may have. NULL: none. Owned elsewhere. */
     uint64_t row_count;   /* Rows here. */
     uint64_t dirty_count; /* Of these, dirty ones. */
 } tarn__workset_family;
@@ -87,8 +89,10 @@ typedef struct tarn__workset_figures {
     uint64_t hit_count;
     uint64_t miss_count;
     uint64_t evicted_count;
-    uint64_t written_count; /* Rows written to the store. */
-    uint64_t refused_count; /* Rows that found no room. */
+    uint64_t written_count;       /* Rows written to the store. */
+    uint64_t refused_count;       /* Rows that found no room. */
+    uint64_t prefetched_count;    /* Rows that were read ahead and taken in. */
+    uint64_t prefetch_lost_count; /* Rows of which that came too late, or to nothing. */
 } tarn__workset_figures;
 
 typedef struct tarn__workset_options {
@@ -125,7 +129,11 @@ typedef struct tarn__hot_key {
     tarn_bytes row;
     uint64_t hash;
     uint32_t reference; /* Of the row that was found; 0: none. */
+    bool is_new;        /* There is none, and the filter says that the store has none either. */
 } tarn__hot_key;
+
+/* The hash of a row, also for the family's filter. Thread: any, while the family is in the set. */
+uint64_t tarn__workset_hash(const tarn__workset_family *family, tarn_bytes row);
 
 /* Finds a row, or NULL; *key is set in both cases. Counts a hit or a miss, and warms the row. */
 tarn__hot_row *tarn__workset_find(

@@ -41,6 +41,7 @@
 #include "state/snapshot.h"
 
 typedef struct tarn_value tarn_value;
+typedef struct tarn__prefetch tarn__prefetch; /* state/prefetch.h */
 
 /* Something that must be closed before the backend: a state, an iterator, a snapshot. */
 typedef struct tarn__child {
@@ -80,6 +81,11 @@ struct tarn_backend {
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */
+    tarn_owner *filter_owner;    /* Of filters of new keys; NULL: there are none. */
+    tarn__filter_share filter_share;
+    bool filters_enabled;     /* For states that do not say themselves. */
+    double filter_bits;       /* For a key; likewise. */
+    tarn__prefetch *prefetch; /* NULL: nothing was prefetched yet. */
     tarn_env *env;
     tarn__env_child env_child;
     tarn_owner *owner;

@@ -30,6 +30,16 @@ TARN_NODISCARD tarn_status
 tarn__hot_open(tarn_backend *backend, const tarn_config *config, tarn_error *error);
 void tarn__hot_close(tarn_backend *backend);
 
+/* Reads what the state's own options say of the working set. options NULL: nothing. */
+TARN_NODISCARD tarn_status
+tarn__hot_configure(tarn_keyed *keyed, const tarn_config *options, tarn_error *error);
+
+/*
+ * Ends what other threads do with the store for the states of a backend (clean-ups, prefetches,
+ * filters that are being built), before the database is closed and opened.
+ */
+void tarn__hot_quiet(tarn_backend *backend);
+
 /* Has the rows of a state go through the working set, if they may. */
 TARN_NODISCARD tarn_status
 tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error);
