@@ -8,30 +8,59 @@
 
 /* ---- what the working set asks of the backend -------------------------------------------- */
 
-static void add_change(tarn__rocks_batch *batch, const tarn__change *change)
+/* The row of a change in one piece. */
+static tarn_status join_row(
+    tarn_backend *backend, const tarn__change *change, tarn_bytes *out, tarn_error *error)
 {
+    tarn_buffer *row = &backend->hot_row;
+    if (change->suffix.size == 0) {
+        *out = change->row;
+        return TARN_OK;
+    }
+    if (tarn_buffer_assign(row, change->row) != TARN_OK ||
+        tarn_buffer_append(row, change->suffix) != TARN_OK) {
+        return tarn__fail_no_memory(error, "a row", change->row.size + change->suffix.size);
+    }
+    *out = tarn_buffer_bytes(row);
+    return TARN_OK;
+}
+
+static tarn_status add_change(tarn_backend *backend, const tarn__change *change, tarn_error *error)
+{
+    tarn__rocks_batch *batch = &backend->hot_batch;
+    tarn_bytes row;
+    TARN_TRY(join_row(backend, change, &row, error));
     switch (change->kind) {
     case TARN__CHANGE_PUT:
-        tarn__rocks_batch_put(batch, change->family, change->row, change->value);
+        tarn__rocks_batch_put(batch, change->family, row, change->value);
         break;
     case TARN__CHANGE_DELETE:
-        tarn__rocks_batch_delete(batch, change->family, change->row);
+        tarn__rocks_batch_delete(batch, change->family, row);
         break;
     case TARN__CHANGE_MERGE:
-        tarn__rocks_batch_merge(batch, change->family, change->row, change->value);
+        tarn__rocks_batch_merge(batch, change->family, row, change->value);
         break;
     }
+    return TARN_OK;
+}
+
+tarn_status tarn__hot_write_changes(
+    tarn_backend *backend, const tarn__change *changes, size_t count, tarn_error *error)
+{
+    tarn_status status = TARN_OK;
+    for (size_t i = 0; i < count && status == TARN_OK; i++) {
+        status = add_change(backend, &changes[i], error);
+    }
+    if (status == TARN_OK) {
+        status = tarn__rocks_batch_write(backend->rocks, &backend->hot_batch, error);
+    }
+    return tarn__backend_finish_write(backend, status, error);
 }
 
 static tarn_status write_changes(
     void *context, const tarn__change *changes, size_t count, tarn_error *error)
 {
-    tarn_backend *backend = context;
-    for (size_t i = 0; i < count; i++) {
-        add_change(&backend->hot_batch, &changes[i]);
-    }
-    return tarn__backend_finish_write(
-        backend, tarn__rocks_batch_write(backend->rocks, &backend->hot_batch, error), error);
+    return tarn__hot_write_changes(context, changes, count, error);
 }
 
 static bool is_held(void *context)
@@ -69,6 +98,10 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     bool is_set = false;
     tarn__rocks_batch_init(&backend->hot_batch);
     TARN_TRY(tarn__new_keys_set_up(backend, config, error));
+    backend->shown.allocator = &backend->account->face;
+    backend->hot_row.allocator = &backend->account->face;
+    backend->hot_block.allocator = &backend->account->face;
+    backend->hot_beyond.allocator = &backend->account->face;
     const tarn_status status =
         tarn_config_get_memory(config, "tarn.working-set.size", &bytes, &is_set, error);
     if (status != TARN_NOT_FOUND) {
@@ -104,6 +137,10 @@ void tarn__hot_close(tarn_backend *backend)
     backend->workset = NULL;
     tarn__rocks_batch_clear(&backend->hot_batch);
     tarn__new_keys_tear_down(backend);
+    tarn_buffer_clear(&backend->shown);
+    tarn_buffer_clear(&backend->hot_row);
+    tarn_buffer_clear(&backend->hot_block);
+    tarn_buffer_clear(&backend->hot_beyond);
 }
 
 static bool is_of_single_rows(tarn__state_kind kind)
@@ -120,7 +157,13 @@ static tarn_status join(tarn_keyed *keyed, bool is_empty, tarn_error *error)
         return TARN_OK;
     }
     keyed->hot = (tarn__workset_family){
-        .store_family = keyed->family, .suffix_bytes = keyed->hot_suffix_bytes};
+        .store_family = keyed->family,
+        .suffix_bytes = keyed->hot_suffix_bytes,
+        .is_of_blocks = keyed->has_hot_blocks,
+        .value_shift = keyed->hot_value_shift,
+        .is_dead = keyed->has_ttl ? tarn__keyed_is_dead : NULL,
+        .context = keyed,
+    };
     TARN_TRY(tarn__workset_add_family(set, &keyed->hot, error));
     keyed->workset = set;
     return tarn__new_keys_open(keyed, is_empty, error);
@@ -137,9 +180,12 @@ static void leave(tarn_keyed *keyed)
 
 tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error)
 {
-    keyed->has_hot_rows = (is_of_single_rows(kind) || kind == TARN__STATE_LIST) && !keyed->has_ttl;
+    const bool is_list = kind == TARN__STATE_LIST;
+    keyed->has_hot_rows = is_of_single_rows(kind) || is_list || kind == TARN__STATE_MAP;
+    keyed->has_hot_blocks = kind == TARN__STATE_MAP || (is_list && keyed->has_ttl);
+    keyed->hot_suffix_bytes = is_list && !keyed->has_ttl ? TARN__CHUNK_SEQUENCE_BYTES : 0;
+    keyed->hot_value_shift = kind == TARN__STATE_VALUE && keyed->has_ttl ? TARN__STAMP_BYTES : 0;
     keyed->has_single_rows = is_of_single_rows(kind);
-    keyed->hot_suffix_bytes = kind == TARN__STATE_LIST ? TARN__CHUNK_SEQUENCE_BYTES : 0;
     return join(keyed, keyed->is_created, error);
 }
 
@@ -486,105 +532,27 @@ tarn_status tarn__hot_edit(
     return TARN_OK;
 }
 
-/* ---- ranges ----------------------------------------------------------------------------- */
-
-/* The state of a family whose rows go through the working set, or NULL. */
-static tarn_keyed *find_state(const tarn_backend *backend, const tarn__rocks_family *family)
+bool tarn__hot_forget_expired(tarn_keyed *keyed, tarn_bytes row)
 {
-    for (tarn__child *child = backend->first_child; child != NULL; child = child->next) {
-        tarn_keyed *keyed = tarn__keyed_of_child(child);
-        if (keyed != NULL && keyed->family == family && keyed->workset != NULL) {
-            return keyed;
-        }
-    }
-    return NULL;
-}
-
-tarn_status tarn__hot_settle(
-    tarn_backend *backend,
-    const tarn__rocks_family *family,
-    tarn_bytes lower,
-    tarn_bytes upper,
-    tarn_error *error)
-{
-    const tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
-    return keyed != NULL ? tarn__workset_settle(backend->workset, &keyed->hot, lower, upper, error)
-                         : TARN_OK;
-}
-
-bool tarn__hot_drop_range(
-    tarn_backend *backend, const tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper)
-{
-    tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
-    return keyed != NULL && tarn__workset_drop(backend->workset, &keyed->hot, lower, upper);
-}
-
-/* Rows of a namespace, or of a key. */
-typedef struct wanted_rows {
-    tarn__row_layout layout;
-    tarn_bytes part; /* The namespace, or [key group][key size][key]. */
-} wanted_rows;
-
-static bool is_of_namespace(tarn_bytes row, const void *context)
-{
-    const wanted_rows *wanted = context;
-    tarn__row decoded;
-    return tarn__row_decode_as(row, wanted->layout, &decoded) &&
-           tarn_bytes_is_equal(decoded.name_space, wanted->part);
-}
-
-static bool begins_with(const uint8_t *bytes, size_t size, tarn_bytes part)
-{
-    return size >= part.size && memcmp(bytes, part.data, part.size) == 0;
-}
-
-static bool is_of_key(tarn_bytes row, const void *context)
-{
-    const wanted_rows *wanted = context;
-    const uint8_t *bytes = row.data;
-    const uint8_t *part = wanted->part.data;
-    tarn__row decoded;
-    if (wanted->layout == TARN__ROW_KEY_FIRST) {
-        return begins_with(bytes, row.size, wanted->part);
-    }
-    if (!begins_with(bytes, row.size, tarn_bytes_at(part, TARN__ROW_GROUP_BYTES)) ||
-        !tarn__row_decode_as(row, wanted->layout, &decoded)) {
-        return false;
-    }
-    const size_t head = tarn__row_head_size(row, wanted->layout, &decoded);
-    return begins_with(
-        bytes + head,
-        row.size - head,
-        tarn_bytes_at(part + TARN__ROW_GROUP_BYTES, wanted->part.size - TARN__ROW_GROUP_BYTES));
-}
-
-bool tarn__hot_drop_namespace(tarn_keyed *keyed, tarn_bytes name_space)
-{
-    const wanted_rows wanted = {.layout = keyed->layout, .part = name_space};
-    return keyed->workset != NULL &&
-           tarn__workset_drop_if(keyed->workset, &keyed->hot, is_of_namespace, &wanted);
-}
-
-bool tarn__hot_drop_key(tarn_backend *backend, const tarn__rocks_family *family)
-{
-    static const uint8_t NO_NAMESPACE[] = {0};
-    tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
-    tarn_bytes row;
     tarn__hot_key key;
-    if (keyed == NULL) {
+    if (keyed->workset == NULL) {
+        return true;
+    }
+    if (keyed->hot.is_of_blocks) {
+        return tarn__hot_map_forget_expired(keyed, row);
+    }
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    if (found != NULL && tarn__hot_row_is_dirty(found)) {
         return false;
     }
-    if (keyed->has_namespaces ||
-        tarn__keyed_make_row(
-            keyed, tarn_bytes_at(NO_NAMESPACE, 1), tarn_bytes_at(NULL, 0), &row, NULL) != TARN_OK) {
-        const wanted_rows wanted = {
-            .layout = keyed->layout, .part = tarn_buffer_bytes(&backend->row)};
-        return tarn__workset_drop_if(keyed->workset, &keyed->hot, is_of_key, &wanted);
+    if (found != NULL) {
+        found->state = TARN__HOT_ABSENT; /* Where it is: its bytes may have been given out. */
+        found->value_size = 0;
     }
-    /* There is one row at most. */
-    if (tarn__workset_find(keyed->workset, &keyed->hot, row, &key) == NULL) {
-        return false;
-    }
-    tarn__workset_drop_row(keyed->workset, &key);
     return true;
+}
+
+tarn_status tarn__hot_settle_adds(tarn_keyed *keyed, tarn_error *error)
+{
+    return keyed->workset != NULL && keyed->is_folded ? settle_state(keyed, error) : TARN_OK;
 }
