@@ -11,17 +11,10 @@
  *   - Every existing family is opened with the database; a family once known stays known.
  *   - A call that fails leaves what RocksDB holds as it was, unless it says otherwise.
  *
-<<<<<<< HEAD
  * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean(),
  * tarn__rocks_get_sorted() and tarn__rocks_hold_open(), which any thread may call between open and
- * close (not beside a retuning), iterators over what is held, and the flushes of the memory's
- * watcher.
-=======
- * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean() and
- * tarn__rocks_hold_open(), which any thread may call between open and close (not beside a
- * retuning), runs, iterators over what is held or what nobody writes, and the flushes of the
+ * close (not beside a retuning), runs, iterators over what is held or what nobody writes, and the flushes of the
  * memory's watcher.
->>>>>>> main
  */
 #ifndef TARN_ROCKS_DB_H
 #define TARN_ROCKS_DB_H

@@ -194,11 +194,7 @@ static tarn_status use_existing(
     tarn_backend *backend = keyed->backend;
     tarn__descriptor stored;
     TARN_TRY(check_stored(backend, name, descriptor, &stored, error));
-<<<<<<< HEAD
     tarn__hot_quiet(backend);
-=======
-    tarn__tidier_stop_all(backend);
->>>>>>> main
     tarn_error details = {.status = TARN_OK};
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);

@@ -71,11 +71,7 @@ tarn_status tarn_backend_drop_untaken(tarn_backend *backend, uint32_t *count_out
             backend->operator_name,
             backend->subtask_index);
     }
-<<<<<<< HEAD
     tarn__hot_quiet(backend);
-=======
-    tarn__tidier_stop_all(backend);
->>>>>>> main
     uint32_t count = 0;
     tarn_status status = TARN_OK;
     tarn__rocks_family *next = NULL;
