@@ -81,6 +81,7 @@
 #include "tarn/quantity.h"
 #include "tarn/reducing.h"
 #include "tarn/savepoint.h"
+#include "tarn/schema.h"
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
 #include "tarn/status.h"

@@ -22,6 +22,7 @@
 #include "codec/descriptor.h"
 #include "codec/stamp.h"
 #include "state/backend.h"
+#include "state/schema.h"
 
 enum { TARN__STATE_VALUE_BYTES_MAX = INT32_MAX };
 
@@ -49,11 +50,12 @@ struct tarn_keyed {
     bool has_hot_rows;   /* Of a kind whose rows go through the working set, when there is one. */
     uint8_t hot_suffix_bytes; /* Of these rows. */
     tarn__row_layout layout;
-    bool has_ttl;                /* Values begin with a stamp. */
-    bool is_untimed;             /* With stamps, but without a TTL: nothing expires. */
-    bool is_folded;              /* Rows are reductions. */
-    tarn_ttl ttl;                /* When has_ttl. */
-    tarn__cleaning cleaning;     /* Likewise. */
+    bool has_ttl;            /* Values begin with a stamp. */
+    bool is_untimed;         /* With stamps, but without a TTL: nothing expires. */
+    bool is_folded;          /* Rows are reductions. */
+    tarn_ttl ttl;            /* When has_ttl. */
+    tarn__cleaning cleaning; /* Likewise. */
+    tarn__schemas schemas;
     tarn_buffer name_space;      /* The current one, encoded. */
     tarn_buffer row;             /* Rows with the namespace first. */
     tarn_buffer lower;           /* Bounds of a span. */

@@ -267,6 +267,7 @@ tarn_status tarn_map_is_empty(tarn_map *state, bool *out, tarn_error *error)
         .lower = tarn_buffer_bytes(&keyed->lower),
         .upper = tarn_buffer_bytes(&keyed->upper),
         .fills_cache = true,
+        .is_raw = true,
     };
     tarn__rocks_iterator *rows = NULL;
     TARN_TRY(tarn__rocks_iterate_scan(keyed->family, &scan, &rows, error));
