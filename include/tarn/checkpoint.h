@@ -106,9 +106,12 @@ typedef struct tarn_checkpoint_file {
     const char *path;       /**< Of the object that it lies in, below the job's directory. */
     bool is_shared;
     uint64_t size;
-    const char *digest; /**< XXH3-128 of the file, 32 hexadecimal digits. */
-    bool is_packed;     /**< The object holds other files too. */
-    uint64_t offset;    /**< Of the file in the object; 0 unless it is packed. */
+    const char *digest;   /**< XXH3-128 of the file, 32 hexadecimal digits. */
+    bool is_packed;       /**< The object holds other files too. */
+    uint64_t offset;      /**< Of the file in the object; 0 unless it is packed. */
+    bool is_inline;       /**< It is in the metadata, and has no path. */
+    const char *codec;    /**< "none", "zstd" or "lz4". */
+    uint64_t stored_size; /**< Bytes that it takes in the storage. */
 } tarn_checkpoint_file;
 
 /** One piece of an operator's own state. */

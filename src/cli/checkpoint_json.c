@@ -20,6 +20,9 @@ static json_t *file_as_json(const tarn_checkpoint_file *file)
     cli_json_set(made, "shared", json_boolean(file->is_shared));
     cli_json_set(made, "packed", json_boolean(file->is_packed));
     cli_json_set(made, "offset", cli_json_count(file->offset));
+    cli_json_set(made, "inline", json_boolean(file->is_inline));
+    cli_json_set(made, "codec", cli_json_text(file->codec));
+    cli_json_set(made, "stored_size", cli_json_count(file->stored_size));
     cli_json_set(made, "size", cli_json_count(file->size));
     cli_json_set(made, "digest", cli_json_text(file->digest));
     return made;

@@ -173,7 +173,8 @@ static void add_files(cli_table *table, const tarn_checkpoint *checkpoint, uint3
                 subtask.data,
                 file.local_name,
                 size.data,
-                file.is_shared ? "shared" : "private",
+                file.is_inline ? "metadata" : (file.is_shared ? "shared" : "private"),
+                file.codec,
                 file.digest,
                 file.path});
     }
@@ -187,6 +188,7 @@ static void print_files(const tarn_checkpoint *checkpoint, uint32_t count)
         {"FILE", CLI_LEFT},
         {"BYTES", CLI_RIGHT},
         {"WHERE", CLI_LEFT},
+        {"CODEC", CLI_LEFT},
         {"DIGEST", CLI_LEFT},
         {"PATH", CLI_LEFT},
     };

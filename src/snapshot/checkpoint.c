@@ -54,6 +54,9 @@ tarn_status tarn__checkpoint_check_paths(
         const tarn__file_part *file = &subtask->files[i];
         char name[TARN__CONTENT_NAME_BYTES];
         tarn__content_name(tarn__file_object(file), name);
+        if (file->is_inline) {
+            continue;
+        }
         const bool is_right = file->is_shared
                                   ? strcmp(file->path, name) == 0
                                   : strncmp(file->path, directory, strlen(directory)) == 0;
@@ -73,10 +76,22 @@ tarn_status tarn__checkpoint_check_paths(
     return TARN_OK;
 }
 
-tarn_status tarn__savepoint_check_paths(const tarn__subtask *subtask, tarn_error *error)
+tarn_status tarn__savepoint_check_paths(
+    const tarn__subtask *subtask, tarn__metadata_kind kind, tarn_error *error)
 {
+    const bool is_canonical = kind == TARN__METADATA_CANONICAL_SAVEPOINT;
     for (uint32_t i = 0; i < subtask->file_count; i++) {
         const tarn__file_part *file = &subtask->files[i];
+        if (is_canonical && (file->is_inline || file->codec != TARN__CODEC_NONE)) {
+            return tarn__fail(
+                error,
+                TARN_CORRUPTION,
+                "subtask %" PRIu32 " of operator \"%.100s\": file %.100s is not a file of rows of "
+                "its own, as all of a canonical savepoint are",
+                subtask->subtask_index,
+                subtask->operator_name,
+                file->local_name);
+        }
         if (file->is_shared || strcmp(file->path, TARN__METADATA_NAME) == 0) {
             return tarn__fail(
                 error,
@@ -145,7 +160,8 @@ static tarn_status decode_savepoint(
     tarn__metadata metadata;
     TARN_TRY(tarn__metadata_decode(bytes, TARN__METADATA_SAVEPOINT, account, &metadata, error));
     for (uint32_t i = 0; i < metadata.subtask_count; i++) {
-        const tarn_status status = tarn__savepoint_check_paths(&metadata.subtasks[i], error);
+        const tarn_status status =
+            tarn__savepoint_check_paths(&metadata.subtasks[i], metadata.head.kind, error);
         if (status != TARN_OK) {
             tarn__metadata_clear(&metadata);
             return status;
@@ -280,110 +296,4 @@ void tarn__checkpoint_ids_clear(tarn__checkpoint_ids *ids)
 {
     tarn__release(ids->items);
     *ids = (tarn__checkpoint_ids){.account = ids->account};
-}
-
-/* --- The content of a file --- */
-
-tarn_status tarn__checkpoint_check_content(
-    const tarn_storage *storage,
-    const tarn__file_part *file,
-    const tarn__hasher *hasher,
-    uint64_t size,
-    tarn_error *error)
-{
-    if (size != file->content.size) {
-        return tarn__fail(
-            error,
-            TARN_CORRUPTION,
-            "%.200s/%.200s has %" PRIu64 " bytes, and %" PRIu64 " in the checkpoint",
-            storage->address,
-            file->path,
-            size,
-            file->content.size);
-    }
-    const tarn__digest digest = tarn__hasher_digest(hasher);
-    if (!tarn__digest_is_equal(&digest, &file->content.digest)) {
-        char found[TARN__DIGEST_TEXT_BYTES];
-        char expected[TARN__DIGEST_TEXT_BYTES];
-        tarn__digest_encode(&digest, found);
-        tarn__digest_encode(&file->content.digest, expected);
-        return tarn__fail(
-            error,
-            TARN_CORRUPTION,
-            "%.200s/%.200s is damaged: its digest is %s, and %s in the checkpoint",
-            storage->address,
-            file->path,
-            found,
-            expected);
-    }
-    return TARN_OK;
-}
-
-/* Reads a part of a segment, that is exactly the bytes of the file. */
-static tarn_status read_packed(
-    tarn_storage *storage,
-    const tarn__file_part *file,
-    uint8_t *buffer,
-    size_t buffer_bytes,
-    tarn__checkpoint_take_fn *take,
-    void *context,
-    tarn_error *error)
-{
-    tarn__hasher hasher;
-    tarn__hasher_init(&hasher);
-    uint64_t offset = 0;
-    bool is_at_end = false;
-    while (!is_at_end && offset < file->content.size) {
-        const uint64_t left = file->content.size - offset;
-        const size_t wanted = left < buffer_bytes ? (size_t)left : buffer_bytes;
-        size_t got = 0;
-        TARN_TRY(tarn__storage_read(
-            storage, file->path, file->place.offset + offset, buffer, wanted, &got, error));
-        const tarn_bytes part = tarn_bytes_at(buffer, got);
-        tarn__hasher_update(&hasher, part);
-        offset += got;
-        is_at_end = got < wanted;
-        if (take != NULL && got > 0) {
-            TARN_TRY(take(part, context, error));
-        }
-    }
-    return tarn__checkpoint_check_content(storage, file, &hasher, offset, error);
-}
-
-tarn_status tarn__checkpoint_read_file(
-    tarn_storage *storage,
-    const tarn__file_part *file,
-    uint8_t *buffer,
-    size_t buffer_bytes,
-    tarn__checkpoint_take_fn *take,
-    void *context,
-    tarn_error *error)
-{
-    if (file->place.is_packed) {
-        return read_packed(storage, file, buffer, buffer_bytes, take, context, error);
-    }
-    tarn__hasher hasher;
-    tarn__hasher_init(&hasher);
-    uint64_t offset = 0;
-    size_t got = buffer_bytes;
-    while (got == buffer_bytes) {
-        TARN_TRY(
-            tarn__storage_read(storage, file->path, offset, buffer, buffer_bytes, &got, error));
-        const tarn_bytes part = tarn_bytes_at(buffer, got);
-        tarn__hasher_update(&hasher, part);
-        offset += got;
-        if (offset > file->content.size) {
-            return tarn__fail(
-                error,
-                TARN_CORRUPTION,
-                "%.200s/%.200s has more than the %" PRIu64 " bytes of the checkpoint",
-                storage->address,
-                file->path,
-                file->content.size);
-        }
-        if (take != NULL && got > 0) {
-            TARN_TRY(take(part, context, error));
-        }
-    }
-    return tarn__checkpoint_check_content(storage, file, &hasher, offset, error);
 }

@@ -65,9 +65,12 @@ TARN_NODISCARD tarn_status tarn__savepoint_read_metadata(
 TARN_NODISCARD tarn_status
 tarn__checkpoint_check_paths(const tarn__subtask *subtask, uint64_t id, tarn_error *error);
 
-/* Checks that no file is shared, and none is the savepoint's metadata. */
-TARN_NODISCARD tarn_status
-tarn__savepoint_check_paths(const tarn__subtask *subtask, tarn_error *error);
+/*
+ * Checks that no file is shared, none is the savepoint's metadata, and those of a canonical one are
+ * files of their own, as they are.
+ */
+TARN_NODISCARD tarn_status tarn__savepoint_check_paths(
+    const tarn__subtask *subtask, tarn__metadata_kind kind, tarn_error *error);
 
 tarn_checkpoint_summary tarn__checkpoint_summarize(const tarn__metadata *metadata);
 
@@ -114,10 +117,13 @@ TARN_NODISCARD tarn_status tarn__checkpoint_check_content(
     uint64_t size,
     tarn_error *error);
 
+/* What a buffer for tarn__checkpoint_read_file() has at least: two frames of a compressed file. */
+#define TARN__CHECKPOINT_BUFFER_BYTES_MIN ((size_t)1 << 20)
+
 /*
- * Reads a file of a checkpoint from end to end, and compares size and digest.
+ * Reads a file of a checkpoint from end to end, wherever it lies, and compares size and digest.
  *
- * buffer  Of buffer_bytes; take, if not NULL, is given each part of it.
+ * buffer  Of buffer_bytes; take, if not NULL, is given each part of it, not compressed.
  * Errors: TARN_MISSING, TARN_CORRUPTION (the message has both digests), what take answers, reading.
  */
 typedef tarn_status tarn__checkpoint_take_fn(tarn_bytes part, void *context, tarn_error *error);

@@ -259,6 +259,12 @@ static tarn_status fetch_run(
     return TARN_OK;
 }
 
+/* What is compressed is not cut out of a run, but read alone. */
+static bool is_alone(const tarn__file_part *part)
+{
+    return part->codec != TARN__CODEC_NONE;
+}
+
 /* The files of a segment, less those that the pool has. */
 static tarn_status download_segment(download *d, const unit *u, uint8_t *buffer, tarn_error *error)
 {
@@ -269,9 +275,13 @@ static tarn_status download_segment(download *d, const unit *u, uint8_t *buffer,
         const tarn__file_part *part = &d->subtask->files[items[i]];
         bool is_there = false;
         TARN_TRY(try_pool(d, items[i], buffer, &is_there, error));
-        if (run > 0 && (is_there || part->place.offset != end)) {
+        if (run > 0 && (is_there || is_alone(part) || part->place.offset != end)) {
             TARN_TRY(fetch_run(d, items + i - run, run, buffer, error));
             run = 0;
+        }
+        if (!is_there && is_alone(part)) {
+            TARN_TRY(fetch_file(d, items[i], buffer, error));
+            is_there = true;
         }
         run += is_there ? 0 : 1;
         end = part->place.offset + part->content.size;
@@ -288,7 +298,9 @@ static tarn_status download_item(void *context, uint32_t item, uint8_t *buffer, 
         return download_segment(d, u, buffer, error);
     }
     bool is_there = false;
-    TARN_TRY(try_pool(d, file, buffer, &is_there, error));
+    if (!d->subtask->files[file].is_inline) { /* Which is here already. */
+        TARN_TRY(try_pool(d, file, buffer, &is_there, error));
+    }
     return is_there ? TARN_OK : fetch_file(d, file, buffer, error);
 }
 

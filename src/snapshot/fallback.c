@@ -20,8 +20,11 @@ typedef struct search {
 static tarn_status check_file(tarn_storage *storage, const tarn__file_part *file, tarn_error *error)
 {
     tarn_storage_info info;
+    if (file->is_inline) {
+        return TARN_OK;
+    }
     TARN_TRY(tarn__storage_stat(storage, file->path, &info, error));
-    const uint64_t size = tarn__file_object(file)->size;
+    const uint64_t size = tarn__file_object_size(file);
     if (info.size != size) {
         return tarn__fail(
             error,

@@ -73,7 +73,7 @@ static tarn_status name_private(
     for (uint32_t i = 0; i < metadata->subtask_count; i++) {
         const tarn__subtask *subtask = &metadata->subtasks[i];
         for (uint32_t j = 0; is_complete && j < subtask->file_count; j++) {
-            if (!subtask->files[j].is_shared) {
+            if (!subtask->files[j].is_shared && !subtask->files[j].is_inline) {
                 names[c->name_count] =
                     tarn__arena_copy(&c->arena, tarn_bytes_of(subtask->files[j].path));
                 is_complete = names[c->name_count++] != NULL;

@@ -25,14 +25,16 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "codec/frames.h"
 
 enum {
-    TARN__METADATA_VERSION = 3,
+    TARN__METADATA_VERSION = 4,
     TARN__METADATA_NAME_BYTES_MAX = 255,
     TARN__METADATA_EXTRA_BYTES_MAX = 65536,
     TARN__METADATA_PIECE_BYTES_MAX = 16 << 20, /* One piece of operator state. */
+    TARN__METADATA_INLINE_BYTES_MAX = 1 << 20, /* One inline file, as it is stored. */
     TARN__METADATA_BYTES_MAX = 256 << 20,
-    TARN__METADATA_MEMORY_RATIO = 5,
+    TARN__METADATA_MEMORY_RATIO = 6,
     TARN__METADATA_MEMORY_BASE_BYTES = 16384,
 };
 
@@ -75,11 +77,15 @@ typedef struct tarn__state_part {
 
 typedef struct tarn__file_part {
     const char *local_name; /* One part of a path. */
-    const char *path;       /* Of its object, below the job's directory. */
+    const char *path;       /* Of its object, below the job's directory; "" of an inline file. */
     tarn__content content;
     tarn__place place;
+    tarn_bytes inlined;       /* From version 4 on: the file as it is stored. */
+    uint64_t compressed_size; /* Likewise: size of a compressed file in the storage. */
     char digest_text[TARN__DIGEST_TEXT_BYTES]; /* Set by decode(). */
     bool is_shared;
+    bool is_inline;
+    uint8_t codec; /* A tarn__codec: from version 4 on a private file may be compressed. */
     tarn_bytes extra;
 } tarn__file_part;
 
@@ -132,6 +138,18 @@ typedef struct tarn__metadata {
 static inline const tarn__content *tarn__file_object(const tarn__file_part *file)
 {
     return file->place.is_packed ? &file->place.segment : &file->content;
+}
+
+/* Bytes of the file in the storage, or in the metadata. */
+static inline uint64_t tarn__file_stored_size(const tarn__file_part *file)
+{
+    return file->codec != TARN__CODEC_NONE ? file->compressed_size : file->content.size;
+}
+
+/* Size of the object that it lies in; there is none for an inline file. */
+static inline uint64_t tarn__file_object_size(const tarn__file_part *file)
+{
+    return file->place.is_packed ? file->place.segment.size : tarn__file_stored_size(file);
 }
 
 /* Sorts states, files and pieces by name, as the format wants them. */

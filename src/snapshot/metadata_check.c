@@ -109,7 +109,60 @@ static bool is_inside(const tarn__file_part *file)
     const tarn__place *place = &file->place;
     return !place->is_packed ||
            (place->segment.size <= (uint64_t)INT64_MAX && place->offset <= place->segment.size &&
-            file->content.size <= place->segment.size - place->offset);
+            tarn__file_stored_size(file) <= place->segment.size - place->offset);
+}
+
+/* NULL: it is right. What is shared is named by content, and so it is stored as it is. */
+static const char *check_compressed(const tarn__file_part *file)
+{
+    if (file->codec == TARN__CODEC_NONE) {
+        return NULL;
+    }
+    if (file->codec != TARN__CODEC_ZSTD && file->codec != TARN__CODEC_LZ4) {
+        return "has a codec that there is not";
+    }
+    if (file->is_shared) {
+        return "is shared, but compressed";
+    }
+    return file->compressed_size <= (uint64_t)INT64_MAX &&
+                   file->compressed_size >= TARN__FRAMES_HEADER_BYTES + TARN__FRAME_HEAD_BYTES
+               ? NULL
+               : "has an impossible compressed size";
+}
+
+static const char *check_inline(const tarn__file_part *file)
+{
+    if (file->is_shared || file->place.is_packed || file->path[0] != '\0') {
+        return "is inline, but has a place elsewhere";
+    }
+    if (file->inlined.size != tarn__file_stored_size(file) ||
+        file->inlined.size > TARN__METADATA_INLINE_BYTES_MAX) {
+        return "has an impossible size for an inline file";
+    }
+    if (file->codec != TARN__CODEC_NONE) {
+        return NULL; /* Its frames have checks, and its content is compared when it is used. */
+    }
+    const tarn__digest digest = tarn__digest_of(file->inlined);
+    return tarn__digest_is_equal(&digest, &file->content.digest)
+               ? NULL
+               : "is inline, and its digest does not match";
+}
+
+static tarn_status check_storing(const tarn__file_part *file, tarn_error *error)
+{
+    const char *problem = check_compressed(file);
+    if (problem == NULL && file->is_inline) {
+        problem = check_inline(file);
+    }
+    if (problem != NULL) {
+        return refuse(error, "file", file->local_name, problem);
+    }
+    if (!file->is_inline && !tarn__storage_is_name(tarn_bytes_of(file->path))) {
+        return refuse(error, "path", file->path, "does not stay below the directory of the job");
+    }
+    return is_inside(file)
+               ? TARN_OK
+               : refuse(error, "file", file->local_name, "is not inside of what it is packed in");
 }
 
 static tarn_status check_files(const tarn__subtask *subtask, tarn_error *error)
@@ -121,17 +174,11 @@ static tarn_status check_files(const tarn__subtask *subtask, tarn_error *error)
             strchr(file->local_name, '/') != NULL) {
             return refuse(error, "local file name", file->local_name, "is no name of a file");
         }
-        if (!tarn__storage_is_name(tarn_bytes_of(file->path))) {
-            return refuse(
-                error, "path", file->path, "does not stay below the directory of the job");
-        }
         if (file->content.size > (uint64_t)INT64_MAX - total) {
             return refuse(error, "file", file->local_name, "has an impossible size");
         }
         total += file->content.size;
-        if (!is_inside(file)) {
-            return refuse(error, "file", file->local_name, "is not inside of what it is packed in");
-        }
+        TARN_TRY(check_storing(file, error));
         TARN_TRY(check_order(
             i > 0 ? subtask->files[i - 1].local_name : NULL, file->local_name, "file", error));
     }

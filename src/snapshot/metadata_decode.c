@@ -14,149 +14,7 @@
 #include "base/try.h"
 #include "snapshot/metadata.h"
 #include "snapshot/metadata_format.h"
-
-typedef struct reader {
-    const uint8_t *data; /* The whole file. */
-    size_t position;
-    size_t end;    /* Of what may be read now: a section's content, or the file without digest. */
-    char part[40]; /* What is being read, for messages: "subtask 3". */
-    uint32_t version;
-    tarn_error *error;
-} reader;
-
-static uint64_t load_number(const uint8_t *at, size_t size)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++) {
-        value |= (uint64_t)at[i] << (8 * i);
-    }
-    return value;
-}
-
-static tarn_status ends_early(const reader *r, size_t wanted)
-{
-    tarn__fail(
-        r->error,
-        TARN_CORRUPTION,
-        "byte %zu (%s): %zu bytes are needed, %zu are left",
-        r->position,
-        r->part,
-        wanted,
-        r->end - r->position);
-    return TARN_CORRUPTION; /* A constant: the compiler sees that outputs are set on success. */
-}
-
-static tarn_status take(reader *r, size_t size, const uint8_t **out)
-{
-    if (size > r->end - r->position) {
-        return ends_early(r, size);
-    }
-    *out = r->data + r->position;
-    r->position += size;
-    return TARN_OK;
-}
-
-static tarn_status get_number(reader *r, size_t size, uint64_t *out)
-{
-    const uint8_t *bytes = NULL;
-    TARN_TRY(take(r, size, &bytes));
-    *out = load_number(bytes, size);
-    return TARN_OK;
-}
-
-static tarn_status get_u32(reader *r, uint32_t *out)
-{
-    uint64_t value = 0;
-    TARN_TRY(get_number(r, 4, &value));
-    *out = (uint32_t)value;
-    return TARN_OK;
-}
-
-/* A flag word of which only known bits may be set. */
-static tarn_status get_flags(reader *r, size_t size, uint64_t known, uint64_t *out)
-{
-    const size_t at = r->position;
-    TARN_TRY(get_number(r, size, out));
-    if ((*out & ~known) != 0) {
-        return tarn__fail(
-            r->error,
-            TARN_CORRUPTION,
-            "byte %zu (%s): unknown flags 0x%" PRIx64,
-            at,
-            r->part,
-            *out);
-    }
-    return TARN_OK;
-}
-
-/* Strings are used where they lie: the format has the NUL. */
-static tarn_status get_string(reader *r, const char **out)
-{
-    const size_t at = r->position;
-    uint64_t size = 0;
-    const uint8_t *bytes = NULL;
-    TARN_TRY(get_number(r, 2, &size));
-    TARN_TRY(take(r, (size_t)size + 1, &bytes));
-    if (strnlen((const char *)bytes, (size_t)size + 1) != size) {
-        return tarn__fail(
-            r->error,
-            TARN_CORRUPTION,
-            "byte %zu (%s): a string of %" PRIu64 " bytes does not end there",
-            at,
-            r->part,
-            size);
-    }
-    *out = (const char *)bytes;
-    return TARN_OK;
-}
-
-/*
- * Checks the tagged fields behind a record. This version knows none, so each is skipped or refused;
- * they are kept as bytes.
- */
-static tarn_status get_extra(reader *r, tarn_bytes *out)
-{
-    uint64_t size = 0;
-    const uint8_t *bytes = NULL;
-    const size_t at = r->position;
-    TARN_TRY(get_number(r, 4, &size));
-    if (size > TARN__METADATA_EXTRA_BYTES_MAX) {
-        return tarn__fail(
-            r->error,
-            TARN_CORRUPTION,
-            "byte %zu (%s): %" PRIu64 " bytes of extra fields",
-            at,
-            r->part,
-            size);
-    }
-    TARN_TRY(take(r, (size_t)size, &bytes));
-    size_t done = 0;
-    while (done < size) {
-        const size_t left = (size_t)size - done;
-        if (left < EXTRA_HEAD_BYTES || load_number(bytes + done + 4, 4) > left - EXTRA_HEAD_BYTES) {
-            return tarn__fail(
-                r->error,
-                TARN_CORRUPTION,
-                "byte %zu (%s): an extra field runs over its end",
-                at + 4 + done,
-                r->part);
-        }
-        const uint64_t tag = load_number(bytes + done, 4);
-        if ((tag & TARN__METADATA_OPTIONAL) == 0) {
-            return tarn__fail(
-                r->error,
-                TARN_NOT_SUPPORTED,
-                "byte %zu (%s): field %" PRIu64 " is not known to Tarn %s; a newer one wrote it",
-                at + 4 + done,
-                r->part,
-                tag,
-                tarn_version_string());
-        }
-        done += EXTRA_HEAD_BYTES + (size_t)load_number(bytes + done + 4, 4);
-    }
-    *out = tarn_bytes_at(bytes, (size_t)size);
-    return TARN_OK;
-}
+#include "snapshot/metadata_reader.h"
 
 /* --- The frame: prologue, sections, digest --- */
 
@@ -235,7 +93,7 @@ static tarn_status check_prologue(tarn_bytes bytes, tarn__metadata_kind kind, ta
             "bytes 8 to %d (prologue): the check does not match",
             PROLOGUE_BYTES - 1);
     }
-    const uint64_t version = load_number(data + 8, 4);
+    const uint64_t version = tarn__metadata_load_number(data + 8, 4);
     if (version > TARN__METADATA_VERSION) {
         return tarn__fail(
             error,
@@ -246,7 +104,7 @@ static tarn_status check_prologue(tarn_bytes bytes, tarn__metadata_kind kind, ta
             tarn_version_string(),
             TARN__METADATA_VERSION);
     }
-    const uint64_t found = load_number(data + 12, 4);
+    const uint64_t found = tarn__metadata_load_number(data + 12, 4);
     if (!is_wanted(version, found, kind)) {
         return tarn__fail(
             error,
@@ -257,15 +115,15 @@ static tarn_status check_prologue(tarn_bytes bytes, tarn__metadata_kind kind, ta
             found,
             (int)kind);
     }
-    return check_size(load_number(data + 16, 8), bytes.size, error);
+    return check_size(tarn__metadata_load_number(data + 16, 8), bytes.size, error);
 }
 
 /* Reads a section's head and checks its content; the reader then stands before the content. */
-static tarn_status open_section(reader *r, const char *tag, size_t *next_out)
+static tarn_status open_section(tarn__metadata_reader *r, const char *tag, size_t *next_out)
 {
     const size_t start = r->position;
     const uint8_t *found = NULL;
-    TARN_TRY(take(r, SECTION_HEAD_BYTES, &found));
+    TARN_TRY(tarn__metadata_take(r, SECTION_HEAD_BYTES, &found));
     uint8_t head[SECTION_HEAD_CHECKED_BYTES + sizeof(uint64_t)];
     memcpy(head, found, SECTION_HEAD_CHECKED_BYTES);
     for (size_t i = 0; i < sizeof(uint64_t); i++) {
@@ -281,8 +139,8 @@ static tarn_status open_section(reader *r, const char *tag, size_t *next_out)
             start + SECTION_HEAD_BYTES - 1,
             r->part);
     }
-    const uint64_t size = load_number(found + 8, 8);
-    if (memcmp(found, tag, TAG_BYTES) != 0 || load_number(found + 4, 4) != 0) {
+    const uint64_t size = tarn__metadata_load_number(found + 8, 8);
+    if (memcmp(found, tag, TAG_BYTES) != 0 || tarn__metadata_load_number(found + 4, 4) != 0) {
         return tarn__fail(
             r->error,
             TARN_CORRUPTION,
@@ -318,7 +176,7 @@ static tarn_status open_section(reader *r, const char *tag, size_t *next_out)
 }
 
 /* Leaves a section that must have been read to its end. */
-static tarn_status close_section(reader *r, size_t next, size_t end)
+static tarn_status close_section(tarn__metadata_reader *r, size_t next, size_t end)
 {
     if (r->position != r->end) {
         return tarn__fail(
@@ -336,7 +194,7 @@ static tarn_status close_section(reader *r, size_t next, size_t end)
 
 /* --- The contents --- */
 
-static tarn_status get_head(reader *r, tarn__metadata *out)
+static tarn_status get_head(tarn__metadata_reader *r, tarn__metadata *out)
 {
     snprintf(r->part, sizeof r->part, "head");
     const size_t end = r->end;
@@ -344,15 +202,15 @@ static tarn_status get_head(reader *r, tarn__metadata *out)
     uint64_t timestamp = 0;
     tarn__metadata_head *head = &out->head;
     TARN_TRY(open_section(r, TAG_HEAD, &next));
-    TARN_TRY(get_number(r, 8, &head->checkpoint_id));
-    TARN_TRY(get_number(r, 8, &timestamp));
-    TARN_TRY(get_number(r, 8, &head->duration_ms));
-    TARN_TRY(get_number(r, 8, &head->new_bytes));
-    TARN_TRY(get_u32(r, &out->subtask_count));
+    TARN_TRY(tarn__metadata_get_number(r, 8, &head->checkpoint_id));
+    TARN_TRY(tarn__metadata_get_number(r, 8, &timestamp));
+    TARN_TRY(tarn__metadata_get_number(r, 8, &head->duration_ms));
+    TARN_TRY(tarn__metadata_get_number(r, 8, &head->new_bytes));
+    TARN_TRY(tarn__metadata_get_u32(r, &out->subtask_count));
     const size_t at = r->position;
-    TARN_TRY(get_string(r, &head->job));
-    TARN_TRY(get_string(r, &head->version));
-    TARN_TRY(get_extra(r, &head->extra));
+    TARN_TRY(tarn__metadata_get_string(r, &head->job));
+    TARN_TRY(tarn__metadata_get_string(r, &head->version));
+    TARN_TRY(tarn__metadata_get_extra(r, &head->extra));
     if (strlen(head->job) > TARN__METADATA_NAME_BYTES_MAX ||
         strlen(head->version) > TARN__METADATA_NAME_BYTES_MAX) {
         return tarn__fail(
@@ -367,10 +225,10 @@ static tarn_status get_head(reader *r, tarn__metadata *out)
 }
 
 /* A count of records is believed only as far as the bytes that are left can hold so many. */
-static tarn_status get_count(reader *r, size_t bytes_min, uint32_t *out)
+static tarn_status get_count(tarn__metadata_reader *r, size_t bytes_min, uint32_t *out)
 {
     const size_t at = r->position;
-    TARN_TRY(get_u32(r, out));
+    TARN_TRY(tarn__metadata_get_u32(r, out));
     if (*out > (r->end - r->position) / bytes_min) {
         return tarn__fail(
             r->error,
@@ -384,83 +242,123 @@ static tarn_status get_count(reader *r, size_t bytes_min, uint32_t *out)
     return TARN_OK;
 }
 
-static tarn_status get_state(reader *r, tarn__state_part *out)
+static tarn_status get_state(tarn__metadata_reader *r, tarn__state_part *out)
 {
-    TARN_TRY(get_string(r, &out->name));
-    TARN_TRY(get_string(r, &out->kind));
-    TARN_TRY(get_string(r, &out->codec_name));
-    TARN_TRY(get_u32(r, &out->codec_version));
-    return get_extra(r, &out->extra);
+    TARN_TRY(tarn__metadata_get_string(r, &out->name));
+    TARN_TRY(tarn__metadata_get_string(r, &out->kind));
+    TARN_TRY(tarn__metadata_get_string(r, &out->codec_name));
+    TARN_TRY(tarn__metadata_get_u32(r, &out->codec_version));
+    return tarn__metadata_get_extra(r, &out->extra);
 }
 
-static tarn_status get_content(reader *r, tarn__content *out)
+static tarn_status get_content(tarn__metadata_reader *r, tarn__content *out)
 {
     const uint8_t *digest = NULL;
-    TARN_TRY(get_number(r, 8, &out->size));
-    TARN_TRY(take(r, sizeof out->digest.bytes, &digest));
+    TARN_TRY(tarn__metadata_get_number(r, 8, &out->size));
+    TARN_TRY(tarn__metadata_take(r, sizeof out->digest.bytes, &digest));
     memcpy(out->digest.bytes, digest, sizeof out->digest.bytes);
     return TARN_OK;
 }
 
-static tarn_status get_file(reader *r, tarn__file_part *out)
+static uint64_t known_file_flags(uint32_t version)
 {
-    uint64_t flags = 0;
-    const uint64_t known = r->version < 3 ? FLAG_SHARED : FLAG_SHARED | FLAG_PACKED;
-    TARN_TRY(get_string(r, &out->local_name));
-    TARN_TRY(get_string(r, &out->path));
-    TARN_TRY(get_flags(r, 1, known, &flags));
-    TARN_TRY(get_content(r, &out->content));
-    out->place.is_packed = (flags & FLAG_PACKED) != 0;
-    if (out->place.is_packed) {
-        TARN_TRY(get_number(r, 8, &out->place.offset));
-        TARN_TRY(get_content(r, &out->place.segment));
-    }
-    tarn__digest_encode(&out->content.digest, out->digest_text);
-    out->is_shared = (flags & FLAG_SHARED) != 0;
-    return get_extra(r, &out->extra);
+    uint64_t known = FLAG_SHARED;
+    known |= version >= 3 ? FLAG_PACKED : 0u;
+    known |= version >= 4 ? FLAG_COMPRESSED | FLAG_INLINE : 0u;
+    return known;
 }
 
-static tarn_status get_piece(reader *r, tarn__piece_part *out)
+/* What follows of a file whose flags say so, in this order. */
+static tarn_status get_storing(tarn__metadata_reader *r, uint64_t flags, tarn__file_part *out)
+{
+    if ((flags & FLAG_PACKED) != 0) {
+        out->place.is_packed = true;
+        TARN_TRY(tarn__metadata_get_number(r, 8, &out->place.offset));
+        TARN_TRY(get_content(r, &out->place.segment));
+    }
+    if ((flags & FLAG_COMPRESSED) != 0) {
+        const size_t at = r->position;
+        uint64_t codec = 0;
+        TARN_TRY(tarn__metadata_get_number(r, 1, &codec));
+        TARN_TRY(tarn__metadata_get_number(r, 8, &out->compressed_size));
+        if (codec != TARN__CODEC_ZSTD && codec != TARN__CODEC_LZ4) {
+            return tarn__fail(
+                r->error,
+                TARN_CORRUPTION,
+                "byte %zu (%s): there is no codec %" PRIu64,
+                at,
+                r->part,
+                codec);
+        }
+        out->codec = (uint8_t)codec;
+    }
+    if ((flags & FLAG_INLINE) != 0) {
+        const uint64_t size = tarn__file_stored_size(out);
+        const uint8_t *bytes = NULL;
+        if (size > r->end - r->position) {
+            return tarn__metadata_ends_early(r, (size_t)size);
+        }
+        TARN_TRY(tarn__metadata_take(r, (size_t)size, &bytes));
+        out->inlined = tarn_bytes_at(bytes, (size_t)size);
+        out->is_inline = true;
+    }
+    return TARN_OK;
+}
+
+static tarn_status get_file(tarn__metadata_reader *r, tarn__file_part *out)
+{
+    uint64_t flags = 0;
+    TARN_TRY(tarn__metadata_get_string(r, &out->local_name));
+    TARN_TRY(tarn__metadata_get_string(r, &out->path));
+    TARN_TRY(tarn__metadata_get_flags(r, 1, known_file_flags(r->version), &flags));
+    TARN_TRY(get_content(r, &out->content));
+    TARN_TRY(get_storing(r, flags, out));
+    tarn__digest_encode(&out->content.digest, out->digest_text);
+    out->is_shared = (flags & FLAG_SHARED) != 0;
+    return tarn__metadata_get_extra(r, &out->extra);
+}
+
+static tarn_status get_piece(tarn__metadata_reader *r, tarn__piece_part *out)
 {
     uint64_t size = 0;
     uint64_t nul = 0;
     const uint8_t *bytes = NULL;
-    TARN_TRY(get_string(r, &out->name));
-    TARN_TRY(get_number(r, 4, &size));
-    TARN_TRY(take(r, (size_t)size, &bytes));
-    TARN_TRY(get_flags(r, 1, 0, &nul));
+    TARN_TRY(tarn__metadata_get_string(r, &out->name));
+    TARN_TRY(tarn__metadata_get_number(r, 4, &size));
+    TARN_TRY(tarn__metadata_take(r, (size_t)size, &bytes));
+    TARN_TRY(tarn__metadata_get_flags(r, 1, 0, &nul));
     out->bytes = tarn_bytes_at(bytes, (size_t)size);
-    return get_extra(r, &out->extra);
+    return tarn__metadata_get_extra(r, &out->extra);
 }
 
-static tarn_status get_fields(reader *r, tarn__subtask *out)
+static tarn_status get_fields(tarn__metadata_reader *r, tarn__subtask *out)
 {
     uint64_t flags = 0;
     uint64_t first = 0;
     uint64_t last = 0;
-    TARN_TRY(get_string(r, &out->operator_name));
-    TARN_TRY(get_u32(r, &out->subtask_index));
-    TARN_TRY(get_u32(r, &out->parallelism));
-    TARN_TRY(get_flags(r, 4, FLAG_KEYED, &flags));
-    TARN_TRY(get_u32(r, &out->key_hash));
-    TARN_TRY(get_u32(r, &out->max_parallelism));
-    TARN_TRY(get_number(r, 2, &first));
-    TARN_TRY(get_number(r, 2, &last));
-    TARN_TRY(get_number(r, 8, &out->new_bytes));
+    TARN_TRY(tarn__metadata_get_string(r, &out->operator_name));
+    TARN_TRY(tarn__metadata_get_u32(r, &out->subtask_index));
+    TARN_TRY(tarn__metadata_get_u32(r, &out->parallelism));
+    TARN_TRY(tarn__metadata_get_flags(r, 4, FLAG_KEYED, &flags));
+    TARN_TRY(tarn__metadata_get_u32(r, &out->key_hash));
+    TARN_TRY(tarn__metadata_get_u32(r, &out->max_parallelism));
+    TARN_TRY(tarn__metadata_get_number(r, 2, &first));
+    TARN_TRY(tarn__metadata_get_number(r, 2, &last));
+    TARN_TRY(tarn__metadata_get_number(r, 8, &out->new_bytes));
     TARN_TRY(get_count(r, STATE_BYTES_MIN, &out->state_count));
     TARN_TRY(get_count(r, FILE_BYTES_MIN, &out->file_count));
     TARN_TRY(get_count(r, PIECE_BYTES_MIN, &out->piece_count));
     out->has_keyed_state = (flags & FLAG_KEYED) != 0;
     out->key_groups = (tarn_key_group_range){.first = (uint16_t)first, .last = (uint16_t)last};
-    TARN_TRY(get_extra(r, &out->extra));
+    TARN_TRY(tarn__metadata_get_extra(r, &out->extra));
     /* The three kinds share what is left: together, too, they must fit into it. */
     const uint64_t needed = (uint64_t)out->state_count * STATE_BYTES_MIN +
                             (uint64_t)out->file_count * FILE_BYTES_MIN +
                             (uint64_t)out->piece_count * PIECE_BYTES_MIN;
-    return needed <= r->end - r->position ? TARN_OK : ends_early(r, (size_t)needed);
+    return needed <= r->end - r->position ? TARN_OK : tarn__metadata_ends_early(r, (size_t)needed);
 }
 
-static tarn_status get_records(reader *r, tarn__arena *arena, tarn__subtask *out)
+static tarn_status get_records(tarn__metadata_reader *r, tarn__arena *arena, tarn__subtask *out)
 {
     out->states = tarn__arena_allocate(arena, out->state_count, sizeof *out->states);
     out->files = tarn__arena_allocate(arena, out->file_count, sizeof *out->files);
@@ -482,7 +380,7 @@ static tarn_status get_records(reader *r, tarn__arena *arena, tarn__subtask *out
 }
 
 /* What the checks of an encoder refuse is damage when it is read. */
-static tarn_status as_corruption(const reader *r, size_t at, tarn_status status)
+static tarn_status as_corruption(const tarn__metadata_reader *r, size_t at, tarn_status status)
 {
     if (status != TARN_OK) {
         tarn__error_prefix(r->error, "byte %zu (%s)", at, r->part);
@@ -494,7 +392,7 @@ static tarn_status as_corruption(const reader *r, size_t at, tarn_status status)
     return TARN_OK;
 }
 
-static tarn_status get_subtask(reader *r, tarn__metadata *out, uint32_t index)
+static tarn_status get_subtask(tarn__metadata_reader *r, tarn__metadata *out, uint32_t index)
 {
     snprintf(r->part, sizeof r->part, "subtask %" PRIu32, index);
     const size_t end = r->end;
@@ -511,7 +409,7 @@ static tarn_status get_subtask(reader *r, tarn__metadata *out, uint32_t index)
     return close_section(r, next, end);
 }
 
-static tarn_status get_all(reader *r, tarn__metadata *out)
+static tarn_status get_all(tarn__metadata_reader *r, tarn__metadata *out)
 {
     TARN_TRY(get_head(r, out));
     const size_t left = r->end - r->position;
@@ -564,15 +462,15 @@ tarn_status tarn__metadata_decode(
     const uint8_t *prologue = bytes.data;
     tarn__metadata metadata = {
         .head = {
-            .kind = (tarn__metadata_kind)load_number(prologue + 12, 4),
-            .format_version = (uint32_t)load_number(prologue + 8, 4),
+            .kind = (tarn__metadata_kind)tarn__metadata_load_number(prologue + 12, 4),
+            .format_version = (uint32_t)tarn__metadata_load_number(prologue + 8, 4),
         }};
     tarn__arena_init(&metadata.arena, account);
     const uint8_t *copy = tarn__arena_copy(&metadata.arena, bytes);
     if (copy == NULL) {
         return tarn__fail_no_memory(error, "the metadata of a checkpoint", bytes.size);
     }
-    reader r = {
+    tarn__metadata_reader r = {
         .data = copy,
         .position = PROLOGUE_BYTES,
         .end = bytes.size - FILE_DIGEST_BYTES,

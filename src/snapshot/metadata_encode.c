@@ -109,18 +109,34 @@ static void put_state(writer *w, const tarn__state_part *state)
     put_extra(w, state->extra);
 }
 
+static uint64_t flags_of(const tarn__file_part *file)
+{
+    uint64_t flags = file->is_shared ? FLAG_SHARED : 0u;
+    flags |= file->place.is_packed ? FLAG_PACKED : 0u;
+    flags |= file->codec != TARN__CODEC_NONE ? FLAG_COMPRESSED : 0u;
+    flags |= file->is_inline ? FLAG_INLINE : 0u;
+    return flags;
+}
+
 static void put_file(writer *w, const tarn__file_part *file)
 {
     put_string(w, file->local_name);
     put_string(w, file->path);
     const tarn__place *place = &file->place;
-    put_number(w, (file->is_shared ? FLAG_SHARED : 0u) | (place->is_packed ? FLAG_PACKED : 0u), 1);
+    put_number(w, flags_of(file), 1);
     put_number(w, file->content.size, 8);
     put_bytes(w, file->content.digest.bytes, sizeof file->content.digest.bytes);
     if (place->is_packed) {
         put_number(w, place->offset, 8);
         put_number(w, place->segment.size, 8);
         put_bytes(w, place->segment.digest.bytes, sizeof place->segment.digest.bytes);
+    }
+    if (file->codec != TARN__CODEC_NONE) {
+        put_number(w, file->codec, 1);
+        put_number(w, file->compressed_size, 8);
+    }
+    if (file->is_inline) {
+        put_bytes(w, file->inlined.data, file->inlined.size);
     }
     put_extra(w, file->extra);
 }
@@ -186,14 +202,20 @@ static void put_epilogue(writer *w)
     put_bytes(w, whole.bytes, sizeof whole.bytes);
 }
 
-/* What no version before 3 can say. */
-static bool has_packed(const tarn__subtask *subtask)
+/* The first version that can say what is said of the files. */
+static uint32_t version_needed(const tarn__subtask *subtask)
 {
-    bool is_packed = false;
+    uint32_t version = 1;
     for (uint32_t i = 0; i < subtask->file_count; i++) {
-        is_packed = is_packed || subtask->files[i].place.is_packed;
+        const tarn__file_part *file = &subtask->files[i];
+        if (file->place.is_packed && version < 3) {
+            version = 3;
+        }
+        if (file->is_inline || file->codec != TARN__CODEC_NONE) {
+            version = 4;
+        }
     }
-    return is_packed;
+    return version;
 }
 
 static tarn_status check(
@@ -214,7 +236,7 @@ static tarn_status check(
     assert(head->format_version != 1 || !tarn__metadata_is_savepoint(head->kind));
     for (uint32_t i = 0; i < count; i++) {
         TARN_TRY(tarn__subtask_check(&subtasks[i], error));
-        assert(head->format_version == 0 || head->format_version > 2 || !has_packed(&subtasks[i]));
+        assert(head->format_version == 0 || head->format_version >= version_needed(&subtasks[i]));
         if (i > 0) {
             TARN_TRY(tarn__subtask_check_pair(&subtasks[i - 1], &subtasks[i], error));
         }
@@ -229,6 +251,9 @@ static uint64_t estimate_bytes(const tarn__subtask *subtasks, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t j = 0; j < subtasks[i].piece_count; j++) {
             bytes += subtasks[i].pieces[j].bytes.size;
+        }
+        for (uint32_t j = 0; j < subtasks[i].file_count; j++) {
+            bytes += subtasks[i].files[j].inlined.size;
         }
     }
     return bytes;
@@ -247,7 +272,8 @@ tarn_status tarn__metadata_encode(
         return tarn__fail(
             error,
             TARN_INVALID_ARGUMENT,
-            "the operator states have %llu bytes together, %d are the limit of a checkpoint",
+            "operator states and inline files have %llu bytes together, %d are the limit of a "
+            "checkpoint",
             (unsigned long long)wanted,
             TARN__METADATA_BYTES_MAX);
     }

@@ -36,8 +36,9 @@ enum {
 
     FLAG_KEYED = 1,  /* Of a subtask. */
     FLAG_SHARED = 1, /* Of a file. */
-    FLAG_PACKED =
-        2, /* Likewise, from version 3 on: offset, size and digest of the object follow. */
+    FLAG_PACKED = 2, /* Of a file, from version 3 on: offset, size, digest of the object follow. */
+    FLAG_COMPRESSED = 4, /* Of a file, from version 4 on: codec and stored size follow. */
+    FLAG_INLINE = 8,     /* Likewise: the stored bytes follow. */
 };
 
 /* As PNG's: a text-mode transfer that changes line ends or cuts at ^Z shows in the first bytes. */

@@ -414,6 +414,9 @@ tarn_checkpoint_file tarn_checkpoint_file_at(
         .digest = part->digest_text,
         .is_packed = part->place.is_packed,
         .offset = part->place.offset,
+        .is_inline = part->is_inline,
+        .codec = tarn__codec_name((tarn__codec)part->codec),
+        .stored_size = tarn__file_stored_size(part),
     };
 }
 

@@ -312,7 +312,7 @@ static tarn_status take_part(
             pending->id);
     }
     TARN_TRY(
-        store->is_savepoint ? tarn__savepoint_check_paths(subtask, error)
+        store->is_savepoint ? tarn__savepoint_check_paths(subtask, store->options.kind, error)
                             : tarn__checkpoint_check_paths(subtask, pending->id, error));
     TARN_TRY(ref_files(store, subtask, error));
     pthread_mutex_lock(&store->mutex);

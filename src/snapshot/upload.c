@@ -144,75 +144,25 @@ void tarn__upload_count_uploaded(tarn__upload *upload, uint64_t size)
     atomic_fetch_add(&upload->new_bytes, size);
 }
 
-/* Appends a whole local file to an upload; answers what it read. */
-static tarn_status copy_content(
-    tarn__upload *upload,
-    const tarn__upload_source *s,
-    uint8_t *buffer,
-    tarn_storage_upload *target,
-    tarn__content *out,
-    tarn_error *error)
-{
-    tarn__hasher hasher;
-    tarn__hasher_init(&hasher);
-    uint64_t offset = 0;
-    size_t got = TARN__TRANSFER_BUFFER_BYTES;
-    while (got == TARN__TRANSFER_BUFFER_BYTES) {
-        TARN_TRY(tarn__upload_check_wanted(upload, error));
-        TARN_TRY(tarn__file_read(
-            s->calls, s->file, offset, buffer, TARN__TRANSFER_BUFFER_BYTES, &got, s->path, error));
-        const tarn_bytes part = tarn_bytes_at(buffer, got);
-        tarn__hasher_update(&hasher, part);
-        TARN_TRY(tarn__storage_append(target, part, error));
-        offset += got;
-        atomic_fetch_add(&upload->uploaded_bytes, got);
-    }
-    *out = (tarn__content){.digest = tarn__hasher_digest(&hasher), .size = offset};
-    return TARN_OK;
-}
-
 /* Starts an object and fills it; on success the caller ends *target. */
 static tarn_status send(
     tarn__upload *upload,
+    uint32_t i,
     const tarn__upload_source *s,
     const char *name,
     uint8_t *buffer,
     tarn_storage_upload **target,
-    tarn__content *content,
     tarn_error *error)
 {
     tarn_storage *storage = tarn__store_storage(tarn__pending_store(upload->options.checkpoint));
-    tarn_storage_upload *object = NULL;
-    TARN_TRY(tarn__storage_begin(storage, name, 0, &object, error));
-    const tarn_status status = copy_content(upload, s, buffer, object, content, error);
+    tarn__upload_sink sink = {.target = NULL};
+    TARN_TRY(tarn__storage_begin(storage, name, 0, &sink.target, error));
+    const tarn_status status = tarn__upload_content(upload, i, s, buffer, &sink, error);
     if (status != TARN_OK) {
-        tarn__storage_abandon(object);
+        tarn__storage_abandon(sink.target);
         return status;
     }
-    *target = object;
-    return TARN_OK;
-}
-
-/* What a file holds, read once for its name's sake alone. */
-static tarn_status digest(
-    tarn__upload *upload,
-    const tarn__upload_source *s,
-    uint8_t *buffer,
-    tarn__content *out,
-    tarn_error *error)
-{
-    tarn__hasher hasher;
-    tarn__hasher_init(&hasher);
-    uint64_t offset = 0;
-    size_t got = TARN__TRANSFER_BUFFER_BYTES;
-    while (got == TARN__TRANSFER_BUFFER_BYTES) {
-        TARN_TRY(tarn__upload_check_wanted(upload, error));
-        TARN_TRY(tarn__file_read(
-            s->calls, s->file, offset, buffer, TARN__TRANSFER_BUFFER_BYTES, &got, s->path, error));
-        tarn__hasher_update(&hasher, tarn_bytes_at(buffer, got));
-        offset += got;
-    }
-    *out = (tarn__content){.digest = tarn__hasher_digest(&hasher), .size = offset};
+    *target = sink.target;
     return TARN_OK;
 }
 
@@ -227,7 +177,9 @@ static tarn_status upload_shared_named(
 {
     tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
     tarn__file_part *part = &upload->parts[i];
-    TARN_TRY(digest(upload, s, buffer, &part->content, error));
+    tarn__upload_sink nowhere = {.target = NULL};
+    TARN_TRY(tarn__upload_content(upload, i, s, buffer, &nowhere, error));
+    const tarn__content named = part->content;
     bool is_present = false;
     TARN_TRY(tarn__store_ref(store, &part->content, &is_present, error));
     upload->has_reference[i] = true;
@@ -238,10 +190,11 @@ static tarn_status upload_shared_named(
     char name[TARN__CONTENT_NAME_BYTES];
     tarn__content_name(&part->content, name);
     tarn_storage_upload *object = NULL;
-    tarn__content sent;
-    TARN_TRY(send(upload, s, name, buffer, &object, &sent, error));
-    if (sent.size != part->content.size ||
-        !tarn__digest_is_equal(&sent.digest, &part->content.digest)) {
+    TARN_TRY(send(upload, i, s, name, buffer, &object, error));
+    const bool is_same = part->content.size == named.size &&
+                         tarn__digest_is_equal(&part->content.digest, &named.digest);
+    part->content = named; /* What the reference is of. */
+    if (!is_same) {
         tarn__storage_abandon(object);
         return tarn__fail(
             error, TARN_CORRUPTION, "%.300s changed while it was being uploaded", s->path);
@@ -266,7 +219,7 @@ static tarn_status upload_shared(
     }
     tarn__file_part *part = &upload->parts[i];
     tarn_storage_upload *object = NULL;
-    TARN_TRY(send(upload, s, NULL, buffer, &object, &part->content, error));
+    TARN_TRY(send(upload, i, s, NULL, buffer, &object, error));
     bool is_present = false;
     tarn_status status = tarn__store_ref(store, &part->content, &is_present, error);
     if (status != TARN_OK || is_present) {
@@ -297,10 +250,10 @@ static tarn_status upload_private(
 {
     tarn__file_part *part = &upload->parts[i];
     tarn_storage_upload *object = NULL;
-    TARN_TRY(send(upload, s, part->path, buffer, &object, &part->content, error));
+    TARN_TRY(send(upload, i, s, part->path, buffer, &object, error));
     upload->private_names[i] = part->path; /* Also when finishing fails: it may be there. */
     TARN_TRY(tarn__storage_finish(object, NULL, error));
-    tarn__upload_count_uploaded(upload, part->content.size);
+    tarn__upload_count_uploaded(upload, tarn__file_stored_size(part));
     return TARN_OK;
 }
 
@@ -413,6 +366,7 @@ static bool prepare_file(tarn__upload *upload, uint32_t i, const tarn__local_fil
     }
     upload->parts[i] = (tarn__file_part){.local_name = name, .path = path, .is_shared = is_shared};
     upload->known[i] = (tarn__base_file){.name = name};
+    upload->is_table[i] = file->is_shared;
     return true;
 }
 
@@ -425,11 +379,12 @@ static tarn_status prepare_files(
     upload->known = tarn__arena_allocate(arena, count, sizeof *upload->known);
     upload->private_names = tarn__arena_allocate(arena, count, sizeof(char *));
     upload->has_reference = tarn__arena_allocate(arena, count, sizeof(bool));
+    upload->is_table = tarn__arena_allocate(arena, count, sizeof(bool));
     upload->order = tarn__arena_allocate(arena, count, sizeof *upload->order);
     upload->units = tarn__arena_allocate(arena, count, sizeof *upload->units);
     bool is_prepared = upload->parts != NULL && upload->known != NULL &&
                        upload->private_names != NULL && upload->has_reference != NULL &&
-                       upload->order != NULL && upload->units != NULL;
+                       upload->is_table != NULL && upload->order != NULL && upload->units != NULL;
     for (uint32_t i = 0; is_prepared && i < count; i++) {
         is_prepared = prepare_file(upload, i, &files->items[i]);
     }
@@ -531,7 +486,19 @@ tarn_status tarn__upload_copy_base(
     const tarn__upload *upload, tarn__account *account, tarn__base **out, tarn_error *error)
 {
     assert(upload->is_run);
-    return tarn__base_new(account, upload->known, upload->file_count, out, error);
+    tarn__base_file *files = tarn__allocate_zeroed(account, upload->file_count + 1, sizeof *files);
+    if (files == NULL) {
+        return tarn__fail_no_memory(error, "a base", upload->file_count * sizeof *files);
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < upload->file_count; i++) {
+        if (!upload->parts[i].is_inline) { /* Which nobody looks for: the metadata has it. */
+            files[count++] = upload->known[i];
+        }
+    }
+    const tarn_status status = tarn__base_new(account, files, count, out, error);
+    tarn__release(files);
+    return status;
 }
 
 tarn_status tarn__upload_keep(tarn__upload *upload, tarn_error *error)

@@ -7,7 +7,8 @@
  *                              ├─ shared: copied and digested at once, then named by its content;
  *                              │          a content that is stored already is not stored twice
  *                              ├─ private: copied to chk-N/<operator>-<index>-<token>/<name>
- *                              └─ small: several in one object, a segment, shared or private
+ *                              ├─ small: several in one object, a segment, shared or private
+ *                              └─ private and smaller still: into the metadata, sent with it
  *
  * A savepoint shares nothing: every file is private there.
  *
@@ -28,14 +29,24 @@
 typedef struct tarn__upload tarn__upload;
 
 /*
- * Which files lie together in one object, a segment. A segment is written once; it stays as long as
- * one of its files is named. When too little of one is still in use, what is gets sent anew.
+ * How files are stored. Small ones lie together in one object, a segment, which is written once and
+ * stays as long as one of its files is named; when too little of one is still in use, what is gets
+ * sent anew. Private files can be kept in the metadata, or compressed; a table file never is, as
+ * its blocks are compressed already.
  */
 typedef struct tarn__packing {
     uint64_t small_bytes;   /* Smaller files are packed. 0: none. */
     uint64_t segment_bytes; /* What a segment has at most; a file too large for it is not packed. */
     double waste_max;       /* Stored bytes of a segment for one in use. 0: any. */
+    uint64_t inline_bytes;  /* Private files of at most so many go into the metadata. 0: none. */
+    tarn__codec codec;      /* Of private files. */
 } tarn__packing;
+
+enum {
+    TARN__UPLOAD_INLINE_BYTES_MAX = 1 << 20,           /* Inline files of one subtask together, */
+    TARN__UPLOAD_INLINE_OPERATOR_BYTES_MAX = 32 << 20, /* and of all of an operator. */
+    TARN__UPLOAD_COMPRESSED_BYTES_MIN = 256,           /* Less than this hardly shrinks. */
+};
 
 /* What a configuration says about packing. */
 TARN_NODISCARD tarn_status
@@ -45,12 +56,13 @@ typedef struct tarn__upload_options {
     tarn_pending_checkpoint *checkpoint; /* Borrowed until run() has returned; then counted. */
     const char *operator_name;           /* Copied. Names the directory of private files. */
     uint32_t subtask_index;
+    uint32_t parallelism;          /* Of the operator; bounds what is inline. 0: as 1. */
     tarn__account *account;        /* Of the environment: outlives the workers' queue. */
     tarn__account *buffers;        /* Of the off-heap pool; likewise. */
     tarn__workers *workers;        /* NULL: no help. */
     uint32_t parallelism_max;      /* Files at once, and buffers. 0: the default of transfers. */
     const tarn__file_calls *calls; /* For reading local files. NULL: the system's. */
-    tarn__packing packing;         /* Which files are packed; all zero: none. */
+    tarn__packing packing;         /* How files are stored; all zero: each an object, as it is. */
 } tarn__upload_options;
 
 /* How far an upload is. */

@@ -19,10 +19,25 @@
 #include "snapshot/transfer.h"
 #include "snapshot/upload_private.h"
 
+static tarn_status load_codec(const tarn_config *config, tarn__codec *out, tarn_error *error)
+{
+    static const tarn__codec codecs[] = {TARN__CODEC_ZSTD, TARN__CODEC_LZ4};
+    bool is_on = false;
+    int choice = 0;
+    TARN_TRY(tarn_config_get_bool(
+        config, "execution.checkpointing.snapshot-compression", &is_on, NULL, error));
+    TARN_TRY(
+        tarn_config_get_enum(config, "tarn.checkpoint.compression-codec", &choice, NULL, error));
+    *out = is_on ? codecs[choice] : TARN__CODEC_NONE;
+    return TARN_OK;
+}
+
 tarn_status tarn__packing_load(const tarn_config *config, tarn__packing *out, tarn_error *error)
 {
     int64_t small_bytes = 0;
     int64_t segment_bytes = 0;
+    int64_t inline_bytes = 0;
+    tarn__codec codec = TARN__CODEC_NONE;
     float waste_max = 0;
     TARN_TRY(tarn_config_get_memory(
         config, "tarn.checkpoint.packing-threshold", &small_bytes, NULL, error));
@@ -34,7 +49,12 @@ tarn_status tarn__packing_load(const tarn_config *config, tarn__packing *out, ta
         &waste_max,
         NULL,
         error));
+    TARN_TRY(tarn_config_get_memory(
+        config, "execution.checkpointing.data-inline-threshold", &inline_bytes, NULL, error));
+    TARN_TRY(load_codec(config, &codec, error));
     *out = (tarn__packing){
+        .inline_bytes = (uint64_t)inline_bytes,
+        .codec = codec,
         .small_bytes = (uint64_t)small_bytes,
         .segment_bytes = (uint64_t)segment_bytes,
         .waste_max = (double)waste_max,
@@ -53,7 +73,7 @@ typedef struct candidate {
 typedef struct plan {
     tarn__upload *upload;
     bool *is_small;        /* [file_count] */
-    bool *is_done;         /* [file_count]: named again. */
+    bool *is_done;         /* [file_count]: named again, or inline. */
     bool *is_wasteful;     /* [file_count]: its segment is to go. */
     candidate *candidates; /* [candidate_count] */
     uint32_t candidate_count;
@@ -76,6 +96,9 @@ static void find_small(plan *p)
         char path[PATH_MAX];
         tarn__local_identity *identity = &upload->known[i].identity;
         const char *name = upload->parts[i].local_name;
+        if (p->is_done[i]) {
+            continue;
+        }
         const int size = snprintf(path, sizeof path, "%s/%s", upload->directory, name);
         if (size < 0 || (size_t)size >= sizeof path ||
             !tarn__local_identify_path(upload->options.calls, path, identity)) {
@@ -146,7 +169,7 @@ static tarn_status name_private(plan *p, tarn_error *error)
 static void add_large(plan *p)
 {
     for (uint32_t i = 0; i < p->upload->file_count; i++) {
-        if (!p->is_small[i]) {
+        if (!p->is_small[i] && !p->is_done[i]) {
             p->upload->order[p->order_count++] = i;
             add_unit(p, p->order_count - 1);
         }
@@ -202,6 +225,7 @@ tarn_status tarn__upload_plan(tarn__upload *upload, tarn_error *error)
     if (p.is_small == NULL || p.is_done == NULL || p.is_wasteful == NULL || p.candidates == NULL) {
         return tarn__fail_no_memory(error, "the plan of an upload", count * sizeof(candidate));
     }
+    TARN_TRY(tarn__upload_inline(upload, p.is_done, error));
     if (upload->options.packing.small_bytes > 0) {
         find_small(&p);
         find_waste(&p);
@@ -225,37 +249,6 @@ typedef struct segment {
     uint64_t size;
 } segment;
 
-static tarn_status add_content(
-    segment *g, const tarn__upload_source *s, tarn__content *out, tarn_error *error)
-{
-    tarn__hasher hasher;
-    tarn__hasher_init(&hasher);
-    uint64_t offset = 0;
-    size_t got = TARN__TRANSFER_BUFFER_BYTES;
-    while (got == TARN__TRANSFER_BUFFER_BYTES) {
-        TARN_TRY(tarn__upload_check_wanted(g->upload, error));
-        TARN_TRY(tarn__file_read(
-            s->calls,
-            s->file,
-            offset,
-            g->buffer,
-            TARN__TRANSFER_BUFFER_BYTES,
-            &got,
-            s->path,
-            error));
-        const tarn_bytes part = tarn_bytes_at(g->buffer, got);
-        tarn__hasher_update(&hasher, part);
-        tarn__hasher_update(&g->hasher, part);
-        if (g->target != NULL && got > 0) {
-            TARN_TRY(tarn__storage_append(g->target, part, error));
-            atomic_fetch_add(&g->upload->uploaded_bytes, got);
-        }
-        offset += got;
-    }
-    *out = (tarn__content){.digest = tarn__hasher_digest(&hasher), .size = offset};
-    return TARN_OK;
-}
-
 static tarn_status add_file(segment *g, uint32_t i, tarn_error *error)
 {
     tarn__upload *upload = g->upload;
@@ -264,11 +257,12 @@ static tarn_status add_file(segment *g, uint32_t i, tarn_error *error)
     TARN_AUTO(tarn__upload_close) tarn__upload_source s = {.file = -1};
     TARN_TRY(tarn__upload_open_source(upload, i, &s, error));
     TARN_TRY(tarn__local_identify(s.calls, s.file, s.path, &known->identity, error));
-    TARN_TRY(add_content(g, &s, &part->content, error));
+    tarn__upload_sink sink = {.target = g->target, .whole = &g->hasher};
+    TARN_TRY(tarn__upload_content(upload, i, &s, g->buffer, &sink, error));
     TARN_TRY(tarn__upload_check_size(upload, i, &s, error));
     known->digest = part->content.digest;
     part->place.offset = g->size;
-    g->size += part->content.size;
+    g->size += sink.stored_bytes;
     return TARN_OK;
 }
 
@@ -325,7 +319,7 @@ static void count_files(
     tarn__upload *upload, const tarn__upload_unit *unit, void (*count)(tarn__upload *, uint64_t))
 {
     for (uint32_t j = 0; j < unit->count; j++) {
-        count(upload, upload->parts[upload->order[unit->first + j]].content.size);
+        count(upload, tarn__file_stored_size(&upload->parts[upload->order[unit->first + j]]));
     }
 }
 

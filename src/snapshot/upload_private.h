@@ -27,6 +27,7 @@ struct tarn__upload {
     tarn__base_file *known;     /* [file_count], likewise. */
     const char **private_names; /* [file_count]; NULL where nothing was written. */
     bool *has_reference;        /* [file_count] */
+    bool *is_table;             /* [file_count] */
     uint32_t *order;            /* [file_count]: files that are to be moved, unit by unit. */
     tarn__upload_unit *units;   /* [unit_count], room for file_count. */
     uint32_t unit_count;
@@ -67,6 +68,31 @@ void tarn__upload_count_uploaded(tarn__upload *upload, uint64_t size);
 
 /* Names file i by what the base knows of it, if that is stored still. identity is set. */
 bool tarn__upload_reuse(tarn__upload *upload, uint32_t i);
+
+/* --- upload_content.c --- */
+
+/* Where the bytes of a file go. */
+typedef struct tarn__upload_sink {
+    tarn_storage_upload *target; /* NULL: nowhere, they are only digested. */
+    tarn__hasher *whole;         /* Takes all that is stored, too. NULL: nobody wants that. */
+    uint64_t stored_bytes;       /* What went there. */
+} tarn__upload_sink;
+
+/*
+ * Reads file i to its end into a sink, compressed if its part says so; sets what the part says of
+ * its content and of its stored size. identity is set.
+ */
+TARN_NODISCARD tarn_status tarn__upload_content(
+    tarn__upload *upload,
+    uint32_t i,
+    const tarn__upload_source *source,
+    uint8_t *buffer,
+    tarn__upload_sink *sink,
+    tarn_error *error);
+
+/* Takes the private files that are small enough, up to a bound, into the arena. */
+TARN_NODISCARD tarn_status
+tarn__upload_inline(tarn__upload *upload, bool *is_done, tarn_error *error);
 
 /* --- upload_pack.c --- */
 

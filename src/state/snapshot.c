@@ -297,6 +297,7 @@ static tarn_status prepare(
         .checkpoint = checkpoint,
         .operator_name = backend->operator_name,
         .subtask_index = backend->subtask_index,
+        .parallelism = backend->parallelism,
         .account = tarn__env_account(backend->env),
         .buffers = tarn__env_transfer_account(backend->env),
         .workers = tarn__env_workers(backend->env),

@@ -169,6 +169,10 @@ class Show(Checkpoint):
         self.assertGreater(len(files), 3)
         for file in files:
             self.assertRegex(file["digest"], "^[0-9a-f]{32}$")
+            if file["inline"]:
+                self.assertEqual((file["path"], file["shared"], file["codec"]), ("", False, "none"))
+                self.assertLessEqual(file["stored_size"], 20480)
+                continue
             size = os.path.getsize(os.path.join(self.job, file["path"]))
             if file["packed"]:
                 self.assertLessEqual(file["offset"] + file["size"], size)
@@ -176,6 +180,7 @@ class Show(Checkpoint):
                 self.assertEqual((file["offset"], file["size"]), (0, size))
             self.assertEqual(file["path"].startswith("shared/"), file["shared"])
         self.assertTrue(any(file["shared"] for file in files))
+        self.assertTrue(any(file["inline"] for file in files))
 
     def test_the_newest_of_a_job_and_its_metadata_are_the_checkpoint(self):
         expected = self.good("checkpoint", "show", self.path).out
@@ -246,26 +251,32 @@ class Verify(Checkpoint):
             "verified_bytes": sum(file["size"] for file in files)})
         self.assertIn("%d files are good" % len(files), self.good("checkpoint", "verify", self.path).out)
 
-    def test_each_bad_file_is_named(self):
-        flipped, cut, lost, *rest = sorted(file["path"] for file in self.files())
-        self.flip(flipped, 5)
-        os.truncate(os.path.join(self.job, cut), 3)
-        os.remove(os.path.join(self.job, lost))
+    def bad_files(self):
         answer = tarn("checkpoint", "verify", self.path, "--json")
         self.assertEqual((answer.status, answer.err), (1, ""), answer)
         self.assertIs(answer.json["ok"], False)
-        self.assertEqual(answer.json["bad_count"], 3)
-        self.assertEqual(sorted(bad["path"] for bad in answer.json["bad"]), [flipped, cut, lost])
+        self.assertEqual(answer.json["bad_count"], len(answer.json["bad"]))
         for bad in answer.json["bad"]:
             self.assertNotEqual(bad["problem"], "")
+        return sorted(bad["local_name"] for bad in answer.json["bad"])
+
+    def test_each_bad_file_is_named(self):
+        files = self.files()
+        stored = [file for file in files if not file["inline"]]
+        flipped = stored[0]
+        self.assertGreater(len(files), len(stored))
+        self.flip(flipped["path"], flipped["offset"] + 5)
+        self.assertEqual(self.bad_files(), [flipped["local_name"]])
         table = tarn("checkpoint", "verify", self.path)
         self.assertEqual(table.status, 1, table)
-        for name in (flipped, cut, lost):
-            self.assertIn(name, table.out)
-        for name in rest:
-            self.assertNotIn(name, table.out)
+        self.assertIn(flipped["path"], table.out)
         self.one_line(table.err)
-        self.assertIn("is damaged: 3 of %d files are bad" % (len(rest) + 3), table.err)
+        self.assertIn("is damaged: 1 of %d files are bad" % len(files), table.err)
+        lost = [file["local_name"] for file in stored if file["path"] == flipped["path"]]
+        os.truncate(os.path.join(self.job, flipped["path"]), 3)
+        self.assertEqual(self.bad_files(), sorted(lost))
+        os.remove(os.path.join(self.job, flipped["path"]))
+        self.assertEqual(self.bad_files(), sorted(lost))
 
     def test_damaged_metadata_is_refused(self):
         self.flip("chk-2/_metadata", 100)

@@ -50,7 +50,7 @@ static void changes_are_refused_or_encode_again(uint64_t seed, void *context)
     tarn__random random = {.state = seed};
     uint8_t input[INPUT_BYTES_MAX + 1];
     input[0] = (uint8_t)(seed % 3);
-    const tarn_buffer *origin = &files[input[0] == 2 ? 1 : 0];
+    const tarn_buffer *origin = &files[input[0] == 2 ? 1 : (seed / 3 % 2 == 0 ? 0 : 2)];
     memcpy(input + 1, origin->data, origin->size);
     const size_t size = mutate(&random, input + 1, origin->size);
     (void)LLVMFuzzerTestOneInput(input, size + 1);
@@ -62,16 +62,24 @@ static void test_changed_files_are_refused_or_encode_again(void **state)
     metadata_sample sample;
     metadata_sample_init(&sample);
     metadata_sample_pack(&sample);
-    tarn_buffer files[2] = {TARN_BUFFER_INIT, TARN_BUFFER_INIT};
+    tarn_buffer files[3] = {TARN_BUFFER_INIT, TARN_BUFFER_INIT, TARN_BUFFER_INIT};
     tarn_error error;
     assert_ok(
         tarn__metadata_encode(&sample.head, sample.subtasks, SAMPLE_SUBTASKS, &files[0], &error),
+        &error);
+    metadata_sample packless;
+    metadata_sample_init(&packless);
+    metadata_sample_inline(&packless);
+    assert_ok(
+        tarn__metadata_encode(
+            &packless.head, packless.subtasks, SAMPLE_SUBTASKS, &files[2], &error),
         &error);
     sample.head.kind = TARN__METADATA_ACKNOWLEDGEMENT;
     assert_ok(tarn__metadata_encode(&sample.head, sample.subtasks, 1, &files[1], &error), &error);
     prop_run("changed metadata", 2, changes_are_refused_or_encode_again, files);
     tarn_buffer_clear(&files[0]);
     tarn_buffer_clear(&files[1]);
+    tarn_buffer_clear(&files[2]);
 }
 
 int main(void)

@@ -2,6 +2,9 @@
  */
 #include "support/metadata_sample.h"
 
+#include <assert.h>
+#include <string.h>
+
 static tarn__file_part file(const char *name, const char *path, bool is_shared, uint64_t size)
 {
     tarn__file_part part = {
@@ -82,4 +85,41 @@ void metadata_sample_pack(metadata_sample *s)
     pack(&s->files[0][1], "chk-7/a-0.segment", 0, 916);
     pack(&s->files[0][2], "chk-7/a-0.segment", 16, 916);
     pack(&s->files[1][0], "shared/1a/1a2b-5000000777", 777, 5000000777u);
+}
+
+static const char CURRENT[] = "MANIFEST-000005\n";
+
+static void keep(tarn__file_part *part, tarn_bytes stored)
+{
+    const tarn_bytes raw = tarn_bytes_of(CURRENT);
+    part->path = "";
+    part->is_inline = true;
+    part->content = (tarn__content){.size = raw.size, .digest = tarn__digest_of(raw)};
+    part->inlined = stored;
+}
+
+/* So few bytes do not shrink: the frame is the same with any version of lz4. */
+static tarn_bytes compress(metadata_sample *s)
+{
+    uint8_t frame[TARN__FRAME_HEAD_BYTES + sizeof CURRENT];
+    tarn__frames_encode_header(TARN__CODEC_LZ4, s->compressed);
+    size_t size = TARN__FRAMES_HEADER_BYTES;
+    for (int i = 0; i < 2; i++) {
+        const tarn_bytes raw = i == 0 ? tarn_bytes_of(CURRENT) : tarn_bytes_of("");
+        const size_t frame_size = tarn__frame_encode(TARN__CODEC_LZ4, raw, frame);
+        assert(size + frame_size <= sizeof s->compressed);
+        memcpy(s->compressed + size, frame, frame_size);
+        size += frame_size;
+    }
+    return tarn_bytes_at(s->compressed, size);
+}
+
+void metadata_sample_inline(metadata_sample *s)
+{
+    keep(&s->files[0][1], tarn_bytes_of(CURRENT));
+    keep(&s->files[1][1], compress(s));
+    s->files[1][1].codec = TARN__CODEC_LZ4;
+    s->files[1][1].compressed_size = s->files[1][1].inlined.size;
+    s->files[0][2].codec = TARN__CODEC_ZSTD;
+    s->files[0][2].compressed_size = 300;
 }

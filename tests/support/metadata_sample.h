@@ -12,6 +12,7 @@ typedef struct metadata_sample {
     tarn__state_part states[2][2];
     tarn__file_part files[2][3];
     tarn__piece_part pieces[2];
+    uint8_t compressed[64];
 } metadata_sample;
 
 /* Fills the sample in; it must not move afterwards. */
@@ -19,5 +20,8 @@ void metadata_sample_init(metadata_sample *sample);
 
 /* Packs some of its files, as version 3 can; a golden file depends on this too. */
 void metadata_sample_pack(metadata_sample *sample);
+
+/* Keeps one in the metadata and compresses two, as version 4 can; likewise. */
+void metadata_sample_inline(metadata_sample *sample);
 
 #endif

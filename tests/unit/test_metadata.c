@@ -172,6 +172,96 @@ static void test_the_golden_file_of_version_3_is_read_for_ever(void **state)
     expect_golden(f, 3, TARN_TEST_DIRECTORY "/golden/metadata_v3.bin");
 }
 
+static void test_the_golden_file_of_version_4_is_read_for_ever(void **state)
+{
+    fixture *f = *state;
+    metadata_sample_inline(&f->sample);
+    expect_golden(f, 4, TARN_TEST_DIRECTORY "/golden/metadata_v4.bin");
+}
+
+static void encode(fixture *f)
+{
+    assert_ok(
+        tarn__metadata_encode(
+            &f->sample.head, f->sample.subtasks, SAMPLE_SUBTASKS, &f->bytes, &f->error),
+        &f->error);
+}
+
+static void test_inline_and_compressed_files_come_back(void **state)
+{
+    fixture *f = *state;
+    metadata_sample_inline(&f->sample);
+    encode(f);
+    tarn__metadata m;
+    assert_ok(decode(f, tarn_buffer_bytes(&f->bytes), &m), &f->error);
+    const tarn__file_part *files = m.subtasks[0].files;
+    assert_true(files[1].is_inline);
+    assert_string_equal(files[1].path, "");
+    assert_memory_equal(files[1].inlined.data, "MANIFEST-000005\n", 16);
+    assert_int_equal(tarn__file_stored_size(&files[1]), 16);
+    assert_false(files[2].is_inline);
+    assert_int_equal(files[2].codec, TARN__CODEC_ZSTD);
+    assert_true(tarn__file_stored_size(&files[2]) == 300);
+    assert_true(tarn__file_object_size(&files[2]) == 300);
+    assert_true(files[2].content.size == 900);
+    const tarn__file_part *both = &m.subtasks[1].files[1];
+    assert_true(both->is_inline && both->codec == TARN__CODEC_LZ4);
+    assert_true(both->content.size == 16 && both->inlined.size == 64);
+    expect_same_bytes(f, &m, tarn_buffer_bytes(&f->bytes));
+    tarn__metadata_clear(&m);
+
+    /* What version 3 did not know, it did not have. */
+    f->bytes.data[8] = 3;
+    metadata_seal(f->bytes.data, f->bytes.size);
+    expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_CORRUPTION);
+    assert_non_null(strstr(f->error.message, "unknown flags 0x8"));
+}
+
+static void expect_bad_part(fixture *f, const tarn__file_part *part, const char *why)
+{
+    const tarn__file_part before = f->sample.files[0][1];
+    f->sample.files[0][1] = *part;
+    assert_int_equal(tarn__subtask_check(&f->sample.subtasks[0], &f->error), TARN_INVALID_ARGUMENT);
+    if (strstr(f->error.message, why) == NULL) {
+        fail_msg("not \"%s\": %s", why, f->error.message);
+    }
+    f->sample.files[0][1] = before;
+}
+
+static void test_an_impossible_way_to_store_a_file_is_refused(void **state)
+{
+    fixture *f = *state;
+    metadata_sample_inline(&f->sample);
+    const tarn__file_part good = f->sample.files[0][1];
+    tarn__file_part part = good;
+    part.content.digest.bytes[3] ^= 1;
+    expect_bad_part(f, &part, "its digest does not match");
+    part = good;
+    part.content.size = 15;
+    expect_bad_part(f, &part, "impossible size for an inline file");
+    part = good;
+    part.path = "chk-7/a";
+    expect_bad_part(f, &part, "has a place elsewhere");
+    part = good;
+    part.is_shared = true;
+    expect_bad_part(f, &part, "has a place elsewhere");
+    part = good;
+    part.place.is_packed = true;
+    expect_bad_part(f, &part, "has a place elsewhere");
+    part = good;
+    part.codec = 3;
+    expect_bad_part(f, &part, "has a codec that there is not");
+    part = good;
+    part.codec = TARN__CODEC_ZSTD;
+    part.compressed_size = 16;
+    expect_bad_part(f, &part, "impossible compressed size");
+    part = f->sample.files[0][2];
+    part.local_name = "CURRENT";
+    part.is_shared = true;
+    expect_bad_part(f, &part, "is shared, but compressed");
+    assert_ok(tarn__subtask_check(&f->sample.subtasks[0], &f->error), &f->error);
+}
+
 static void test_a_packed_file_has_its_place(void **state)
 {
     fixture *f = *state;
@@ -313,7 +403,7 @@ static void test_a_newer_version_is_refused_with_both_versions(void **state)
     metadata_seal(f->bytes.data, f->bytes.size);
     expect_refusal(f, tarn_buffer_bytes(&f->bytes), TARN_NOT_SUPPORTED);
     assert_non_null(strstr(f->error.message, "version 9"));
-    assert_non_null(strstr(f->error.message, "version 3"));
+    assert_non_null(strstr(f->error.message, "version 4"));
 }
 
 static void test_an_acknowledgement_is_no_checkpoint(void **state)
@@ -585,7 +675,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--write-golden") == 0) {
         metadata_sample sample;
         metadata_sample_init(&sample);
-        metadata_sample_pack(&sample);
+        metadata_sample_inline(&sample);
         tarn_buffer bytes = TARN_BUFFER_INIT;
         if (tarn__metadata_encode(&sample.head, sample.subtasks, SAMPLE_SUBTASKS, &bytes, NULL) !=
             TARN_OK) {
@@ -602,6 +692,9 @@ int main(int argc, char **argv)
         TEST(test_the_golden_file_of_version_1_is_read_for_ever),
         TEST(test_the_golden_file_of_version_2_is_read_for_ever),
         TEST(test_the_golden_file_of_version_3_is_read_for_ever),
+        TEST(test_the_golden_file_of_version_4_is_read_for_ever),
+        TEST(test_inline_and_compressed_files_come_back),
+        TEST(test_an_impossible_way_to_store_a_file_is_refused),
         TEST(test_a_packed_file_has_its_place),
         TEST(test_a_packed_file_must_be_inside_of_its_segment),
         TEST(test_savepoints_are_of_their_own_kind),

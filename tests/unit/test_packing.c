@@ -400,12 +400,157 @@ static void test_a_store_that_is_opened_again_counts_segments(void **state)
     tarn__base_free(base);
 }
 
+/* ---- in the metadata, and compressed ---------------------------------------------------- */
+
+static const tarn__file_part *find_file(const tarn_checkpoint *opened, const char *name)
+{
+    const tarn__subtask *subtask = &opened->metadata.subtasks[0];
+    for (uint32_t i = 0; i < subtask->file_count; i++) {
+        if (strcmp(subtask->files[i].local_name, name) == 0) {
+            return &subtask->files[i];
+        }
+    }
+    fail_msg("%s is not there", name);
+    return NULL;
+}
+
+static void test_small_private_files_lie_in_the_metadata(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig->packing.inline_bytes = 5000;
+    write_tables(rig, 1, 2, 100);
+    write_private(rig);
+    checkpoint(rig, 1, NULL, NULL);
+    tarn_checkpoint *opened = open_checkpoint(rig, 1);
+    assert_true(find_file(opened, "CURRENT")->is_inline);
+    assert_true(find_file(opened, "MANIFEST-000005")->is_inline); /* Not larger than the limit. */
+    assert_false(find_file(opened, "OPTIONS-000007")->is_inline);
+    assert_false(find_file(opened, "000001.sst")->is_inline); /* It would be sent every time. */
+    assert_int_equal(scratch_count(rig_job(rig, ""), "chk-1"), 2); /* OPTIONS and _metadata. */
+    tarn_checkpoint_free(opened);
+    const tarn__storage_counts counts = download(rig, 1, NULL, NULL);
+    assert_true(counts.bytes_read == 2 * 100 + 6000);
+    rig_expect_same(rig_local(rig, "a", ""), rig_local(rig, "got", ""));
+    assert_int_equal(rig_expect_whole(rig_job(rig, "")), 1);
+}
+
+static void test_what_is_inline_is_bounded(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig->packing.inline_bytes = 1 << 20;
+    for (uint32_t i = 0; i < 20; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "PRIVATE-%02u", i);
+        rig_write(rig, "a", name, 100000, i);
+    }
+    checkpoint(rig, 1, NULL, NULL);
+    tarn_checkpoint *opened = open_checkpoint(rig, 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < 20; i++) {
+        count += opened->metadata.subtasks[0].files[i].is_inline ? 1 : 0;
+    }
+    assert_int_equal(count, TARN__UPLOAD_INLINE_BYTES_MAX / 100000);
+    tarn_checkpoint_free(opened);
+    rig_expect_restored(rig, 1, "a");
+}
+
+/* A file whose bytes repeat, so that it shrinks. */
+static void write_soft(snapshot_rig *rig, const char *name, size_t size)
+{
+    uint8_t *bytes = malloc(size);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (uint8_t) "a key and its value, "[i % 21];
+    }
+    scratch_write(rig_local(rig, "a", name), bytes, size);
+    free(bytes);
+}
+
+static void expect_compressed(snapshot_rig *rig, tarn__codec codec)
+{
+    rig->packing.codec = codec;
+    rig->packing.inline_bytes = 8000;
+    write_tables(rig, 1, 2, 400000);
+    rig_write(rig, "a", "CURRENT", 16, 1);
+    write_soft(rig, "OPTIONS-000007", 7000);   /* Inline. */
+    write_soft(rig, "MANIFEST-000005", 30000); /* In a segment with the next one. */
+    rig_write(rig, "a", "NOISE", 20000, 4);
+    write_soft(rig, "PLAIN", 3 * 262144);           /* An object of its own, whole frames. */
+    rig_write(rig, "a", "PLAIN-NOISE", 2500000, 5); /* More than a window of the reader. */
+    checkpoint(rig, 1, NULL, NULL);
+    tarn_checkpoint *opened = open_checkpoint(rig, 1);
+    assert_int_equal(find_file(opened, "000001.sst")->codec, TARN__CODEC_NONE);
+    assert_int_equal(find_file(opened, "CURRENT")->codec, TARN__CODEC_NONE);
+    const char *const names[] = {"MANIFEST-000005", "NOISE", "OPTIONS-000007", "PLAIN"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(find_file(opened, names[i])->codec, codec);
+    }
+    assert_true(find_file(opened, "OPTIONS-000007")->is_inline);
+    assert_true(find_file(opened, "MANIFEST-000005")->place.is_packed);
+    assert_true(find_file(opened, "MANIFEST-000005")->compressed_size < 3000);
+    assert_true(find_file(opened, "NOISE")->compressed_size < 20000 + 100);
+    assert_true(find_file(opened, "PLAIN")->compressed_size < 30000);
+    tarn_checkpoint_free(opened);
+    (void)download(rig, 1, NULL, NULL);
+    rig_expect_same(rig_local(rig, "a", ""), rig_local(rig, "got", ""));
+    assert_int_equal(rig_expect_whole(rig_job(rig, "")), 1);
+    tarn_checkpoint *whole = NULL;
+    assert_ok(
+        tarn_checkpoint_open_whole(rig_job(rig, ""), NULL, NULL, NULL, &whole, &rig->error),
+        &rig->error);
+    tarn_checkpoint_free(whole);
+}
+
+static void test_private_files_are_compressed_by_zstd(void **state)
+{
+    expect_compressed(*state, TARN__CODEC_ZSTD);
+}
+
+static void test_private_files_are_compressed_by_lz4(void **state)
+{
+    expect_compressed(*state, TARN__CODEC_LZ4);
+}
+
+/* Any byte that is changed and any end that is cut off shows, by the name of the object. */
+static void test_damage_of_a_compressed_file_is_found(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig->packing.codec = TARN__CODEC_ZSTD;
+    rig->packing.small_bytes = 0;
+    rig_write(rig, "a", "CURRENT", 16, 1);
+    write_soft(rig, "PLAIN", 300000);
+    checkpoint(rig, 1, NULL, NULL);
+    tarn_checkpoint *opened = open_checkpoint(rig, 1);
+    char path[4096];
+    snprintf(path, sizeof path, "%s", rig_job(rig, find_file(opened, "PLAIN")->path));
+    const char *name = strrchr(path, '/') + 1;
+    size_t size = 0;
+    uint8_t *bytes = scratch_read(path, &size);
+    for (size_t i = 0; i < size + 20; i += 7) {
+        const bool is_cut = i >= size;
+        const size_t changed_size = is_cut ? size - 1 - (i - size) : size;
+        bytes[is_cut ? 0 : i] ^= is_cut ? 0 : 0x55;
+        scratch_write(path, bytes, changed_size);
+        bytes[is_cut ? 0 : i] ^= is_cut ? 0 : 0x55;
+        const tarn_status status = rig_download(rig, rig_job(rig, "chk-1"), 0, "got", NULL);
+        assert_true(status == TARN_CORRUPTION || status == TARN_NOT_SUPPORTED);
+        assert_non_null(strstr(rig->error.message, name));
+        assert_int_equal(scratch_count(rig_local(rig, "got", ""), ""), 0);
+    }
+    scratch_write(path, bytes, size);
+    rig_expect_restored(rig, 1, "a");
+    free(bytes);
+    tarn_checkpoint_free(opened);
+}
+
 /* Every allocation fails once: nothing is left that nothing names. */
 static void test_a_failure_anywhere_leaves_nothing(void **state)
 {
     snapshot_rig *rig = *state;
     write_tables(rig, 0, 4, 100);
     write_private(rig);
+    rig->packing.inline_bytes = 5000;
+    rig->packing.codec = TARN__CODEC_ZSTD;
     bool has_fired = true;
     for (uint64_t nth = 0; has_fired; nth++) {
         rig_close_store(rig);
@@ -443,6 +588,11 @@ int main(void)
         TEST(test_damage_is_found_in_the_file_that_has_it),
         TEST(test_garbage_is_what_no_file_is_in),
         TEST(test_a_store_that_is_opened_again_counts_segments),
+        TEST(test_small_private_files_lie_in_the_metadata),
+        TEST(test_what_is_inline_is_bounded),
+        TEST(test_private_files_are_compressed_by_zstd),
+        TEST(test_private_files_are_compressed_by_lz4),
+        TEST(test_damage_of_a_compressed_file_is_found),
         TEST(test_a_failure_anywhere_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

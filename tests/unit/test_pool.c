@@ -112,6 +112,7 @@ static void take_checkpoint(fixture *f)
     tarn_buffer_clear(&bytes);
 }
 
+/* Answers what is in the storage: inline files need no second copy. */
 static tarn_checkpoint_summary restore(fixture *f, const char *work)
 {
     tarn_checkpoint *checkpoint = NULL;
@@ -119,8 +120,14 @@ static tarn_checkpoint_summary restore(fixture *f, const char *work)
     assert_ok(tarn_checkpoint_open(job, NULL, &checkpoint, &f->error), &f->error);
     close_backend(f);
     open_backend(f, work, checkpoint);
-    const tarn_checkpoint_summary summary = tarn_checkpoint_summarize(checkpoint);
+    tarn_checkpoint_summary summary = tarn_checkpoint_summarize(checkpoint);
+    for (uint32_t i = 0; i < tarn_checkpoint_subtask_at(checkpoint, 0).file_count; i++) {
+        const tarn_checkpoint_file file = tarn_checkpoint_file_at(checkpoint, 0, i);
+        summary.file_count -= file.is_inline ? 1 : 0;
+        summary.total_bytes -= file.is_inline ? file.size : 0;
+    }
     tarn_checkpoint_free(checkpoint);
+    assert_true(summary.file_count > 0);
     return summary;
 }
 
@@ -180,7 +187,7 @@ static void test_a_damaged_copy_is_dropped_for_the_remote_one(void **state)
     snprintf(copy, sizeof copy, "%s", scratch_join(f->directory.path, "copy"));
     damage d = {.root = copy};
     scratch_walk(copy, flip, &d);
-    assert_true(d.count > 2);
+    assert_true(d.count > 0);
     restore(f, "other");
     assert_int_equal(f->stats.local_file_count, 0);
     assert_int_equal(f->stats.local_damaged_count, d.count);
@@ -189,7 +196,7 @@ static void test_a_damaged_copy_is_dropped_for_the_remote_one(void **state)
     take_checkpoint(f); /* And is made anew. */
     restore(f, "again");
     assert_int_equal(f->stats.local_damaged_count, 0);
-    assert_true(f->stats.local_file_count > 2);
+    assert_true(f->stats.local_file_count > 0);
 }
 
 static void test_a_copy_that_is_gone_is_no_failure(void **state)

@@ -61,7 +61,7 @@ static void close_backend(fixture *f)
     f->backend = NULL;
 }
 
-static int set_up(void **state)
+static int set_up_with(void **state, const char *key, const char *value)
 {
     static fixture f;
     f = (fixture){.env = NULL};
@@ -80,6 +80,7 @@ static int set_up(void **state)
             NULL,
             &f.error),
         &f.error);
+    assert_ok(tarn_config_set(config, key, value, NULL, &f.error), &f.error);
     tarn_env_options options = TARN_ENV_OPTIONS_INIT;
     options.config = config;
     assert_ok(tarn_env_open(&options, &f.env, &f.error), &f.error);
@@ -93,6 +94,16 @@ static int set_up(void **state)
     open_backend(&f, "work", NULL);
     *state = &f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, "execution.checkpointing.data-inline-threshold", "20 kb");
+}
+
+static int set_up_compressed(void **state)
+{
+    return set_up_with(state, "execution.checkpointing.snapshot-compression", "true");
 }
 
 static int tear_down(void **state)
@@ -512,6 +523,32 @@ static void test_a_damaged_or_missing_file_is_refused_by_name(void **state)
     tarn_checkpoint_free(checkpoint);
 }
 
+/* The options of a configuration reach the files: RocksDB's own, in the metadata, compressed. */
+static void test_private_files_are_compressed_into_the_metadata(void **state)
+{
+    fixture *f = *state;
+    put_rows(f, 1);
+    take_checkpoint(f);
+    tarn_checkpoint *checkpoint = open_latest(f);
+    uint32_t compressed_count = 0;
+    for (uint32_t i = 0; i < tarn_checkpoint_subtask_at(checkpoint, 0).file_count; i++) {
+        const tarn_checkpoint_file file = tarn_checkpoint_file_at(checkpoint, 0, i);
+        assert_int_equal(file.is_inline, !file.is_shared);
+        if (strcmp(file.codec, "zstd") == 0) {
+            assert_true(file.stored_size < file.size);
+            assert_false(file.is_shared);
+            compressed_count++;
+        }
+    }
+    assert_true(compressed_count > 0);
+    tarn_backend_options options = backend_options(f, "other");
+    options.restore = checkpoint;
+    tarn_backend *backend = NULL;
+    assert_ok(tarn_backend_open(&options, &backend, &f->error), &f->error);
+    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+    tarn_checkpoint_free(checkpoint);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -529,6 +566,8 @@ int main(void)
         TEST(test_a_checkpoint_of_another_shape_is_refused_naming_both_sides),
         TEST(test_another_state_under_the_same_name_is_refused_naming_both),
         TEST(test_a_damaged_or_missing_file_is_refused_by_name),
+        cmocka_unit_test_setup_teardown(
+            test_private_files_are_compressed_into_the_metadata, set_up_compressed, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

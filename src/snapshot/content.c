@@ -1,0 +1,199 @@
+/* content.c - a file of a checkpoint read from wherever it lies, and compared. */
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/try.h"
+#include "snapshot/checkpoint.h"
+
+/* An inline file has no path, and lies in the metadata. */
+static const char *shown(const tarn__file_part *file)
+{
+    return file->is_inline ? file->local_name : file->path;
+}
+
+tarn_status tarn__checkpoint_check_content(
+    const tarn_storage *storage,
+    const tarn__file_part *file,
+    const tarn__hasher *hasher,
+    uint64_t size,
+    tarn_error *error)
+{
+    if (size != file->content.size) {
+        return tarn__fail(
+            error,
+            TARN_CORRUPTION,
+            "%.200s/%.200s has %" PRIu64 " bytes, and %" PRIu64 " in the checkpoint",
+            storage->address,
+            shown(file),
+            size,
+            file->content.size);
+    }
+    const tarn__digest digest = tarn__hasher_digest(hasher);
+    if (!tarn__digest_is_equal(&digest, &file->content.digest)) {
+        char found[TARN__DIGEST_TEXT_BYTES];
+        char expected[TARN__DIGEST_TEXT_BYTES];
+        tarn__digest_encode(&digest, found);
+        tarn__digest_encode(&file->content.digest, expected);
+        return tarn__fail(
+            error,
+            TARN_CORRUPTION,
+            "%.200s/%.200s is damaged: its digest is %s, and %s in the checkpoint",
+            storage->address,
+            shown(file),
+            found,
+            expected);
+    }
+    return TARN_OK;
+}
+
+/* A file being read. */
+typedef struct reading {
+    tarn_storage *storage;
+    const tarn__file_part *file;
+    tarn__checkpoint_take_fn *take; /* May be NULL. */
+    void *context;
+    tarn__hasher hasher;
+    uint64_t size; /* Of what was taken. */
+} reading;
+
+/* Reads what is stored of the file at offset; fewer than wanted only at the end. */
+static tarn_status read_stored(
+    const reading *r, uint64_t offset, uint8_t *into, size_t wanted, size_t *got, tarn_error *error)
+{
+    const tarn__file_part *file = r->file;
+    if (!file->is_inline) {
+        return tarn__storage_read(
+            r->storage, file->path, file->place.offset + offset, into, wanted, got, error);
+    }
+    const uint64_t left = file->inlined.size - offset;
+    *got = left < wanted ? (size_t)left : wanted;
+    if (*got > 0) {
+        memcpy(into, (const uint8_t *)file->inlined.data + offset, *got);
+    }
+    return TARN_OK;
+}
+
+static tarn_status take_part(reading *r, tarn_bytes part, tarn_error *error)
+{
+    tarn__hasher_update(&r->hasher, part);
+    r->size += part.size;
+    if (r->size > r->file->content.size) {
+        return tarn__fail(
+            error,
+            TARN_CORRUPTION,
+            "%.200s/%.200s has more than the %" PRIu64 " bytes of the checkpoint",
+            r->storage->address,
+            shown(r->file),
+            r->file->content.size);
+    }
+    return r->take != NULL && part.size > 0 ? r->take(part, r->context, error) : TARN_OK;
+}
+
+/* An object of its own is read to its end, so that one that has grown shows. */
+static tarn_status read_plain(reading *r, uint8_t *buffer, size_t buffer_bytes, tarn_error *error)
+{
+    const bool has_end = r->file->place.is_packed || r->file->is_inline;
+    bool is_at_end = false;
+    while (!is_at_end) {
+        const uint64_t left = r->file->content.size - r->size;
+        const size_t wanted = has_end && left < buffer_bytes ? (size_t)left : buffer_bytes;
+        size_t got = 0;
+        if (wanted > 0) {
+            TARN_TRY(read_stored(r, r->size, buffer, wanted, &got, error));
+            TARN_TRY(take_part(r, tarn_bytes_at(buffer, got), error));
+        }
+        is_at_end = got < wanted || wanted == 0;
+    }
+    return TARN_OK;
+}
+
+/* Takes the frames that are whole; *used answers how much of the bytes that is. */
+static tarn_status take_frames(
+    reading *r, tarn_bytes bytes, uint8_t *raw, size_t *used, tarn_error *error)
+{
+    const uint8_t *data = bytes.data;
+    tarn_status status = TARN_OK;
+    while (status == TARN_OK) {
+        size_t raw_size = 0;
+        size_t consumed = 0;
+        status = tarn__frame_decode(
+            (tarn__codec)r->file->codec,
+            tarn_bytes_at(data + *used, bytes.size - *used),
+            raw,
+            &raw_size,
+            &consumed,
+            error);
+        *used += consumed;
+        if (status == TARN_OK) {
+            TARN_TRY(take_part(r, tarn_bytes_at(raw, raw_size), error));
+        }
+    }
+    return status;
+}
+
+static tarn_status unpack(reading *r, uint8_t *buffer, size_t window, tarn_error *error)
+{
+    const uint64_t size = r->file->compressed_size;
+    uint64_t offset = 0;
+    for (;;) {
+        const uint64_t left = size - offset;
+        const size_t wanted = left < window ? (size_t)left : window;
+        size_t got = 0;
+        size_t used = 0;
+        TARN_TRY(read_stored(r, offset, buffer, wanted, &got, error));
+        if (offset == 0) {
+            if (got < TARN__FRAMES_HEADER_BYTES) {
+                return tarn__fail(error, TARN_CORRUPTION, "the file ends within its header");
+            }
+            TARN_TRY(tarn__frames_check_header((tarn__codec)r->file->codec, buffer, error));
+            used = TARN__FRAMES_HEADER_BYTES;
+        }
+        const tarn_status status =
+            take_frames(r, tarn_bytes_at(buffer, got), buffer + window, &used, error);
+        offset += used;
+        if (status == TARN_DONE && offset == size) {
+            return TARN_OK;
+        }
+        if (status == TARN_DONE || (status == TARN_PENDING && (got < wanted || wanted == left))) {
+            return tarn__fail(
+                error,
+                TARN_CORRUPTION,
+                "byte %" PRIu64 ": %s",
+                offset,
+                status == TARN_DONE ? "bytes follow after the last frame"
+                                    : "the file ends within a frame");
+        }
+        if (status != TARN_PENDING) {
+            return status;
+        }
+    }
+}
+
+static tarn_status read_compressed(
+    reading *r, uint8_t *buffer, size_t buffer_bytes, tarn_error *error)
+{
+    assert(buffer_bytes >= TARN__CHECKPOINT_BUFFER_BYTES_MIN);
+    const tarn_status status = unpack(r, buffer, buffer_bytes - TARN__FRAME_RAW_BYTES_MAX, error);
+    if (status == TARN_CORRUPTION || status == TARN_NOT_SUPPORTED) {
+        tarn__error_prefix(error, "%.200s/%.200s", r->storage->address, shown(r->file));
+    }
+    return status;
+}
+
+tarn_status tarn__checkpoint_read_file(
+    tarn_storage *storage,
+    const tarn__file_part *file,
+    uint8_t *buffer,
+    size_t buffer_bytes,
+    tarn__checkpoint_take_fn *take,
+    void *context,
+    tarn_error *error)
+{
+    reading r = {.storage = storage, .file = file, .take = take, .context = context};
+    tarn__hasher_init(&r.hasher);
+    TARN_TRY(
+        file->codec != TARN__CODEC_NONE ? read_compressed(&r, buffer, buffer_bytes, error)
+                                        : read_plain(&r, buffer, buffer_bytes, error));
+    return tarn__checkpoint_check_content(storage, file, &r.hasher, r.size, error);
+}
