@@ -30,8 +30,8 @@
 typedef struct tarn__canonical_state {
     tarn__rocks_family *family;
     tarn_bytes descriptor; /* As it is stored; the plan's. */
-    int64_t ttl_ms; /* 0: its rows do not expire, or nobody has opened it. */
-    int64_t now_ms; /* By the state's clock. */
+    int64_t ttl_ms;        /* 0: its rows do not expire, or nobody has opened it. */
+    int64_t now_ms;        /* By the state's clock. */
 } tarn__canonical_state;
 
 typedef struct tarn__canonical_plan {

@@ -7,9 +7,10 @@
  *                                      unknown, as no clock is given that they could be from
  *     unknown ones   TTL               rows of an unknown time get one of now
  *
- * Values are written with the mark that they have. Rows are read from an iterator, which does not see what is written meanwhile. Nobody sees the
- * half of it: a snapshot cannot begin before the state is open, and a failure poisons the backend.
- * In event time without a watermark there is no now: stamps stay, or become, unknown.
+ * Values are written with the mark that they have. Rows are read from an iterator, which does not
+ * see what is written meanwhile. Nobody sees the half of it: a snapshot cannot begin before the
+ * state is open, and a failure poisons the backend. In event time without a watermark there is no
+ * now: stamps stay, or become, unknown.
  */
 #include "codec/reduction.h"
 #include "state/descriptors.h"

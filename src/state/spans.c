@@ -47,7 +47,8 @@ static tarn_status remove_few(
     if (tarn_bytes_compare(lower, upper) >= 0) {
         return TARN_OK;
     }
-    const tarn__rocks_scan scan = {.lower = lower, .upper = upper, .fills_cache = true, .is_raw = true};
+    const tarn__rocks_scan scan = {
+        .lower = lower, .upper = upper, .fills_cache = true, .is_raw = true};
     tarn__rocks_iterator *rows = NULL;
     TARN_TRY(tarn__rocks_iterate_scan(family, &scan, &rows, error));
     TARN_AUTO(tarn__rocks_batch_clear) tarn__rocks_batch batch;
