@@ -74,6 +74,7 @@
 #include "tarn/fallback.h"
 #include "tarn/key_group.h"
 #include "tarn/keyed.h"
+#include "tarn/lease.h"
 #include "tarn/list.h"
 #include "tarn/map.h"
 #include "tarn/operator_state.h"

@@ -385,6 +385,9 @@ typedef struct tarn__rocks_stats {
 
 void tarn__rocks_measure(tarn__rocks *rocks, tarn__rocks_stats *out);
 
+/* Bytes of files and memtables that only iterators and holds of a family still read. */
+uint64_t tarn__rocks_pinned_bytes(const tarn__rocks_family *family);
+
 /* The figures of one family. */
 void tarn__rocks_measure_family(const tarn__rocks_family *family, tarn__rocks_stats *out);
 

@@ -29,6 +29,7 @@ enum { TARN__STATE_VALUE_BYTES_MAX = INT32_MAX };
 typedef struct tarn__keyed_iterator {
     tarn_keyed *keyed;
     tarn__rocks_iterator *rows;
+    uint64_t opened_ns;
     tarn__child child;
     struct tarn__keyed_iterator *next; /* Of the same state. */
 } tarn__keyed_iterator;

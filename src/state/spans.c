@@ -7,6 +7,7 @@
  * The border is where finding the rows, which point deletes need, costs about as much as a range
  * delete.
  */
+#include "base/clock.h"
 #include "state/hot.h"
 
 enum { POINTS_MAX = 64 };
@@ -138,6 +139,7 @@ void tarn__keyed_iterator_adopt(
     tarn_backend *backend = keyed->backend;
     iterator->rows = rows;
     iterator->keyed = keyed;
+    iterator->opened_ns = tarn__clock_monotonic_ns(tarn__env_clock(backend->env));
     iterator->next = keyed->first_iterator;
     keyed->first_iterator = iterator;
     backend->iterator_count++;
