@@ -80,6 +80,10 @@ struct tarn_backend {
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */
+    tarn_buffer shown;           /* A value that a read has given out and changed. */
+    tarn_buffer hot_row;         /* A row of it that is in two pieces. */
+    tarn_buffer hot_block;       /* A block of it that is being made. */
+    tarn_buffer hot_beyond;      /* The first row behind such a block's. */
     tarn_env *env;
     tarn__env_child env_child;
     tarn_owner *owner;
