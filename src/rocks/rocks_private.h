@@ -12,6 +12,7 @@ struct tarn__rocks {
     tarn__rocks_memory *memory;
     char *directory;
     tarn__rocks_use use;
+    bool holds_compactions;
     tarn_buffer text; /* The options of the database, with a NUL. */
     rocksdb_t *db;    /* NULL: lost by a failed retuning. */
     rocksdb_writeoptions_t *write_options;
@@ -20,6 +21,7 @@ struct tarn__rocks {
     tarn__rocks_family *first; /* All others. */
     atomic_uint hold_count;
     rocksdb_writebatch_t *single; /* For the write of one marked row. */
+    atomic_uint run_count; /* Runs that were ever opened. */
 };
 
 enum { TARN__ROCKS_MARK_BYTES = 1 };

@@ -89,7 +89,7 @@ static tarn_status use_existing(
 {
     tarn_backend *backend = keyed->backend;
     TARN_TRY(tarn__schema_check(keyed, name, error));
-    tarn__cleaner_stop(backend);
+    tarn__tidier_stop_all(backend);
     tarn_error details = {.status = TARN_OK};
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);
@@ -106,6 +106,7 @@ static tarn_status use_existing(
         tarn__backend_poison(backend, &details);
     }
     TARN_TRY(status);
+    tarn__tidier_resume(backend);
     return tarn__schema_adopt(keyed, error);
 }
 
