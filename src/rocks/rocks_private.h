@@ -21,7 +21,7 @@ struct tarn__rocks {
     tarn__rocks_family *first; /* All others. */
     atomic_uint hold_count;
     rocksdb_writebatch_t *single; /* For the write of one marked row. */
-    atomic_uint run_count; /* Runs that were ever opened. */
+    atomic_uint run_count;        /* Runs that were ever opened. */
 };
 
 enum { TARN__ROCKS_MARK_BYTES = 1 };
