@@ -269,7 +269,7 @@ static tarn_status write_moving(tarn_keyed *keyed, moving *chunks, tarn_error *e
     return tarn__rocks_batch_write(keyed->backend->rocks, &chunks->batch, error);
 }
 
-/* Writes the chunks that an iterator finds anew under the target. */
+/* Writes the chunks that an iterator finds anew under the target, marks and all. */
 static tarn_status copy_chunks(
     tarn_keyed *keyed,
     tarn__rocks_iterator *rows,
@@ -287,7 +287,7 @@ static tarn_status copy_chunks(
         }
         TARN_TRY(status);
         TARN_TRY(new_row(keyed, target, &row, error));
-        tarn__rocks_batch_put(&chunks->batch, keyed->family, row, chunk);
+        tarn__rocks_batch_put_raw(&chunks->batch, keyed->family, row, chunk);
         if (chunks->batch.bytes >= BATCH_BYTES_MAX) {
             TARN_TRY(write_moving(keyed, chunks, error));
         }
@@ -379,7 +379,7 @@ static tarn_status move_source(
     chunks->has_written = false;
     TARN_TRY(tarn__keyed_span(keyed, source, error));
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
+    TARN_TRY(tarn__rocks_iterate_raw(
         keyed->family,
         tarn_buffer_bytes(&keyed->lower),
         tarn_buffer_bytes(&keyed->upper),
