@@ -13,10 +13,14 @@ void tarn__hot_range_locate(
     const size_t skipped = range->prefix.size;
     const uint8_t *lower = range->lower.data;
     const uint8_t *upper = range->upper.data;
-    (void)tarn__block_find(
-        block, size, tarn_bytes_at(lower + skipped, range->lower.size - skipped), first);
+    *first = 0;
+    if (range->lower.size > skipped) {
+        (void)tarn__block_find(
+            block, size, tarn_bytes_at(lower + skipped, range->lower.size - skipped), first);
+    }
     *end = block->count;
-    if (range->upper.size >= skipped && memcmp(upper, range->prefix.data, skipped) == 0) {
+    if (range->upper.data != NULL && range->upper.size >= skipped &&
+        memcmp(upper, range->prefix.data, skipped) == 0) {
         (void)tarn__block_find(
             block, size, tarn_bytes_at(upper + skipped, range->upper.size - skipped), end);
     }

@@ -351,12 +351,11 @@ static tarn_status move_entries(
     bool has_any = false;
     TARN_TRY(find_chunks(keyed, source, &chunks, error));
     tarn_status status = tarn__entries_open(&entries, keyed, &chunks, false, NULL, error);
-    if (status != TARN_OK) {
-        tarn__entries_clear(&entries);
-        return status;
+    if (status == TARN_OK) {
+        status = copy_entries(keyed, &entries, target, &has_any, error);
+        tarn__entries_close(&entries);
     }
-    status = copy_entries(keyed, &entries, target, &has_any, error);
-    tarn__entries_close(&entries);
+    tarn__entries_clear(&entries);
     if (status == TARN_OK && has_any) {
         status = remove_all(keyed, source, error);
     }
@@ -584,6 +583,7 @@ void tarn_list_iterator_close(tarn_list_iterator *iterator)
 {
     if (iterator != NULL) {
         tarn__entries_close(&iterator->entries);
+        tarn__entries_clear(&iterator->entries);
         tarn_buffer_clear(&iterator->own);
         tarn_buffer_clear(&iterator->first);
         tarn_buffer_clear(&iterator->last);
