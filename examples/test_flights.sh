@@ -27,7 +27,14 @@ run stopped --checkpoint-dir "$directory/other" --unaligned --stop-at 0.5 --save
 rm -r "$directory/other" # A savepoint needs nothing else.
 run stopped --restore "$(echo "$directory"/savepoints/savepoint-*)"
 
+run first --checkpoint-dir "$directory/first" --checkpoint-interval 25 --kill-at 0.5 2>/dev/null || status=$?
+chk=$(echo "$directory"/first/flights/chk-*)
+run claimed --checkpoint-dir "$directory/second" --checkpoint-interval 25 --restore "${chk##* }" --claim \
+    -D execution.checkpointing.num-retained=1
+[ ! -e "${chk##* }" ] || { echo "a claimed checkpoint was not deleted"; exit 1; }
+
 [ "$(grep -vc '^#' "$directory/one.tsv")" -gt 1000 ] || { echo "the result is too short"; exit 1; }
 cmp "$directory/one.tsv" "$directory/three.tsv"
 cmp "$directory/one.tsv" "$directory/killed.tsv"
 cmp "$directory/one.tsv" "$directory/stopped.tsv"
+cmp "$directory/one.tsv" "$directory/claimed.tsv"

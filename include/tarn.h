@@ -64,6 +64,7 @@
 #include "tarn/channel_state.h"
 #include "tarn/checkpoint.h"
 #include "tarn/checkpoint_settings.h"
+#include "tarn/claim.h"
 #include "tarn/cleanup.h"
 #include "tarn/config.h"
 #include "tarn/coordinator.h"

@@ -63,20 +63,21 @@ tarn_status checkpointing_open(
     checkpointing *c,
     monitor *m,
     tarn_env *env,
-    const char *directory,
-    uint32_t worker_count,
+    const checkpointing_options *how,
     tarn_error *error)
 {
     memset(c, 0, sizeof *c);
     c->monitor = m;
-    if (directory == NULL) {
+    if (how->directory == NULL) {
         return TARN_OK;
     }
-    const uint32_t parallelism[] = {1, worker_count};
+    const uint32_t parallelism[] = {1, how->worker_count};
     const tarn_coordinator_edge edge = {.from = 0, .to = 1};
     tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
     options.env = env;
-    options.address = directory;
+    options.address = how->directory;
+    options.restored = how->restored;
+    options.claim_mode = how->claim_mode;
     options.job = job_name;
     options.parallelism = parallelism;
     options.operator_count = 2;

@@ -58,18 +58,24 @@ typedef enum checkpointing_event {
     CHECKPOINTING_FAILED,   /* The error tells why; tolerated. */
     CHECKPOINTING_HOPELESS, /* Likewise; one too many. */
 } checkpointing_event;
+/* What is checkpointed where, and what the job goes on from. */
+typedef struct checkpointing_options {
+    const char *directory; /* NULL: no checkpoints are taken. */
+    uint32_t worker_count;
+    const tarn_checkpoint *restored; /* Whose is to be said. NULL: none. */
+    tarn_claim_mode claim_mode;      /* That. */
+} checkpointing_options;
 
 /*
  * Opens the driver, with settings from the environment's configuration.
  *
- * directory  Where the checkpoints of all jobs are. NULL: there will be none.
+ * options  Borrowed for the call.
  */
 tarn_status checkpointing_open(
     checkpointing *c,
     monitor *m,
     tarn_env *env,
-    const char *directory,
-    uint32_t worker_count,
+    const checkpointing_options *options,
     tarn_error *error);
 
 /* Ends it; every participant has left. */

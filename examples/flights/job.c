@@ -53,15 +53,18 @@ static tarn_status open_env(job *j, tarn_error *error)
     return tarn_owner_reserve(j->owner, sizeof *j, TARN_NO_WAIT, error);
 }
 
+/* The latest of the job's own directory is its own; whose another one is has to be said. */
 static tarn_status open_checkpointing(job *j, tarn_error *error)
 {
-    return checkpointing_open(
-        &j->checkpointing,
-        &j->monitor,
-        j->env,
-        j->options->checkpoint_dir,
-        j->options->worker_count,
-        error);
+    const options *o = j->options;
+    const bool is_own = o->restore == NULL || strcmp(o->restore, "latest") == 0;
+    const checkpointing_options how = {
+        .directory = o->checkpoint_dir,
+        .worker_count = o->worker_count,
+        .restored = is_own ? NULL : j->restored,
+        .claim_mode = o->is_claimed ? TARN_CLAIM_MODE_CLAIM : TARN_CLAIM_MODE_DEFAULT,
+    };
+    return checkpointing_open(&j->checkpointing, &j->monitor, j->env, &how, error);
 }
 
 static tarn_status open_restored(job *j, tarn_error *error)
@@ -159,8 +162,8 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
 static tarn_status open_all(job *j, tarn_error *error)
 {
     TRY(open_env(j, error));
-    TRY(open_checkpointing(j, error));
     TRY(open_restored(j, error));
+    TRY(open_checkpointing(j, error));
     TRY(open_source(j, error));
     TRY(make_directory(j->options->work_dir, error));
     for (uint32_t i = 0; i < j->options->worker_count; i++) {

@@ -22,6 +22,8 @@ const char options_usage[] =
     "  --checkpoint-interval MS   time between two of them; 0: none (configuration)\n"
     "  --unaligned                barriers overtake what is queued, which joins the checkpoint\n"
     "  --restore latest|PATH      go on from the latest checkpoint of DIR, or from that one\n"
+    "  --claim                    take that one over: it is deleted when newer ones subsume it\n"
+    "                             (configuration: execution.state-recovery.claim-mode)\n"
     "  --kill-at FRACTION         SIGKILL itself when that share of all records was emitted, and\n"
     "                             a checkpoint was taken, with --checkpoint-dir\n"
     "  --stop-at FRACTION         stop with a savepoint then, instead of a result\n"
@@ -39,6 +41,7 @@ enum option_id {
     OPTION_INPUT = 256,
     OPTION_CHECKPOINT_DIR,
     OPTION_RESTORE,
+    OPTION_CLAIM,
     OPTION_KILL_AT,
     OPTION_STOP_AT,
     OPTION_SAVEPOINT_DIR,
@@ -59,6 +62,7 @@ static const struct option long_options[] = {
     {"input", required_argument, NULL, OPTION_INPUT},
     {"checkpoint-dir", required_argument, NULL, OPTION_CHECKPOINT_DIR},
     {"restore", required_argument, NULL, OPTION_RESTORE},
+    {"claim", no_argument, NULL, OPTION_CLAIM},
     {"kill-at", required_argument, NULL, OPTION_KILL_AT},
     {"stop-at", required_argument, NULL, OPTION_STOP_AT},
     {"savepoint-dir", required_argument, NULL, OPTION_SAVEPOINT_DIR},
@@ -179,6 +183,9 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
     case OPTION_RESTORE:
         o->restore = text;
         break;
+    case OPTION_CLAIM:
+        o->is_claimed = true;
+        break;
     case OPTION_MEMORY:
         o->memory = text;
         break;
@@ -235,6 +242,13 @@ static tarn_status check_together(const options *o, tarn_error *error)
     if (o->restore != NULL && strcmp(o->restore, "latest") == 0 && o->checkpoint_dir == NULL) {
         return failure_set(
             error, TARN_INVALID_ARGUMENT, 0, "--restore latest wants --checkpoint-dir as well");
+    }
+    if (o->is_claimed && (o->restore == NULL || o->checkpoint_dir == NULL)) {
+        return failure_set(
+            error,
+            TARN_INVALID_ARGUMENT,
+            0,
+            "--claim wants --restore and --checkpoint-dir as well");
     }
     if (o->stop_at > 0 && o->checkpoint_dir == NULL) {
         return failure_set(

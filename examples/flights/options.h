@@ -18,6 +18,7 @@ typedef struct options {
     char work_dir[PATH_MAX];
     const char *checkpoint_dir; /* NULL: no checkpoints. */
     const char *restore;        /* "latest", a path, or NULL. */
+    bool is_claimed;            /* What is restored is this job's from now on. */
     const char *memory;         /* NULL: what the configuration says. */
     const char *interval_ms;    /* NULL: likewise. */
     const char *out;            /* "-": standard output. NULL: no result. */

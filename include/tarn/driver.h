@@ -33,6 +33,7 @@
 #define TARN_DRIVER_H
 
 #include "tarn/checkpoint.h"
+#include "tarn/claim.h"
 #include "tarn/coordinator.h"
 #include "tarn/env.h"
 
@@ -113,6 +114,11 @@ typedef struct tarn_driver_options {
     tarn_driver_hear *hear;         /**< May be NULL. */
     tarn_driver_fail_job *fail_job; /**< May be NULL. */
     void *context;                  /**< For both. */
+
+    /** What the job is restored from. Borrowed for the call. NULL: nothing, or what is in the job's
+     * directory and stays as it is. */
+    const tarn_checkpoint *restored;
+    tarn_claim_mode claim_mode; /**< Whose that is from now on. Default: the configuration's. */
 } tarn_driver_options;
 
 /** Initialiser for tarn_driver_options: every option at its default. */
@@ -129,8 +135,8 @@ TARN_API void tarn_driver_options_init(tarn_driver_options *options, size_t stru
  * yet, and there are no periodic checkpoints.
  *
  * @retval TARN_OK  Release it with tarn_driver_close().
- * @retval other    As tarn_checkpoint_store_open(), tarn_coordinator_open() and
- *                  tarn_checkpoint_settings_from_config().
+ * @retval other    As tarn_checkpoint_store_open(), tarn_checkpoint_claim(),
+ *                  tarn_coordinator_open() and tarn_checkpoint_settings_from_config().
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_driver_open(const tarn_driver_options *options, tarn_driver **out, tarn_error *error);

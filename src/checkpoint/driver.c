@@ -9,6 +9,7 @@
 #include "base/try.h"
 #include "checkpoint/coordinator.h"
 #include "checkpoint/driver.h"
+#include "snapshot/checkpoint.h"
 #include "snapshot/store.h"
 
 enum { NS_PER_MS = 1000000, ADDRESS_BYTES = 4096 };
@@ -358,6 +359,19 @@ static tarn_status adopt(
     return TARN_OK;
 }
 
+/* What is not the store's to delete is unclaimed: the first checkpoint after it is a full one. */
+static tarn_coordinator_restored describe(tarn_checkpoint_store *store, uint64_t id)
+{
+    bool is_owned = true;
+    char address[TARN__CHECKPOINT_PATH_BYTES];
+    (void)tarn__store_locate(store, id, &is_owned, address, sizeof address);
+    return (tarn_coordinator_restored){
+        .id = id,
+        .is_owned = is_owned,
+        .is_unclaimed = !is_owned,
+    };
+}
+
 static tarn_status open_coordinator(tarn_driver *driver, tarn_error *error)
 {
     tarn__account *account = driver->options.account;
@@ -372,7 +386,7 @@ static tarn_status open_coordinator(tarn_driver *driver, tarn_error *error)
     } else {
         tarn__store_list(store, ids, count);
         for (uint32_t i = 0; i < count; i++) {
-            restored[i] = (tarn_coordinator_restored){.id = ids[i], .is_owned = true};
+            restored[i] = describe(store, ids[i]);
         }
         tarn_coordinator_options options = *driver->options.coordinator;
         options.next_checkpoint_id = tarn_checkpoint_store_next_id(store);

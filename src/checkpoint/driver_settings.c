@@ -57,6 +57,20 @@ static tarn_status check(const tarn_driver_options *options, tarn_error *error)
     return TARN_OK;
 }
 
+/* Says to the store whose the restored checkpoint is. */
+static tarn_status claim(
+    const tarn_driver_options *options, tarn_checkpoint_store *store, tarn_error *error)
+{
+    tarn_claim_mode mode = options->claim_mode;
+    if (options->restored == NULL) {
+        return TARN_OK;
+    }
+    if (mode == TARN_CLAIM_MODE_DEFAULT) {
+        TARN_TRY(tarn_claim_mode_from_config(tarn__env_config(options->env), &mode, error));
+    }
+    return tarn_checkpoint_claim(store, options->restored, mode, error);
+}
+
 tarn_status tarn_driver_open(
     const tarn_driver_options *options, tarn_driver **out, tarn_error *error)
 {
@@ -101,7 +115,10 @@ tarn_status tarn_driver_open(
         .fail_job = known.fail_job,
         .context = known.context,
     };
-    const tarn_status status = tarn__driver_open(&driver_options, out, error);
+    tarn_status status = claim(&known, store, error);
+    if (status == TARN_OK) {
+        status = tarn__driver_open(&driver_options, out, error);
+    }
     if (status != TARN_OK) {
         const tarn_status closed = tarn_checkpoint_store_close(store, NULL);
         (void)closed; /* Nothing is pending in it. */

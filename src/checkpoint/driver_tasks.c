@@ -6,6 +6,7 @@
 #include "base/try.h"
 #include "checkpoint/coordinator.h"
 #include "checkpoint/driver.h"
+#include "snapshot/store.h"
 
 enum { ADDRESS_BYTES = 4096 };
 
@@ -296,7 +297,12 @@ tarn_status tarn_driver_open_checkpoint(
     tarn_driver *driver, uint64_t checkpoint_id, tarn_checkpoint **out, tarn_error *error)
 {
     char path[ADDRESS_BYTES + 32];
-    snprintf(path, sizeof path, "%s/chk-%" PRIu64, driver->address, checkpoint_id);
+    bool is_owned = false;
+    const bool is_found =
+        tarn__store_locate(driver->options.store, checkpoint_id, &is_owned, path, sizeof path);
+    if (!is_found || path[0] == '\0') {
+        snprintf(path, sizeof path, "%s/chk-%" PRIu64, driver->address, checkpoint_id);
+    }
     return tarn_checkpoint_open(path, &driver->options.account->face, out, error);
 }
 

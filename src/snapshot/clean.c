@@ -12,6 +12,7 @@
 #include "tarn/cleanup.h"
 
 #include "base/try.h"
+#include "snapshot/claim.h"
 #include "snapshot/store_private.h"
 #include "snapshot/tree.h"
 
@@ -50,12 +51,16 @@ tarn_status tarn__store_remove_directory(
 static tarn__retained *find_surplus(tarn_checkpoint_store *store)
 {
     pthread_mutex_lock(&store->mutex);
-    tarn__retained *found = store->retained;
-    while (found != NULL && !found->is_surplus) {
-        found = found->next;
+    tarn__retained *found = NULL;
+    tarn__retained *oldest = NULL;
+    uint32_t count = 0;
+    for (tarn__retained *r = store->retained; r != NULL; r = r->next) {
+        found = found == NULL && r->is_surplus ? r : found;
+        oldest = oldest == NULL && !r->is_pinned ? r : oldest;
+        count += r->is_pinned ? 0 : 1;
     }
-    if (found == NULL && store->retained_count > store->options.retained_count) {
-        found = store->retained;
+    if (found == NULL && count > store->options.retained_count) {
+        found = oldest;
     }
     pthread_mutex_unlock(&store->mutex);
     return found;
@@ -65,7 +70,8 @@ void tarn__store_discard(tarn_checkpoint_store *store, uint64_t id)
 {
     pthread_mutex_lock(&store->mutex);
     for (tarn__retained *r = store->retained; r != NULL; r = r->next) {
-        r->is_surplus = r->is_surplus || r->id == id;
+        const bool is_ours = r->address[0] == '\0' || !r->is_pinned;
+        r->is_surplus = r->is_surplus || (r->id == id && is_ours);
     }
     pthread_mutex_unlock(&store->mutex);
     tarn__store_clean(store);
@@ -84,9 +90,24 @@ static void condemn(tarn_checkpoint_store *store, tarn__retained *record)
         tarn__registry_unref(&store->registry, &record->contents[i]);
     }
     record->count = 0;
-    record->next = store->condemned;
-    store->condemned = record;
+    if (record->address[0] == '\0') {
+        record->next = store->condemned;
+        store->condemned = record;
+        record = NULL;
+    }
     pthread_mutex_unlock(&store->mutex);
+    tarn__retained_free(record); /* Of a claimed one nothing is left to be deleted. */
+}
+
+/* Makes a checkpoint invisible, and a claimed one go altogether. */
+static tarn_status withdraw(
+    tarn_checkpoint_store *store, const tarn__retained *record, tarn_error *error)
+{
+    if (record->address[0] != '\0') {
+        return tarn__claim_release(store, record, error);
+    }
+    TARN_TRY(tarn__store_remove_metadata(store, record->id, error));
+    return record->is_pinned ? tarn__claim_forget(store, record->id, error) : TARN_OK;
 }
 
 static void condemn_surplus(tarn_checkpoint_store *store)
@@ -94,7 +115,7 @@ static void condemn_surplus(tarn_checkpoint_store *store)
     tarn__retained *oldest = NULL;
     while ((oldest = find_surplus(store)) != NULL) {
         tarn_error error;
-        if (tarn__store_remove_metadata(store, oldest->id, &error) != TARN_OK) {
+        if (withdraw(store, oldest, &error) != TARN_OK) {
             tarn__store_log(
                 store, "checkpoint %" PRIu64 " is deleted later: %s", oldest->id, error.message);
             return;
@@ -113,7 +134,7 @@ static void execute_condemned(tarn_checkpoint_store *store)
         tarn__retained *next = record->next;
         tarn_error error;
         if (tarn__store_remove_directory(store, record->id, &error) == TARN_OK) {
-            tarn__release(record);
+            tarn__retained_free(record);
         } else {
             tarn__store_log(
                 store,

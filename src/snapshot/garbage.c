@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "base/try.h"
 #include "snapshot/checkpoint.h"
+#include "snapshot/claim.h"
 #include "snapshot/registry.h"
 #include "snapshot/tree.h"
 
@@ -127,6 +128,42 @@ static tarn_status read_one(collector *c, uint64_t id, bool *is_complete, tarn_e
     return status;
 }
 
+/* Takes in what a claim says that this directory has of another one's. */
+static tarn_status read_claim(collector *c, const char *name, tarn_error *error)
+{
+    tarn__claim claim;
+    tarn__arena arena;
+    tarn_error reason;
+    tarn__arena_init(&arena, &c->account);
+    const tarn_status read = tarn__claim_read(c->storage, name, &arena, &claim, &reason);
+    tarn_status status = TARN_OK;
+    if (read == TARN_CORRUPTION || read == TARN_NOT_SUPPORTED) {
+        c->stats.unreadable_count++;
+    } else if (read != TARN_OK && read != TARN_MISSING) {
+        status = tarn__fail(error, read, "%s", reason.message);
+    }
+    for (uint32_t i = 0; read == TARN_OK && status == TARN_OK && i < claim.count; i++) {
+        tarn__content_state before = TARN__CONTENT_ABSENT;
+        status = tarn__registry_ref(&c->named, &claim.contents[i], &before, error);
+    }
+    tarn__arena_clear(&arena);
+    return status;
+}
+
+static tarn_status read_claims(collector *c, tarn__hasher *hasher, tarn_error *error)
+{
+    tarn__tree tree;
+    TARN_TRY(tarn__tree_list(c->storage, &c->account, TARN__CLAIMS_DIRECTORY, &tree, error));
+    tarn_status status = TARN_OK;
+    for (const tarn__tree_file *file = tree.files; status == TARN_OK && file != NULL;
+         file = file->next) {
+        status = read_claim(c, file->name, error);
+        tarn__hasher_update(hasher, tarn_bytes_of(file->name));
+    }
+    tarn__tree_clear(&tree);
+    return status;
+}
+
 static bool has_id(const tarn__checkpoint_ids *ids, uint64_t id, uint32_t *at)
 {
     for (uint32_t i = 0; i < ids->count; i++) {
@@ -163,6 +200,9 @@ static tarn_status read_all(collector *c, tarn__digest *state_out, tarn_error *e
         }
     }
     tarn__checkpoint_ids_clear(&now);
+    if (status == TARN_OK) {
+        status = read_claims(c, &hasher, error);
+    }
     *state_out = tarn__hasher_digest(&hasher);
     return status;
 }

@@ -1,13 +1,14 @@
 /* store.c - a store's life, and the references that uploads take. */
 #include <assert.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/random.h"
 #include "base/try.h"
+#include "snapshot/claim.h"
 #include "snapshot/store_private.h"
+#include "snapshot/tree.h"
 
 void tarn__store_log(tarn_checkpoint_store *store, const char *format, ...)
 {
@@ -33,8 +34,17 @@ tarn__retained *tarn__retained_new(tarn__account *account, uint64_t id, uint64_t
     }
     if (record != NULL) {
         record->id = id;
+        record->address = "";
     }
     return record;
+}
+
+void tarn__retained_free(tarn__retained *record)
+{
+    if (record != NULL) {
+        tarn__release(record->own_address);
+        tarn__release(record);
+    }
 }
 
 uint32_t tarn__subtask_shared_count(const tarn__subtask *subtask)
@@ -163,7 +173,7 @@ static void free_records(tarn__retained *record)
 {
     while (record != NULL) {
         tarn__retained *next = record->next;
-        tarn__release(record);
+        tarn__retained_free(record);
         record = next;
     }
 }
@@ -243,7 +253,8 @@ static tarn_status open_job(tarn_checkpoint_store *store, tarn_error *error)
     if (store->storage->ops->lock != NULL) {
         TARN_TRY(tarn__storage_lock(store->storage, &store->lock, error));
     }
-    return adopt_all(store, error);
+    TARN_TRY(adopt_all(store, error));
+    return tarn__claims_adopt(store, error);
 }
 
 /* The random part keeps savepoints of several jobs and attempts apart. */
@@ -306,12 +317,8 @@ tarn_status tarn__store_open(
 /* Takes the directory of a savepoint away if it is empty, as that of an abandoned one is. */
 static void remove_empty_root(const tarn_checkpoint_store *store)
 {
-    const char *path = NULL;
-    if (store->storage != NULL &&
-        tarn__storage_path_of(store->storage->address, &path, NULL) == TARN_OK) {
-        const tarn__file_calls *calls =
-            store->options.calls != NULL ? store->options.calls : tarn__file_calls_system();
-        (void)calls->unlink_at(AT_FDCWD, path, AT_REMOVEDIR, calls->context);
+    if (store->storage != NULL) {
+        tarn__tree_remove_root(store->storage, store->options.calls);
     }
 }
 
@@ -376,6 +383,22 @@ uint64_t tarn_checkpoint_store_next_id(tarn_checkpoint_store *store)
     const uint64_t id = store->highest_id + 1;
     pthread_mutex_unlock(&store->mutex);
     return id;
+}
+
+bool tarn__store_locate(
+    tarn_checkpoint_store *store, uint64_t id, bool *is_owned, char *address, size_t address_bytes)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&store->mutex);
+    for (const tarn__retained *r = store->retained; r != NULL && !is_found; r = r->next) {
+        if (r->id == id) {
+            is_found = true;
+            *is_owned = !r->is_pinned;
+            (void)snprintf(address, address_bytes, "%s", r->address);
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return is_found;
 }
 
 uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity)

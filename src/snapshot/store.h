@@ -114,6 +114,13 @@ void tarn__store_unref(tarn_checkpoint_store *store, const tarn__content *conten
 
 /* --- What a driver needs --- */
 
+/*
+ * Finds a retained checkpoint. *is_owned: the store may delete it. address: where it lies if that
+ * is not in the store's directory (it was claimed, or the job came from it), else "".
+ */
+bool tarn__store_locate(
+    tarn_checkpoint_store *store, uint64_t id, bool *is_owned, char *address, size_t address_bytes);
+
 /* Lists the complete checkpoints by ascending id, capacity at most; answers how many there are. */
 uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity);
 

@@ -12,7 +12,11 @@
 typedef struct tarn__retained {
     struct tarn__retained *next;
     uint64_t id;
-    bool is_surplus;          /* To be deleted although it is not beyond retained_count. */
+    bool is_surplus; /* To be deleted although it is not beyond retained_count. */
+    bool is_pinned;  /* Not the store's to delete; it does not count. */
+    bool is_claimed_savepoint;
+    const char *address;      /* Where it lies, if that is elsewhere; "": here. */
+    char *own_address;        /* Its memory. Owned; may be NULL. */
     uint32_t count;           /* References held. */
     tarn__content contents[]; /* Of its shared files; one for each time that one is named. */
 } tarn__retained;
@@ -68,6 +72,9 @@ void tarn__store_retain(tarn_checkpoint_store *store, tarn__retained *record);
 
 /* A record with room for count contents, or NULL. */
 tarn__retained *tarn__retained_new(tarn__account *account, uint64_t id, uint64_t count);
+
+/* NULL does nothing. */
+void tarn__retained_free(tarn__retained *record);
 
 /* Adds a subtask's shared files to a record that has the room. */
 void tarn__retained_add(tarn__retained *record, const tarn__subtask *subtask);

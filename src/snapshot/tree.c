@@ -1,6 +1,7 @@
 /* tree.c - see tree.h. */
 #include "snapshot/tree.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/try.h"
@@ -107,4 +108,14 @@ tarn_status tarn__tree_remove(
         }
     }
     return TARN_OK;
+}
+
+void tarn__tree_remove_root(const tarn_storage *storage, const tarn__file_calls *calls)
+{
+    const char *path = NULL;
+    if (tarn__storage_is_local(storage->address) &&
+        tarn__storage_path_of(storage->address, &path, NULL) == TARN_OK) {
+        const tarn__file_calls *used = calls != NULL ? calls : tarn__file_calls_system();
+        (void)used->unlink_at(AT_FDCWD, path, AT_REMOVEDIR, used->context);
+    }
 }

@@ -35,4 +35,7 @@ void tarn__tree_clear(tarn__tree *tree);
 TARN_NODISCARD tarn_status
 tarn__tree_remove(tarn_storage *storage, const tarn__tree_file *first, tarn_error *error);
 
+/* Takes the directory of a storage away if it is empty and local. calls NULL: the system's. */
+void tarn__tree_remove_root(const tarn_storage *storage, const tarn__file_calls *calls);
+
 #endif

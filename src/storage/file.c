@@ -496,6 +496,34 @@ static uint64_t make_token(const void *unique)
     return tarn__random_mix(token ^ (uint64_t)(uintptr_t)unique);
 }
 
+static bool is_no_link(int code)
+{
+    return code == EXDEV || code == EPERM || code == EMLINK || code == ENOTSUP || code == ENOSYS;
+}
+
+tarn_status tarn__storage_link(
+    tarn_storage *from, tarn_storage *to, const char *name, tarn_error *error)
+{
+    if (from->ops != &FILE_OPS || to->ops != &FILE_OPS) {
+        return TARN_NOT_SUPPORTED;
+    }
+    tarn__file_storage *self = storage_of(to);
+    char old_path[PATH_MAX + TARN__STORAGE_NAME_BYTES_MAX + 2];
+    char new_path[sizeof old_path];
+    (void)snprintf(old_path, sizeof old_path, "%s/%s", storage_of(from)->path, name);
+    (void)snprintf(new_path, sizeof new_path, "%s/%s", self->path, name);
+    int code = ENOENT;
+    for (int attempt = 0; code == ENOENT && attempt < RENAME_ATTEMPTS_MAX; attempt++) {
+        TARN_TRY(make_parents(self, name, error));
+        code = self->calls->link(old_path, new_path, self->calls->context) == 0 ? 0 : errno;
+    }
+    if (code != 0 && code != EEXIST) {
+        return is_no_link(code) ? TARN_NOT_SUPPORTED
+                                : tarn__fail_errno(error, code, "cannot link %.400s", new_path);
+    }
+    return sync_parents(self, name, error);
+}
+
 tarn_status tarn__file_storage_open(
     const tarn__storage_options *options, const char *path, tarn_storage **out, tarn_error *error)
 {

@@ -107,6 +107,12 @@ TARN_NODISCARD tarn_status tarn__storage_list(
     tarn_storage_visit *visit,
     void *context,
     tarn_error *error);
+/*
+ * Makes an object of one directory one of another's too, by a hard link; there already: nothing is
+ * done. Durable. TARN_NOT_SUPPORTED: they are not two directories of one file system.
+ */
+TARN_NODISCARD tarn_status
+tarn__storage_link(tarn_storage *from, tarn_storage *to, const char *name, tarn_error *error);
 TARN_NODISCARD tarn_status
 tarn__storage_lock(tarn_storage *storage, tarn_storage_lock **out, tarn_error *error);
 void tarn__storage_unlock(tarn_storage_lock *lock); /* NULL does nothing. */

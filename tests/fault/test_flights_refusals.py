@@ -38,6 +38,10 @@ class Usage(flights.FlightsTest):
     def test_restore_of_the_latest_needs_a_directory(self):
         self.assert_usage("--restore", "latest", word="--checkpoint-dir")
 
+    def test_a_claim_needs_something_to_claim_and_a_place(self):
+        self.assert_usage("--claim", word="--restore")
+        self.assert_usage("--claim", "--restore", "nowhere", word="--checkpoint-dir")
+
     def test_help_is_no_failure(self):
         run = self.flights.run("--help")
         self.assertEqual(run.returncode, 0)
