@@ -1,4 +1,5 @@
 /* rows.c - points, batches and iterators of db.h. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/try.h"
@@ -37,6 +38,42 @@ void tarn__rocks_unpin_slice(tarn__rocks_pin *pin)
 {
     rocksdb_pinnableslice_destroy(pin->slice);
     pin->slice = NULL;
+}
+
+void tarn__rocks_get_sorted(
+    const tarn__rocks_family *family, tarn__rocks_read *reads, uint32_t count)
+{
+    const char *keys[TARN__ROCKS_READS_MAX];
+    size_t sizes[TARN__ROCKS_READS_MAX];
+    rocksdb_pinnableslice_t *slices[TARN__ROCKS_READS_MAX];
+    char *messages[TARN__ROCKS_READS_MAX];
+    assert(count > 0 && count <= TARN__ROCKS_READS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        keys[i] = reads[i].key.data;
+        sizes[i] = reads[i].key.size;
+        slices[i] = NULL;
+        messages[i] = NULL;
+    }
+    rocksdb_batched_multi_get_cf(
+        family->rocks->db,
+        family->rocks->read_options,
+        family->handle,
+        count,
+        keys,
+        sizes,
+        slices,
+        messages,
+        /* sorted_input= */ true);
+    for (uint32_t i = 0; i < count; i++) {
+        tarn__rocks_read *read = &reads[i];
+        read->status = slices[i] != NULL ? TARN_OK : TARN_NOT_FOUND;
+        if (messages[i] != NULL) {
+            read->status = tarn__rocks_outcome("read rows of", family->name, &messages[i], NULL);
+        } else if (slices[i] != NULL) {
+            read->value.data = rocksdb_pinnableslice_value(slices[i], &read->value.size);
+            read->pin.slice = slices[i];
+        }
+    }
 }
 
 tarn_status tarn__rocks_put(

@@ -281,6 +281,9 @@ static tarn_status copy_chunks(
         }
         TARN_TRY(status);
         TARN_TRY(new_row(keyed, target, &row, error));
+        if (keyed->workset != NULL) {
+            tarn__hot_list_note_chunk(keyed, row);
+        }
         tarn__rocks_batch_put(&chunks->batch, keyed->family, row, chunk);
         if (chunks->batch.bytes >= BATCH_BYTES_MAX) {
             TARN_TRY(write_moving(keyed, chunks, error));

@@ -1,6 +1,6 @@
 /* untaken.c - states that are stored and that nobody has opened: refused or dropped. */
 #include "state/descriptors.h"
-#include "state/keyed.h"
+#include "state/hot.h"
 
 #include <inttypes.h>
 
@@ -70,7 +70,7 @@ tarn_status tarn_backend_drop_untaken(tarn_backend *backend, uint32_t *count_out
             backend->operator_name,
             backend->subtask_index);
     }
-    tarn__cleaner_stop(backend);
+    tarn__hot_quiet(backend);
     uint32_t count = 0;
     tarn__rocks_family *next = NULL;
     for (tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks); family != NULL;
