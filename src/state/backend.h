@@ -39,6 +39,7 @@
 #include "state/cleaning.h"
 #include "state/directory.h"
 #include "state/snapshot.h"
+#include "state/tidy.h"
 
 typedef struct tarn_value tarn_value;
 typedef struct tarn__prefetch tarn__prefetch; /* state/prefetch.h */
@@ -112,6 +113,9 @@ struct tarn_backend {
     tarn__bases bases;       /* What uploads build on. */
     tarn__cleaner cleaner;   /* Of states with a TTL. */
     tarn__download_progress restored;
+    bool may_link;       /* A restore links table files that are local. */
+    bool cuts_by_size;   /* Whether files are cut at key groups follows from what is restored. */
+    tarn__tidier tidier; /* Of what it brought along. */
 
     pthread_mutex_t gate_mutex;
     pthread_cond_t gate_opened;

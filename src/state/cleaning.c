@@ -203,7 +203,8 @@ void tarn__cleaner_stop(tarn_backend *backend)
     }
     (void)pthread_mutex_unlock(&cleaner->mutex);
     tarn__rocks_allow_cleaning(backend->rocks);
-    cleaner->slice = 0; /* The last one may have been cut short. */
+    tarn__tidier_resume(backend); /* It was ended too. */
+    cleaner->slice = 0;           /* The last one may have been cut short. */
     collect(cleaner);
 }
 

@@ -124,7 +124,7 @@ tarn_status tarn__hot_configure(tarn_keyed *keyed, const tarn_config *options, t
 
 void tarn__hot_quiet(tarn_backend *backend)
 {
-    tarn__cleaner_stop(backend);
+    tarn__tidier_stop_all(backend);
     tarn__new_keys_stop(backend);
     tarn__prefetch_drop(backend->prefetch);
 }

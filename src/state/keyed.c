@@ -211,6 +211,7 @@ static tarn_status use_existing(
         tarn__backend_poison(backend, &details);
     }
     TARN_TRY(status);
+    tarn__tidier_resume(backend);
     return adopt_stamps(keyed, name, &stored, error);
 }
 
