@@ -263,7 +263,7 @@ static tarn_status write_moving(tarn_keyed *keyed, moving *chunks, tarn_error *e
     return tarn__rocks_batch_write(keyed->backend->rocks, &chunks->batch, error);
 }
 
-/* Writes the chunks that an iterator finds anew under the target. */
+/* Writes the chunks that an iterator finds anew under the target, marks and all. */
 static tarn_status copy_chunks(
     tarn_keyed *keyed,
     tarn__rocks_iterator *rows,
@@ -284,7 +284,7 @@ static tarn_status copy_chunks(
         if (keyed->workset != NULL) {
             tarn__hot_list_note_chunk(keyed, row);
         }
-        tarn__rocks_batch_put(&chunks->batch, keyed->family, row, chunk);
+        tarn__rocks_batch_put_raw(&chunks->batch, keyed->family, row, chunk);
         if (chunks->batch.bytes >= BATCH_BYTES_MAX) {
             TARN_TRY(write_moving(keyed, chunks, error));
         }
@@ -375,7 +375,7 @@ static tarn_status move_source(
     chunks->has_written = false;
     TARN_TRY(tarn__keyed_span(keyed, source, error));
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
+    TARN_TRY(tarn__rocks_iterate_raw(
         keyed->family,
         tarn_buffer_bytes(&keyed->lower),
         tarn_buffer_bytes(&keyed->upper),
