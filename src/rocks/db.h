@@ -13,8 +13,8 @@
  *
  * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean(),
  * tarn__rocks_get_sorted() and tarn__rocks_hold_open(), which any thread may call between open and
- * close (not beside a retuning), runs, iterators over what is held or what nobody writes, and the flushes of the
- * memory's watcher.
+ * close (not beside a retuning), runs, iterators over what is held or what nobody writes, and the
+ * flushes of the memory's watcher.
  */
 #ifndef TARN_ROCKS_DB_H
 #define TARN_ROCKS_DB_H

@@ -66,6 +66,27 @@ static void put_marked(
     rocksdb_writebatch_putv_cf(rows, family->handle, 1, keys, key_sizes, 2, values, value_sizes);
 }
 
+/*
+ * Takes the mark off a value that was read ahead. One of an older generation is not read: upgrades
+ * are the program's, and for its own thread.
+ */
+static tarn_status take_mark(const tarn__rocks_family *family, tarn_bytes *value)
+{
+    const uint8_t *bytes = value->data;
+    if (!family->marks.is_on) {
+        return TARN_OK;
+    }
+    if (value->size == 0) {
+        return TARN_CORRUPTION;
+    }
+    const uint8_t generation = bytes[value->size - 1];
+    if (generation != family->marks.generation && !family->marks.is_as_is[generation]) {
+        return TARN_NOT_SUPPORTED;
+    }
+    value->size--;
+    return TARN_OK;
+}
+
 void tarn__rocks_get_sorted(
     const tarn__rocks_family *family, tarn__rocks_read *reads, uint32_t count)
 {
@@ -98,6 +119,7 @@ void tarn__rocks_get_sorted(
         } else if (slices[i] != NULL) {
             read->value.data = rocksdb_pinnableslice_value(slices[i], &read->value.size);
             read->pin.slice = slices[i];
+            read->status = take_mark(family, &read->value);
         }
     }
 }
