@@ -80,6 +80,7 @@
 #include "tarn/operator_state.h"
 #include "tarn/option.h"
 #include "tarn/plan.h"
+#include "tarn/prefetch.h"
 #include "tarn/quantity.h"
 #include "tarn/reducing.h"
 #include "tarn/savepoint.h"

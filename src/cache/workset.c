@@ -198,6 +198,26 @@ static inline tarn__hot_row *look_up(const tarn__workset *set, tarn__hot_key *ke
     }
 }
 
+tarn__hot_row *tarn__workset_look_up(const tarn__workset *set, tarn__hot_key *key)
+{
+    return look_up(set, key);
+}
+
+/* Whoever wants a row that is still being read does not wait for it. */
+static void give_up_pending(tarn__workset *set, tarn__hot_key *key)
+{
+    tarn__workset_forget(set, key->reference);
+    key->reference = 0;
+}
+
+static tarn__hot_row *miss(tarn__workset *set, tarn__hot_key *key)
+{
+    tarn__filter *filter = key->family->filter;
+    set->figures.miss_count++;
+    key->is_new = filter != NULL && tarn__filter_is_new(filter, key->hash);
+    return NULL;
+}
+
 tarn__hot_row *tarn__workset_find(
     tarn__workset *set, tarn__workset_family *family, tarn_bytes row, tarn__hot_key *key)
 {
@@ -208,8 +228,11 @@ tarn__hot_row *tarn__workset_find(
     };
     tarn__hot_row *found = look_up(set, key);
     if (found == NULL) {
-        set->figures.miss_count++;
-        return NULL;
+        return miss(set, key);
+    }
+    if (__builtin_expect(found->state == TARN__HOT_PENDING, 0)) {
+        give_up_pending(set, key);
+        return miss(set, key);
     }
     set->figures.hit_count++;
     if (found->heat < TARN__WORKSET_HEAT_MAX) {
@@ -306,7 +329,7 @@ static tarn__hot_row *begin_row(
         *row = (tarn__hot_row){
             .key_size = (uint16_t)key->row.size,
             .family = key->family->index,
-            .state = TARN__HOT_CLEAN,
+            .state = key->is_new ? TARN__HOT_ABSENT : TARN__HOT_CLEAN,
         };
     }
     if (before != NULL) {

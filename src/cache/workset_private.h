@@ -52,7 +52,8 @@ static inline bool tarn__workset_is_frozen(const tarn__workset *set, const tarn_
     return set->is_draining && row->epoch != set->epoch && tarn__hot_row_is_dirty(row);
 }
 
-uint64_t tarn__workset_hash(const tarn__workset_family *family, tarn_bytes row);
+/* Finds a row, pending or not, and sets key->reference; counts and warms nothing. */
+tarn__hot_row *tarn__workset_look_up(const tarn__workset *set, tarn__hot_key *key);
 
 /* Units: bytes. */
 uint64_t tarn__workset_memory(const tarn__workset *set);
