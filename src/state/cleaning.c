@@ -298,7 +298,7 @@ static tarn_status clean_rows(tarn_keyed *keyed, tarn_error *error)
     uint64_t expired_count = 0;
     bound_slice(keyed->backend, 0, 1, lower, upper);
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
+    TARN_TRY(tarn__rocks_iterate_raw(
         keyed->family,
         cleaning->cursor.size > 0 ? tarn_buffer_bytes(&cleaning->cursor)
                                   : tarn_bytes_at(lower, sizeof lower),

@@ -325,14 +325,6 @@ static tarn_status look_up(
     return status;
 }
 
-/* The store is about to have a row that is not in the working set. */
-static void note_put(tarn_keyed *keyed, const tarn__hot_key *key)
-{
-    if (keyed->hot.filter != NULL) {
-        tarn__filter_add(keyed->hot.filter, key->hash);
-    }
-}
-
 /*
  * Reads a row of the store, and has the working set keep what is there or is not.
  *
@@ -417,7 +409,7 @@ static tarn_status complete(
     }
     tarn__rocks_unpin(&pin);
     tarn__hot_pass_gate(keyed->backend);
-    note_put(keyed, key);
+    tarn__hot_note_put(keyed, key->hash);
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_put(keyed->family, key->row, whole, error), error);
 }
@@ -451,7 +443,7 @@ tarn_status tarn__hot_write(tarn_keyed *keyed, tarn_bytes row, tarn_bytes value,
         return TARN_OK;
     }
     tarn__hot_pass_gate(keyed->backend);
-    note_put(keyed, &key);
+    tarn__hot_note_put(keyed, key.hash);
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_put(keyed->family, row, value, error), error);
 }
@@ -499,7 +491,7 @@ tarn_status tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand,
         return TARN_OK;
     }
     tarn__hot_pass_gate(keyed->backend);
-    note_put(keyed, &key);
+    tarn__hot_note_put(keyed, key.hash);
     const tarn_status status = state == TARN__HOT_PARTIAL
                                    ? tarn__rocks_merge(keyed->family, row, operand, error)
                                    : tarn__rocks_put(keyed->family, row, operand, error);

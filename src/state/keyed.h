@@ -24,12 +24,14 @@
 #include "codec/descriptor.h"
 #include "codec/stamp.h"
 #include "state/backend.h"
+#include "state/schema.h"
 
 enum { TARN__STATE_VALUE_BYTES_MAX = INT32_MAX };
 
 typedef struct tarn__keyed_iterator {
     tarn_keyed *keyed;
     tarn__rocks_iterator *rows;
+    uint64_t opened_ns;
     tarn__child child;
     struct tarn__keyed_iterator *next; /* Of the same state. */
 } tarn__keyed_iterator;
@@ -59,11 +61,12 @@ struct tarn_keyed {
     uint8_t hot_suffix_bytes;        /* Of these rows. */
     uint8_t hot_value_shift;         /* Likewise. */
     tarn__row_layout layout;
-    bool has_ttl;                /* Values begin with a stamp. */
-    bool is_untimed;             /* With stamps, but without a TTL: nothing expires. */
-    bool is_folded;              /* Rows are reductions. */
-    tarn_ttl ttl;                /* When has_ttl. */
-    tarn__cleaning cleaning;     /* Likewise. */
+    bool has_ttl;            /* Values begin with a stamp. */
+    bool is_untimed;         /* With stamps, but without a TTL: nothing expires. */
+    bool is_folded;          /* Rows are reductions. */
+    tarn_ttl ttl;            /* When has_ttl. */
+    tarn__cleaning cleaning; /* Likewise. */
+    tarn__schemas schemas;
     tarn_buffer name_space;      /* The current one, encoded. */
     tarn_buffer row;             /* Rows with the namespace first. */
     tarn_buffer lower;           /* Bounds of a span. */

@@ -32,6 +32,7 @@ struct tarn__new_keys {
     uint64_t row_count;
     uint64_t row_count_max; /* More are too many for the layer. */
     bool has_failed;
+    uint64_t last_hash; /* Of the row before: those of a map or a list lie together. */
     atomic_bool is_cancelled;
     atomic_bool has_ended;
     pthread_mutex_t mutex; /* For ended alone. */
@@ -106,7 +107,7 @@ tarn_status tarn__new_keys_open(tarn_keyed *keyed, bool is_empty, tarn_error *er
 {
     tarn_backend *backend = keyed->backend;
     (void)error;
-    if (!keyed->has_filter || !keyed->has_single_rows || backend->filter_owner == NULL) {
+    if (!keyed->has_filter || backend->filter_owner == NULL) {
         return TARN_OK;
     }
     tarn__account *account = tarn__owner_account(backend->filter_owner);
@@ -184,6 +185,18 @@ static void announce_end(tarn__new_keys *keys)
     (void)pthread_mutex_unlock(&keys->mutex);
 }
 
+/* The hash by which the row, or the map or list that it is of, is found in the working set. */
+static uint64_t hash_of(const tarn_keyed *keyed, tarn_bytes row)
+{
+    tarn__row decoded;
+    if (keyed->hot.is_of_blocks && tarn__row_decode_as(row, keyed->layout, &decoded)) {
+        row.size -= decoded.user_key.size;
+    } else if (row.size >= keyed->hot.suffix_bytes) {
+        row.size -= keyed->hot.suffix_bytes;
+    }
+    return tarn__workset_hash(&keyed->hot, row);
+}
+
 /* True: there are more. */
 static bool build_slice(tarn__new_keys *keys)
 {
@@ -199,8 +212,12 @@ static bool build_slice(tarn__new_keys *keys)
             keys->has_failed = true;
             return false;
         }
-        tarn__filter_build(&keys->filter, tarn__workset_hash(&keys->keyed->hot, row));
-        keys->row_count++;
+        const uint64_t hash = hash_of(keys->keyed, row);
+        if (keys->row_count == 0 || hash != keys->last_hash) {
+            tarn__filter_build(&keys->filter, hash);
+            keys->row_count++;
+        }
+        keys->last_hash = hash;
     }
     return true;
 }

@@ -10,7 +10,7 @@
  *              worker: [50,000 rows][50,000 rows] ...  others' jobs in between
  *              task thread: what was built takes the place of what there was
  *
- * Which states: those with one row for a key and namespace whose rows go through the working set.
+ * Which states: those whose rows go through the working set. A map or a list is one key there.
  * cache/filter.h has why the answer is never wrong in the direction that matters.
  *
  * Invariants

@@ -81,6 +81,8 @@ int bench_duel(const char *name, const bench_options *options);
 int bench_suite(const char *name, const char *prefix, const bench_options *options);
 /* Plays a workload on Tarn by commands on stdin; tests/bench/side.h has them. */
 int bench_serve(const char *name, const bench_options *options);
+/* The same for timers; tests/bench/timers_served.c has the answers. */
+int bench_serve_timers(const bench_options *options);
 int bench_checkpoint(const bench_options *options);
 int bench_keygen(const bench_options *options);
 
@@ -92,6 +94,7 @@ int bench_ttl(const bench_options *options);
 int bench_value(const bench_options *options);
 int bench_map(const bench_options *options);
 int bench_window(const bench_options *options);
+int bench_window_raw(const bench_options *options);
 int bench_append_drain(const bench_options *options);
 int bench_long_list(const bench_options *options);
 

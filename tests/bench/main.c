@@ -74,6 +74,7 @@ static const workload_entry WORKLOADS[] = {
     {"value", "raw", bench_value},
     {"map", "clean", bench_map},
     {"window", "points", bench_window},
+    {"window", "raw", bench_window_raw},
     {"append-drain", "raw", bench_append_drain},
     {"long-list", "empty", bench_long_list},
     {"rescale", "iterate", bench_rescale},
@@ -95,7 +96,8 @@ static int usage(const char *problem, const char *what)
         "N] "
         "[--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]...\n"
-        "in one process: value --against raw, map --against clean, window --against points,\n"
+        "in one process: value --against raw, map --against clean, window --against points or "
+        "raw,\n"
         "           append-drain --against raw, long-list --against empty,\n"
         "           timers --against raw [--timers N] [--sorted],\n"
         "           ttl --against plain,\n"
@@ -187,6 +189,9 @@ static int run(const char *name, bench_options *options)
     bool is_known = false;
     if (strcmp(name, "keygen") == 0) {
         return bench_keygen(options);
+    }
+    if (strcmp(name, "timers") == 0 && options->is_served) {
+        return bench_serve_timers(options);
     }
     for (size_t i = 0; i < sizeof WORKLOADS / sizeof WORKLOADS[0]; i++) {
         if (strcmp(name, WORKLOADS[i].name) == 0) {
