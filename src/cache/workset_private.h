@@ -25,8 +25,8 @@ struct tarn__workset {
     tarn__index index;
     uint32_t epoch;
     bool is_draining;                /* Rows that are dirty in another epoch are frozen. */
-    uint32_t held_page;              /* Of the row that is held; UINT32_MAX: none. */
-    uint32_t busy_page;              /* Of the row that is being changed. */
+    uint32_t held;                   /* Reference of the row that is held; 0: none. */
+    uint32_t busy;                   /* And of the one that is being changed. */
     tarn__workset_family **families; /* By index; NULL: unused. */
     uint32_t family_capacity;
     tarn__workset_store store;
