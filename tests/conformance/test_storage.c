@@ -91,7 +91,8 @@ static tarn_storage *make_count(tarn__account *account, void *context)
     tarn_storage *storage = NULL;
     tarn_error error;
     assert_ok(
-        tarn__count_storage_new(make_memory(account, context), &counters, NULL, account, &storage, &error),
+        tarn__count_storage_new(
+            make_memory(account, context), &counters, NULL, account, &storage, &error),
         &error);
     return storage;
 }

@@ -167,6 +167,11 @@ static void test_no_checkpoint_fails_under_faults_by_chance(void **state)
         (unsigned long long)fault_server_faults(j.server),
         (unsigned long long)faulty_ms);
     assert_true(fault_server_faults(j.server) > 0);
+    tarn_storage_figures figures = TARN_STORAGE_FIGURES_INIT;
+    tarn_env_measure_storage(j.env, &figures);
+    assert_true(figures.bytes_written > 0);
+    assert_true(figures.operations[TARN_STORAGE_FINISH].failure_count > 0);
+    assert_true(figures.operations[TARN_STORAGE_FINISH].longest_ns > 0);
     assert_ok(tarn_checkpoint_store_close(j.store, &j.error), &j.error);
     expect_restored(&j, 2 * count);
     close_job(&j);
