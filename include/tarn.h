@@ -69,6 +69,7 @@
 #include "tarn/config.h"
 #include "tarn/coordinator.h"
 #include "tarn/coordinator_types.h"
+#include "tarn/diff.h"
 #include "tarn/driver.h"
 #include "tarn/env.h"
 #include "tarn/fallback.h"

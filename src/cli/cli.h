@@ -44,6 +44,7 @@ extern const cli_command cli_checkpoint_gc;
 extern const cli_command cli_checkpoint_list;
 extern const cli_command cli_checkpoint_rekey;
 extern const cli_command cli_checkpoint_show;
+extern const cli_command cli_checkpoint_diff;
 extern const cli_command cli_checkpoint_verify;
 extern const cli_command cli_storage;
 extern const cli_command cli_version;

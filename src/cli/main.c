@@ -23,6 +23,7 @@ const cli_command *const cli_commands[] = {
     &cli_checkpoint_list,
     &cli_checkpoint_rekey,
     &cli_checkpoint_show,
+    &cli_checkpoint_diff,
     &cli_checkpoint_verify,
     &cli_storage,
     &cli_version,
