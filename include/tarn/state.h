@@ -146,7 +146,7 @@ tarn_value_put(tarn_value *state, tarn_bytes value, tarn_error *error);
  * that call's failure.
  *
  * @param[in]  size  Units: bytes, 1 .. 2 GiB - 1.
- * @param[out] out   The value's size bytes, aligned for any type, until the next call.
+ * @param[out] out   The value's size bytes, aligned for any type of that size, until the next call.
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_value_edit(tarn_value *state, size_t size, void **out, tarn_error *error);

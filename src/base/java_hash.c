@@ -3,6 +3,7 @@
  * a JVM. Source: the specifications of java.lang.Integer, Long, String and java.util.Arrays;
  * Flink's MathUtils.murmurHash for the scattering. Proof: vectors key_groups.
  */
+#define XXH_INLINE_ALL /* A call would cost as much as the hash. */
 #include <xxhash.h>
 
 #include "tarn/key_group.h"

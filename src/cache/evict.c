@@ -66,7 +66,7 @@ static bool sweep_page(tarn__workset *set, size_t bytes, uint32_t *slots_left)
         *hand = (tarn__cursor){0};
     }
     const tarn__slab_page *page = &set->slab.pages[hand->page];
-    const bool is_used = page->memory != NULL && !is_spared(set, hand->page);
+    const bool is_used = page->has_memory && !is_spared(set, hand->page);
     while (is_used && page->units != 0 && hand->slot < page->slot_count) {
         const uint32_t reference = tarn__slab_reference(&set->slab, hand->page, hand->slot++);
         if (judge(set, reference)) {
@@ -97,7 +97,7 @@ static tarn_status sweep(tarn__workset *set, size_t bytes, tarn_error *error)
 static bool may_vacate(const tarn__workset *set, uint32_t index)
 {
     const tarn__slab_page *page = &set->slab.pages[index];
-    if (page->memory == NULL || page->units == 0 || is_spared(set, index)) {
+    if (!page->has_memory || page->units == 0 || is_spared(set, index)) {
         return false;
     }
     for (uint32_t slot = 0; slot < page->slot_count; slot++) {
@@ -155,20 +155,28 @@ static tarn_status free_memory(tarn__workset *set, uint64_t bytes, tarn_error *e
     return TARN_OK;
 }
 
+/* Whether so many more bytes are within the capacity. */
+static bool is_within(const tarn__workset *set, uint64_t bytes)
+{
+    return tarn__workset_memory(set) + bytes <= set->figures.capacity_bytes;
+}
+
 /* Makes room in the index. */
 static tarn_status reserve_index(
     tarn__workset *set, uint64_t hash, bool *has_room, tarn_error *error)
 {
-    const uint64_t growth = tarn__index_growth(&set->index, hash);
-    *has_room = growth == 0;
-    if (*has_room) {
-        return TARN_OK;
+    tarn__index *index = &set->index;
+    bool did = true;
+    while (did && tarn__index_is_due(index, hash)) {
+        const uint64_t growth = tarn__index_growth(index);
+        TARN_TRY(free_memory(set, growth, error));
+        /* It may be different now: rows have left. */
+        did = is_within(set, tarn__index_growth(index)) && tarn__index_step(index);
     }
-    TARN_TRY(free_memory(set, growth, error));
-    /* It may have become smaller meanwhile, and then needs not grow. */
-    *has_room = tarn__index_growth(&set->index, hash) == 0 ||
-                (tarn__workset_memory(set) + growth <= set->figures.capacity_bytes &&
-                 tarn__index_reserve(&set->index, hash));
+    if (!did) {
+        tarn__index_put_off(index);
+    }
+    *has_room = !tarn__index_is_full(index, hash);
     return TARN_OK;
 }
 
@@ -178,8 +186,7 @@ static tarn_status reserve_slot(tarn__workset *set, size_t bytes, bool *has_room
     tarn__slab *slab = &set->slab;
     bool did = false;
     *has_room = tarn__slab_has_room(slab, bytes) ||
-                (tarn__workset_memory(set) + slab->page_bytes <= set->figures.capacity_bytes &&
-                 tarn__slab_add_page(slab));
+                (is_within(set, tarn__slab_growth(slab)) && tarn__slab_add_page(slab));
     if (*has_room) {
         return TARN_OK;
     }

@@ -4,146 +4,369 @@
 #include <assert.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 8 };
+enum {
+    FIRST_LOG2 = 3,
+    INSERTIONS_PER_STEP = 256, /* A doubled table is there after a sixteenth more rows. */
+    SLOTS_PER_ROW_MAX = 16,
+    SLOT_BYTES = sizeof(tarn__index_slot),
+    BLOCK_BYTES = SLOT_BYTES << TARN__INDEX_BLOCK_LOG2,
+    LARGE_TABLE_BYTES = 4 << 20, /* From here on large pages lose little. */
+};
 
-bool tarn__index_init(tarn__index *index, tarn__account *account, uint32_t segments_log2)
+/* ---- tables ------------------------------------------------------------------------------ */
+
+static bool is_small(uint32_t log2)
 {
-    const uint32_t count = 1u << segments_log2;
-    *index = (tarn__index){
-        .account = account,
-        .shift = 64 - segments_log2,
-        .memory = count * sizeof *index->segments,
+    return log2 < TARN__INDEX_BLOCK_LOG2;
+}
+
+static uint32_t block_log2_of(uint32_t log2)
+{
+    return is_small(log2) ? log2 : TARN__INDEX_BLOCK_LOG2;
+}
+
+static uint32_t blocks_of(const tarn__index_table *table)
+{
+    return 1u << (table->log2 - table->block_log2);
+}
+
+static size_t bytes_of(uint32_t log2)
+{
+    return (size_t)SLOT_BYTES << log2;
+}
+
+/* In which units memory of a region is given back: large pages as a whole. */
+static size_t given_unit_of(const tarn__index_table *table)
+{
+    return table->is_large ? (size_t)TARN__REGION_EXTENT_BYTES : (size_t)BLOCK_BYTES;
+}
+
+static void give_until(tarn__index *index, tarn__index_table *table, size_t bytes)
+{
+    if (bytes > table->given_bytes) {
+        const size_t given = bytes - table->given_bytes;
+        tarn__region_give(&index->regions[table->region], table->given_bytes, given);
+        tarn__account_discharge(index->account, given);
+        table->given_bytes = bytes;
+        index->memory -= given;
+    }
+}
+
+static void free_table(tarn__index *index, tarn__index_table *table)
+{
+    if (table->slots == NULL) {
+        return;
+    }
+    index->memory -= blocks_of(table) * sizeof *table->counts;
+    tarn__release(table->counts);
+    if (is_small(table->log2)) {
+        index->memory -= bytes_of(table->log2);
+        tarn__release(table->slots);
+    } else {
+        give_until(index, table, table->charged_bytes);
+    }
+    *table = (tarn__index_table){.slots = NULL};
+}
+
+static bool has_region(tarn__index *index, uint32_t region, size_t bytes)
+{
+    tarn__region *wanted = &index->regions[region];
+    return (wanted->base != NULL || tarn__region_open(wanted, index->reach_bytes, bytes)) &&
+           bytes <= wanted->size;
+}
+
+/* Begins an empty table of 2^log2 slots; of a region it has no memory yet. */
+static bool begin_table(tarn__index *index, uint32_t log2, uint32_t region, tarn__index_table *out)
+{
+    tarn__index_table table = {
+        .log2 = log2,
+        .block_log2 = block_log2_of(log2),
+        .block_mask = (1u << block_log2_of(log2)) - 1,
+        .region = region,
     };
-    index->segments = tarn__allocate_zeroed(account, count, sizeof *index->segments);
-    return index->segments != NULL;
+    if (!is_small(log2) && !has_region(index, region, bytes_of(log2))) {
+        return false;
+    }
+    table.counts = tarn__allocate_zeroed(index->account, blocks_of(&table), sizeof *table.counts);
+    if (table.counts == NULL) {
+        return false;
+    }
+    if (is_small(log2)) {
+        table.slots = tarn__allocate_zeroed(index->account, (size_t)1 << log2, SLOT_BYTES);
+        if (table.slots == NULL) {
+            tarn__release(table.counts);
+            return false;
+        }
+        index->memory += bytes_of(log2);
+    } else {
+        table.is_large = index->is_large && bytes_of(log2) >= LARGE_TABLE_BYTES;
+        table.slots = (tarn__index_slot *)(void *)index->regions[region].base;
+        tarn__region_advise(&index->regions[region], 0, bytes_of(log2), table.is_large);
+    }
+    index->memory += blocks_of(&table) * sizeof *table.counts;
+    *out = table;
+    return true;
+}
+
+/* Has the table memory for its first bytes. */
+static bool charge_until(tarn__index *index, tarn__index_table *table, size_t bytes)
+{
+    const size_t more = bytes > table->charged_bytes ? bytes - table->charged_bytes : 0;
+    if (is_small(table->log2) || more == 0) {
+        return true;
+    }
+    if (!tarn__account_charge(index->account, more)) {
+        return false;
+    }
+    table->charged_bytes += more;
+    index->memory += more;
+    return true;
+}
+
+static void place(tarn__index_table *table, uint32_t tag, uint32_t reference)
+{
+    const uint32_t home = tarn__index_home(table, tag);
+    tarn__index_slot *block = table->slots + (home & ~table->block_mask);
+    uint32_t at = home & table->block_mask;
+    while (block[at].reference != 0) {
+        at = (at + 1) & table->block_mask;
+    }
+    block[at] = (tarn__index_slot){.tag = tag, .reference = reference};
+    table->counts[home >> table->block_log2]++;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+void tarn__index_init(tarn__index *index, tarn__account *account, uint64_t reach_bytes)
+{
+    *index = (tarn__index){.account = account, .reach_bytes = reach_bytes};
 }
 
 void tarn__index_clear(tarn__index *index)
 {
-    const uint64_t count = UINT64_C(1) << (64 - index->shift);
-    for (uint64_t i = 0; index->segments != NULL && i < count; i++) {
-        tarn__release(index->segments[i].slots);
+    free_table(index, &index->old);
+    free_table(index, &index->table);
+    for (uint32_t i = 0; i < 2; i++) {
+        tarn__region_close(&index->regions[i]);
     }
-    tarn__release(index->segments);
-    index->segments = NULL;
 }
 
-static uint32_t slots_of(const tarn__index_segment *segment)
+/* ---- growing ---------------------------------------------------------------------------- */
+
+/* Rows at which a table is to be doubled. */
+static uint32_t limit_of(const tarn__index_table *table)
 {
-    return segment->slots != NULL ? segment->mask + 1 : 0;
+    const uint32_t slots = 1u << table->log2;
+    return is_small(table->log2) ? slots - slots / 8 : slots - slots / 4;
 }
 
-/* At most seven of eight slots are taken. */
-static bool is_full(const tarn__index_segment *segment)
+static bool is_full(const tarn__index_table *table, uint32_t tag)
 {
-    const uint32_t slots = slots_of(segment);
-    return segment->count >= slots - slots / 8;
+    const uint32_t slots = table->block_mask + 1;
+    return table->counts[tarn__index_home(table, tag) >> table->block_log2] >= slots - slots / 8;
 }
 
-static uint32_t grown(const tarn__index_segment *segment)
+bool tarn__index_is_full(const tarn__index *index, uint64_t hash)
 {
-    const uint32_t slots = slots_of(segment);
-    return slots == 0 ? FIRST_SLOTS : slots * 2;
+    const uint32_t tag = tarn__index_tag(hash);
+    return index->table.slots == NULL || is_full(tarn__index_table_of(index, tag), tag);
 }
 
-uint64_t tarn__index_growth(const tarn__index *index, uint64_t hash)
+bool tarn__index_is_due(const tarn__index *index, uint64_t hash)
 {
-    const tarn__index_segment *segment = tarn__index_segment_of(index, hash);
-    return is_full(segment)
-               ? (uint64_t)(grown(segment) - slots_of(segment)) * sizeof *segment->slots
-               : 0;
-}
-
-static void place(tarn__index_segment *segment, uint32_t tag, uint32_t reference)
-{
-    uint32_t at = tag & segment->mask;
-    while (segment->slots[at].reference != 0) {
-        at = (at + 1) & segment->mask;
+    if (index->table.slots == NULL) {
+        return true;
     }
-    segment->slots[at] = (tarn__index_slot){.tag = tag, .reference = reference};
+    const bool is_wanted = index->old.slots != NULL || index->count >= limit_of(&index->table);
+    /* Hashes that are alike on purpose fill a block of whatever table: then it is not doubled. */
+    const bool is_sparse = index->count < (1u << index->table.log2) / SLOTS_PER_ROW_MAX;
+    return (is_wanted && index->pause == 0) || (tarn__index_is_full(index, hash) && !is_sparse);
 }
 
-/* Moves a segment to so many slots; false: no memory. */
-static bool rebuild(tarn__index *index, tarn__index_segment *segment, uint32_t slots)
+/* The size of the table that is, or would be, moved into. */
+static uint32_t next_log2(const tarn__index *index)
 {
-    const tarn__index_segment before = *segment;
-    tarn__index_slot *memory = NULL;
-    if (slots > 0) {
-        memory = tarn__allocate_zeroed(index->account, slots, sizeof *segment->slots);
-        if (memory == NULL) {
-            return false;
-        }
+    if (index->old.slots != NULL) {
+        return index->table.log2;
     }
-    index->memory += (uint64_t)slots * sizeof *memory;
-    index->memory -= (uint64_t)slots_of(&before) * sizeof *memory;
-    segment->slots = memory;
-    segment->mask = slots > 0 ? slots - 1 : 0;
-    for (uint32_t i = 0; i < slots_of(&before); i++) {
-        if (before.slots[i].reference != 0) {
-            place(segment, before.slots[i].tag, before.slots[i].reference);
-        }
+    return index->table.slots != NULL ? index->table.log2 + 1 : FIRST_LOG2;
+}
+
+/* Where the part of the new table ends that a step moves into. */
+static size_t end_of_step(const tarn__index *index)
+{
+    const tarn__index_table *from = index->old.slots != NULL ? &index->old : &index->table;
+    const uint32_t moved = index->old.slots != NULL ? index->moved_count : 0;
+    return from->slots != NULL ? (size_t)(moved + 1) * 2 * (from->block_mask + 1) * SLOT_BYTES : 0;
+}
+
+uint64_t tarn__index_growth(const tarn__index *index)
+{
+    const uint32_t log2 = next_log2(index);
+    const bool has_begun = index->old.slots != NULL;
+    uint64_t bytes = has_begun ? 0 : sizeof(uint16_t) << (log2 - block_log2_of(log2));
+    if (is_small(log2)) {
+        return bytes + (has_begun ? 0 : bytes_of(log2));
     }
-    tarn__release(before.slots);
+    const size_t charged = has_begun ? index->table.charged_bytes : 0;
+    const size_t wanted = end_of_step(index);
+    return bytes + (wanted > charged ? wanted - charged : 0);
+}
+
+/* Begins to move into a table of twice the size. */
+static bool begin_move(tarn__index *index)
+{
+    tarn__index_table next;
+    if (!begin_table(index, next_log2(index), 1 - index->table.region, &next)) {
+        return false;
+    }
+    index->old = index->table;
+    index->table = next;
+    index->moved_count = 0;
     return true;
 }
 
-bool tarn__index_reserve(tarn__index *index, uint64_t hash)
+/* Moves a block of the old table. */
+static void move_block(tarn__index *index)
 {
-    tarn__index_segment *segment = tarn__index_segment_of(index, hash);
-    return !is_full(segment) || rebuild(index, segment, grown(segment));
-}
-
-void tarn__index_trim(tarn__index *index)
-{
-    const uint64_t count = UINT64_C(1) << (64 - index->shift);
-    for (uint64_t i = 0; i < count; i++) {
-        tarn__index_segment *segment = &index->segments[i];
-        uint32_t slots = segment->count == 0 ? 0 : FIRST_SLOTS;
-        while (slots > 0 && segment->count >= slots / 2) {
-            slots *= 2;
+    tarn__index_table *old = &index->old;
+    const uint32_t slots = old->block_mask + 1;
+    const tarn__index_slot *block = old->slots + (size_t)index->moved_count * slots;
+    for (uint32_t i = 0; i < slots; i++) {
+        if (block[i].reference != 0) {
+            place(&index->table, block[i].tag, block[i].reference);
         }
-        if (slots < slots_of(segment)) {
-            (void)rebuild(index, segment, slots);
-        }
+    }
+    index->moved_count++;
+    if (index->moved_count == blocks_of(old)) {
+        free_table(index, old);
+    } else {
+        const size_t unit = given_unit_of(old);
+        give_until(index, old, (size_t)index->moved_count * slots * SLOT_BYTES / unit * unit);
     }
 }
 
+void tarn__index_put_off(tarn__index *index)
+{
+    index->pause = INSERTIONS_PER_STEP;
+}
+
+bool tarn__index_step(tarn__index *index)
+{
+    tarn__index_put_off(index);
+    if (index->old.slots == NULL && !begin_move(index)) {
+        return false;
+    }
+    if (index->old.slots == NULL) { /* It is the first table. */
+        return true;
+    }
+    if (!charge_until(index, &index->table, end_of_step(index))) {
+        return false;
+    }
+    move_block(index);
+    return true;
+}
+
+/* ---- rows ------------------------------------------------------------------------------- */
+
 void tarn__index_add(tarn__index *index, uint64_t hash, uint32_t reference)
 {
-    tarn__index_segment *segment = tarn__index_segment_of(index, hash);
-    assert(!is_full(segment));
-    place(segment, (uint32_t)hash, reference);
-    segment->count++;
+    const uint32_t tag = tarn__index_tag(hash);
+    tarn__index_table *table = tarn__index_is_old(index, tag) ? &index->old : &index->table;
+    assert(!is_full(table, tag));
+    place(table, tag, reference);
+    index->count++;
+    index->pause -= index->pause > 0 ? 1 : 0;
 }
 
 /* Moves back what stands behind a gap and would not be found over it. */
-static void close_gap(tarn__index_segment *segment, uint32_t gap)
+static void close_gap(const tarn__index_table *table, tarn__index_slot *block, uint32_t gap)
 {
-    const uint32_t mask = segment->mask;
+    const uint32_t mask = table->block_mask;
     uint32_t at = (gap + 1) & mask;
-    while (segment->slots[at].reference != 0) {
-        const uint32_t home = segment->slots[at].tag & mask;
+    while (block[at].reference != 0) {
+        const uint32_t home = tarn__index_home(table, block[at].tag) & mask;
         if (((at - home) & mask) >= ((at - gap) & mask)) {
-            segment->slots[gap] = segment->slots[at];
+            block[gap] = block[at];
             gap = at;
         }
         at = (at + 1) & mask;
     }
-    segment->slots[gap].reference = 0;
+    block[gap].reference = 0;
 }
 
 void tarn__index_replace(tarn__index *index, uint64_t hash, uint32_t from, uint32_t to)
 {
-    tarn__index_segment *segment = tarn__index_segment_of(index, hash);
-    uint32_t at = (uint32_t)hash & segment->mask;
-    while (segment->slots[at].reference != from) {
-        assert(segment->slots[at].reference != 0);
-        at = (at + 1) & segment->mask;
+    const uint32_t tag = tarn__index_tag(hash);
+    const tarn__index_table *table = tarn__index_table_of(index, tag);
+    const uint32_t home = tarn__index_home(table, tag);
+    tarn__index_slot *block = table->slots + (home & ~table->block_mask);
+    uint32_t at = home & table->block_mask;
+    while (block[at].reference != from) {
+        assert(block[at].reference != 0);
+        at = (at + 1) & table->block_mask;
     }
     if (to != 0) {
-        segment->slots[at].reference = to;
+        block[at].reference = to;
         return;
     }
-    segment->count--;
-    close_gap(segment, at);
+    index->count--;
+    table->counts[home >> table->block_log2]--;
+    close_gap(table, block, at);
+}
+
+/* ---- shrinking -------------------------------------------------------------------------- */
+
+static bool finish_move(tarn__index *index)
+{
+    while (index->old.slots != NULL) {
+        if (!tarn__index_step(index)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* False: a block would be full. */
+static bool copy_rows(const tarn__index_table *from, tarn__index_table *to)
+{
+    for (size_t i = 0; i < (size_t)1 << from->log2; i++) {
+        const tarn__index_slot slot = from->slots[i];
+        if (slot.reference != 0 && is_full(to, slot.tag)) {
+            return false;
+        }
+        if (slot.reference != 0) {
+            place(to, slot.tag, slot.reference);
+        }
+    }
+    return true;
+}
+
+void tarn__index_trim(tarn__index *index)
+{
+    if (!finish_move(index) || index->table.slots == NULL) {
+        return;
+    }
+    if (index->count == 0) {
+        free_table(index, &index->table);
+        return;
+    }
+    uint32_t log2 = FIRST_LOG2;
+    while (((uint32_t)1 << log2) / 2 < index->count) {
+        log2++;
+    }
+    tarn__index_table next;
+    if (log2 >= index->table.log2 || !begin_table(index, log2, 1 - index->table.region, &next)) {
+        return;
+    }
+    if (!charge_until(index, &next, bytes_of(log2))) {
+        free_table(index, &next);
+        return;
+    }
+    if (copy_rows(&index->table, &next)) {
+        free_table(index, &index->table);
+        index->table = next;
+    } else {
+        free_table(index, &next);
+    }
 }

@@ -1,11 +1,17 @@
 /*
  * index.h - where a hot row is: a hash table of references, by the hash of state and row.
  *
- *     hash of 64 bits    [high bits: segment] ... [low 32 bits: tag, home slot]
- *     segment            [tag, reference][tag, reference] ...   open addressing, linear
+ *     tag       the high 32 bits of the hash; its highest bits are the home slot
+ *     table     [tag, reference][tag, reference] ...   2^n slots, in blocks of at most 4,096
+ *     block     open addressing, linear, round within the block; removal closes the gap
  *
- * Segments grow each by itself, so that no single insertion moves more than one of them. Removal
- * closes the gap: there are no tombstones.
+ * The table doubles bit by bit: the next one begins empty beside it, and each so many insertions
+ * move one block of the old one, in order, into two of the new one. So no insertion moves more than
+ * a block, memory grows evenly, and what was moved is given back. A block of the old table that was
+ * not moved yet is looked up there.
+ *
+ * Tables of a block or more lie in regions (base/region.h), in large pages where they are wanted;
+ * smaller ones are allocated.
  *
  * Thread: confined.
  */
@@ -16,47 +22,86 @@
 #include <stdint.h>
 
 #include "base/account.h"
+#include "base/region.h"
+
+enum { TARN__INDEX_BLOCK_LOG2 = 12, TARN__INDEX_TAG_BITS = 32 };
 
 typedef struct tarn__index_slot {
     uint32_t tag;
     uint32_t reference; /* 0: the slot is free. */
 } tarn__index_slot;
 
-typedef struct tarn__index_segment {
-    tarn__index_slot *slots; /* NULL: nothing was inserted yet. */
-    uint32_t mask;           /* Slots less one. */
-    uint32_t count;
-} tarn__index_segment;
+typedef struct tarn__index_table {
+    tarn__index_slot *slots; /* NULL: there is no table. */
+    uint32_t log2;           /* Of its slots. */
+    uint32_t block_log2;     /* Of the slots of a block. */
+    uint32_t block_mask;     /* These slots less one. */
+    uint16_t *counts;        /* Rows in each block. */
+    size_t charged_bytes;    /* Of a region: from its begin on. */
+    size_t given_bytes;      /* Of these, given back. */
+    uint32_t region;         /* Where it lies; unused by small ones. */
+    bool is_large;           /* In large pages. */
+} tarn__index_table;
 
 typedef struct tarn__index {
+    tarn__index_table table; /* Into which is inserted. */
+    tarn__index_table old;   /* Of which blocks are still to be moved, or none. */
+    uint32_t moved_count;    /* Blocks of the old table that were moved. */
+    uint32_t pause;          /* Insertions until the next block. */
+    uint32_t count;          /* Rows. */
+    bool is_large;           /* Large pages are wanted; may change. */
+    uint64_t memory;         /* Units: bytes. */
     tarn__account *account;
-    tarn__index_segment *segments;
-    uint32_t shift;  /* Of the hash, which leaves the segment. */
-    uint64_t memory; /* Units: bytes. */
+    uint64_t reach_bytes;
+    tarn__region regions[2]; /* Opened when a table wants one. */
 } tarn__index;
 
-/* False: no memory. segments_log2 is 1 .. 16. */
-bool tarn__index_init(tarn__index *index, tarn__account *account, uint32_t segments_log2);
+/* reach_bytes: address space for a table, which has no more slots than that. */
+void tarn__index_init(tarn__index *index, tarn__account *account, uint64_t reach_bytes);
 void tarn__index_clear(tarn__index *index);
 
-static inline tarn__index_segment *tarn__index_segment_of(const tarn__index *index, uint64_t hash)
+static inline uint32_t tarn__index_tag(uint64_t hash)
 {
-    return &index->segments[hash >> index->shift];
+    return (uint32_t)(hash >> TARN__INDEX_TAG_BITS);
 }
 
-/* The bytes by which one more row would make the index grow. */
-uint64_t tarn__index_growth(const tarn__index *index, uint64_t hash);
+static inline uint32_t tarn__index_home(const tarn__index_table *table, uint32_t tag)
+{
+    return (uint32_t)((uint64_t)tag >> (TARN__INDEX_TAG_BITS - table->log2));
+}
 
-/* Makes room for one more row of a hash; false: no memory. */
-bool tarn__index_reserve(tarn__index *index, uint64_t hash);
+/* Whether a tag stands, or would, in the old table. */
+static inline bool tarn__index_is_old(const tarn__index *index, uint32_t tag)
+{
+    return __builtin_expect(index->old.slots != NULL, 0) &&
+           tarn__index_home(&index->old, tag) >> index->old.block_log2 >= index->moved_count;
+}
 
-/* Adds a row, for which there is room. */
+static inline const tarn__index_table *tarn__index_table_of(const tarn__index *index, uint32_t tag)
+{
+    return tarn__index_is_old(index, tag) ? &index->old : &index->table;
+}
+
+/*
+ * Growing. A step is due when the table is about to be too full; tarn__index_growth() is the bytes
+ * by which it makes the index larger, tarn__index_step() does it: false: no memory. Without it
+ * rows are added until their block is full. tarn__index_put_off() has it due later.
+ *
+ * While a table in large pages is moved into, less than one of them is resident and not charged.
+ */
+bool tarn__index_is_due(const tarn__index *index, uint64_t hash);
+uint64_t tarn__index_growth(const tarn__index *index);
+bool tarn__index_step(tarn__index *index);
+void tarn__index_put_off(tarn__index *index);
+bool tarn__index_is_full(const tarn__index *index, uint64_t hash);
+
+/* Adds a row, whose block is not full. */
 void tarn__index_add(tarn__index *index, uint64_t hash, uint32_t reference);
 
 /* Gives a row another reference, or with to 0 removes it. It is there. */
 void tarn__index_replace(tarn__index *index, uint64_t hash, uint32_t from, uint32_t to);
 
-/* Gives back what segments no longer need, as far as there is memory for it. */
+/* Gives back what is no longer needed, as far as there is memory for it. */
 void tarn__index_trim(tarn__index *index);
 
 #endif

@@ -8,7 +8,8 @@
 
 enum { FIRST_PAGES = 16, STEPS_LOG2 = 3 };
 
-void tarn__slab_init(tarn__slab *slab, tarn__account *account, uint32_t page_bytes)
+bool tarn__slab_init(
+    tarn__slab *slab, tarn__account *account, uint32_t page_bytes, uint64_t reach_bytes)
 {
     assert((page_bytes & (page_bytes - 1)) == 0 && page_bytes <= TARN__SLAB_PAGE_BYTES_MAX);
     *slab = (tarn__slab){
@@ -23,16 +24,19 @@ void tarn__slab_init(tarn__slab *slab, tarn__account *account, uint32_t page_byt
     for (uint32_t i = 0; i < TARN__SLAB_CLASSES; i++) {
         slab->with_room[i] = NONE;
     }
+    return tarn__region_open(&slab->region, reach_bytes, page_bytes);
 }
 
 void tarn__slab_clear(tarn__slab *slab)
 {
-    for (uint32_t i = 0; i < slab->page_count; i++) {
-        tarn__release(slab->pages[i].memory);
+    tarn__region_close(&slab->region);
+    if (slab->memory_count > 0) {
+        tarn__account_discharge(slab->account, (size_t)slab->memory_count * slab->page_bytes);
     }
     tarn__release(slab->pages);
     slab->pages = NULL;
     slab->page_count = 0;
+    slab->memory_count = 0;
 }
 
 /* ---- classes ---------------------------------------------------------------------------- */
@@ -90,8 +94,7 @@ static void dedicate(tarn__slab *slab, uint32_t index, uint32_t class_index, uin
     for (uint32_t slot = page->slot_count; slot > 0; slot--) {
         const uint32_t reference = tarn__slab_reference(slab, index, slot - 1);
         tarn__hot_row *row = tarn__slab_at(slab, reference);
-        *row = (tarn__hot_row){
-            .epoch = page->free_slot, .units = (uint16_t)units, .state = TARN__HOT_FREE};
+        *row = (tarn__hot_row){.epoch = page->free_slot, .state = TARN__HOT_FREE};
         page->free_slot = reference;
     }
 }
@@ -151,17 +154,26 @@ void tarn__slab_give(tarn__slab *slab, uint32_t reference)
 
 /* ---- pages ------------------------------------------------------------------------------ */
 
-/* Makes room for one more page to be known. */
-static bool reserve_page(tarn__slab *slab)
+/* Pages that come at once: an extent of them, or one until an extent begins. */
+static uint32_t pages_at_once(const tarn__slab *slab)
 {
-    if (slab->page_count < slab->page_capacity) {
-        return true;
-    }
+    const uint32_t count = TARN__REGION_EXTENT_BYTES / slab->page_bytes;
+    return slab->is_large && slab->page_count % count == 0 ? count : 1;
+}
+
+/* Makes room for more pages to be known. */
+static bool reserve_pages(tarn__slab *slab)
+{
+    const uint32_t wanted = slab->page_count + pages_at_once(slab);
     const uint32_t limit = UINT32_MAX >> slab->unit_shift; /* References have 32 bits. */
-    const uint32_t capacity = slab->page_capacity == 0 ? FIRST_PAGES : slab->page_capacity * 2;
-    if (slab->page_count + 1 >= limit) {
+    if (wanted >= limit || (uint64_t)wanted * slab->page_bytes > slab->region.size) {
         return false;
     }
+    if (wanted <= slab->page_capacity) {
+        return true;
+    }
+    uint32_t capacity = slab->page_capacity == 0 ? FIRST_PAGES : slab->page_capacity * 2;
+    capacity = capacity < wanted ? wanted : capacity;
     tarn__slab_page *pages =
         tarn__reallocate(slab->account, slab->pages, capacity * sizeof *slab->pages);
     if (pages == NULL) {
@@ -172,24 +184,42 @@ static bool reserve_page(tarn__slab *slab)
     return true;
 }
 
-bool tarn__slab_add_page(tarn__slab *slab)
+size_t tarn__slab_growth(const tarn__slab *slab)
 {
-    if (slab->first_given == NONE && !reserve_page(slab)) {
-        return false;
-    }
-    uint8_t *memory = tarn__allocate(slab->account, slab->page_bytes);
-    if (memory == NULL) {
-        return false;
-    }
-    uint32_t index = slab->first_given;
-    if (index != NONE) {
-        unlink_page(slab, &slab->first_given, index);
-    } else {
-        index = slab->page_count++;
-    }
-    slab->pages[index] = (tarn__slab_page){.memory = memory};
+    return slab->first_given != NONE ? slab->page_bytes
+                                     : (size_t)pages_at_once(slab) * slab->page_bytes;
+}
+
+static void make_free(tarn__slab *slab, uint32_t index)
+{
+    slab->pages[index] = (tarn__slab_page){.has_memory = true};
     link_page(slab, &slab->first_free, index);
     slab->memory_count++;
+}
+
+bool tarn__slab_add_page(tarn__slab *slab)
+{
+    const size_t growth = tarn__slab_growth(slab);
+    if ((slab->first_given == NONE && !reserve_pages(slab)) ||
+        !tarn__account_charge(slab->account, growth)) {
+        return false;
+    }
+    const uint32_t given = slab->first_given;
+    if (given != NONE) {
+        unlink_page(slab, &slab->first_given, given);
+        make_free(slab, given);
+        return true;
+    }
+    const uint32_t count = pages_at_once(slab);
+    if (count > 1) {
+        slab->has_large = true;
+        tarn__region_advise(
+            &slab->region, (size_t)slab->page_count * slab->page_bytes, growth, true);
+    }
+    slab->page_count += count;
+    for (uint32_t i = 1; i <= count; i++) { /* So that the first one is used first. */
+        make_free(slab, slab->page_count - i);
+    }
     return true;
 }
 
@@ -199,9 +229,14 @@ bool tarn__slab_remove_page(tarn__slab *slab)
     if (index == NONE) {
         return false;
     }
+    const size_t offset = (size_t)index * slab->page_bytes;
     unlink_page(slab, &slab->first_free, index);
-    tarn__release(slab->pages[index].memory);
-    slab->pages[index].memory = NULL;
+    if (slab->has_large) { /* Else the kernel might make the extent whole again. */
+        tarn__region_advise(&slab->region, offset, slab->page_bytes, false);
+    }
+    tarn__region_give(&slab->region, offset, slab->page_bytes);
+    tarn__account_discharge(slab->account, slab->page_bytes);
+    slab->pages[index].has_memory = false;
     link_page(slab, &slab->first_given, index);
     slab->memory_count--;
     return true;

@@ -8,12 +8,15 @@
 #include "cache/workset_private.h"
 
 enum {
-    SEGMENTS_LOG2_MIN = 1,
-    SEGMENTS_LOG2_MAX = 8,
-    SEGMENT_CAPACITY_BYTES = 64 << 10, /* One more segment for so much capacity. */
-    PAGES_WANTED = 64,                 /* So many at least, when pages are chosen by capacity. */
+    PAGES_WANTED = 64, /* So many at least, when pages are chosen by capacity. */
     FAMILIES_FIRST = 8,
+    LARGE_CAPACITY_BYTES = 32 << 20, /* From here on large pages lose little. */
+    GIB_LOG2 = 30,
 };
+
+/* Of address space, which costs nothing: the most that a working set can become. */
+static const uint64_t SLAB_REACH_BYTES = UINT64_C(64) << GIB_LOG2;
+static const uint64_t INDEX_REACH_BYTES = UINT64_C(16) << GIB_LOG2;
 
 /* ---- life ------------------------------------------------------------------------------- */
 
@@ -26,14 +29,12 @@ static uint32_t choose_page_bytes(uint64_t capacity_bytes)
     return bytes;
 }
 
-static uint32_t choose_segments_log2(uint64_t capacity_bytes)
+static void choose_large_pages(tarn__workset *set)
 {
-    uint32_t log2 = SEGMENTS_LOG2_MIN;
-    while (log2 < SEGMENTS_LOG2_MAX &&
-           ((uint64_t)SEGMENT_CAPACITY_BYTES << log2) < capacity_bytes) {
-        log2++;
-    }
-    return log2;
+    const bool is_large = set->slab.page_bytes == TARN__SLAB_PAGE_BYTES_MAX &&
+                          set->figures.capacity_bytes >= LARGE_CAPACITY_BYTES;
+    set->slab.is_large = is_large;
+    set->index.is_large = is_large;
 }
 
 tarn_status tarn__workset_open(
@@ -48,16 +49,15 @@ tarn_status tarn__workset_open(
     set->figures.capacity_bytes = options->capacity_bytes;
     set->held_page = UINT32_MAX;
     set->busy_page = UINT32_MAX;
-    tarn__slab_init(
-        &set->slab,
-        options->account,
-        options->page_bytes != 0 ? options->page_bytes
-                                 : choose_page_bytes(options->capacity_bytes));
-    const uint32_t segments_log2 = choose_segments_log2(options->capacity_bytes);
-    if (!tarn__index_init(&set->index, options->account, segments_log2)) {
+    const uint32_t page_bytes =
+        options->page_bytes != 0 ? options->page_bytes : choose_page_bytes(options->capacity_bytes);
+    tarn__index_init(&set->index, options->account, INDEX_REACH_BYTES);
+    if (!tarn__slab_init(&set->slab, options->account, page_bytes, SLAB_REACH_BYTES)) {
         tarn__workset_close(set);
-        return tarn__fail_no_memory(error, "the index of a working set", 1u << segments_log2);
+        return tarn__fail(
+            error, TARN_NO_MEMORY, "there is no address space for the rows of a working set");
     }
+    choose_large_pages(set);
     *out = set;
     return TARN_OK;
 }
@@ -78,10 +78,12 @@ tarn_status tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, ta
     const uint64_t before = set->figures.capacity_bytes;
     set->figures.capacity_bytes = capacity_bytes;
     set->held_page = UINT32_MAX;
+    choose_large_pages(set);
     const tarn_status status = tarn__workset_shrink(set, error);
     if (status != TARN_OK) {
         set->figures.capacity_bytes = before;
     }
+    choose_large_pages(set);
     return status;
 }
 
@@ -146,22 +148,43 @@ uint64_t tarn__workset_hash(const tarn__workset_family *family, tarn_bytes row)
     return XXH3_64bits(row.data, row.size) + (uint64_t)family->index * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+static inline uint64_t word_at(const uint8_t *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+/* As memcmp() == 0, without a call for what most rows are. */
+static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    enum { WORD = sizeof(uint64_t) };
+    if (__builtin_expect(size < WORD || size > 3 * WORD, 0)) {
+        return memcmp(a, b, size) == 0;
+    }
+    const size_t last = size - WORD;
+    const size_t middle = last < WORD ? last : WORD;
+    return ((word_at(a) ^ word_at(b)) | (word_at(a + middle) ^ word_at(b + middle)) |
+            (word_at(a + last) ^ word_at(b + last))) == 0;
+}
+
 static inline bool is_row(const tarn__hot_row *row, const tarn__hot_key *key)
 {
     return row->key_size == key->row.size && row->family == key->family->index &&
-           memcmp(row + 1, key->row.data, key->row.size) == 0;
+           is_same((const uint8_t *)(row + 1), key->row.data, key->row.size);
 }
 
-static tarn__hot_row *look_up(const tarn__workset *set, tarn__hot_key *key)
+static inline tarn__hot_row *look_up(const tarn__workset *set, tarn__hot_key *key)
 {
-    const tarn__index_segment *segment = tarn__index_segment_of(&set->index, key->hash);
-    if (segment->slots == NULL) {
+    const uint32_t tag = tarn__index_tag(key->hash);
+    const tarn__index_table *table = tarn__index_table_of(&set->index, tag);
+    if (__builtin_expect(table->slots == NULL, 0)) {
         return NULL;
     }
-    const uint32_t tag = (uint32_t)key->hash;
-    uint32_t at = tag & segment->mask;
-    for (;;) {
-        const tarn__index_slot slot = segment->slots[at];
+    const uint32_t home = tarn__index_home(table, tag);
+    const tarn__index_slot *block = table->slots + (home & ~table->block_mask);
+    for (uint32_t at = home;; at++) {
+        const tarn__index_slot slot = block[at & table->block_mask];
         if (slot.reference == 0) {
             return NULL;
         }
@@ -172,7 +195,6 @@ static tarn__hot_row *look_up(const tarn__workset *set, tarn__hot_key *key)
                 return row;
             }
         }
-        at = (at + 1) & segment->mask;
     }
 }
 
@@ -262,9 +284,9 @@ tarn_status tarn__workset_hand_over(
     return TARN_OK;
 }
 
-static bool fits(const tarn__hot_row *row, size_t needed)
+static bool fits(const tarn__workset *set, uint32_t reference, size_t needed)
 {
-    const size_t bytes = (size_t)row->units * TARN__SLAB_UNIT;
+    const size_t bytes = tarn__slab_slot_bytes(&set->slab, reference);
     return needed <= bytes && (needed * 4 >= bytes || bytes <= 8 * TARN__SLAB_UNIT);
 }
 
@@ -273,16 +295,14 @@ static tarn__hot_row *begin_row(
     tarn__workset *set, const tarn__hot_key *key, uint32_t reference, const tarn__hot_row *before)
 {
     tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
-    const uint16_t units = row->units;
-    *row = (tarn__hot_row){
-        .key_size = (uint16_t)key->row.size,
-        .family = key->family->index,
-        .units = units,
-        .state = TARN__HOT_CLEAN,
-    };
     if (before != NULL) {
         *row = *before;
-        row->units = units;
+    } else {
+        *row = (tarn__hot_row){
+            .key_size = (uint16_t)key->row.size,
+            .family = key->family->index,
+            .state = TARN__HOT_CLEAN,
+        };
     }
     if (before != NULL) {
         memcpy(row + 1, before + 1, key->row.size + key->family->suffix_bytes);
@@ -307,7 +327,7 @@ static tarn_status find_slot(
 {
     bool has_room = false;
     *to = 0;
-    if (row != NULL && fits(row, needed)) {
+    if (row != NULL && fits(set, key->reference, needed)) {
         *to = key->reference;
         return TARN_OK;
     }
@@ -321,7 +341,7 @@ static tarn_status find_slot(
     TARN_TRY(status);
     if (has_room) {
         *to = tarn__slab_take(&set->slab, needed);
-    } else if (row != NULL && needed <= (size_t)row->units * TARN__SLAB_UNIT) {
+    } else if (row != NULL && needed <= tarn__slab_slot_bytes(&set->slab, key->reference)) {
         *to = key->reference; /* Too large a slot is better than none. */
     }
     return TARN_OK;
@@ -361,7 +381,7 @@ tarn_status tarn__workset_set(
     tarn__hot_row **kept,
     tarn_error *error)
 {
-    const size_t offset = tarn__hot_row_value_offset(key->family, key->row.size);
+    const size_t offset = tarn__hot_value_offset(key->family, key->row.size, value.size);
     const bool may_wait = state >= TARN__HOT_DIRTY;
     uint32_t to = 0;
     *kept = NULL;
@@ -376,7 +396,7 @@ tarn_status tarn__workset_set(
     if (value.size > 0) {
         memmove((uint8_t *)target + offset, value.data, value.size);
     }
-    target->value_size = (uint32_t)value.size;
+    target->value_size = (uint16_t)value.size;
     mark(set, target, state);
     settle_in(set, key, from, to);
     key->reference = to;
@@ -392,23 +412,26 @@ tarn_status tarn__workset_edit(
     tarn__hot_row **kept,
     tarn_error *error)
 {
-    const size_t offset = tarn__hot_row_value_offset(key->family, key->row.size);
+    const size_t offset = tarn__hot_value_offset(key->family, key->row.size, size);
     uint32_t to = 0;
     *kept = NULL;
     TARN_TRY(tarn__workset_hand_over(set, key, &row, error));
+    if (__builtin_expect(row->value_size == size && tarn__hot_row_has_value(row), 1)) {
+        mark(set, row, TARN__HOT_DIRTY);
+        *kept = row;
+        return TARN_OK;
+    }
     TARN_TRY(find_slot(set, key, row, offset + size, /* may_wait= */ true, &to, error));
     if (to == 0) {
         return TARN_OK; /* The row stays: its value is still to be read. */
     }
     const size_t before = tarn__hot_row_has_value(row) ? row->value_size : 0;
     const size_t same = before < size ? before : size;
-    tarn__hot_row *target = row;
-    if (to != key->reference) {
-        target = begin_row(set, key, to, row);
-        memcpy((uint8_t *)target + offset, (const uint8_t *)row + offset, same);
-    }
+    const uint8_t *from = tarn__hot_row_value(key->family, row);
+    tarn__hot_row *target = to != key->reference ? begin_row(set, key, to, row) : row;
+    memmove((uint8_t *)target + offset, from, same); /* Alignment may have changed. */
     memset((uint8_t *)target + offset + same, 0, size - same);
-    target->value_size = (uint32_t)size;
+    target->value_size = (uint16_t)size;
     mark(set, target, TARN__HOT_DIRTY);
     settle_in(set, key, key->reference, to);
     key->reference = to;
@@ -425,7 +448,7 @@ static tarn_status find_growing_slot(
     uint32_t *to,
     tarn_error *error)
 {
-    if (row != NULL && needed <= (size_t)row->units * TARN__SLAB_UNIT) {
+    if (row != NULL && needed <= tarn__slab_slot_bytes(&set->slab, key->reference)) {
         *to = key->reference;
         return TARN_OK;
     }
@@ -447,26 +470,25 @@ tarn_status tarn__workset_extend(
     tarn__hot_row **kept,
     tarn_error *error)
 {
-    const size_t offset = tarn__hot_row_value_offset(key->family, key->row.size);
     const bool has_bytes =
         row != NULL && (tarn__hot_row_has_value(row) || row->state == TARN__HOT_PARTIAL);
     const size_t before = has_bytes ? row->value_size : 0;
+    const size_t size = before + bytes.size;
+    const size_t offset = tarn__hot_value_offset(key->family, key->row.size, size);
     uint32_t to = 0;
     *kept = NULL;
-    TARN_TRY(find_growing_slot(set, key, row, offset + before + bytes.size, &to, error));
+    TARN_TRY(find_growing_slot(set, key, row, offset + size, &to, error));
     if (to == 0) {
         return TARN_OK;
     }
     const uint32_t from = row != NULL ? key->reference : 0;
-    tarn__hot_row *target = row;
-    if (to != from) {
-        target = begin_row(set, key, to, row);
-    }
-    if (to != from && before > 0) {
-        memcpy((uint8_t *)target + offset, (const uint8_t *)row + offset, before);
+    const uint8_t *own = before > 0 ? tarn__hot_row_value(key->family, row) : NULL;
+    tarn__hot_row *target = to != from ? begin_row(set, key, to, row) : row;
+    if (before > 0) {
+        memmove((uint8_t *)target + offset, own, before); /* Alignment may have changed. */
     }
     memcpy((uint8_t *)target + offset + before, bytes.data, bytes.size);
-    target->value_size = (uint32_t)(before + bytes.size);
+    target->value_size = (uint16_t)size;
     mark(set, target, state);
     settle_in(set, key, from, to);
     key->reference = to;

@@ -72,7 +72,7 @@ typedef struct tarn__workset tarn__workset;
 typedef struct tarn__workset_family {
     void *store_family;
     uint16_t index;       /* In the working set. */
-    uint8_t value_shift;  /* Values begin so many bytes before a multiple of 16: their stamp. */
+    uint8_t value_shift;  /* So many bytes, 0 or 8, are before what is to be aligned: a stamp. */
     uint8_t suffix_bytes; /* Behind the row: the store's row has them, finding goes without. */
     uint64_t row_count;   /* Rows here. */
     uint64_t dirty_count; /* Of these, dirty ones. */
@@ -142,16 +142,23 @@ static inline bool tarn__hot_row_has_value(const tarn__hot_row *row)
     return row->state == TARN__HOT_CLEAN || row->state == TARN__HOT_DIRTY;
 }
 
-static inline size_t tarn__hot_row_value_offset(const tarn__workset_family *family, size_t key_size)
+/*
+ * Where a value of a size begins: aligned for whatever may lie in so many bytes, behind its stamp.
+ * What is smaller than 16 bytes has nothing that wants more than 8.
+ */
+static inline size_t tarn__hot_value_offset(
+    const tarn__workset_family *family, size_t key_size, size_t value_size)
 {
+    const size_t alignment =
+        value_size < TARN__SLAB_UNIT + (size_t)family->value_shift ? 8 : TARN__SLAB_UNIT;
     const size_t end =
         sizeof(tarn__hot_row) + key_size + family->suffix_bytes + family->value_shift;
-    return ((end + TARN__SLAB_UNIT - 1) & ~(size_t)(TARN__SLAB_UNIT - 1)) - family->value_shift;
+    return ((end + alignment - 1) & ~(alignment - 1)) - family->value_shift;
 }
 
 static inline uint8_t *tarn__hot_row_value(const tarn__workset_family *family, tarn__hot_row *row)
 {
-    return (uint8_t *)row + tarn__hot_row_value_offset(family, row->key_size);
+    return (uint8_t *)row + tarn__hot_value_offset(family, row->key_size, row->value_size);
 }
 
 /* What the store's row has behind the row's bytes; what a new row has there is not defined. */

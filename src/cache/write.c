@@ -15,7 +15,7 @@ uint32_t tarn__workset_step(tarn__workset *set, tarn__cursor *cursor)
     const tarn__slab *slab = &set->slab;
     while (cursor->page < slab->page_count) {
         const tarn__slab_page *page = &slab->pages[cursor->page];
-        if (page->memory != NULL && page->units != 0 && cursor->slot < page->slot_count) {
+        if (page->has_memory && page->units != 0 && cursor->slot < page->slot_count) {
             return tarn__slab_reference(slab, cursor->page, cursor->slot++);
         }
         cursor->page++;

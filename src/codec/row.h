@@ -61,15 +61,25 @@ static inline void tarn__row_encode_group(uint8_t out[TARN__ROW_GROUP_BYTES], ui
     out[1] = (uint8_t)key_group;
 }
 
+/* As memcpy(), without a call for the sizes that most keys and namespaces have. */
+static inline void tarn__row_copy(uint8_t *out, const void *data, size_t size)
+{
+    if (size == sizeof(uint64_t)) {
+        memcpy(out, data, sizeof(uint64_t));
+    } else if (size == 1) {
+        out[0] = *(const uint8_t *)data;
+    } else if (size > 0) {
+        memcpy(out, data, size);
+    }
+}
+
 /* Writes key group and key, the part that all states share; answers its bytes. Room: 5 + key. */
 static inline size_t tarn__row_encode_key(uint8_t *out, uint32_t key_group, tarn_bytes key)
 {
     tarn__row_encode_group(out, key_group);
     size_t at = TARN__ROW_GROUP_BYTES;
     at += tarn__row_encode_size(out + at, key.size);
-    if (key.size > 0) {
-        memcpy(out + at, key.data, key.size);
-    }
+    tarn__row_copy(out + at, key.data, key.size);
     return at + key.size;
 }
 

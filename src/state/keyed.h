@@ -116,7 +116,7 @@ TARN_NODISCARD static inline tarn_status tarn__keyed_row(
         return tarn__keyed_make_row(
             keyed, tarn_buffer_bytes(&keyed->name_space), user_key, out, error);
     }
-    memcpy(backend->row.data + prefix, keyed->name_space.data, keyed->name_space.size);
+    tarn__row_copy(backend->row.data + prefix, keyed->name_space.data, keyed->name_space.size);
     if (user_key.size > 0) {
         memcpy(backend->row.data + prefix + keyed->name_space.size, user_key.data, user_key.size);
     }

@@ -15,7 +15,6 @@
 #include "base/random.h"
 #include "base/try.h"
 #include "cache/workset.h"
-#include "support/fault_allocator.h"
 #include "support/prop.h"
 
 enum {
@@ -47,7 +46,9 @@ typedef enum phase {
 
 typedef struct world {
     tarn__account account;
-    fault_allocator memory;
+    uint64_t request_count; /* For memory. */
+    uint64_t refused_request;
+    bool refuses_on; /* All from that one on. */
     tarn__workset *set;
     tarn__workset_family families[FAMILIES];
     tarn__random random;
@@ -541,24 +542,42 @@ static void test_random_programs_read_and_link_what_a_plain_array_has(void **sta
     prop_run("workset", SECONDS, run_program, new_world());
 }
 
-/* The same while the allocator fails now and then: rows are not kept, and nothing else happens. */
+/* ---- memory that is refused ------------------------------------------------------------- */
+
+/* A pool that refuses, from one request on all of them or that one alone. */
+static bool charge(void *context, size_t bytes)
+{
+    world *w = context;
+    (void)bytes;
+    const uint64_t request = w->request_count++;
+    return w->refuses_on ? request < w->refused_request : request != w->refused_request;
+}
+
+static void discharge(void *context, size_t bytes)
+{
+    (void)context;
+    (void)bytes;
+}
+
+/* The same while memory is refused now and then: rows are not kept, and nothing else happens. */
 static void run_short_of_memory(uint64_t seed, void *context)
 {
     world *w = context;
-    fault_allocator_init(&w->memory, FAULT_NEVER);
-    tarn__account_init(&w->account, "test", &w->memory.base);
+    tarn__account_init(&w->account, "test", NULL);
+    tarn__account_attach(&w->account, charge, discharge, w);
     w->random = (tarn__random){seed};
     w->family_count = FAMILIES;
     w->row_count = ROWS;
     w->value_bytes_max = VALUE_BYTES_MAX;
+    w->refused_request = UINT64_MAX;
+    w->refuses_on = false;
     open_world(w, 20000, 512);
-    w->memory.fail_at = atomic_load(&w->memory.request_count) + below(w, 40);
-    w->memory.is_persistent = below(w, 2) == 0;
+    w->refused_request = w->request_count + below(w, 40);
+    w->refuses_on = below(w, 2) == 0;
     for (uint32_t i = 0; i < STEPS; i++) {
         step_random(w);
     }
     close_world(w);
-    assert_int_equal(w->memory.live_count, 0);
 }
 
 static void test_rows_that_find_no_memory_are_not_lost(void **state)

@@ -204,9 +204,14 @@ static void test_edit_creates_zeroed_grows_by_zeros_and_cuts(void **state)
     assert_memory_equal(bytes, "ABCD", 4);
     bytes = edit(f, 8); /* What was cut is gone, the edit of 4 bytes is stored. */
     assert_memory_equal(bytes, "ABCD\0\0\0\0", 8);
-    assert_int_equal((uintptr_t)bytes % _Alignof(max_align_t), 0);
+    assert_int_equal((uintptr_t)bytes % 8, 0);
     memcpy(bytes, "abcdefgh", 8);
     expect(f, "abcdefgh");
+    bytes = edit(f, 16); /* Its alignment changes, its bytes do not. */
+    assert_int_equal((uintptr_t)bytes % _Alignof(max_align_t), 0);
+    assert_memory_equal(bytes, "abcdefgh\0\0\0\0\0\0\0\0", 16);
+    bytes = edit(f, 8);
+    assert_memory_equal(bytes, "abcdefgh", 8);
 }
 
 typedef void next_call(fixture *f);

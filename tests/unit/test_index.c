@@ -1,0 +1,227 @@
+/*
+ * Unit tests of cache/index.c and base/region.c: rows are found while the table grows in steps and
+ * after it was trimmed, memory is charged before it is used, and what is refused loses nothing.
+ */
+#include "support/support.h"
+
+#include <string.h>
+
+#include "base/random.h"
+#include "cache/index.h"
+
+enum { ROWS = 40000, REACH_BYTES = 64 << 20 };
+
+typedef struct fixture {
+    tarn__account account;
+    tarn__index index;
+    uint32_t row_count;
+    size_t limit_bytes; /* Of the pool. */
+    size_t used_bytes;
+} fixture;
+
+static bool charge(void *pool, size_t bytes)
+{
+    fixture *f = pool;
+    if (f->used_bytes + bytes > f->limit_bytes) {
+        return false;
+    }
+    f->used_bytes += bytes;
+    return true;
+}
+
+static void discharge(void *pool, size_t bytes)
+{
+    fixture *f = pool;
+    f->used_bytes -= bytes;
+}
+
+static void open_index(fixture *f, size_t limit_bytes, bool is_large)
+{
+    *f = (fixture){.limit_bytes = limit_bytes};
+    tarn__account_init(&f->account, "test", NULL);
+    tarn__account_attach(&f->account, charge, discharge, f);
+    tarn__index_init(&f->index, &f->account, REACH_BYTES);
+    f->index.is_large = is_large;
+}
+
+static void close_index(fixture *f)
+{
+    tarn__index_clear(&f->index);
+    assert_int_equal(f->used_bytes, 0);
+}
+
+static uint64_t hash_of(uint32_t row)
+{
+    tarn__random random = {row};
+    return tarn__random_next(&random);
+}
+
+/* The reference under which a row is found; 0: it is not there. */
+static uint32_t find(const fixture *f, uint32_t row)
+{
+    const uint32_t tag = tarn__index_tag(hash_of(row));
+    const tarn__index_table *table = tarn__index_table_of(&f->index, tag);
+    if (table->slots == NULL) {
+        return 0;
+    }
+    const uint32_t home = tarn__index_home(table, tag);
+    const tarn__index_slot *block = table->slots + (home & ~table->block_mask);
+    for (uint32_t at = home;; at++) {
+        const tarn__index_slot slot = block[at & table->block_mask];
+        if (slot.reference == 0 || (slot.tag == tag && slot.reference == row + 1)) {
+            return slot.reference;
+        }
+    }
+}
+
+/* Adds a row as the working set does; false: there is no room. */
+static bool add(fixture *f, uint32_t row)
+{
+    const uint64_t hash = hash_of(row);
+    bool did = true;
+    while (did && tarn__index_is_due(&f->index, hash)) {
+        const uint64_t before = f->index.memory;
+        const uint64_t growth = tarn__index_growth(&f->index);
+        did = tarn__index_step(&f->index);
+        assert_true(f->index.memory <= before + growth);
+    }
+    if (tarn__index_is_full(&f->index, hash)) {
+        return false;
+    }
+    tarn__index_add(&f->index, hash, row + 1);
+    f->row_count++;
+    return true;
+}
+
+static void check_all(const fixture *f, uint32_t begin, uint32_t end)
+{
+    for (uint32_t row = begin; row < end; row++) {
+        assert_int_equal(find(f, row), row + 1);
+    }
+    assert_int_equal(f->index.count, end - begin);
+    assert_true(f->index.memory <= f->used_bytes); /* Which counts headers of blocks too. */
+}
+
+static void grow_and_trim(bool is_large)
+{
+    fixture f;
+    open_index(&f, SIZE_MAX, is_large);
+    for (uint32_t row = 0; row < ROWS; row++) {
+        assert_true(add(&f, row));
+        if (row % 977 == 0) {
+            check_all(&f, 0, row + 1);
+        }
+    }
+    const uint64_t memory = f.index.memory;
+    for (uint32_t row = 0; row < ROWS - 100; row++) {
+        tarn__index_replace(&f.index, hash_of(row), row + 1, 0);
+        assert_int_equal(find(&f, row), 0);
+    }
+    tarn__index_trim(&f.index);
+    check_all(&f, ROWS - 100, ROWS);
+    assert_true(f.index.memory < memory / 100);
+    for (uint32_t row = 0; row < ROWS - 100; row++) { /* In memory that was given back before. */
+        assert_true(add(&f, row));
+    }
+    check_all(&f, 0, ROWS);
+    close_index(&f);
+}
+
+static void test_rows_are_found_while_the_table_grows_and_after_it_was_trimmed(void **state)
+{
+    (void)state;
+    grow_and_trim(/* is_large= */ false);
+    grow_and_trim(/* is_large= */ true);
+}
+
+static void test_a_table_grows_evenly(void **state)
+{
+    (void)state;
+    fixture f;
+    open_index(&f, SIZE_MAX, /* is_large= */ false);
+    uint64_t before = 0;
+    for (uint32_t row = 0; row < ROWS; row++) {
+        assert_true(add(&f, row));
+        /* Two blocks in place of one, and the counts of the blocks of the next table. */
+        assert_true(f.index.memory <= before + (2 * 8 << TARN__INDEX_BLOCK_LOG2) + 64);
+        before = f.index.memory;
+    }
+    close_index(&f);
+}
+
+static void test_what_is_refused_loses_no_row(void **state)
+{
+    (void)state;
+    for (size_t limit = 100; limit < 400000; limit = limit * 3 / 2) {
+        fixture f;
+        open_index(&f, limit, /* is_large= */ false);
+        uint32_t refused_count = 0;
+        uint32_t added[2000];
+        uint32_t added_count = 0;
+        for (uint32_t row = 0; row < ROWS && added_count < 2000; row++) {
+            if (add(&f, row)) {
+                added[added_count++] = row;
+            } else {
+                refused_count++;
+            }
+        }
+        for (uint32_t i = 0; i < added_count; i++) {
+            assert_int_equal(find(&f, added[i]), added[i] + 1);
+        }
+        assert_true(refused_count > 0 || limit > 10000);
+        close_index(&f);
+    }
+}
+
+/* Hashes that an adversary chose: their block is full, and the table is not doubled without end. */
+static void test_hashes_that_are_alike_do_not_make_the_table_grow_without_end(void **state)
+{
+    (void)state;
+    fixture f;
+    open_index(&f, SIZE_MAX, /* is_large= */ false);
+    uint32_t added_count = 0;
+    for (uint32_t row = 0; row < ROWS; row++) {
+        const uint64_t hash = UINT64_C(0x1234567800000000) | row;
+        while (tarn__index_is_due(&f.index, hash) && tarn__index_step(&f.index)) {
+        }
+        if (!tarn__index_is_full(&f.index, hash)) {
+            tarn__index_add(&f.index, hash, row + 1);
+            added_count++;
+        }
+    }
+    assert_true(added_count < ROWS);
+    assert_true(f.index.memory <= (uint64_t)added_count * 8 * 64);
+    close_index(&f);
+}
+
+static void test_memory_of_a_region_that_was_given_back_is_zero(void **state)
+{
+    (void)state;
+    tarn__region region;
+    assert_true(tarn__region_open(&region, 1 << 20, 1 << 20));
+    assert_int_equal((uintptr_t)region.base % TARN__REGION_EXTENT_BYTES, 0);
+    memset(region.base, 'x', 1 << 20);
+    tarn__region_give(&region, 100, 300000);
+    assert_int_equal(region.base[99], 'x');
+    assert_int_equal(region.base[300100], 'x');
+    for (size_t i = 100; i < 300100; i++) {
+        assert_int_equal(region.base[i], 0);
+    }
+    tarn__region_close(&region);
+    /* More than a machine has is cut down. */
+    assert_true(tarn__region_open(&region, (size_t)1 << 60, 1));
+    assert_true(region.size >= TARN__REGION_EXTENT_BYTES);
+    tarn__region_close(&region);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows_are_found_while_the_table_grows_and_after_it_was_trimmed),
+        cmocka_unit_test(test_a_table_grows_evenly),
+        cmocka_unit_test(test_what_is_refused_loses_no_row),
+        cmocka_unit_test(test_hashes_that_are_alike_do_not_make_the_table_grow_without_end),
+        cmocka_unit_test(test_memory_of_a_region_that_was_given_back_is_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
