@@ -83,6 +83,56 @@ class Export(Checkpoint):
         self.assertEqual(tarn("checkpoint", "export", self.folder, self.folder).status, 1)
 
 
+class Diff(Checkpoint):
+    """The two runs of word_count read the same words: each count of the second one is larger."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        subprocess.run(
+            [os.path.join(EXAMPLES, "word_count"), cls.made], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, timeout=TIMEOUT_S, check=True)
+
+    def savepoint(self, path):
+        return self.good_json("checkpoint", "export", path, os.path.join(self.folder, "savepoints"))["path"]
+
+    def test_savepoints_are_compared_row_by_row(self):
+        first = self.savepoint(os.path.join(self.job, "chk-3"))
+        same = self.good_json("checkpoint", "diff", first, first)
+        (state,) = same["states"]
+        rows = state["same"]
+        self.assertGreater(rows, 5)
+        self.assertEqual((state["put"], state["changed"], state["removed"], state["ranges"]), (0, 0, 0, 0))
+        self.assertEqual((state["operator"], state["name"], state["kind"]), ("word_count", "counts", "value"))
+        self.assertEqual(same["shared_files"], {"count": 0, "bytes": 0})
+        subprocess.run(
+            [os.path.join(EXAMPLES, "word_count"), self.folder], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, timeout=TIMEOUT_S, check=True)
+        second = self.savepoint(self.job)
+        (state,) = self.good_json("checkpoint", "diff", first, second)["states"]
+        self.assertEqual((state["put"], state["changed"], state["removed"], state["same"]), (0, rows, 0, 0))
+
+    def test_files_of_both_are_counted_and_keys_are_shown(self):
+        path = os.path.join(self.job, "chk-3")
+        answer = self.good_json("checkpoint", "diff", path, path)
+        self.assertGreater(answer["shared_files"]["count"], 0)
+        self.assertEqual((answer["first_files"]["count"], answer["row_count"]), (0, 0))
+        first = self.savepoint(path)
+        subprocess.run(
+            [os.path.join(EXAMPLES, "word_count"), self.folder], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, timeout=TIMEOUT_S, check=True)
+        lines = self.good("checkpoint", "diff", "--keys", first, self.savepoint(self.job)).out.splitlines()
+        changed = [line for line in lines if line.startswith("changed word_count counts ")]
+        self.assertGreater(len(changed), 5)
+        self.assertTrue(any(line.startswith("OPERATOR") for line in lines))
+        lines = tarn("checkpoint", "diff", "--keys", "--json", first, self.savepoint(self.job)).out.splitlines()
+        self.assertEqual(len(lines), len(changed) + 1)
+
+    def test_bad_usage_and_what_is_not_there(self):
+        self.assertEqual(tarn("checkpoint", "diff", self.path).status, 2)
+        self.assertIn("chk-99", self.refused("checkpoint", "diff", self.path, os.path.join(self.job, "chk-99")))
+
+
 class Gc(Checkpoint):
     def leave_garbage(self):
         for name in ("shared/00/00000000000000000000000000000001-7", "chk-9/000007.sst", "chk-2/leftover"):
@@ -246,8 +296,10 @@ class Verify(Checkpoint):
     def test_a_good_one_is_good(self):
         answer = self.good_json("checkpoint", "verify", self.path)
         files = self.files()
+        self.assertGreater(answer["row_count"], 5)
         self.assertEqual(answer, {
-            "ok": True, "path": self.path, "file_count": len(files), "bad_count": 0, "bad": [], "row_count": 0,
+            "ok": True, "path": self.path, "file_count": len(files), "bad_count": 0, "bad": [],
+            "row_count": answer["row_count"],
             "verified_bytes": sum(file["size"] for file in files)})
         self.assertIn("%d files are good" % len(files), self.good("checkpoint", "verify", self.path).out)
 

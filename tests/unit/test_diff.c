@@ -219,7 +219,8 @@ static bool visit_row(const tarn_diff_row *row, void *context)
     assert_string_equal(row->operator_name, "op");
     assert_in_range(row->key.size, 2, 4);
     memcpy(text, row->key.data, row->key.size);
-    const int key = atoi(text + 1);
+    const long key = strtol(text + 1, NULL, 10);
+    assert_in_range(key, 0, KEYS - 1);
     int *change_at = &found->changes[state_of(row->state)][key];
     assert_int_equal(*change_at, 0); /* Each once. */
     *change_at = 1 + (int)row->change;
@@ -384,7 +385,8 @@ static void test_files_of_both_are_not_read(void **state)
             &f->error);
         checkpoint->storage = counted;
     }
-    tarn_diff_options options = TARN_DIFF_OPTIONS_INIT;
+    tarn_diff_options options;
+    tarn_diff_options_init(&options, sizeof options);
     options.first = first;
     options.second = second;
     tarn_diff_stats stats;
