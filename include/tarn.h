@@ -82,6 +82,7 @@
 #include "tarn/plan.h"
 #include "tarn/quantity.h"
 #include "tarn/reducing.h"
+#include "tarn/rows.h"
 #include "tarn/savepoint.h"
 #include "tarn/snapshot.h"
 #include "tarn/state.h"

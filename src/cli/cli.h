@@ -41,6 +41,7 @@ extern const cli_command cli_key_group;
 extern const cli_command cli_checkpoint;
 extern const cli_command cli_checkpoint_export;
 extern const cli_command cli_checkpoint_gc;
+extern const cli_command cli_checkpoint_import;
 extern const cli_command cli_checkpoint_list;
 extern const cli_command cli_checkpoint_rekey;
 extern const cli_command cli_checkpoint_show;

@@ -20,6 +20,7 @@ const cli_command *const cli_commands[] = {
     &cli_checkpoint,
     &cli_checkpoint_export,
     &cli_checkpoint_gc,
+    &cli_checkpoint_import,
     &cli_checkpoint_list,
     &cli_checkpoint_rekey,
     &cli_checkpoint_show,
