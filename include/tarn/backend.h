@@ -107,6 +107,8 @@ typedef struct tarn_backend_stats {
     uint64_t local_damaged_count; /**< Files there that were damaged, and were downloaded. */
     uint64_t restored_bytes;      /**< Bytes of files that the restore fetched. */
     uint64_t restored_file_count; /**< Such files. */
+    uint64_t foreign_bytes;       /**< Of table files that have rows of other key groups, which the
+                                       restore brought along and compactions have yet to remove. */
 } tarn_backend_stats;
 
 /** Fills options with defaults; for C++ and bindings, where the INIT macro warns. */

@@ -13,13 +13,15 @@
  * are expired when that lies ttl_ms or more in the past. Ways in which what is expired goes:
  *
  *   - a read removes what it finds expired (of a list: once all of it is);
+ *   - the working set does not write it, unless is_kept_by_compactions;
  *   - compactions of RocksDB leave it out, on its threads, unless is_kept_by_compactions;
  *   - with cleanup_size each access looks at a few rows, round and round over the state;
  *   - with deadline_ms its files are compacted in time, on the environment's workers;
  *   - tarn_keyed_clean() does that at once.
  *
- * A state with a built-in reducer has adds that are not folded yet; a compaction cannot tell which
- * of its rows they keep young. There only the last three and reads remove anything.
+ * A state with a built-in reducer has adds that are not folded yet; neither a compaction nor the
+ * working set can tell which of its rows they keep young. There only the last three and reads
+ * remove anything.
  * Checkpoints and their files have what is expired and still there.
  *
  * Time goes on, for compactions and deadlines, with each access to the state, and with
@@ -92,7 +94,8 @@ typedef struct tarn_ttl {
     uint32_t cleanup_size;
     /** The machine's clock is asked again after so many rows of a compaction. Default 1000. */
     uint32_t query_time_after_count;
-    bool is_kept_by_compactions; /**< Compactions that nobody asked for leave expired rows alone. */
+    /** Compactions that nobody asked for leave expired rows alone, and so does the working set. */
+    bool is_kept_by_compactions;
     bool cleans_on_every_record; /**< Each tarn_backend_set_key() counts as an access, too. */
     /** Files of this age are compacted, in real time. Default 30 days; negative: never. */
     int64_t periodic_compaction_ms;
@@ -130,6 +133,10 @@ typedef struct tarn_ttl_stats {
     uint64_t cleaned_count;  /**< Rows that cleanup_size removed since the state was opened. */
     uint64_t clean_up_count; /**< Clean-ups of deadlines and tarn_keyed_clean() that ended. */
     bool is_cleaning;        /**< One is under way. */
+    /** Rows that had expired in the working set, and were never written, since the state was
+     * opened.
+     */
+    uint64_t dropped_count;
 } tarn_ttl_stats;
 
 /**

@@ -218,6 +218,11 @@ tarn__hot_row *tarn__workset_find(
     return found;
 }
 
+size_t tarn__workset_row_bytes_max(const tarn__workset *set)
+{
+    return tarn__slab_slot_bytes_max(&set->slab);
+}
+
 void tarn__workset_hold(tarn__workset *set, const tarn__hot_key *key)
 {
     set->held_page = tarn__slab_page_of(&set->slab, key->reference);

@@ -9,9 +9,10 @@
  *                                          store.write()
  *
  * A row that is not here is as the store has it. A clean row says what the store has, which may be
- * that there is none; a dirty one says what the store will have. A partial is an operand that the
- * store merges into what it has, or puts beside it where rows have a suffix of their own: the chunk
- * of a list. Writes change rows here, and reach the store when the row is
+ * that there is none; a dirty one says what the store will have. Of a family of blocks (block.h) a
+ * row here is several of the store, each clean or dirty; what is dirty of it is written. A partial
+ * is an operand that the store merges into what it has, or puts beside it where rows have a suffix
+ * of their own: the chunk of a list. Writes change rows here, and reach the store when the row is
  * evicted, when a scan settles its range, or when a snapshot is drained.
  *
  * A snapshot freezes: tarn__workset_freeze() raises the epoch and costs nothing more. What was
@@ -51,6 +52,7 @@ typedef struct tarn__change {
     void *family; /* The store's. */
     tarn__change_kind kind;
     tarn_bytes row;
+    tarn_bytes suffix; /* Behind the row. */
     tarn_bytes value;
 } tarn__change;
 
@@ -68,14 +70,23 @@ typedef struct tarn__workset_store {
 
 typedef struct tarn__workset tarn__workset;
 
+/*
+ * Looks at what is about to be written. True: it needs not be, nor be anywhere; of an operand,
+ * which is no whole value, it is not asked.
+ */
+typedef bool tarn__workset_is_dead(tarn_bytes value, bool is_operand, void *context);
+
 /* The rows of one state. Caller's memory; it does not move while it is in a working set. */
 typedef struct tarn__workset_family {
     void *store_family;
     uint16_t index;       /* In the working set. */
     uint8_t value_shift;  /* So many bytes, 0 or 8, are before what is to be aligned: a stamp. */
     uint8_t suffix_bytes; /* Behind the row: the store's row has them, finding goes without. */
-    uint64_t row_count;   /* Rows here. */
-    uint64_t dirty_count; /* Of these, dirty ones. */
+    bool is_of_blocks;    /* A row here stands for all of the store that begin so: block.h. */
+    tarn__workset_is_dead *is_dead; /* NULL: all values are written. */
+    void *context;                  /* Of the former. */
+    uint64_t row_count;             /* Rows here. */
+    uint64_t dirty_count;           /* Of these, dirty ones. */
 } tarn__workset_family;
 
 typedef struct tarn__workset_figures {
@@ -166,6 +177,9 @@ static inline uint8_t *tarn__hot_row_suffix(tarn__hot_row *row)
 {
     return (uint8_t *)(row + 1) + row->key_size;
 }
+
+/* The largest row that finds room, by its bytes here: header, key and value. */
+size_t tarn__workset_row_bytes_max(const tarn__workset *set);
 
 /* Holds the row that was found: bytes of it are given out. There is one such row at a time. */
 void tarn__workset_hold(tarn__workset *set, const tarn__hot_key *key);

@@ -3,6 +3,7 @@
 #define TARN_CACHE_WORKSET_PRIVATE_H
 
 #include "base/try.h"
+#include "cache/block.h"
 #include "cache/index.h"
 #include "cache/workset.h"
 
@@ -37,6 +38,7 @@ struct tarn__workset {
     uint32_t batch_count;
     size_t batch_bytes;
     uint32_t batch[TARN__WORKSET_BATCH_ROWS]; /* References. */
+    uint32_t change_count;                    /* What they come to, in parts. */
     tarn__change changes[TARN__WORKSET_BATCH_ROWS];
 };
 

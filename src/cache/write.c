@@ -65,21 +65,89 @@ static void sort_batch(tarn__workset *set)
     }
 }
 
-static tarn__change change_of(const tarn__workset *set, tarn__hot_row *row)
+/* Writes the changes that were collected. */
+static tarn_status write_changes(tarn__workset *set, tarn_error *error)
+{
+    const uint32_t count = set->change_count;
+    set->change_count = 0;
+    if (count == 0) {
+        return TARN_OK;
+    }
+    TARN_TRY(set->store.write(set->store.context, set->changes, count, error));
+    set->figures.written_count += count;
+    return TARN_OK;
+}
+
+static tarn_status add_change(tarn__workset *set, const tarn__change *change, tarn_error *error)
+{
+    if (set->change_count == TARN__WORKSET_BATCH_ROWS) {
+        TARN_TRY(write_changes(set, error));
+    }
+    set->changes[set->change_count++] = *change;
+    return TARN_OK;
+}
+
+static bool is_dead(const tarn__workset_family *family, tarn_bytes value, bool is_operand)
+{
+    return family->is_dead != NULL && family->is_dead(value, is_operand, family->context) &&
+           !is_operand;
+}
+
+/* What is dirty of a block. A dead value becomes a tombstone, or what the store never heard of. */
+static tarn_status add_block(
+    tarn__workset *set, const tarn__workset_family *family, tarn__hot_row *row, tarn_error *error)
+{
+    tarn__block *block = (tarn__block *)(void *)tarn__hot_row_value(family, row);
+    const size_t size = row->value_size;
+    for (uint32_t at = 0; at < block->count && block->dirty_count > 0; at++) {
+        tarn__block_entry entry = tarn__block_read(block, size, at);
+        if ((entry.state == TARN__ENTRY_DIRTY || entry.state == TARN__ENTRY_NEW) &&
+            is_dead(family, entry.value, false)) {
+            entry.state =
+                entry.state == TARN__ENTRY_NEW ? TARN__ENTRY_ABSENT : TARN__ENTRY_TOMBSTONE;
+            tarn__block_unset(block, size, at, entry.state);
+        }
+        if (entry.state < TARN__ENTRY_DIRTY) {
+            continue;
+        }
+        const bool is_put = entry.state != TARN__ENTRY_TOMBSTONE;
+        const tarn__change change = {
+            .family = family->store_family,
+            .kind = is_put ? TARN__CHANGE_PUT : TARN__CHANGE_DELETE,
+            .row = tarn__hot_row_key(row),
+            .suffix = entry.key,
+            .value = is_put ? entry.value : tarn_bytes_at(NULL, 0),
+        };
+        TARN_TRY(add_change(set, &change, error));
+    }
+    return TARN_OK;
+}
+
+static tarn_status add_row(tarn__workset *set, tarn__hot_row *row, tarn_error *error)
 {
     const tarn__workset_family *family = set->families[row->family];
     const bool is_merged = row->state == TARN__HOT_PARTIAL && family->suffix_bytes == 0;
+    if (family->is_of_blocks) {
+        return add_block(set, family, row, error);
+    }
     tarn__change change = {
         .family = family->store_family,
         .kind = TARN__CHANGE_DELETE,
         .row = tarn_bytes_at(row + 1, (size_t)row->key_size + family->suffix_bytes),
-        .value = tarn_bytes_at(NULL, 0),
     };
+    const tarn_bytes value = tarn_bytes_at(tarn__hot_row_value(family, row), row->value_size);
+    if (row->state != TARN__HOT_TOMBSTONE &&
+        is_dead(family, value, row->state == TARN__HOT_PARTIAL)) {
+        row->state = TARN__HOT_TOMBSTONE;
+        if (row->is_new) {
+            return TARN_OK; /* The store need not hear of it. */
+        }
+    }
     if (row->state != TARN__HOT_TOMBSTONE) {
         change.kind = is_merged ? TARN__CHANGE_MERGE : TARN__CHANGE_PUT;
-        change.value = tarn_bytes_at(tarn__hot_row_value(family, row), row->value_size);
+        change.value = value;
     }
-    return change;
+    return add_change(set, &change, error);
 }
 
 /* The store has the row now. */
@@ -89,6 +157,10 @@ static void clean(tarn__workset *set, uint32_t reference)
     if (row->state == TARN__HOT_PARTIAL) {
         tarn__workset_forget(set, reference); /* What the store made of it is not known. */
         return;
+    }
+    const tarn__workset_family *family = set->families[row->family];
+    if (family->is_of_blocks) {
+        tarn__block_clean((tarn__block *)(void *)tarn__hot_row_value(family, row), row->value_size);
     }
     tarn__workset_unmark(set, row);
     row->state = row->state == TARN__HOT_DIRTY ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
@@ -103,12 +175,12 @@ tarn_status tarn__workset_batch_write(tarn__workset *set, tarn_error *error)
         return TARN_OK;
     }
     sort_batch(set);
-    for (uint32_t i = 0; i < count; i++) {
-        set->changes[i] = change_of(set, tarn__slab_at(&set->slab, set->batch[i]));
-    }
     set->batch_count = 0;
-    TARN_TRY(set->store.write(set->store.context, set->changes, count, error));
-    set->figures.written_count += count;
+    set->change_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        TARN_TRY(add_row(set, tarn__slab_at(&set->slab, set->batch[i]), error));
+    }
+    TARN_TRY(write_changes(set, error));
     for (uint32_t i = 0; i < count; i++) {
         clean(set, set->batch[i]);
     }

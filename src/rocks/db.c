@@ -69,12 +69,17 @@ tarn_status tarn__rocks_family_options(
 static tarn_status make_filtered_options(
     tarn__rocks_family *family, rocksdb_options_t **out, tarn_error *error)
 {
-    char text[64];
+    char text[128];
     char *message = NULL;
     rocksdb_options_t *plain = NULL;
     TARN_TRY(make_options(family->rocks, &family->text, &plain, error));
     rocksdb_options_t *made = rocksdb_options_create();
-    (void)snprintf(text, sizeof text, "periodic_compaction_seconds=%" PRIu64, family->periodic_s);
+    (void)snprintf(
+        text,
+        sizeof text,
+        "periodic_compaction_seconds=%" PRIu64 "%s",
+        family->periodic_s,
+        family->rocks->holds_compactions ? ";disable_auto_compactions=true" : "");
     rocksdb_get_options_from_string(plain, text, made, &message);
     rocksdb_options_destroy(plain);
     const tarn_status status = tarn__rocks_outcome("use the options", text, &message, error);
@@ -450,12 +455,28 @@ tarn_status tarn__rocks_open(
     rocks->account = options->account;
     rocks->memory = options->memory;
     rocks->use = options->use;
+    rocks->holds_compactions = options->holds_compactions;
     const tarn_status status = set_up(rocks, options, error);
     if (status != TARN_OK) {
         tarn__rocks_close(rocks);
         return status;
     }
     *out = rocks;
+    return TARN_OK;
+}
+
+tarn_status tarn__rocks_release_compactions(tarn__rocks *rocks, tarn_error *error)
+{
+    static const char *const KEYS[] = {"disable_auto_compactions"};
+    static const char *const VALUES[] = {"false"};
+    const bool holds = rocks->holds_compactions;
+    rocks->holds_compactions = false;
+    for (tarn__rocks_family *family = rocks->first; holds && family != NULL;
+         family = family->next) {
+        char *message = NULL;
+        rocksdb_set_options_cf(rocks->db, family->handle, 1, KEYS, VALUES, &message);
+        TARN_TRY(tarn__rocks_outcome("let compactions run of", family->name, &message, error));
+    }
     return TARN_OK;
 }
 

@@ -13,7 +13,8 @@
  *
  * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean() and
  * tarn__rocks_hold_open(), which any thread may call between open and close (not beside a
- * retuning), iterators over what is held, and the flushes of the memory's watcher.
+ * retuning), runs, iterators over what is held or what nobody writes, and the flushes of the
+ * memory's watcher.
  */
 #ifndef TARN_ROCKS_DB_H
 #define TARN_ROCKS_DB_H
@@ -63,11 +64,15 @@ typedef struct tarn__rocks_open_options {
     const char *directory;                /* Created when absent; its parent exists. */
     const tarn__rocks_settings *settings; /* Of the database, and of families that exist. */
     tarn__rocks_use use;
+    bool holds_compactions; /* Until tarn__rocks_release_compactions(). */
 } tarn__rocks_open_options;
 
 /* Opens a database: an empty one, or the one whose files are in the directory. */
 TARN_NODISCARD tarn_status
 tarn__rocks_open(const tarn__rocks_open_options *options, tarn__rocks **out, tarn_error *error);
+
+/* Lets compactions run that were held since the database was opened. */
+TARN_NODISCARD tarn_status tarn__rocks_release_compactions(tarn__rocks *rocks, tarn_error *error);
 
 /* Closes it without flushing: what was not linked is gone. NULL does nothing. */
 void tarn__rocks_close(tarn__rocks *rocks);
@@ -208,7 +213,9 @@ tarn__rocks_batch_write(tarn__rocks *rocks, tarn__rocks_batch *batch, tarn_error
 
 /*
  * Rows in order that become a table file at once, past the memtable: for many thousand rows, as
- * the file is synchronised. Nothing is there before tarn__rocks_run_finish(); one run at a time.
+ * the file is synchronised. Nothing is there before tarn__rocks_run_finish().
+ *
+ * Thread: a run is confined; several threads may have one each.
  */
 typedef struct tarn__rocks_run tarn__rocks_run;
 
@@ -250,6 +257,7 @@ typedef struct tarn__rocks_scan {
     bool is_backward;
     bool fills_cache;             /* What is read is likely to be read again. */
     const tarn__rocks_hold *hold; /* Rows as they were then. NULL: as they are. */
+    uint64_t readahead_bytes;     /* Read at once of each table file; 0: a block. */
 } tarn__rocks_scan;
 
 /* Begins to iterate over the rows of lower <= key < upper, as they are now. */
@@ -295,6 +303,14 @@ void tarn__rocks_compact(tarn__rocks_family *family);
  * Thread: any, but not beside a retuning.
  */
 void tarn__rocks_clean(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper);
+
+/*
+ * Rewrites the table files that have rows of lower <= key < upper, which a range delete covers, so
+ * that these are in no file any more. Returns early when it is cancelled.
+ *
+ * Thread: any, but not beside a retuning.
+ */
+void tarn__rocks_compact_covered(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper);
 
 /* Ends running clean-ups, and refuses further ones until they are allowed again. Thread: any. */
 void tarn__rocks_cancel_cleaning(tarn__rocks *rocks);

@@ -74,6 +74,11 @@ void tarn__rocks_clean(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes 
     compact(family, lower, upper, is_twice ? BOTTOM_AGAIN : BOTTOM_ONCE);
 }
 
+void tarn__rocks_compact_covered(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper)
+{
+    compact(family, lower, upper, BOTTOM_ONCE);
+}
+
 void tarn__rocks_cancel_cleaning(tarn__rocks *rocks)
 {
     rocksdb_disable_manual_compaction(rocks->db);

@@ -12,6 +12,7 @@ struct tarn__rocks {
     tarn__rocks_memory *memory;
     char *directory;
     tarn__rocks_use use;
+    bool holds_compactions;
     tarn_buffer text; /* The options of the database, with a NUL. */
     rocksdb_t *db;    /* NULL: lost by a failed retuning. */
     rocksdb_writeoptions_t *write_options;
@@ -19,6 +20,7 @@ struct tarn__rocks {
     tarn__rocks_family own;    /* The default family. */
     tarn__rocks_family *first; /* All others. */
     atomic_uint hold_count;
+    atomic_uint run_count; /* Runs that were ever opened. */
 };
 
 /* merge.c: the merge operator of all families; options that it is given to own it. */

@@ -231,6 +231,7 @@ tarn_status tarn__rocks_iterate_scan(
     iterator->is_backward = scan->is_backward;
     iterator->options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(iterator->options, scan->fills_cache);
+    rocksdb_readoptions_set_readahead_size(iterator->options, scan->readahead_bytes);
     if (scan->hold != NULL) {
         rocksdb_readoptions_set_snapshot(iterator->options, scan->hold->snapshot);
     }

@@ -8,7 +8,8 @@
 #include "rocks/rocks_private.h"
 
 /* In the database's directory, so that it can be renamed into place; RocksDB ignores the name. */
-#define RUN_NAME "tarn-run"
+#define RUN_NAME "tarn-run-%u"
+enum { RUN_NAME_BYTES = sizeof RUN_NAME + 10 };
 
 struct tarn__rocks_run {
     tarn__rocks_family *family;
@@ -23,14 +24,15 @@ tarn_status tarn__rocks_run_open(
     tarn__rocks_family *family, tarn__rocks_run **out, tarn_error *error)
 {
     const char *directory = family->rocks->directory;
-    const size_t path_size = strlen(directory) + sizeof "/" RUN_NAME;
+    const size_t path_size = strlen(directory) + 1 + RUN_NAME_BYTES;
     TARN_AUTO(tarn__rocks_run_close)
     tarn__rocks_run *run =
         tarn__allocate_zeroed(family->rocks->account, 1, sizeof(tarn__rocks_run) + path_size);
     if (run == NULL) {
         return tarn__fail_no_memory(error, "a run of rows", sizeof *run + path_size);
     }
-    (void)snprintf(run->path, path_size, "%s/%s", directory, RUN_NAME);
+    const unsigned number = atomic_fetch_add(&family->rocks->run_count, 1);
+    (void)snprintf(run->path, path_size, "%s/" RUN_NAME, directory, number);
     run->family = family;
     TARN_TRY(tarn__rocks_family_options(family, &run->options, error));
     run->env_options = rocksdb_envoptions_create();

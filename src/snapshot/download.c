@@ -152,8 +152,43 @@ static tarn_status try_pool(
     return *is_there ? accept_item(d, item, &t, error) : TARN_OK;
 }
 
+static tarn_status count_linked(tarn_bytes part, void *context, tarn_error *error)
+{
+    const download *d = context;
+    TARN_TRY(check_uncancelled(d, error));
+    if (d->options->progress != NULL) {
+        atomic_fetch_add(&d->options->progress->bytes, part.size);
+    }
+    return TARN_OK;
+}
+
+/* Links a table file, and reads through what the link has. *is_there: false: copy it. */
+static tarn_status try_link(
+    download *d, uint32_t item, uint8_t *buffer, bool *is_there, tarn_error *error)
+{
+    const tarn__file_part *part = &d->subtask->files[item];
+    TARN_AUTO(close_target) target t = {.download = d, .file = -1};
+    TARN_TRY(name_target(d, part->local_name, t.path, error));
+    tarn_storage *storage = d->options->checkpoint->storage;
+    *is_there = d->options->may_link && part->is_shared && !part->place.is_packed &&
+                tarn__storage_link_out(storage, part->path, t.path, NULL) == TARN_OK;
+    if (!*is_there) {
+        return TARN_OK;
+    }
+    d->is_written[item] = true;
+    TARN_TRY(tarn__file_open(d->calls, AT_FDCWD, t.path, O_RDONLY, t.path, &t.file, error));
+    TARN_TRY(tarn__checkpoint_read_file(
+        storage, part, buffer, TARN__TRANSFER_BUFFER_BYTES, count_linked, d, error));
+    return finish_target(d, item, &t, error);
+}
+
 static tarn_status fetch_file(download *d, uint32_t item, uint8_t *buffer, tarn_error *error)
 {
+    bool is_there = false;
+    TARN_TRY(try_link(d, item, buffer, &is_there, error));
+    if (is_there) {
+        return TARN_OK;
+    }
     TARN_AUTO(close_target) target t = {.download = d, .file = -1};
     TARN_TRY(open_target(d, item, &t, error));
     TARN_TRY(tarn__checkpoint_read_file(

@@ -8,10 +8,10 @@
  * What the pool of a second copy has is not downloaded (pool.h). Of a segment only the wanted files
  * are read, those that lie one behind the other together.
  *
- * Files are copied, also where the checkpoint lies on the same disk. A hard link would cost
- * nothing, and RocksDB never writes to a table file; but then the working directory and the
- * checkpoint share one inode, and whatever damages the one damages the other: the copy that is
- * there for that case.
+ * Where the checkpoint lies in a directory of the same file system, table files are not copied: the
+ * working directory links them, and they are read through once, as all others are. RocksDB never
+ * writes to a table file. Both then share one inode, as a snapshot's links and the second copy do;
+ * who wants two (tarn.restore.link-files: false) has them copied.
  *
  * Thread: confined; progress and is_cancelled are shared.
  */
@@ -42,6 +42,7 @@ typedef struct tarn__download_options {
     const atomic_bool *is_cancelled; /* May be NULL. */
     tarn__download_progress *progress; /* May be NULL. */
     tarn__pool *pool;                  /* Asked before the storage. NULL: none. */
+    bool may_link; /* Table files that are local get a second name instead of a copy. */
     /* Which files; it is asked more than once. NULL: all. */
     bool (*is_wanted)(const tarn__file_part *file, void *context);
     void *is_wanted_context;

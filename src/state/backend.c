@@ -8,7 +8,6 @@
 #include "base/options.h"
 #include "base/process.h"
 #include "memory/budget.h"
-#include "state/canonical.h"
 #include "state/hot.h"
 #include "state/restore.h"
 
@@ -81,18 +80,17 @@ static tarn_status load_settings(
     settings->background_job_count = tarn__rocks_fit_jobs(tarn__process_core_count());
     const tarn_config *used = config != NULL ? config : tarn__env_config(backend->env);
     TARN_TRY(tarn__packing_load(used, &backend->packing, error));
+    TARN_TRY(
+        tarn_config_get_bool(used, "tarn.restore.link-files", &backend->may_link, NULL, error));
+    bool is_cut = false;
+    bool is_set = false;
+    const tarn_status cut =
+        tarn_config_get_bool(used, "tarn.rocksdb.cut-files-at-key-groups", &is_cut, &is_set, error);
+    if (cut < TARN_OK) {
+        return cut;
+    }
+    backend->cuts_by_size = !is_set;
     return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
-}
-
-static tarn_status open_database(tarn_backend *backend, tarn_error *error)
-{
-    const tarn__rocks_open_options options = {
-        .account = backend->account,
-        .memory = tarn__env_rocks_memory(backend->env),
-        .directory = backend->directory.db,
-        .settings = backend->settings,
-    };
-    return tarn__rocks_open(&options, &backend->rocks, error);
 }
 
 static void copy_options(tarn_backend *backend, const tarn_backend_options *options)
@@ -109,6 +107,7 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
     backend->watermark_ms = INT64_MIN;
     backend->event_ms = INT64_MIN;
     tarn__cleaner_init(&backend->cleaner, backend);
+    tarn__tidier_init(&backend->tidier);
     (void)pthread_mutex_init(&backend->gate_mutex, NULL);
     (void)pthread_cond_init(&backend->gate_opened, NULL);
     tarn__env_adopt(
@@ -117,23 +116,6 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
         "backend %s/%u",
         backend->operator_name,
         backend->subtask_index);
-}
-
-/* Opens the database, with the rows of what is restored. */
-static tarn_status open_rows(
-    tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
-{
-    if (options->restore == NULL) {
-        return open_database(backend, error);
-    }
-    if (tarn__canonical_is(options->restore)) {
-        TARN_TRY(open_database(backend, error));
-        return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
-    }
-    tarn__restore restore;
-    TARN_TRY(tarn__restore_fetch(backend, options->restore, &restore, error));
-    TARN_TRY(open_database(backend, error));
-    return tarn__restore_complete(&restore, error);
 }
 
 static tarn_status set_up(
@@ -146,7 +128,7 @@ static tarn_status set_up(
     if (options->recovery_directory != NULL) {
         TARN_TRY(tarn__pool_open(&backend->pool, NULL, options->recovery_directory, error));
     }
-    TARN_TRY(open_rows(backend, options, error));
+    TARN_TRY(tarn__restore_open(backend, options, error));
     return tarn__hot_open(
         backend, options->config != NULL ? options->config : tarn__env_config(backend->env), error);
 }
@@ -168,6 +150,7 @@ static void destroy(tarn_backend *backend)
     tarn_owner *owner = backend->owner;
     tarn__rocks_unpin(&backend->pin);
     tarn__hot_close(backend);
+    tarn__tidier_stop(backend);
     tarn__rocks_close(backend->rocks);
     tarn__directory_close(&backend->directory);
     tarn__bases_clear(&backend->bases);
@@ -175,6 +158,7 @@ static void destroy(tarn_backend *backend)
     tarn_buffer_clear(&backend->edit);
     tarn__release(backend->settings);
     tarn__cleaner_clear(&backend->cleaner);
+    tarn__tidier_clear(&backend->tidier);
     (void)pthread_cond_destroy(&backend->gate_opened);
     (void)pthread_mutex_destroy(&backend->gate_mutex);
     tarn__env_disown(backend->env, &backend->env_child);

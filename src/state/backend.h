@@ -39,6 +39,7 @@
 #include "state/cleaning.h"
 #include "state/directory.h"
 #include "state/snapshot.h"
+#include "state/tidy.h"
 
 typedef struct tarn_value tarn_value;
 
@@ -80,6 +81,10 @@ struct tarn_backend {
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */
+    tarn_buffer shown;           /* A value that a read has given out and changed. */
+    tarn_buffer hot_row;         /* A row of it that is in two pieces. */
+    tarn_buffer hot_block;       /* A block of it that is being made. */
+    tarn_buffer hot_beyond;      /* The first row behind such a block's. */
     tarn_env *env;
     tarn__env_child env_child;
     tarn_owner *owner;
@@ -102,6 +107,9 @@ struct tarn_backend {
     tarn__bases bases;       /* What uploads build on. */
     tarn__cleaner cleaner;   /* Of states with a TTL. */
     tarn__download_progress restored;
+    bool may_link;       /* A restore links table files that are local. */
+    bool cuts_by_size;   /* Whether files are cut at key groups follows from what is restored. */
+    tarn__tidier tidier; /* Of what it brought along. */
 
     pthread_mutex_t gate_mutex;
     pthread_cond_t gate_opened;

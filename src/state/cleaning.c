@@ -1,7 +1,7 @@
 /* cleaning.c - see cleaning.h. */
 #include "state/cleaning.h"
 
-#include "state/keyed.h"
+#include "state/hot.h"
 
 enum {
     BURST_ROWS = 64, /* Looked at in one go: an iterator costs as much as some dozens of rows. */
@@ -203,13 +203,15 @@ void tarn__cleaner_stop(tarn_backend *backend)
     }
     (void)pthread_mutex_unlock(&cleaner->mutex);
     tarn__rocks_allow_cleaning(backend->rocks);
-    cleaner->slice = 0; /* The last one may have been cut short. */
+    tarn__tidier_resume(backend); /* It was ended too. */
+    cleaner->slice = 0;           /* The last one may have been cut short. */
     collect(cleaner);
 }
 
-static void begin_on_worker(tarn_keyed *keyed, int64_t now_ms)
+static tarn_status begin_on_worker(tarn_keyed *keyed, int64_t now_ms, tarn_error *error)
 {
     tarn__cleaner *cleaner = &keyed->backend->cleaner;
+    TARN_TRY(tarn__hot_settle_adds(keyed, error));
     const int64_t oldest_ms = keyed->cleaning.oldest_ms;
     begin_clean_up(keyed, now_ms);
     if (!tarn__workers_try_submit(tarn__env_workers(keyed->backend->env), run, cleaner)) {
@@ -217,6 +219,7 @@ static void begin_on_worker(tarn_keyed *keyed, int64_t now_ms)
         keyed->cleaning.oldest_ms = oldest_ms;
         keyed->cleaning.due_ms = add_saturating(now_ms, 1); /* The workers are busy: later. */
     }
+    return TARN_OK;
 }
 
 tarn_status tarn_keyed_clean(tarn_keyed *keyed, tarn_error *error)
@@ -228,6 +231,7 @@ tarn_status tarn_keyed_clean(tarn_keyed *keyed, tarn_error *error)
         return TARN_OK;
     }
     tarn__cleaner_wait(backend);
+    TARN_TRY(tarn__hot_settle_adds(keyed, error));
     begin_clean_up(keyed, tarn__keyed_clock(keyed));
     /* A compaction does not say how it ended; a flush that fails does. */
     const tarn_status status =
@@ -275,7 +279,7 @@ static tarn_status look_at_rows(
         }
         TARN_TRY(status);
         TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
-        if (content.is_expired) {
+        if (content.is_expired && tarn__hot_forget_expired(keyed, row)) {
             tarn__rocks_batch_delete(batch, keyed->family, row);
             (*expired_count)++;
         }
@@ -339,7 +343,7 @@ tarn_status tarn__cleaner_attend(tarn_backend *backend, tarn_error *error)
         }
         const int64_t now_ms = tarn__keyed_clock(keyed);
         if (cleaner->running == NULL && now_ms >= keyed->cleaning.due_ms) {
-            begin_on_worker(keyed, now_ms);
+            TARN_TRY(begin_on_worker(keyed, now_ms, error));
         }
     }
     return TARN_OK;

@@ -31,6 +31,7 @@ typedef struct tarn__cleaning {
     uint32_t owed;      /* Rows to look at. */
     tarn_buffer cursor; /* The row to go on from; empty: the first. */
     uint64_t cleaned_count;
+    uint64_t dropped_count; /* Values that the working set did not write any more. */
 
     int64_t oldest_ms;  /* Stamp of what was written since the last clean-up began; INT64_MAX. */
     int64_t due_ms;     /* When the next one begins; INT64_MAX: never, as things are. */

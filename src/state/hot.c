@@ -8,30 +8,59 @@
 
 /* ---- what the working set asks of the backend -------------------------------------------- */
 
-static void add_change(tarn__rocks_batch *batch, const tarn__change *change)
+/* The row of a change in one piece. */
+static tarn_status join_row(
+    tarn_backend *backend, const tarn__change *change, tarn_bytes *out, tarn_error *error)
 {
+    tarn_buffer *row = &backend->hot_row;
+    if (change->suffix.size == 0) {
+        *out = change->row;
+        return TARN_OK;
+    }
+    if (tarn_buffer_assign(row, change->row) != TARN_OK ||
+        tarn_buffer_append(row, change->suffix) != TARN_OK) {
+        return tarn__fail_no_memory(error, "a row", change->row.size + change->suffix.size);
+    }
+    *out = tarn_buffer_bytes(row);
+    return TARN_OK;
+}
+
+static tarn_status add_change(tarn_backend *backend, const tarn__change *change, tarn_error *error)
+{
+    tarn__rocks_batch *batch = &backend->hot_batch;
+    tarn_bytes row;
+    TARN_TRY(join_row(backend, change, &row, error));
     switch (change->kind) {
     case TARN__CHANGE_PUT:
-        tarn__rocks_batch_put(batch, change->family, change->row, change->value);
+        tarn__rocks_batch_put(batch, change->family, row, change->value);
         break;
     case TARN__CHANGE_DELETE:
-        tarn__rocks_batch_delete(batch, change->family, change->row);
+        tarn__rocks_batch_delete(batch, change->family, row);
         break;
     case TARN__CHANGE_MERGE:
-        tarn__rocks_batch_merge(batch, change->family, change->row, change->value);
+        tarn__rocks_batch_merge(batch, change->family, row, change->value);
         break;
     }
+    return TARN_OK;
+}
+
+tarn_status tarn__hot_write_changes(
+    tarn_backend *backend, const tarn__change *changes, size_t count, tarn_error *error)
+{
+    tarn_status status = TARN_OK;
+    for (size_t i = 0; i < count && status == TARN_OK; i++) {
+        status = add_change(backend, &changes[i], error);
+    }
+    if (status == TARN_OK) {
+        status = tarn__rocks_batch_write(backend->rocks, &backend->hot_batch, error);
+    }
+    return tarn__backend_finish_write(backend, status, error);
 }
 
 static tarn_status write_changes(
     void *context, const tarn__change *changes, size_t count, tarn_error *error)
 {
-    tarn_backend *backend = context;
-    for (size_t i = 0; i < count; i++) {
-        add_change(&backend->hot_batch, &changes[i]);
-    }
-    return tarn__backend_finish_write(
-        backend, tarn__rocks_batch_write(backend->rocks, &backend->hot_batch, error), error);
+    return tarn__hot_write_changes(context, changes, count, error);
 }
 
 static bool is_held(void *context)
@@ -68,6 +97,10 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     float fraction = 0;
     bool is_set = false;
     tarn__rocks_batch_init(&backend->hot_batch);
+    backend->shown.allocator = &backend->account->face;
+    backend->hot_row.allocator = &backend->account->face;
+    backend->hot_block.allocator = &backend->account->face;
+    backend->hot_beyond.allocator = &backend->account->face;
     const tarn_status status =
         tarn_config_get_memory(config, "tarn.working-set.size", &bytes, &is_set, error);
     if (status != TARN_NOT_FOUND) {
@@ -88,6 +121,10 @@ void tarn__hot_close(tarn_backend *backend)
     tarn__workset_close(backend->workset);
     backend->workset = NULL;
     tarn__rocks_batch_clear(&backend->hot_batch);
+    tarn_buffer_clear(&backend->shown);
+    tarn_buffer_clear(&backend->hot_row);
+    tarn_buffer_clear(&backend->hot_block);
+    tarn_buffer_clear(&backend->hot_beyond);
 }
 
 static bool is_of_single_rows(tarn__state_kind kind)
@@ -104,7 +141,13 @@ static tarn_status join(tarn_keyed *keyed, tarn_error *error)
         return TARN_OK;
     }
     keyed->hot = (tarn__workset_family){
-        .store_family = keyed->family, .suffix_bytes = keyed->hot_suffix_bytes};
+        .store_family = keyed->family,
+        .suffix_bytes = keyed->hot_suffix_bytes,
+        .is_of_blocks = keyed->has_hot_blocks,
+        .value_shift = keyed->hot_value_shift,
+        .is_dead = keyed->has_ttl ? tarn__keyed_is_dead : NULL,
+        .context = keyed,
+    };
     TARN_TRY(tarn__workset_add_family(set, &keyed->hot, error));
     keyed->workset = set;
     return TARN_OK;
@@ -120,8 +163,11 @@ static void leave(tarn_keyed *keyed)
 
 tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error)
 {
-    keyed->has_hot_rows = (is_of_single_rows(kind) || kind == TARN__STATE_LIST) && !keyed->has_ttl;
-    keyed->hot_suffix_bytes = kind == TARN__STATE_LIST ? TARN__CHUNK_SEQUENCE_BYTES : 0;
+    const bool is_list = kind == TARN__STATE_LIST;
+    keyed->has_hot_rows = is_of_single_rows(kind) || is_list || kind == TARN__STATE_MAP;
+    keyed->has_hot_blocks = kind == TARN__STATE_MAP || (is_list && keyed->has_ttl);
+    keyed->hot_suffix_bytes = is_list && !keyed->has_ttl ? TARN__CHUNK_SEQUENCE_BYTES : 0;
+    keyed->hot_value_shift = kind == TARN__STATE_VALUE && keyed->has_ttl ? TARN__STAMP_BYTES : 0;
     return join(keyed, error);
 }
 
@@ -412,6 +458,31 @@ tarn_status tarn__hot_edit(
         *out = tarn__hot_row_value(&keyed->hot, kept);
     }
     return TARN_OK;
+}
+
+bool tarn__hot_forget_expired(tarn_keyed *keyed, tarn_bytes row)
+{
+    tarn__hot_key key;
+    if (keyed->workset == NULL) {
+        return true;
+    }
+    if (keyed->hot.is_of_blocks) {
+        return tarn__hot_map_forget_expired(keyed, row);
+    }
+    tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    if (found != NULL && tarn__hot_row_is_dirty(found)) {
+        return false;
+    }
+    if (found != NULL) {
+        found->state = TARN__HOT_ABSENT; /* Where it is: its bytes may have been given out. */
+        found->value_size = 0;
+    }
+    return true;
+}
+
+tarn_status tarn__hot_settle_adds(tarn_keyed *keyed, tarn_error *error)
+{
+    return keyed->workset != NULL && keyed->is_folded ? settle_state(keyed, error) : TARN_OK;
 }
 
 /* ---- ranges ----------------------------------------------------------------------------- */

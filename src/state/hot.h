@@ -5,10 +5,13 @@
  *     ranges, iterators ──► settle or drop what the working set has of them ──► store
  *
  * Which states: those with one row per key and namespace, which are found by their row: value,
- * reducing and aggregating; and lists, of which one row is here (hot_list.h). Without a TTL, as
- * clean-ups and compactions look at stamps in the store. Rows of the others are in the store alone,
- * and so are all rows when the working set is off: then a call costs one compare more than the
- * store's.
+ * reducing and aggregating; lists, of which one row is here (hot_list.h); and maps and lists with a
+ * TTL, of which it is one block (hot_map.h). When the working set is off all rows are in the store
+ * alone: then a call costs one compare more than the store's.
+ *
+ * With a TTL a value here begins with its stamp. What has expired when it is to be written is not
+ * (ttl.c); the stamps of what is written are told to the deadlines once more, as clean-ups see only
+ * what is in the store. Who cleans in the store looks here first: tarn__hot_forget_expired().
  *
  * Adds of reductions (codec/reduction.h) are blind: what is not here is not read, but begun as a
  * partial, which the store merges into what it has. A read makes a whole value of the two.
@@ -23,6 +26,7 @@
 
 #include "tarn/working_set.h"
 
+#include "state/hot_map.h"
 #include "state/keyed.h"
 
 /* Opens the working set of a backend, as its configuration says. */
@@ -36,6 +40,11 @@ tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error);
 
 /* Writes what is dirty of a state, unless the backend is poisoned, and forgets it in any case. */
 TARN_NODISCARD tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error);
+
+/* Writes changes to the store, which is not held; the outcome is passed on as
+ * tarn__backend_finish_write() does. */
+TARN_NODISCARD tarn_status tarn__hot_write_changes(
+    tarn_backend *backend, const tarn__change *changes, size_t count, tarn_error *error);
 
 /* Waits until the store may be written, for a write that goes past the working set. */
 static inline void tarn__hot_pass_gate(tarn_backend *backend)
@@ -72,8 +81,11 @@ tarn__hot_edit(tarn_keyed *keyed, tarn_bytes row, size_t size, void **out, tarn_
 TARN_NODISCARD static inline tarn_status tarn__keyed_read(
     tarn_keyed *keyed, tarn_bytes row, tarn__rocks_pin *pin, tarn_bytes *out, tarn_error *error)
 {
-    return keyed->workset != NULL ? tarn__hot_read(keyed, row, pin, out, error)
-                                  : tarn__rocks_get(keyed->family, row, pin, out, error);
+    if (__builtin_expect(keyed->workset == NULL, 0)) {
+        return tarn__rocks_get(keyed->family, row, pin, out, error);
+    }
+    return keyed->hot.is_of_blocks ? tarn__hot_map_read(keyed, row, pin, out, error)
+                                   : tarn__hot_read(keyed, row, pin, out, error);
 }
 
 /* Write and remove a row; the outcome is passed on as tarn__backend_finish_write() does. */
@@ -81,7 +93,8 @@ TARN_NODISCARD static inline tarn_status tarn__keyed_write(
     tarn_keyed *keyed, tarn_bytes row, tarn_bytes value, tarn_error *error)
 {
     if (keyed->workset != NULL) {
-        return tarn__hot_write(keyed, row, value, error);
+        return keyed->hot.is_of_blocks ? tarn__hot_map_write(keyed, row, value, error)
+                                       : tarn__hot_write(keyed, row, value, error);
     }
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_put(keyed->family, row, value, error), error);
@@ -91,7 +104,8 @@ TARN_NODISCARD static inline tarn_status tarn__keyed_erase(
     tarn_keyed *keyed, tarn_bytes row, tarn_error *error)
 {
     if (keyed->workset != NULL) {
-        return tarn__hot_erase(keyed, row, error);
+        return keyed->hot.is_of_blocks ? tarn__hot_map_erase(keyed, row, error)
+                                       : tarn__hot_erase(keyed, row, error);
     }
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_delete(keyed->family, row, error), error);
@@ -116,6 +130,17 @@ TARN_NODISCARD static inline tarn_status tarn__keyed_enter_write(
     return keyed->workset != NULL ? tarn__backend_enter(keyed->backend, error)
                                   : tarn__backend_enter_write(keyed->backend, error);
 }
+
+/*
+ * Forgets a row that is expired in the store and about to be removed from there; the gate is open.
+ * False: what is here is newer, and the store's row stays until that is written.
+ */
+bool tarn__hot_forget_expired(tarn_keyed *keyed, tarn_bytes row);
+
+/*
+ * Has the store have all adds to a state, before somebody decides there by the stamps of its rows.
+ */
+TARN_NODISCARD tarn_status tarn__hot_settle_adds(tarn_keyed *keyed, tarn_error *error);
 
 /* ---- ranges ----------------------------------------------------------------------------- */
 

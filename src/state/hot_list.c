@@ -50,8 +50,7 @@ static tarn_bytes elements_of(const hot_list *list)
 
 /* ---- numbers ---------------------------------------------------------------------------- */
 
-/* The mark of the numbers is not written while the store is held. To be called before a find. */
-static void prepare_numbers(tarn_backend *backend)
+void tarn__hot_list_prepare_numbers(tarn_backend *backend)
 {
     if (__builtin_expect(backend->sequence_end - backend->sequence < NUMBERS_PER_CALL, 0)) {
         tarn__hot_pass_gate(backend);
@@ -141,7 +140,7 @@ tarn_status tarn__hot_list_append(
     hot_list list;
     bool is_done = false;
     uint8_t number[TARN__CHUNK_SEQUENCE_BYTES];
-    prepare_numbers(keyed->backend);
+    tarn__hot_list_prepare_numbers(keyed->backend);
     TARN_TRY(find_to_change(&list, keyed, name_space, error));
     leave_large(&list);
     TARN_TRY(extend(&list, elements, &is_done, error));
@@ -192,7 +191,7 @@ tarn_status tarn__hot_list_replace(
 {
     hot_list list;
     *is_done_out = false;
-    prepare_numbers(keyed->backend);
+    tarn__hot_list_prepare_numbers(keyed->backend);
     TARN_TRY(find_to_change(&list, keyed, name_space, error));
     if (!is_whole(&list)) {
         return TARN_OK;

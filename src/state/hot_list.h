@@ -14,7 +14,7 @@
  * store and the next one begins. There is at most one row of a list here, so that its number is
  * greater than those of the chunks in the store, or the only one.
  *
- * Lists with a TTL are not here.
+ * Lists with a TTL have a stamp for each chunk, and are blocks of chunks (hot_map.h).
  *
  * Thread: confined, with the backend.
  */
@@ -25,6 +25,10 @@
 
 /* A list that becomes larger is not kept whole where that means to write it again. */
 enum { TARN__HOT_LIST_WHOLE_BYTES_MAX = 4096 };
+
+/* Sees to it that numbers for a call can be taken: their mark is not written while the store is
+ * held. To be called before anything is found. */
+void tarn__hot_list_prepare_numbers(tarn_backend *backend);
 
 /* Appends encoded elements to the current key's list of a namespace, which is encoded. */
 TARN_NODISCARD tarn_status tarn__hot_list_append(

@@ -194,7 +194,7 @@ static tarn_status use_existing(
     tarn_backend *backend = keyed->backend;
     tarn__descriptor stored;
     TARN_TRY(check_stored(backend, name, descriptor, &stored, error));
-    tarn__cleaner_stop(backend);
+    tarn__tidier_stop_all(backend);
     tarn_error details = {.status = TARN_OK};
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);
@@ -211,6 +211,7 @@ static tarn_status use_existing(
         tarn__backend_poison(backend, &details);
     }
     TARN_TRY(status);
+    tarn__tidier_resume(backend);
     return adopt_stamps(keyed, name, &stored, error);
 }
 

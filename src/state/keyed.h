@@ -47,7 +47,9 @@ struct tarn_keyed {
     tarn__workset_family hot;
     bool has_namespaces; /* One with bytes was set, or named otherwise, once. */
     bool has_hot_rows;   /* Of a kind whose rows go through the working set, when there is one. */
+    bool has_hot_blocks; /* These rows are blocks. */
     uint8_t hot_suffix_bytes; /* Of these rows. */
+    uint8_t hot_value_shift;  /* Likewise. */
     tarn__row_layout layout;
     bool has_ttl;                /* Values begin with a stamp. */
     bool is_untimed;             /* With stamps, but without a TTL: nothing expires. */
@@ -206,13 +208,31 @@ typedef struct tarn__keyed_content {
     bool is_shown; /* A read answers it: it is young, or expired values are shown. */
 } tarn__keyed_content;
 
-/* Looks at what is stored. TARN_CORRUPTION: a stamp is missing. */
+/*
+ * Looks at what is stored. TARN_CORRUPTION: a stamp is missing. What had expired at gone_ms is
+ * gone, also where it is still there and whatever time it is: the former takes that from the latest
+ * clean-up, the latter is for iterators, which see what was there when they began.
+ */
 TARN_NODISCARD tarn_status tarn__keyed_look(
     const tarn_keyed *keyed,
     tarn_bytes stored,
     int64_t now_ms,
     tarn__keyed_content *out,
     tarn_error *error);
+TARN_NODISCARD tarn_status tarn__keyed_look_at(
+    const tarn_keyed *keyed,
+    tarn_bytes stored,
+    int64_t now_ms,
+    int64_t gone_ms,
+    tarn__keyed_content *out,
+    tarn_error *error);
+
+/*
+ * What the working set asks about each value before it is written (cache/workset.h); the context is
+ * the state. One that has expired is not, unless compactions are to keep it too; a reduction only
+ * once a clean-up counts it as gone, as adds may still be on their way to it.
+ */
+bool tarn__keyed_is_dead(tarn_bytes value, bool is_operand, void *context);
 
 /*
  * Does what a read does to a row: removes it when it is expired, stamps it now when reads prolong.

@@ -5,9 +5,10 @@
  *
  * Numbers come from the backend and only grow, so that appending needs not to know what is there: a
  * chunk that is written later sorts behind all that were there. With a TTL a chunk is never changed
- * but for its stamp, and its elements live and expire together; without one, what is appended
- * gathers in the working set, when there is one (hot_list.h). Merging namespaces gives the sources'
- * chunks new numbers under the target.
+ * but for its stamp, and its elements live and expire together: then a list goes through the
+ * working set as a map of chunks does (hot_map.h). Without one, what is appended gathers there in
+ * one chunk (hot_list.h). Merging namespaces gives the sources' chunks new numbers under the
+ * target.
  */
 #include "state/list.h"
 
@@ -55,6 +56,12 @@ tarn_status tarn_list_set_namespace(tarn_list *state, tarn_bytes name_space, tar
     return tarn_keyed_set_namespace(&state->keyed, name_space, error);
 }
 
+/* The list has one chunk in the working set; else, when it is on, all that are in a block of it. */
+static bool is_hot_chunk(const tarn_keyed *keyed)
+{
+    return keyed->workset != NULL && !keyed->hot.is_of_blocks;
+}
+
 /* ---- writing ---------------------------------------------------------------------------- */
 
 /* Makes the row of a new chunk of the current key and a namespace. */
@@ -63,6 +70,9 @@ static tarn_status new_row(
 {
     uint8_t sequence[TARN__CHUNK_SEQUENCE_BYTES];
     uint64_t number = 0;
+    if (keyed->workset != NULL) {
+        tarn__hot_list_prepare_numbers(keyed->backend);
+    }
     TARN_TRY(tarn__backend_take_sequence(keyed->backend, 1, &number, error));
     tarn__chunk_encode_sequence(sequence, number);
     return tarn__keyed_make_row(
@@ -81,7 +91,7 @@ static void begin_chunk(tarn_keyed *keyed, int64_t stamp_ms)
 static tarn_status write_chunk(tarn_keyed *keyed, tarn_error *error)
 {
     tarn_bytes row;
-    if (keyed->workset != NULL) {
+    if (is_hot_chunk(keyed)) {
         return tarn__hot_list_append(
             keyed,
             tarn_buffer_bytes(&keyed->name_space),
@@ -89,10 +99,7 @@ static tarn_status write_chunk(tarn_keyed *keyed, tarn_error *error)
             error);
     }
     TARN_TRY(new_row(keyed, tarn_buffer_bytes(&keyed->name_space), &row, error));
-    return tarn__backend_finish_write(
-        keyed->backend,
-        tarn__rocks_put(keyed->family, row, tarn_buffer_bytes(&keyed->scratch), error),
-        error);
+    return tarn__keyed_write(keyed, row, tarn_buffer_bytes(&keyed->scratch), error);
 }
 
 static size_t encoded_bytes(tarn_bytes element)
@@ -190,12 +197,27 @@ static tarn_status replace_hot(
                                                   : TARN_OK;
 }
 
-/* Removes what is there; the working set knows then that there is nothing. */
-static tarn_status remove_all(tarn_keyed *keyed, tarn_error *error)
+/* All chunks of the current key and a namespace; valid until the next row is made. */
+static tarn_status find_chunks(
+    tarn_keyed *keyed, tarn_bytes name_space, tarn__hot_range *out, tarn_error *error)
 {
-    const tarn_bytes name_space = tarn_buffer_bytes(&keyed->name_space);
+    TARN_TRY(tarn__keyed_span(keyed, name_space, error));
+    TARN_TRY(tarn__keyed_make_row(keyed, name_space, tarn_bytes_at(NULL, 0), &out->prefix, error));
+    out->lower = tarn_buffer_bytes(&keyed->lower);
+    out->upper = tarn_buffer_bytes(&keyed->upper);
+    return TARN_OK;
+}
+
+/* Removes what is there; the working set knows then that there is nothing. */
+static tarn_status remove_all(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error)
+{
+    tarn__hot_range chunks;
+    TARN_TRY(find_chunks(keyed, name_space, &chunks, error));
     if (keyed->workset == NULL) {
         return tarn__keyed_remove_span(keyed, error);
+    }
+    if (!is_hot_chunk(keyed)) {
+        return tarn__hot_map_remove(keyed, &chunks, error);
     }
     tarn__hot_pass_gate(keyed->backend);
     TARN_TRY(tarn__hot_list_drop(keyed, name_space, error));
@@ -211,7 +233,7 @@ tarn_status tarn_list_replace(
     bool is_done = false;
     TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(prepare(keyed, elements, element_count, error));
-    if (keyed->workset != NULL) {
+    if (is_hot_chunk(keyed)) {
         TARN_TRY(replace_hot(keyed, elements, element_count, &is_done, error));
     }
     if (is_done) {
@@ -219,8 +241,7 @@ tarn_status tarn_list_replace(
         return TARN_OK;
     }
     /* What is there has lesser numbers than what comes: it can go first. */
-    TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
-    tarn_status status = remove_all(keyed, error);
+    tarn_status status = remove_all(keyed, tarn_buffer_bytes(&keyed->name_space), error);
     if (status == TARN_OK && element_count > 0) {
         status = tarn__backend_finish_write(
             keyed->backend, write_elements(keyed, elements, element_count, error), error);
@@ -299,10 +320,56 @@ static tarn_status move_hot(
     return tarn__backend_finish_write(keyed->backend, status, error);
 }
 
+static tarn_status copy_entries(
+    tarn_keyed *keyed,
+    tarn__entries *entries,
+    tarn_bytes target,
+    bool *has_any_out,
+    tarn_error *error)
+{
+    for (;;) {
+        tarn_bytes number;
+        tarn_bytes chunk;
+        tarn_bytes row;
+        const tarn_status status = tarn__entries_next(entries, &number, &chunk, error);
+        if (status == TARN_DONE) {
+            return TARN_OK;
+        }
+        TARN_TRY(status);
+        *has_any_out = true;
+        TARN_TRY(new_row(keyed, target, &row, error));
+        TARN_TRY(tarn__keyed_write(keyed, row, chunk, error));
+    }
+}
+
+/* Moves the chunks of a list that may be in a block of the working set. */
+static tarn_status move_entries(
+    tarn_keyed *keyed, tarn_bytes source, tarn_bytes target, tarn_error *error)
+{
+    tarn__entries entries = {.first = 0};
+    tarn__hot_range chunks;
+    bool has_any = false;
+    TARN_TRY(find_chunks(keyed, source, &chunks, error));
+    tarn_status status = tarn__entries_open(&entries, keyed, &chunks, false, NULL, error);
+    if (status != TARN_OK) {
+        tarn__entries_clear(&entries);
+        return status;
+    }
+    status = copy_entries(keyed, &entries, target, &has_any, error);
+    tarn__entries_close(&entries);
+    if (status == TARN_OK && has_any) {
+        status = remove_all(keyed, source, error);
+    }
+    return has_any ? tarn__backend_finish_write(keyed->backend, status, error) : status;
+}
+
 static tarn_status move_source(
     tarn_keyed *keyed, tarn_bytes source, tarn_bytes target, moving *chunks, tarn_error *error)
 {
     bool is_done = false;
+    if (keyed->workset != NULL && !is_hot_chunk(keyed)) {
+        return move_entries(keyed, source, target, error);
+    }
     if (keyed->workset != NULL) {
         TARN_TRY(move_hot(keyed, source, target, &is_done, error));
     }
@@ -349,16 +416,12 @@ static tarn_status merge(
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
-static tarn_status open_cold(
+static tarn_status open_chunks(
     tarn_list_iterator *iterator, tarn_keyed *keyed, const char *owner, tarn_error *error)
 {
-    TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
-    const tarn__rocks_scan scan = {
-        .lower = tarn_buffer_bytes(&keyed->lower),
-        .upper = tarn_buffer_bytes(&keyed->upper),
-        .fills_cache = true,
-    };
-    return tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error);
+    tarn__hot_range chunks;
+    TARN_TRY(find_chunks(keyed, tarn_buffer_bytes(&keyed->name_space), &chunks, error));
+    return tarn__entries_open(&iterator->entries, keyed, &chunks, false, owner, error);
 }
 
 tarn_status tarn_list_iterate(
@@ -382,11 +445,12 @@ tarn_status tarn_list_iterate(
     const tarn_status status = tarn__backend_explain(
         backend,
         refused_count,
-        keyed->workset != NULL ? tarn__list_begin_hot(iterator, keyed, owner, error)
-                               : open_cold(iterator, keyed, owner, error),
+        is_hot_chunk(keyed) ? tarn__list_begin_hot(iterator, keyed, owner, error)
+                            : open_chunks(iterator, keyed, owner, error),
         error);
     if (status != TARN_OK) {
         tarn_buffer_clear(&iterator->own);
+        tarn__entries_clear(&iterator->entries);
         tarn__release(iterator);
         return status;
     }
@@ -411,7 +475,7 @@ static tarn_status remember(tarn_list_iterator *iterator, tarn_bytes row, tarn_e
  */
 static tarn_status finish(tarn_list_iterator *iterator, tarn_error *error)
 {
-    tarn_keyed *keyed = iterator->base.keyed;
+    tarn_keyed *keyed = iterator->entries.base.keyed;
     iterator->is_over = true;
     if (iterator->has_tail) {
         const size_t tail_size = iterator->own.size - iterator->head_size;
@@ -425,39 +489,64 @@ static tarn_status finish(tarn_list_iterator *iterator, tarn_error *error)
     if (!keyed->has_ttl || iterator->has_young || iterator->first.size == 0) {
         return TARN_OK;
     }
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
-    return tarn__span_remove(
-        keyed->backend,
-        keyed->family,
-        tarn_buffer_bytes(&iterator->first),
-        tarn_buffer_bytes(&iterator->last),
-        error);
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
+    const tarn__hot_range seen = {
+        .prefix = tarn_bytes_at(iterator->first.data, iterator->entries.prefix_size),
+        .lower = tarn_buffer_bytes(&iterator->first),
+        .upper = tarn_buffer_bytes(&iterator->last),
+    };
+    return keyed->workset != NULL
+               ? tarn__hot_map_remove(keyed, &seen, error)
+               : tarn__span_remove(keyed->backend, keyed->family, seen.lower, seen.upper, error);
+}
+
+/* Does to a chunk what a reading does. */
+static tarn_status age(
+    tarn_list_iterator *iterator,
+    tarn_bytes number,
+    const tarn__keyed_content *content,
+    int64_t now_ms,
+    tarn_error *error)
+{
+    tarn_keyed *keyed = iterator->entries.base.keyed;
+    tarn_bytes row;
+    TARN_TRY(tarn__entries_row(&iterator->entries, number, &row, error));
+    TARN_TRY(remember(iterator, row, error));
+    iterator->has_young = iterator->has_young || !content->is_expired;
+    return keyed->ttl.update == TARN_TTL_ON_READ_AND_WRITE
+               ? tarn__keyed_age(keyed, row, content, now_ms, /* is_old= */ true, error)
+               : TARN_OK;
+}
+
+static tarn_status next_stored(tarn_list_iterator *iterator, tarn_bytes *number, tarn_error *error)
+{
+    tarn__rocks_iterator *rows = iterator->entries.base.rows;
+    if (iterator->is_hot) {
+        return rows != NULL ? tarn__rocks_iterator_next(rows, number, &iterator->rest, error)
+                            : TARN_DONE;
+    }
+    return tarn__entries_next(&iterator->entries, number, &iterator->rest, error);
 }
 
 /* Takes the next chunk; its elements are in iterator->rest when they are shown. */
 static tarn_status next_chunk(tarn_list_iterator *iterator, tarn_error *error)
 {
-    tarn_keyed *keyed = iterator->base.keyed;
+    tarn_keyed *keyed = iterator->entries.base.keyed;
     const int64_t now_ms = tarn__keyed_now(keyed);
-    tarn_bytes row;
-    tarn_bytes stored;
+    tarn_bytes number;
     tarn__keyed_content content;
     if (iterator->pending.size > 0) {
         iterator->rest = iterator->pending;
         iterator->pending.size = 0;
         return TARN_OK;
     }
-    if (iterator->base.rows == NULL) {
-        return TARN_DONE;
-    }
-    TARN_TRY(tarn__rocks_iterator_next(iterator->base.rows, &row, &stored, error));
-    TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
+    TARN_TRY(next_stored(iterator, &number, error));
+    const tarn_bytes stored = iterator->rest;
+    iterator->rest.size = 0;
+    TARN_TRY(
+        tarn__keyed_look_at(keyed, stored, now_ms, iterator->entries.gone_ms, &content, error));
     if (keyed->has_ttl) {
-        TARN_TRY(remember(iterator, row, error));
-        iterator->has_young = iterator->has_young || !content.is_expired;
-        if (keyed->ttl.update == TARN_TTL_ON_READ_AND_WRITE) {
-            TARN_TRY(tarn__keyed_age(keyed, row, &content, now_ms, /* is_old= */ true, error));
-        }
+        TARN_TRY(age(iterator, number, &content, now_ms, error));
     }
     if (content.is_shown) {
         iterator->rest = content.value;
@@ -468,7 +557,7 @@ static tarn_status next_chunk(tarn_list_iterator *iterator, tarn_error *error)
 tarn_status tarn_list_iterator_next(
     tarn_list_iterator *iterator, tarn_bytes *element, tarn_error *error)
 {
-    const tarn_keyed *keyed = iterator->base.keyed;
+    const tarn_keyed *keyed = iterator->entries.base.keyed;
     TARN_TRY(tarn__backend_enter(keyed->backend, error));
     while (iterator->rest.size == 0 && !iterator->is_over) {
         const tarn_status status = next_chunk(iterator, error);
@@ -494,7 +583,7 @@ tarn_status tarn_list_iterator_next(
 void tarn_list_iterator_close(tarn_list_iterator *iterator)
 {
     if (iterator != NULL) {
-        tarn__keyed_iterator_close(&iterator->base);
+        tarn__entries_close(&iterator->entries);
         tarn_buffer_clear(&iterator->own);
         tarn_buffer_clear(&iterator->first);
         tarn_buffer_clear(&iterator->last);

@@ -10,18 +10,20 @@
 
 #include "tarn/list.h"
 
+#include "state/entries.h"
 #include "state/hot_list.h"
 
 struct tarn_list_iterator {
-    tarn__keyed_iterator base;
-    tarn_bytes rest;    /* Of the current chunk: what has not been given out. */
-    tarn_buffer own;    /* Copies: of the first chunk, then of what the working set has. */
-    size_t head_size;   /* Of the former. */
-    tarn_bytes pending; /* The store's chunk after that, already taken from it. */
-    bool has_tail;      /* The latter is still to be given out. */
-    tarn_buffer first;  /* The row of the first chunk: with a TTL, from there all may go. */
-    tarn_buffer last;   /* Just behind the row of the latest chunk. */
-    bool has_young;     /* A chunk was not expired. */
+    tarn__entries entries; /* Chunks; where is_hot, its base alone is used. */
+    bool is_hot;           /* One chunk is in the working set: no TTL. */
+    tarn_bytes rest;       /* Of the current chunk: what has not been given out. */
+    tarn_buffer own;       /* Copies: of the first chunk, then of what the working set has. */
+    size_t head_size;      /* Of the former. */
+    tarn_bytes pending;    /* The store's chunk after that, already taken from it. */
+    bool has_tail;         /* The latter is still to be given out. */
+    tarn_buffer first;     /* The row of the first chunk: with a TTL, from there all may go. */
+    tarn_buffer last;      /* Just behind the row of the latest chunk. */
+    bool has_young;        /* A chunk was not expired. */
     bool is_over;
 };
 

@@ -65,6 +65,7 @@ tarn_status tarn__list_begin_hot(
 {
     bool is_whole = false;
     tarn__rocks_iterator *rows = NULL;
+    iterator->is_hot = true;
     iterator->own.allocator = &keyed->backend->account->face;
     iterator->has_tail = true;
     TARN_TRY(tarn__hot_list_read(
@@ -84,6 +85,6 @@ tarn_status tarn__list_begin_hot(
         }
     }
     iterator->rest = tarn_bytes_at(iterator->own.data, iterator->head_size);
-    tarn__keyed_iterator_adopt(&iterator->base, keyed, rows, owner);
+    tarn__keyed_iterator_adopt(&iterator->entries.base, keyed, rows, owner);
     return TARN_OK;
 }

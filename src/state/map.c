@@ -3,12 +3,14 @@
  *
  *     [group][key][namespace][entry key] -> [stamp, with a TTL][value]
  *
- * Entries sort as RocksDB sorts rows, by bytes. A map is there as long as it has a row.
+ * Entries sort as RocksDB sorts rows, by bytes. A map is there as long as it has a row. Small maps
+ * are in the working set as a whole, when there is one (hot_map.h).
  */
 #include "tarn/map.h"
 
 #include "base/options.h"
-#include "state/keyed.h"
+#include "state/entries.h"
+#include "state/hot.h"
 
 /* A batch of put_all() is written when it has so many bytes: its memory is not in the budget. */
 enum { BATCH_BYTES_MAX = 256 << 10 };
@@ -18,9 +20,8 @@ struct tarn_map {
 };
 
 struct tarn_map_iterator {
-    tarn__keyed_iterator base;
-    tarn_bytes current; /* The row that it stands on; RocksDB's. */
-    size_t prefix_size; /* Of the row: what comes before the entry's key. */
+    tarn__entries entries;
+    tarn_bytes current; /* The key that it stands on. */
     bool has_row;
 };
 
@@ -85,7 +86,7 @@ tarn_status tarn_map_put(tarn_map *state, tarn_bytes key, tarn_bytes value, tarn
 {
     tarn_keyed *keyed = &state->keyed;
     tarn_bytes row;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(tarn__keyed_check_value(keyed, value.size, error));
     TARN_TRY(row_of(keyed, key, &row, error));
     const tarn_status status =
@@ -98,7 +99,7 @@ tarn_status tarn_map_remove(tarn_map *state, tarn_bytes key, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
     tarn_bytes row;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(row_of(keyed, key, &row, error));
     const tarn_status status = tarn__keyed_delete(keyed, row, error);
     tarn__rocks_unpin(&keyed->backend->pin);
@@ -165,11 +166,33 @@ static tarn_status put_entries(
     return tarn__rocks_batch_write(keyed->backend->rocks, batch, error);
 }
 
+static tarn_status put_hot_entries(
+    tarn_keyed *keyed, const tarn_map_entry *entries, size_t entry_count, tarn_error *error)
+{
+    const int64_t stamp_ms = tarn__keyed_stamp(keyed, tarn__keyed_now(keyed));
+    for (size_t i = 0; i < entry_count; i++) {
+        tarn_bytes row;
+        TARN_TRY(tarn__keyed_row(keyed, entries[i].key, &row, error));
+        TARN_TRY(tarn__keyed_put(keyed, row, entries[i].value, stamp_ms, error));
+    }
+    return TARN_OK;
+}
+
+static tarn_status put_cold_entries(
+    tarn_keyed *keyed, const tarn_map_entry *entries, size_t entry_count, tarn_error *error)
+{
+    tarn__rocks_batch batch;
+    tarn__rocks_batch_init(&batch);
+    const tarn_status status = put_entries(keyed, &batch, entries, entry_count, error);
+    tarn__rocks_batch_clear(&batch);
+    return status;
+}
+
 tarn_status tarn_map_put_all(
     tarn_map *state, const tarn_map_entry *entries, size_t entry_count, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     if (!keyed->backend->has_key) {
         return tarn__keyed_fail_no_key(keyed, error);
     }
@@ -183,10 +206,9 @@ tarn_status tarn_map_put_all(
         longest = entries[i].key.size > entries[longest].key.size ? i : longest;
     }
     TARN_TRY(tarn__keyed_row(keyed, entries[longest].key, &row, error));
-    tarn__rocks_batch batch;
-    tarn__rocks_batch_init(&batch);
-    const tarn_status status = put_entries(keyed, &batch, entries, entry_count, error);
-    tarn__rocks_batch_clear(&batch);
+    const tarn_status status = keyed->workset != NULL
+                                   ? put_hot_entries(keyed, entries, entry_count, error)
+                                   : put_cold_entries(keyed, entries, entry_count, error);
     tarn__rocks_unpin(&keyed->backend->pin);
     return tarn__backend_finish_write(keyed->backend, status, error);
 }
@@ -205,7 +227,7 @@ static tarn_status assign_bound(
 }
 
 /* Leaves the rows of a range in keyed->lower and keyed->upper, where lower <= upper. */
-static tarn_status find_bounds(tarn_keyed *keyed, const tarn_map_range *range, tarn_error *error)
+static tarn_status make_bounds(tarn_keyed *keyed, const tarn_map_range *range, tarn_error *error)
 {
     TARN_TRY(tarn__keyed_check_user_key(keyed, range->from.size, error));
     TARN_TRY(tarn__keyed_check_user_key(keyed, range->to.size, error));
@@ -234,6 +256,17 @@ static tarn_status find_bounds(tarn_keyed *keyed, const tarn_map_range *range, t
     return TARN_OK;
 }
 
+/* The rows of a range; its prefix is valid until the next row is made. */
+static tarn_status find_bounds(
+    tarn_keyed *keyed, const tarn_map_range *range, tarn__hot_range *out, tarn_error *error)
+{
+    TARN_TRY(make_bounds(keyed, range, error));
+    TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &out->prefix, error));
+    out->lower = tarn_buffer_bytes(&keyed->lower);
+    out->upper = tarn_buffer_bytes(&keyed->upper);
+    return TARN_OK;
+}
+
 static tarn_status copy_range(const tarn_map_range *range, tarn_map_range *known, tarn_error *error)
 {
     static const tarn_map_range ALL = TARN_MAP_RANGE_INIT;
@@ -245,11 +278,13 @@ tarn_status tarn_map_remove_range(tarn_map *state, const tarn_map_range *range, 
 {
     tarn_keyed *keyed = &state->keyed;
     tarn_map_range known;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    tarn__hot_range rows;
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(copy_range(range, &known, error));
-    TARN_TRY(find_bounds(keyed, &known, error));
+    TARN_TRY(find_bounds(keyed, &known, &rows, error));
     tarn__rocks_unpin(&keyed->backend->pin);
-    return tarn__keyed_remove_span(keyed, error);
+    return keyed->workset != NULL ? tarn__hot_map_remove(keyed, &rows, error)
+                                  : tarn__keyed_remove_span(keyed, error);
 }
 
 tarn_status tarn_map_clear(tarn_map *state, tarn_error *error)
@@ -257,23 +292,41 @@ tarn_status tarn_map_clear(tarn_map *state, tarn_error *error)
     return tarn_map_remove_range(state, NULL, error);
 }
 
+static tarn_status has_first(tarn_keyed *keyed, const tarn__hot_range *all, tarn_error *error)
+{
+    tarn__entries entries = {.first = 0};
+    tarn_bytes key;
+    tarn_bytes value;
+    tarn_status status = tarn__entries_open(&entries, keyed, all, false, NULL, error);
+    if (status != TARN_OK) {
+        tarn__entries_clear(&entries);
+        return status;
+    }
+    status = tarn__entries_next(&entries, &key, &value, error);
+    tarn__entries_close(&entries);
+    return status;
+}
+
 tarn_status tarn_map_is_empty(tarn_map *state, bool *out, tarn_error *error)
 {
+    static const tarn_map_range ALL = TARN_MAP_RANGE_INIT;
     tarn_keyed *keyed = &state->keyed;
+    tarn_bytes prefix;
+    uint32_t count = 0;
+    bool is_known = false;
     TARN_TRY(tarn__backend_enter(keyed->backend, error));
     tarn__rocks_unpin(&keyed->backend->pin);
-    TARN_TRY(tarn__keyed_span(keyed, tarn_buffer_bytes(&keyed->name_space), error));
-    const tarn__rocks_scan scan = {
-        .lower = tarn_buffer_bytes(&keyed->lower),
-        .upper = tarn_buffer_bytes(&keyed->upper),
-        .fills_cache = true,
-    };
-    tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate_scan(keyed->family, &scan, &rows, error));
-    tarn_bytes row;
-    tarn_bytes value;
-    const tarn_status status = tarn__rocks_iterator_next(rows, &row, &value, error);
-    tarn__rocks_iterator_close(rows);
+    TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &prefix, error));
+    if (keyed->workset != NULL) {
+        is_known = tarn__hot_map_count(keyed, prefix, &count);
+    }
+    if (is_known) {
+        *out = count == 0;
+        return TARN_OK;
+    }
+    tarn__hot_range all;
+    TARN_TRY(find_bounds(keyed, &ALL, &all, error));
+    const tarn_status status = has_first(keyed, &all, error);
     if (status != TARN_OK && status != TARN_DONE) {
         return status;
     }
@@ -290,17 +343,9 @@ static tarn_status open_iterator(
     const char *owner,
     tarn_error *error)
 {
-    tarn_bytes prefix;
-    TARN_TRY(find_bounds(keyed, range, error));
-    TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &prefix, error));
-    iterator->prefix_size = prefix.size;
-    const tarn__rocks_scan scan = {
-        .lower = tarn_buffer_bytes(&keyed->lower),
-        .upper = tarn_buffer_bytes(&keyed->upper),
-        .is_backward = range->is_backward,
-        .fills_cache = true,
-    };
-    return tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error);
+    tarn__hot_range rows;
+    TARN_TRY(find_bounds(keyed, range, &rows, error));
+    return tarn__entries_open(&iterator->entries, keyed, &rows, range->is_backward, owner, error);
 }
 
 tarn_status tarn_map_iterate(
@@ -328,6 +373,7 @@ tarn_status tarn_map_iterate(
         keyed->backend, refused_count, open_iterator(iterator, keyed, &known, owner, error), error);
     tarn__rocks_unpin(&keyed->backend->pin);
     if (status != TARN_OK) {
+        tarn__entries_clear(&iterator->entries);
         tarn__release(iterator);
         return status;
     }
@@ -335,18 +381,35 @@ tarn_status tarn_map_iterate(
     return TARN_OK;
 }
 
-/* Moves to the next row that is shown, and does to each what a read does. */
-static tarn_status move(
-    tarn_map_iterator *iterator, tarn_bytes *row, tarn__keyed_content *content, tarn_error *error)
+/* Does to an entry what a read does. */
+static tarn_status age(
+    tarn_map_iterator *iterator,
+    tarn_bytes key,
+    const tarn__keyed_content *content,
+    int64_t now_ms,
+    tarn_error *error)
 {
-    tarn_keyed *keyed = iterator->base.keyed;
+    tarn_keyed *keyed = iterator->entries.base.keyed;
+    tarn_bytes row;
+    TARN_TRY(tarn__entries_row(&iterator->entries, key, &row, error));
+    return tarn__keyed_age(keyed, row, content, now_ms, /* is_old= */ true, error);
+}
+
+/* Moves to the next entry that is shown. */
+static tarn_status move(
+    tarn_map_iterator *iterator, tarn_bytes *key, tarn__keyed_content *content, tarn_error *error)
+{
+    tarn_keyed *keyed = iterator->entries.base.keyed;
     const int64_t now_ms = tarn__keyed_now(keyed);
     content->is_shown = false;
     while (!content->is_shown) {
         tarn_bytes stored;
-        TARN_TRY(tarn__rocks_iterator_next(iterator->base.rows, row, &stored, error));
-        TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, content, error));
-        TARN_TRY(tarn__keyed_age(keyed, *row, content, now_ms, /* is_old= */ true, error));
+        TARN_TRY(tarn__entries_next(&iterator->entries, key, &stored, error));
+        TARN_TRY(
+            tarn__keyed_look_at(keyed, stored, now_ms, iterator->entries.gone_ms, content, error));
+        if (keyed->has_ttl) {
+            TARN_TRY(age(iterator, *key, content, now_ms, error));
+        }
     }
     return TARN_OK;
 }
@@ -354,45 +417,39 @@ static tarn_status move(
 tarn_status tarn_map_iterator_next(
     tarn_map_iterator *iterator, tarn_map_entry *entry, tarn_error *error)
 {
-    tarn_keyed *keyed = iterator->base.keyed;
-    tarn_bytes row;
+    tarn_bytes key;
     tarn__keyed_content content;
     iterator->has_row = false;
-    TARN_TRY(tarn__backend_enter(keyed->backend, error));
-    TARN_TRY(move(iterator, &row, &content, error));
-    if (row.size < iterator->prefix_size) {
-        return tarn__keyed_fail_row(keyed, row.size, error);
-    }
+    TARN_TRY(tarn__backend_enter(iterator->entries.base.keyed->backend, error));
+    TARN_TRY(move(iterator, &key, &content, error));
     iterator->has_row = true;
-    iterator->current = row;
-    *entry = (tarn_map_entry){
-        .key = tarn_bytes_at(
-            (const uint8_t *)row.data + iterator->prefix_size, row.size - iterator->prefix_size),
-        .value = content.value,
-    };
+    iterator->current = key;
+    *entry = (tarn_map_entry){.key = key, .value = content.value};
     return TARN_OK;
 }
 
 tarn_status tarn_map_iterator_remove(tarn_map_iterator *iterator, tarn_error *error)
 {
-    tarn_keyed *keyed = iterator->base.keyed;
-    TARN_TRY(tarn__backend_enter_write(keyed->backend, error));
+    tarn_keyed *keyed = iterator->entries.base.keyed;
+    tarn_bytes row;
+    TARN_TRY(tarn__keyed_enter_write(keyed, error));
     if (!iterator->has_row) {
         return tarn__fail(
             error,
             TARN_INVALID_ARGUMENT,
             "iterator \"%s\" of state \"%s\" stands on no entry that it could remove",
-            iterator->base.child.name,
+            iterator->entries.base.child.name,
             keyed->family->name);
     }
+    TARN_TRY(tarn__entries_row(&iterator->entries, iterator->current, &row, error));
     iterator->has_row = false;
-    return tarn__keyed_delete(keyed, iterator->current, error);
+    return tarn__keyed_delete(keyed, row, error);
 }
 
 void tarn_map_iterator_close(tarn_map_iterator *iterator)
 {
     if (iterator != NULL) {
-        tarn__keyed_iterator_close(&iterator->base);
+        tarn__entries_close(&iterator->entries);
         tarn__release(iterator);
     }
 }

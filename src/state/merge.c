@@ -1,27 +1,48 @@
 /*
  * merge.c - the rows of another subtask, taken over in their order.
  *
- *     fetched files ──open──► iterate the kept groups ──► table file ──► taken in to its level
+ *                          ┌─ groups 64..70 of a state ──► table file ─┐
+ *     fetched files ──open─┼─ groups 71..77            ──► table file ─┼──►
+ * taken in to its level └─ ..                       ──► table file ─┘
  *
- * RocksDB takes in only files that were written for that, so rows are read once and written once;
- * they go neither through a memtable nor through a compaction. What was added to a row by merge
- * operands is folded on the way. Table files end at a key group's border once they are large
- * enough, so that the next restore at another parallelism finds borders.
+ * RocksDB takes in only files that were written for that, so rows are read once
+ * and written once; they go neither through a memtable nor through a
+ * compaction. What was added to a row by merge operands is folded on the way.
+ * Slices of key groups go to whichever thread is free. Table files end at a key
+ * group's border once they are large enough, so that the next restore at
+ * another parallelism finds borders.
  */
 #include <inttypes.h>
 
+#include "snapshot/transfer.h"
 #include "state/restore.h"
+
+enum {
+    SLICES_MAX = 16,             /* Of one state. */
+    READAHEAD_BYTES = 256 << 10, /* A thread has one for each level, and each file of level 0. */
+};
+
+/* Some key groups of one state: what a thread takes over at a time. */
+typedef struct slice {
+    tarn__rocks_family *from;
+    tarn__rocks_family *into;
+    uint32_t first; /* Key groups: from this one */
+    uint32_t end;   /* to before this one. */
+} slice;
 
 typedef struct merge {
     tarn_backend *backend;
     tarn__rocks *source;
-    uint8_t lower[TARN__ROW_GROUP_BYTES];
-    uint8_t upper[TARN__ROW_GROUP_BYTES];
+    tarn_key_group_range kept;
+    slice *slices; /* [slice_count] */
+    uint32_t slice_count;
 } merge;
 
-/* ---- descriptors ------------------------------------------------------------------------ */
+/* ---- descriptors
+ * ------------------------------------------------------------------------ */
 
-/* Takes over a row of Tarn's own family; where both have it, they must agree. */
+/* Takes over a row of Tarn's own family; where both have it, they must agree.
+ */
 static tarn_status take_own_row(const merge *m, tarn_bytes key, tarn_bytes value, tarn_error *error)
 {
     TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
@@ -44,7 +65,8 @@ static tarn_status take_own_row(const merge *m, tarn_bytes key, tarn_bytes value
     return TARN_OK;
 }
 
-/* Names of states have no NUL: what begins with one is another mark, see sequence.c. */
+/* Names of states have no NUL: what begins with one is another mark, see
+ * sequence.c. */
 static bool is_of_state(tarn_bytes key)
 {
     return key.size > 0 && *(const uint8_t *)key.data != 0;
@@ -77,7 +99,9 @@ static tarn_status take_descriptors(const merge *m, tarn_error *error)
     return mark > 0 ? tarn__backend_raise_sequence(m->backend, mark, error) : TARN_OK;
 }
 
-/* ---- rows ------------------------------------------------------------------------------- */
+/* ---- rows
+ * -------------------------------------------------------------------------------
+ */
 
 static tarn_status finish_run(tarn__rocks_run **run, tarn_error *error)
 {
@@ -86,7 +110,8 @@ static tarn_status finish_run(tarn__rocks_run **run, tarn_error *error)
     return status;
 }
 
-/* Writes table files of at least so many bytes, but the last, until the rows end. */
+/* Writes table files of at least so many bytes, but the last, until the rows
+ * end. */
 static tarn_status write_runs(
     tarn__rocks_family *family, tarn__rocks_iterator *rows, uint64_t file_bytes, tarn_error *error)
 {
@@ -117,34 +142,114 @@ static tarn_status write_runs(
     return status == TARN_DONE ? finish_run(&run, error) : status;
 }
 
-static tarn_status take_family(const merge *m, tarn__rocks_family *from, tarn_error *error)
+/* On any of the threads; the source is written by nobody. */
+static tarn_status take_slice(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
 {
-    tarn_backend *backend = m->backend;
-    tarn__rocks_family *into = tarn__rocks_find_family(backend->rocks, from->name);
-    if (into == NULL) {
-        TARN_TRY(
-            tarn__rocks_create_family(backend->rocks, from->name, backend->settings, &into, error));
-    }
+    const merge *m = context;
+    const slice *s = &m->slices[item];
+    uint8_t lower[TARN__ROW_GROUP_BYTES];
+    uint8_t upper[TARN__ROW_GROUP_BYTES];
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
-        from,
-        tarn_bytes_at(m->lower, sizeof m->lower),
-        tarn_bytes_at(m->upper, sizeof m->upper),
-        &rows,
-        error));
-    const tarn_status status = write_runs(into, rows, backend->settings->target_file_bytes, error);
+    (void)buffer;
+    tarn__row_encode_group(lower, s->first);
+    tarn__row_encode_group(upper, s->end);
+    const tarn__rocks_scan scan = {
+        .lower = tarn_bytes_at(lower, sizeof lower),
+        .upper = tarn_bytes_at(upper, sizeof upper),
+        .readahead_bytes = READAHEAD_BYTES,
+    };
+    TARN_TRY(tarn__rocks_iterate_scan(s->from, &scan, &rows, error));
+    const uint64_t file_bytes = m->backend->settings->target_file_bytes;
+    const tarn_status status = write_runs(s->into, rows, file_bytes, error);
     tarn__rocks_iterator_close(rows);
     return status;
 }
 
-static tarn_status take_all(const merge *m, tarn_error *error)
+/* ---- slices
+ * -----------------------------------------------------------------------------
+ */
+
+static tarn_status find_into(
+    const merge *m, const tarn__rocks_family *from, tarn__rocks_family **out, tarn_error *error)
 {
-    TARN_TRY(take_descriptors(m, error));
-    for (tarn__rocks_family *family = tarn__rocks_first_family(m->source); family != NULL;
-         family = family->next) {
-        TARN_TRY(take_family(m, family, error));
+    tarn_backend *backend = m->backend;
+    *out = tarn__rocks_find_family(backend->rocks, from->name);
+    return *out != NULL ? TARN_OK
+                        : tarn__rocks_create_family(
+                              backend->rocks, from->name, backend->settings, out, error);
+}
+
+/* So many that each has a table file's worth of bytes. */
+static uint32_t count_slices(const merge *m, const tarn__rocks_family *from)
+{
+    tarn__rocks_stats stats;
+    tarn__rocks_measure_family(from, &stats);
+    const uint32_t group_count = m->kept.last - m->kept.first + 1u;
+    const uint64_t wanted = 1 + stats.live_file_bytes / m->backend->settings->target_file_bytes;
+    const uint32_t count = wanted < SLICES_MAX ? (uint32_t)wanted : SLICES_MAX;
+    return count < group_count ? count : group_count;
+}
+
+static tarn_status add_slices(merge *m, tarn__rocks_family *from, tarn_error *error)
+{
+    tarn__rocks_family *into = NULL;
+    TARN_TRY(find_into(m, from, &into, error));
+    const uint32_t count = count_slices(m, from);
+    const uint32_t group_count = m->kept.last - m->kept.first + 1u;
+    for (uint32_t i = 0; i < count; i++) {
+        m->slices[m->slice_count++] = (slice){
+            .from = from,
+            .into = into,
+            .first = m->kept.first + group_count * i / count,
+            .end = m->kept.first + group_count * (i + 1) / count,
+        };
     }
     return TARN_OK;
+}
+
+static tarn_status make_slices(merge *m, tarn__arena *arena, tarn_error *error)
+{
+    uint32_t most = 0;
+    for (const tarn__rocks_family *family = tarn__rocks_first_family(m->source); family != NULL;
+         family = family->next) {
+        most += SLICES_MAX;
+    }
+    m->slices = tarn__arena_allocate(arena, most, sizeof *m->slices);
+    if (m->slices == NULL) {
+        return tarn__fail_no_memory(error, "the states of a subtask", most * sizeof *m->slices);
+    }
+    for (tarn__rocks_family *family = tarn__rocks_first_family(m->source); family != NULL;
+         family = family->next) {
+        TARN_TRY(add_slices(m, family, error));
+    }
+    return TARN_OK;
+}
+
+static tarn_status take_slices(merge *m, tarn_error *error)
+{
+    tarn_env *env = m->backend->env;
+    const tarn__transfer_options options = {
+        .account = tarn__env_account(env),
+        .buffers = tarn__env_transfer_account(env),
+        .workers = tarn__env_workers(env),
+        .item_count = m->slice_count,
+        .item = take_slice,
+        .context = m,
+    };
+    return tarn__transfer_run(&options, error);
+}
+
+static tarn_status take_all(merge *m, tarn_error *error)
+{
+    tarn__arena arena;
+    TARN_TRY(take_descriptors(m, error));
+    tarn__arena_init(&arena, m->backend->account);
+    tarn_status status = make_slices(m, &arena, error);
+    if (status == TARN_OK) {
+        status = take_slices(m, error);
+    }
+    tarn__arena_clear(&arena);
+    return status;
 }
 
 tarn_status tarn__restore_merge(
@@ -160,10 +265,8 @@ tarn_status tarn__restore_merge(
         .settings = backend->settings,
         .use = TARN__ROCKS_USE_READ,
     };
-    merge m = {.backend = backend};
+    merge m = {.backend = backend, .kept = part->kept};
     TARN_TRY(tarn__rocks_open(&options, &m.source, error));
-    tarn__row_encode_group(m.lower, part->kept.first);
-    tarn__row_encode_group(m.upper, part->kept.last + 1u);
     const tarn_status status = take_all(&m, error);
     tarn__rocks_close(m.source);
     TARN_TRY(status);

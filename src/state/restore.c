@@ -2,6 +2,9 @@
 #include "state/restore.h"
 
 #include "snapshot/checkpoint.h"
+#include "state/canonical.h"
+
+enum { CUT_GROUP_BYTES_MIN = 4 << 20 };
 
 static const char *key_hash_name(uint32_t key_hash)
 {
@@ -122,6 +125,15 @@ static uint64_t estimate_bytes(const tarn__restore *restore, const tarn__restore
     return total / stored * kept;
 }
 
+/* Small files cost reads more than they save a rescale: see docs/PERFORMANCE.md. */
+static void choose_borders(tarn_backend *backend, uint64_t bytes)
+{
+    const uint64_t group_count = backend->key_groups.last - backend->key_groups.first + 1u;
+    if (backend->cuts_by_size && bytes / group_count >= CUT_GROUP_BYTES_MIN) {
+        backend->settings->is_cut_at_key_groups = true;
+    }
+}
+
 /* Chooses the old subtasks; together they must have every key group of the backend. */
 static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
 {
@@ -145,6 +157,7 @@ static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
         tarn_key_group_subtask(backend->key_groups.last, backend->max_parallelism, parallelism);
     uint32_t next = backend->key_groups.first;
     uint64_t most = 0;
+    uint64_t total = 0;
     for (uint32_t i = restore->first; i <= restore->last; i++) {
         tarn__restore_part part;
         TARN_TRY(find_part(restore, i, &part, error));
@@ -161,15 +174,17 @@ static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
         }
         next = part.kept.last + 1u;
         const uint64_t bytes = estimate_bytes(restore, &part);
+        total += bytes;
         if (i == restore->first || bytes > most) {
             restore->base = i;
             most = bytes;
         }
     }
+    choose_borders(restore->backend, total);
     return TARN_OK;
 }
 
-tarn_status tarn__restore_fetch(
+static tarn_status fetch(
     tarn_backend *backend, const tarn_checkpoint *checkpoint, tarn__restore *out, tarn_error *error)
 {
     tarn__restore restore = {.backend = backend, .checkpoint = checkpoint};
@@ -182,7 +197,7 @@ tarn_status tarn__restore_fetch(
     return TARN_OK;
 }
 
-tarn_status tarn__restore_complete(const tarn__restore *restore, tarn_error *error)
+static tarn_status complete(const tarn__restore *restore, tarn_error *error)
 {
     tarn__restore_part part;
     TARN_TRY(find_part(restore, restore->base, &part, error));
@@ -204,4 +219,35 @@ tarn_status tarn__restore_complete(const tarn__restore *restore, tarn_error *err
             i);
     }
     return TARN_OK;
+}
+
+static tarn_status open_database(tarn_backend *backend, bool holds_compactions, tarn_error *error)
+{
+    const tarn__rocks_open_options options = {
+        .account = backend->account,
+        .memory = tarn__env_rocks_memory(backend->env),
+        .directory = backend->directory.db,
+        .settings = backend->settings,
+        .holds_compactions = holds_compactions,
+    };
+    return tarn__rocks_open(&options, &backend->rocks, error);
+}
+
+tarn_status tarn__restore_open(
+    tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
+{
+    if (options->restore == NULL) {
+        return open_database(backend, false, error);
+    }
+    if (tarn__canonical_is(options->restore)) {
+        TARN_TRY(open_database(backend, false, error));
+        return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
+    }
+    tarn__restore restore;
+    TARN_TRY(fetch(backend, options->restore, &restore, error));
+    /* They would take the processors from who takes rows over. */
+    TARN_TRY(open_database(backend, restore.last > restore.first, error));
+    TARN_TRY(complete(&restore, error));
+    TARN_TRY(tarn__rocks_release_compactions(backend->rocks, error));
+    return tarn__tidier_begin(backend, error);
 }

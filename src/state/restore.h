@@ -41,20 +41,14 @@ typedef struct tarn__restore_part {
 } tarn__restore_part;
 
 /*
- * Chooses the old subtasks and fetches the base's files into the directory of the database, which
- * is to be opened over them. They become the base of the first upload.
+ * Opens the database of a backend: an empty one, or one with the rows of options->restore, which is
+ * what the first upload builds on.
  *
  * Errors: TARN_INCOMPATIBLE (another maximum parallelism or key hash, no such operator or no keyed
  * state), and those of the download; the directory is wiped when the backend is closed.
  */
-TARN_NODISCARD tarn_status tarn__restore_fetch(
-    tarn_backend *backend,
-    const tarn_checkpoint *checkpoint,
-    tarn__restore *out,
-    tarn_error *error);
-
-/* Makes the open database hold exactly the rows of the backend's key groups. */
-TARN_NODISCARD tarn_status tarn__restore_complete(const tarn__restore *restore, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__restore_open(tarn_backend *backend, const tarn_backend_options *options, tarn_error *error);
 
 /* trim.c: fetches a part's files into a new directory, but for table files without kept groups. */
 TARN_NODISCARD tarn_status tarn__restore_fetch_part(

@@ -536,10 +536,14 @@ tarn_status tarn_snapshot_finish(
     if (status == TARN_OK && acknowledgement == NULL) {
         status = tarn__fail(error, TARN_INVALID_ARGUMENT, "acknowledgement is missing");
     }
+    tarn_backend *backend = snapshot->backend;
     if (status == TARN_OK) {
         status = acknowledge(snapshot, acknowledgement, error);
     }
     end(snapshot);
+    if (status == TARN_OK) {
+        tarn__tidier_note_snapshot(backend);
+    }
     return status;
 }
 

@@ -169,6 +169,7 @@ tarn_status tarn__restore_fetch_part(
         .workers = tarn__env_workers(backend->env),
         .progress = &backend->restored,
         .pool = &backend->pool,
+        .may_link = backend->may_link,
     };
     const bool is_whole =
         part->kept.first == part->stored.first && part->kept.last == part->stored.last;

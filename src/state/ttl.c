@@ -37,10 +37,11 @@ int64_t tarn__keyed_stamp(tarn_keyed *keyed, int64_t now_ms)
     return stamp_ms;
 }
 
-tarn_status tarn__keyed_look(
+tarn_status tarn__keyed_look_at(
     const tarn_keyed *keyed,
     tarn_bytes stored,
     int64_t now_ms,
+    int64_t gone_ms,
     tarn__keyed_content *out,
     tarn_error *error)
 {
@@ -58,14 +59,46 @@ tarn_status tarn__keyed_look(
     }
     const uint8_t *data = stored.data;
     const int64_t stamp_ms = tarn__stamp_decode(data);
-    const bool is_expired = tarn__stamp_is_expired(stamp_ms, keyed->ttl.ttl_ms, now_ms);
+    const bool is_gone = tarn__stamp_is_expired(stamp_ms, keyed->ttl.ttl_ms, gone_ms);
+    const bool is_expired = is_gone || tarn__stamp_is_expired(stamp_ms, keyed->ttl.ttl_ms, now_ms);
+    const bool shows = keyed->ttl.visibility == TARN_TTL_RETURN_EXPIRED_IF_NOT_CLEANED;
     *out = (tarn__keyed_content){
         .value = tarn_bytes_at(data + TARN__STAMP_BYTES, stored.size - TARN__STAMP_BYTES),
         .stamp_ms = stamp_ms,
         .is_expired = is_expired,
-        .is_shown = !is_expired || keyed->ttl.visibility == TARN_TTL_RETURN_EXPIRED_IF_NOT_CLEANED,
+        .is_shown = !is_gone && (!is_expired || shows),
     };
     return TARN_OK;
+}
+
+tarn_status tarn__keyed_look(
+    const tarn_keyed *keyed,
+    tarn_bytes stored,
+    int64_t now_ms,
+    tarn__keyed_content *out,
+    tarn_error *error)
+{
+    return tarn__keyed_look_at(keyed, stored, now_ms, keyed->cleaning.cleaned_ms, out, error);
+}
+
+bool tarn__keyed_is_dead(tarn_bytes value, bool is_operand, void *context)
+{
+    tarn_keyed *keyed = context;
+    tarn__cleaning *cleaning = &keyed->cleaning;
+    if (keyed->is_untimed || value.size < TARN__STAMP_BYTES) {
+        return false;
+    }
+    const int64_t stamp_ms = tarn__stamp_decode(value.data);
+    const int64_t now_ms =
+        atomic_load_explicit(&keyed->family->expiry.now_ms, memory_order_relaxed);
+    const bool waits = keyed->is_folded || keyed->ttl.is_kept_by_compactions;
+    const int64_t by_ms = waits || now_ms < cleaning->cleaned_ms ? cleaning->cleaned_ms : now_ms;
+    if (!is_operand && tarn__stamp_is_expired(stamp_ms, keyed->ttl.ttl_ms, by_ms)) {
+        cleaning->dropped_count++;
+        return true;
+    }
+    tarn__cleaning_note_write(keyed, stamp_ms);
+    return false;
 }
 
 tarn_status tarn__keyed_put(
@@ -138,6 +171,26 @@ tarn_status tarn__keyed_age(
                                : tarn__keyed_put(keyed, row, content->value, stamp_ms, error);
 }
 
+/* Reading it may change it. */
+static bool is_aged(const tarn_keyed *keyed, const tarn__keyed_content *content)
+{
+    return content->is_expired || keyed->ttl.update == TARN_TTL_ON_READ_AND_WRITE;
+}
+
+/* What the working set has of a row that a read changes does not stay where it is. */
+static tarn_status keep_shown(tarn_keyed *keyed, tarn__keyed_content *content, tarn_error *error)
+{
+    tarn_buffer *shown = &keyed->backend->shown;
+    if (tarn_buffer_reserve(shown, content->value.size) != TARN_OK) {
+        return tarn__fail_no_memory(error, "a value", content->value.size);
+    }
+    if (content->value.size > 0) {
+        memmove(shown->data, content->value.data, content->value.size);
+    }
+    content->value.data = shown->data;
+    return TARN_OK;
+}
+
 tarn_status tarn__keyed_get(tarn_keyed *keyed, tarn_bytes row, tarn_bytes *out, tarn_error *error)
 {
     tarn__rocks_pin *pin = &keyed->backend->pin;
@@ -149,6 +202,9 @@ tarn_status tarn__keyed_get(tarn_keyed *keyed, tarn_bytes row, tarn_bytes *out, 
     tarn__keyed_content content;
     TARN_TRY(tarn__keyed_read(keyed, row, pin, &stored, error));
     TARN_TRY(tarn__keyed_look(keyed, stored, now_ms, &content, error));
+    if (keyed->workset != NULL && content.is_shown && is_aged(keyed, &content)) {
+        TARN_TRY(keep_shown(keyed, &content, error));
+    }
     TARN_TRY(tarn__keyed_age(keyed, row, &content, now_ms, /* is_old= */ false, error));
     if (!content.is_shown) {
         return TARN_NOT_FOUND;

@@ -126,6 +126,7 @@ tarn_status tarn_keyed_measure_ttl(
     };
     bool is_whole = true;
     TARN_TRY(sample(state, row_count_max, &counts, &is_whole, error));
+    counts.dropped_count = state->cleaning.dropped_count;
     if (!is_whole) {
         reckon(state, &counts);
     }

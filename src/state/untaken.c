@@ -53,6 +53,7 @@ static tarn_status drop(tarn_backend *backend, tarn__rocks_family *family, tarn_
 {
     char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
     memcpy(name, family->name, strlen(family->name) + 1);
+    tarn__tidier_forget(backend, family);
     TARN_TRY(tarn__rocks_remove_family(family, error));
     return tarn__rocks_delete(
         tarn__rocks_default_family(backend->rocks), tarn_bytes_of(name), error);
@@ -70,17 +71,21 @@ tarn_status tarn_backend_drop_untaken(tarn_backend *backend, uint32_t *count_out
             backend->operator_name,
             backend->subtask_index);
     }
-    tarn__cleaner_stop(backend);
+    tarn__tidier_stop_all(backend);
     uint32_t count = 0;
+    tarn_status status = TARN_OK;
     tarn__rocks_family *next = NULL;
-    for (tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks); family != NULL;
+    for (tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
+         family != NULL && status == TARN_OK;
          family = next) {
         next = family->next;
         if (!is_taken(backend, family)) {
-            TARN_TRY(tarn__backend_finish_write(backend, drop(backend, family, error), error));
+            status = tarn__backend_finish_write(backend, drop(backend, family, error), error);
             count++;
         }
     }
+    tarn__tidier_resume(backend);
+    TARN_TRY(status);
     if (count_out != NULL) {
         *count_out = count;
     }

@@ -117,6 +117,29 @@ static tarn_status load_edit(tarn_value *state, tarn_bytes row, size_t size, tar
     return TARN_OK;
 }
 
+/* Edits in the working set: with a TTL behind a stamp of now, and without what is not shown. */
+static tarn_status edit_hot(
+    tarn_keyed *keyed, tarn_bytes row, size_t size, void **out, tarn_error *error)
+{
+    const size_t head = keyed->has_ttl ? (size_t)TARN__STAMP_BYTES : 0;
+    const int64_t now_ms = tarn__keyed_now(keyed);
+    void *stored = NULL;
+    tarn__keyed_content content;
+    TARN_TRY(tarn__hot_edit(keyed, row, head + size, &stored, error));
+    if (stored == NULL || !keyed->has_ttl) {
+        *out = stored;
+        return TARN_OK;
+    }
+    uint8_t *value = (uint8_t *)stored + head;
+    TARN_TRY(tarn__keyed_look(keyed, tarn_bytes_at(stored, head + size), now_ms, &content, error));
+    if (!content.is_shown) {
+        memset(value, 0, size);
+    }
+    tarn__stamp_encode(stored, tarn__keyed_stamp(keyed, now_ms));
+    *out = value;
+    return TARN_OK;
+}
+
 tarn_status tarn_value_edit(tarn_value *state, size_t size, void **out, tarn_error *error)
 {
     tarn_keyed *keyed = &state->keyed;
@@ -135,7 +158,7 @@ tarn_status tarn_value_edit(tarn_value *state, size_t size, void **out, tarn_err
     TARN_TRY(tarn__keyed_check_value(keyed, size, error));
     if (keyed->workset != NULL) {
         void *value = NULL;
-        TARN_TRY(tarn__hot_edit(keyed, row, size, &value, error));
+        TARN_TRY(edit_hot(keyed, row, size, &value, error));
         if (__builtin_expect(value != NULL, 1)) {
             *out = value;
             return TARN_OK;
@@ -233,7 +256,7 @@ tarn_status tarn_value_iterator_next(
         if (!tarn__row_decode_as(key, keyed->layout, &decoded) || decoded.user_key.size != 0) {
             return tarn__keyed_fail_row(keyed, key.size, error);
         }
-        TARN_TRY(tarn__keyed_look(keyed, stored, iterator->now_ms, &content, error));
+        TARN_TRY(tarn__keyed_look_at(keyed, stored, iterator->now_ms, INT64_MIN, &content, error));
     }
     *row = (tarn_row){
         .key_group = decoded.key_group,

@@ -369,6 +369,22 @@ static tarn_status file_remove(
     return result;
 }
 
+/* By path, as a link needs two: if the root was moved, there is nothing or something else, and who
+ * restores digests what the link has. */
+static tarn_status file_link(
+    tarn_storage *base, const char *name, const char *path, tarn_error *error)
+{
+    tarn__file_storage *self = storage_of(base);
+    char from[PATH_MAX];
+    const int size = snprintf(from, sizeof from, "%s/%s", self->path, name);
+    if (size < 0 || (size_t)size >= sizeof from ||
+        self->calls->link(from, path, self->calls->context) != 0) {
+        return tarn__fail(
+            error, TARN_NOT_SUPPORTED, "%s/%s cannot be linked to %s", self->path, name, path);
+    }
+    return TARN_OK;
+}
+
 /* --- Listing --- */
 
 static tarn_status visit_entry(
@@ -479,6 +495,7 @@ static const tarn_storage_ops FILE_OPS = {
     .lock = tarn__file_lock_take,
     .unlock = tarn__file_lock_give,
     .free = file_free,
+    .link = file_link,
 };
 
 static tarn_status open_root(tarn__file_storage *self, tarn_error *error)

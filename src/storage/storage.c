@@ -251,6 +251,17 @@ tarn_status tarn__storage_stat(
     return storage->ops->stat(storage, name, out, error);
 }
 
+tarn_status tarn__storage_link_out(
+    tarn_storage *storage, const char *name, const char *path, tarn_error *error)
+{
+    TARN_TRY(check_name(storage, name, error));
+    const bool is_offered =
+        offsetof(tarn_storage_ops, link) < storage->ops->struct_size && storage->ops->link != NULL;
+    return is_offered
+               ? storage->ops->link(storage, name, path, error)
+               : tarn__fail(error, TARN_NOT_SUPPORTED, "%s cannot be linked", storage->address);
+}
+
 tarn_status tarn__storage_remove(
     tarn_storage *storage, const char *const *names, uint32_t count, tarn_error *error)
 {

@@ -99,6 +99,9 @@ TARN_NODISCARD tarn_status tarn__storage_read(
     tarn_error *error);
 TARN_NODISCARD tarn_status tarn__storage_stat(
     tarn_storage *storage, const char *name, tarn_storage_info *out, tarn_error *error);
+/* Gives an object a second name on the local file system. TARN_NOT_SUPPORTED: read it instead. */
+TARN_NODISCARD tarn_status tarn__storage_link_out(
+    tarn_storage *storage, const char *name, const char *path, tarn_error *error);
 TARN_NODISCARD tarn_status tarn__storage_remove(
     tarn_storage *storage, const char *const *names, uint32_t count, tarn_error *error);
 TARN_NODISCARD tarn_status tarn__storage_list(

@@ -6,9 +6,10 @@
  *     baseline   each of q subtasks fetches all files of the old subtasks that it overlaps, opens
  *                each as a database, and puts the rows of its key groups into an empty backend
  *
- * Both begin with the same checkpoint in the page cache, take turns, and are checked against the
- * number of rows that each key group had. A subtask owns the bytes of an old one in the share of
- * its key groups.
+ * Both begin with the same checkpoint in the page cache, take turns round by round, and are checked
+ * against the number of rows that each key group had. A subtask owns the bytes of an old one in the
+ * share of its key groups. --output DIR writes the checkpoints alone, --input DIR measures those of
+ * an earlier run with the same --keys and --value-bytes.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -26,7 +27,13 @@
 
 #include "bench.h"
 
-enum { MAX_PARALLELISM = 128, SUBTASKS_MAX = 8, NAME_BYTES = 8192, KEY_BYTES = 8 };
+enum {
+    MAX_PARALLELISM = 128,
+    SUBTASKS_MAX = 8,
+    NAME_BYTES = 8192,
+    KEY_BYTES = 8,
+    ROUNDS_DEFAULT = 1
+};
 #define NAME "%.4000s/%.4000s"
 
 typedef struct rescale {
@@ -35,16 +42,16 @@ typedef struct rescale {
     tarn_env *env;
     char root[BENCH_PATH_BYTES];
     char address[BENCH_PATH_BYTES];
+    char checkpoints[BENCH_PATH_BYTES]; /* The directory that address is below. */
     uint64_t group_rows[MAX_PARALLELISM];
-    uint64_t total_bytes[SUBTASKS_MAX]; /* Of the old subtasks. */
     uint32_t generation;
     tarn_error error;
 } rescale;
 
 typedef struct figures {
-    double seconds;
-    double first_get_seconds; /* Mean over the subtasks. */
-    uint64_t fetched_bytes;
+    double seconds[BENCH_ROUNDS_MAX];           /* Of all subtasks, one after the other. */
+    double first_get_seconds[BENCH_ROUNDS_MAX]; /* Mean over the subtasks. */
+    uint64_t fetched_bytes;                     /* In one round. */
 } figures;
 
 static void check(const rescale *r, tarn_status status)
@@ -109,7 +116,6 @@ static void write_rows(rescale *r, tarn_backend **backends, tarn_value **values,
         const uint32_t group = group_of(key);
         const uint32_t subtask = tarn_key_group_subtask(group, MAX_PARALLELISM, count);
         make_value(i, value, r->options->value_bytes);
-        r->group_rows[group]++;
         check(r, tarn_backend_set_key(backends[subtask], key, &r->error));
         check(
             r,
@@ -119,14 +125,19 @@ static void write_rows(rescale *r, tarn_backend **backends, tarn_value **values,
     free(value);
 }
 
+static void count_groups(rescale *r)
+{
+    for (uint64_t i = 0; i < r->options->keys; i++) {
+        uint8_t room[KEY_BYTES];
+        r->group_rows[group_of(make_key(i * UINT64_C(0x9E3779B97F4A7C15), room))]++;
+    }
+}
+
 static void take_checkpoint(rescale *r, tarn_backend **backends, uint32_t count)
 {
-    char directory[NAME_BYTES];
-    snprintf(directory, sizeof directory, "%s/checkpoints", r->root);
-    snprintf(r->address, sizeof r->address, "%.4000s/checkpoints/job", r->root);
     tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
     options.env = r->env;
-    options.address = directory;
+    options.address = r->checkpoints;
     options.job = "job";
     tarn_checkpoint_store *store = NULL;
     tarn_pending_checkpoint *pending = NULL;
@@ -223,9 +234,9 @@ static void close_one(rescale *r, tarn_backend *backend, tarn_value *value)
     check(r, tarn_backend_close(backend, &r->error));
 }
 
-static figures restore_ours(rescale *r, uint32_t parallelism)
+static void restore_ours(rescale *r, uint32_t parallelism, uint64_t round, figures *f)
 {
-    figures f = {0};
+    f->fetched_bytes = 0;
     for (uint32_t i = 0; i < parallelism; i++) {
         tarn_checkpoint *checkpoint = NULL;
         tarn_value *value = NULL;
@@ -234,15 +245,14 @@ static figures restore_ours(rescale *r, uint32_t parallelism)
         check(r, tarn_checkpoint_open(r->address, NULL, &checkpoint, &r->error));
         tarn_backend *backend = open_backend(r, i, parallelism, checkpoint, &value);
         get_one(r, backend, value);
-        f.seconds += (double)(bench_now_ns() - begin_ns) / 1e9;
+        f->seconds[round] += (double)(bench_now_ns() - begin_ns) / 1e9;
         tarn_backend_measure(backend, &stats);
-        f.fetched_bytes += stats.restored_bytes;
+        f->fetched_bytes += stats.restored_bytes;
         count_rows(r, backend, value);
         close_one(r, backend, value);
         tarn_checkpoint_free(checkpoint);
     }
-    f.first_get_seconds = f.seconds / parallelism;
-    return f;
+    f->first_get_seconds[round] = f->seconds[round] / parallelism;
 }
 
 /* ---- the baseline ----------------------------------------------------------------------- */
@@ -338,19 +348,13 @@ static void put_rows(rescale *r, const char *directory, tarn_backend *backend, t
 }
 
 static void put_overlapping(
-    rescale *r,
-    tarn_checkpoint *checkpoint,
-    tarn_backend *backend,
-    tarn_value *value,
-    uint32_t index,
-    uint32_t old_parallelism,
-    figures *f)
+    rescale *r, tarn_checkpoint *checkpoint, tarn_backend *backend, tarn_value *value, figures *f)
 {
     const tarn_key_group_range own = tarn_backend_key_groups(backend);
-    (void)index;
-    for (uint32_t old = 0; old < old_parallelism; old++) {
-        uint32_t position = 0;
-        check(r, tarn_checkpoint_find_subtask(checkpoint, "rescaled", old, &position));
+    uint32_t position = 0;
+    for (uint32_t old = 0;
+         tarn_checkpoint_find_subtask(checkpoint, "rescaled", old, &position) == TARN_OK;
+         old++) {
         const tarn_key_group_range stored =
             tarn_checkpoint_subtask_at(checkpoint, position).key_groups;
         if (stored.last < own.first || stored.first > own.last) {
@@ -364,24 +368,23 @@ static void put_overlapping(
     }
 }
 
-static figures restore_baseline(rescale *r, uint32_t old_parallelism, uint32_t parallelism)
+static void restore_baseline(rescale *r, uint32_t parallelism, uint64_t round, figures *f)
 {
-    figures f = {0};
+    f->fetched_bytes = 0;
     for (uint32_t i = 0; i < parallelism; i++) {
         tarn_checkpoint *checkpoint = NULL;
         tarn_value *value = NULL;
         const uint64_t begin_ns = bench_now_ns();
         check(r, tarn_checkpoint_open(r->address, NULL, &checkpoint, &r->error));
         tarn_backend *backend = open_backend(r, i, parallelism, NULL, &value);
-        put_overlapping(r, checkpoint, backend, value, i, old_parallelism, &f);
+        put_overlapping(r, checkpoint, backend, value, f);
         get_one(r, backend, value);
-        f.seconds += (double)(bench_now_ns() - begin_ns) / 1e9;
+        f->seconds[round] += (double)(bench_now_ns() - begin_ns) / 1e9;
         count_rows(r, backend, value);
         close_one(r, backend, value);
         tarn_checkpoint_free(checkpoint);
     }
-    f.first_get_seconds = f.seconds / parallelism;
-    return f;
+    f->first_get_seconds[round] = f->seconds[round] / parallelism;
 }
 
 /* ---- both ------------------------------------------------------------------------------- */
@@ -406,6 +409,11 @@ static void open_env(rescale *r)
     snprintf(size, sizeof size, "%llum", (unsigned long long)r->options->managed_mib);
     check(
         r, tarn_config_set(r->config, "taskmanager.memory.managed.size", size, "bench", &r->error));
+    /* The baseline copies files, and knows none that lie in the metadata. */
+    check(
+        r,
+        tarn_config_set(
+            r->config, "execution.checkpointing.data-inline-threshold", "0b", "bench", &r->error));
     for (uint32_t i = 0; i < r->options->assignment_count; i++) {
         char key[256];
         const char *assignment = r->options->assignments[i];
@@ -417,6 +425,17 @@ static void open_env(rescale *r)
     check(r, tarn_env_open(&options, &r->env, &r->error));
 }
 
+static void print_spread(const char *name, const double *values, uint64_t rounds)
+{
+    const bench_spread spread = bench_spread_of(values, rounds);
+    printf(
+        ",\"%s\":{\"median\":%.3f,\"min\":%.3f,\"max\":%.3f}",
+        name,
+        spread.median,
+        spread.min,
+        spread.max);
+}
+
 static void report(
     const rescale *r,
     uint32_t p,
@@ -425,24 +444,75 @@ static void report(
     const figures *ours,
     const figures *base)
 {
+    const uint64_t rounds = r->options->rounds;
+    double ratios[BENCH_ROUNDS_MAX];
+    for (uint64_t i = 0; i < rounds; i++) {
+        ratios[i] = base->seconds[i] / ours->seconds[i];
+    }
+    const bench_spread ratio = bench_spread_of(ratios, rounds);
     printf(
-        "{\"workload\":\"rescale\",\"against\":\"iterate\",\"ratio\":{\"median\":%.2f},"
-        "\"from\":%u,\"to\":%u,\"keys\":%llu,\"checkpoint_bytes\":%llu,"
-        "\"fetched_bytes\":%llu,\"fetched_per_owned\":%.3f,"
-        "\"baseline_fetched_bytes\":%llu,\"seconds\":%.3f,\"baseline_seconds\":%.3f,"
-        "\"first_get_seconds\":%.3f,\"baseline_first_get_seconds\":%.3f}\n",
-        base->seconds / ours->seconds,
+        "{\"workload\":\"rescale\",\"against\":\"iterate\",\"ratio\":{\"median\":%.2f,"
+        "\"min\":%.2f,\"max\":%.2f},\"from\":%u,\"to\":%u,\"keys\":%llu,"
+        "\"checkpoint_bytes\":%llu,\"fetched_bytes\":%llu,\"fetched_per_owned\":%.3f,"
+        "\"baseline_fetched_bytes\":%llu",
+        ratio.median,
+        ratio.min,
+        ratio.max,
         p,
         q,
         (unsigned long long)r->options->keys,
         (unsigned long long)owned,
         (unsigned long long)ours->fetched_bytes,
         (double)ours->fetched_bytes / (double)owned,
-        (unsigned long long)base->fetched_bytes,
-        ours->seconds,
-        base->seconds,
-        ours->first_get_seconds,
-        base->first_get_seconds);
+        (unsigned long long)base->fetched_bytes);
+    print_spread("seconds", ours->seconds, rounds);
+    print_spread("baseline_seconds", base->seconds, rounds);
+    print_spread("first_get_seconds", ours->first_get_seconds, rounds);
+    print_spread("baseline_first_get_seconds", base->first_get_seconds, rounds);
+    printf("}\n");
+    (void)fflush(stdout);
+}
+
+/* Where the checkpoint of so many subtasks is, or is to be. */
+static void name_checkpoint(rescale *r, uint32_t parallelism)
+{
+    const bench_options *options = r->options;
+    const char *kept = options->output != NULL ? options->output : options->input;
+    snprintf(
+        r->checkpoints,
+        sizeof r->checkpoints,
+        "%.3000s/from-%u",
+        kept != NULL ? kept : r->root,
+        parallelism);
+    snprintf(r->address, sizeof r->address, "%.3500s/job", r->checkpoints);
+}
+
+/* Brings the checkpoint into the page cache. */
+static void warm(rescale *r)
+{
+    tarn_checkpoint *checkpoint = NULL;
+    tarn_checkpoint_verification verified;
+    check(r, tarn_checkpoint_open(r->address, NULL, &checkpoint, &r->error));
+    check(r, tarn_checkpoint_verify(checkpoint, NULL, NULL, &verified, &r->error));
+    if (verified.bad_count > 0) {
+        bench_fail("the checkpoint is damaged");
+    }
+    tarn_checkpoint_free(checkpoint);
+}
+
+static void measure(rescale *r, uint32_t p, uint32_t q)
+{
+    static figures ours;
+    static figures baseline;
+    memset(&ours, 0, sizeof ours);
+    memset(&baseline, 0, sizeof baseline);
+    for (uint64_t round = 0; round < r->options->rounds; round++) {
+        warm(r);
+        restore_ours(r, q, round, &ours);
+        warm(r);
+        restore_baseline(r, q, round, &baseline);
+    }
+    report(r, p, q, measure_checkpoint(r), &ours, &baseline);
 }
 
 static void run_pair(const bench_options *options, uint32_t p, uint32_t q)
@@ -450,20 +520,25 @@ static void run_pair(const bench_options *options, uint32_t p, uint32_t q)
     static rescale r;
     r = (rescale){.options = options};
     bench_directory_make(options, r.root);
+    name_checkpoint(&r, p);
     open_env(&r);
-    make_checkpoint(&r, p);
-    const uint64_t owned = measure_checkpoint(&r);
-    const figures ours = restore_ours(&r, q);
-    const figures baseline = restore_baseline(&r, p, q);
-    report(&r, p, q, owned, &ours, &baseline);
+    count_groups(&r);
+    if (options->input == NULL) {
+        make_checkpoint(&r, p);
+    }
+    if (options->output == NULL) {
+        measure(&r, p, q);
+    }
     check(&r, tarn_env_close(r.env, &r.error));
     tarn_config_free(r.config);
     bench_directory_remove(r.root);
 }
 
-int bench_rescale(const bench_options *options)
+int bench_rescale(const bench_options *given)
 {
-    run_pair(options, 3, 2);
-    run_pair(options, 2, 3);
+    bench_options options = *given;
+    options.rounds = options.rounds != 0 ? options.rounds : ROUNDS_DEFAULT;
+    run_pair(&options, 3, 2);
+    run_pair(&options, 2, 3);
     return 0;
 }

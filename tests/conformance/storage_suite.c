@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "support/scratch.h"
 #include "support/support.h"
 
 static const storage_maker *current;
@@ -345,6 +346,33 @@ static void test_large_objects_keep_every_byte(void **state)
     free(back);
 }
 
+/* A second name has the object's content, and keeps it when the object is gone. */
+static void test_a_link_is_the_object_or_is_refused(void **state)
+{
+    fixture *f = *state;
+    scratch root;
+    scratch_init(&root);
+    const char *path = scratch_join(root.path, "linked");
+    put(f, "linked/object", "content");
+    const tarn_status status = tarn__storage_link_out(f->storage, "linked/object", path, &f->error);
+    if (status != TARN_NOT_SUPPORTED) {
+        const char *name = "linked/object";
+        char got[16] = {0};
+        assert_ok(status, &f->error);
+        assert_ok(tarn__storage_remove(f->storage, &name, 1, &f->error), &f->error);
+        FILE *file = fopen(path, "rb");
+        assert_non_null(file);
+        assert_int_equal(fread(got, 1, sizeof got, file), strlen("content"));
+        fclose(file);
+        assert_string_equal(got, "content");
+    }
+    assert_int_equal(
+        tarn__storage_link_out(
+            f->storage, "not/there", scratch_join(root.path, "other"), &f->error),
+        TARN_NOT_SUPPORTED);
+    scratch_clear(&root);
+}
+
 static void test_the_lock_has_one_holder(void **state)
 {
     fixture *f = *state;
@@ -430,6 +458,7 @@ int storage_suite_run(const storage_maker *maker)
         TEST(test_listing_shows_one_level),
         TEST(test_names_cannot_leave_the_root),
         TEST(test_large_objects_keep_every_byte),
+        TEST(test_a_link_is_the_object_or_is_refused),
         TEST(test_the_lock_has_one_holder),
         TEST(test_directories_that_come_and_go_disturb_nobody),
     };

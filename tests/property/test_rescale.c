@@ -1,7 +1,9 @@
 /*
- * Property of restores at another parallelism: whatever was written to every kind of state and to
- * timers, wherever it lies (memtables, many small files, levels, folded or not), a restore of the
- * checkpoint by any number of subtasks has each key exactly once, with all that it had.
+ * Property of restores at another parallelism: whatever was written to every kind of state, to
+ * timers and to the state of the operator, wherever it lies (memtables, many small files, levels,
+ * folded or not), a restore of the checkpoint by any number of subtasks has each key exactly once,
+ * with all that it had; each element of a split list once in all, those of a union list and a
+ * broadcast map once in each subtask.
  *
  * The matrix goes from each of 1 .. 8 subtasks to each; 128 to 3 stands for the large steps. A seed
  * walks on from restore to restore, so that leftovers of the last one are in the next one's way.
@@ -15,6 +17,7 @@
 
 #include "tarn/checkpoint.h"
 #include "tarn/keyed.h"
+#include "tarn/operator_state.h"
 #include "tarn/snapshot.h"
 #include "tarn/timer.h"
 
@@ -30,6 +33,7 @@ enum {
     ELEMENTS_MAX = 24,
     TIMES = 6,
     PARALLELISM_MAX = 8,
+    SPLIT_MAX = 4096,
     PAIRS = SANITIZES_THREADS ? 2 : 5, /* Drawn when the matrix is not run as a whole. */
 };
 
@@ -52,6 +56,10 @@ typedef struct subtask {
     tarn_reducing *sum;
     tarn_aggregating *text;
     tarn_timers *timers;
+    tarn_operator_store *operators;
+    tarn_operator_list *split; /* Numbers, each of them in one subtask. */
+    tarn_operator_list *whole; /* The subtask's index. */
+    tarn_broadcast *shared;    /* The generation, the same in all. */
 } subtask;
 
 typedef struct job {
@@ -62,6 +70,7 @@ typedef struct job {
     uint32_t max_parallelism;
     uint32_t parallelism;
     uint32_t generation;
+    uint32_t split_count; /* Elements 0 .. split_count - 1 of the split list are there. */
     subtask subtasks[SUBTASKS_MAX];
     cell cells[KEYS];
     scratch root;
@@ -328,6 +337,107 @@ static void expect_timers(job *j)
     }
 }
 
+/* ---- the state of the operator ---------------------------------------------------------- */
+
+static tarn_bytes small_of(const uint32_t *number)
+{
+    return tarn_bytes_at(number, sizeof *number);
+}
+
+static uint32_t number_at(const tarn_operator_list *list, uint64_t index)
+{
+    tarn_bytes element;
+    uint32_t number;
+    assert_int_equal(tarn_operator_list_get(list, index, &element), TARN_OK);
+    assert_int_equal(element.size, sizeof number);
+    memcpy(&number, element.data, sizeof number);
+    return number;
+}
+
+static void write_operators(job *j, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && j->split_count < SPLIT_MAX; i++, j->split_count++) {
+        subtask *s = &j->subtasks[below(j, j->parallelism)];
+        assert_ok(
+            tarn_operator_list_add(s->split, small_of(&j->split_count), &j->error), &j->error);
+    }
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        const tarn_bytes own = small_of(&i);
+        subtask *s = &j->subtasks[i];
+        assert_ok(tarn_operator_list_replace(s->whole, &own, 1, &j->error), &j->error);
+        assert_ok(
+            tarn_broadcast_put(
+                s->shared, tarn_bytes_of("generation"), small_of(&j->generation), &j->error),
+            &j->error);
+    }
+}
+
+/* What the subtasks of the generation before have left, of which there were so many. */
+static void expect_operators(job *j, uint32_t old_parallelism)
+{
+    static bool is_there[SPLIT_MAX];
+    uint32_t total = 0;
+    memset(is_there, 0, sizeof is_there);
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        const subtask *s = &j->subtasks[i];
+        bool has_index[SUBTASKS_MAX] = {false};
+        for (uint64_t k = 0; k < tarn_operator_list_count(s->split); k++, total++) {
+            const uint32_t number = number_at(s->split, k);
+            assert_in_range(number, 0, j->split_count - 1);
+            assert_false(is_there[number]);
+            is_there[number] = true;
+        }
+        assert_int_equal(tarn_operator_list_count(s->whole), old_parallelism);
+        for (uint32_t k = 0; k < old_parallelism; k++) {
+            const uint32_t index = number_at(s->whole, k);
+            assert_in_range(index, 0, old_parallelism - 1);
+            assert_false(has_index[index]);
+            has_index[index] = true;
+        }
+        tarn_bytes value;
+        const uint32_t generation = j->generation - 1;
+        assert_int_equal(
+            tarn_broadcast_get(s->shared, tarn_bytes_of("generation"), &value), TARN_OK);
+        assert_true(tarn_bytes_is_equal(value, small_of(&generation)));
+    }
+    assert_int_equal(total, j->split_count);
+}
+
+static void open_operators(job *j, uint32_t index, const tarn_checkpoint *restore)
+{
+    subtask *s = &j->subtasks[index];
+    tarn_operator_store_options options = TARN_OPERATOR_STORE_OPTIONS_INIT;
+    options.env = j->env;
+    options.operator_name = "op";
+    options.subtask_index = index;
+    options.parallelism = j->parallelism;
+    options.restore = restore;
+    assert_ok(tarn_operator_store_open(&options, &s->operators, &j->error), &j->error);
+    tarn_operator_state_options state = TARN_OPERATOR_STATE_OPTIONS_INIT;
+    state.name = "split";
+    assert_ok(tarn_operator_list_open(s->operators, &state, &s->split, &j->error), &j->error);
+    state.name = "whole";
+    state.redistribution = TARN_REDISTRIBUTE_UNION;
+    assert_ok(tarn_operator_list_open(s->operators, &state, &s->whole, &j->error), &j->error);
+    state.name = "shared";
+    state.redistribution = TARN_REDISTRIBUTE_BROADCAST;
+    assert_ok(tarn_broadcast_open(s->operators, &state, &s->shared, &j->error), &j->error);
+}
+
+static void add_operators(job *j, const subtask *s, tarn_snapshot *snapshot)
+{
+    tarn_operator_snapshot *cut = NULL;
+    uint32_t count = 0;
+    assert_ok(tarn_operator_snapshot_new(s->operators, &cut, &j->error), &j->error);
+    const tarn_checkpoint_operator_state *states = tarn_operator_snapshot_states(cut, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_ok(
+            tarn_snapshot_add_state(snapshot, states[i].name, states[i].bytes, &j->error),
+            &j->error);
+    }
+    tarn_operator_snapshot_free(cut);
+}
+
 static void expect_everything(job *j)
 {
     uint32_t value_count = 0;
@@ -397,6 +507,7 @@ static void open_job(job *j, uint32_t parallelism, tarn_checkpoint *restore)
         subtask *s = &j->subtasks[i];
         assert_ok(tarn_backend_open(&options, &s->backend, &j->error), &j->error);
         open_states(j, s);
+        open_operators(j, i, restore);
     }
 }
 
@@ -411,6 +522,7 @@ static void close_job(job *j)
         assert_ok(tarn_reducing_close(s->sum, error), error);
         assert_ok(tarn_aggregating_close(s->text, error), error);
         assert_ok(tarn_timers_close(s->timers, error), error);
+        assert_ok(tarn_operator_store_close(s->operators, error), error);
         assert_ok(tarn_backend_close(s->backend, error), error);
     }
 }
@@ -425,6 +537,7 @@ static void take_checkpoint(job *j)
         tarn_snapshot *snapshot = NULL;
         assert_ok(
             tarn_snapshot_begin(j->subtasks[i].backend, pending, &snapshot, &j->error), &j->error);
+        add_operators(j, &j->subtasks[i], snapshot);
         assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &j->error), &j->error);
         assert_ok(
             tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &j->error),
@@ -441,6 +554,7 @@ static void take_checkpoint(job *j)
 static void restore(job *j, uint32_t parallelism)
 {
     tarn_checkpoint *checkpoint = NULL;
+    const uint32_t old_parallelism = j->parallelism;
     close_job(j);
     assert_ok(
         tarn_checkpoint_open(
@@ -448,6 +562,7 @@ static void restore(job *j, uint32_t parallelism)
         &j->error);
     open_job(j, parallelism, checkpoint);
     tarn_checkpoint_free(checkpoint);
+    expect_operators(j, old_parallelism);
     expect_everything(j);
 }
 
@@ -462,6 +577,7 @@ static void set_up(job *j, uint64_t seed, uint32_t max_parallelism)
     fixture_set(config, "state.backend.rocksdb.compaction.level.max-size-level-base", "16kb");
     fixture_set(
         config, "tarn.rocksdb.cut-files-at-key-groups", below(j, 2) == 0 ? "true" : "false");
+    fixture_set(config, "tarn.restore.link-files", below(j, 2) == 0 ? "true" : "false");
     j->config = config;
     tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
     options.env = j->env;
@@ -479,6 +595,18 @@ static void tear_down(job *j)
     scratch_clear(&j->root);
 }
 
+/* What a restore brought of other key groups is gone from all files, and nothing else is. */
+static void expect_tidy(job *j)
+{
+    for (uint32_t i = 0; i < j->parallelism; i++) {
+        tarn_backend_stats stats;
+        tarn__tidier_wait(j->subtasks[i].backend);
+        tarn_backend_measure(j->subtasks[i].backend, &stats);
+        assert_int_equal(stats.foreign_bytes, 0);
+    }
+    expect_everything(j);
+}
+
 /* Writes, takes a checkpoint, and writes what must not come back. */
 static void live_a_while(job *j)
 {
@@ -488,10 +616,18 @@ static void live_a_while(job *j)
         settle_some(j);
     }
     write_some(j, KEYS);
+    write_operators(j, below(j, 40));
     take_checkpoint(j);
+    if (below(j, 2) == 0) {
+        expect_tidy(j);
+        take_checkpoint(j);
+    }
     memcpy(saved, j->cells, sizeof saved);
+    const uint32_t split_count = j->split_count;
     write_some(j, KEYS / 2);
+    write_operators(j, 5);
     memcpy(j->cells, saved, sizeof saved);
+    j->split_count = split_count;
 }
 
 static uint64_t first_seed(void)

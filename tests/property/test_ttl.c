@@ -2,8 +2,8 @@
  * Property of a TTL and of all that cleans up after it: whatever random programs write and read
  * while time jumps, on either clock, while files are flushed, compacted by RocksDB and by
  * deadlines, while states are closed and opened with a TTL and without, and while checkpoints are
- * taken and restored, every answer is that of a plain model in memory; and after a clean-up the
- * state holds exactly what is live.
+ * taken and restored, and while the working set is on, off, tiny and resized, every answer is that
+ * of a plain model in memory; and after a clean-up the state holds exactly what is live.
  *
  * When a compaction removes something expired is nobody's business: what the model knows to be
  * expired may be there or not where it can be seen (a state that shows it), and the model follows
@@ -534,6 +534,8 @@ static void step_whole(program *p)
             choose(p, k);
         }
         open_kind(p, k, /* is_new= */ false);
+    } else if (dice < 94) {
+        fixture_resize_working_set(p->backend, below(p, 6));
     } else if (dice < 97) {
         take_checkpoint(p);
     } else if (p->has_checkpoint) {

@@ -2,6 +2,7 @@
  * Unit tests of how expired rows leave the disk: compactions, clean-ups at deadlines, steps beside
  * accesses; of event time; and of a TTL that comes and goes. What is on disk is looked at as bytes:
  * values carry a mark, table files are not compressed, and every byte of them is searched for it.
+ * The working set is off, so that what is written is there: test_hot_ttl.c has it on.
  */
 #include "support/kinds_fixture.h"
 
@@ -26,6 +27,7 @@ static int setup(void **state)
     static kinds_fixture f;
     f.config = fixture_new_config(64);
     fixture_set(f.config, "state.backend.rocksdb.compression.per.level", "NO_COMPRESSION");
+    fixture_set(f.config, "tarn.working-set.size", "0b");
     f.env = fixture_open_env(f.config, NULL);
     fixture_make_directory(f.directory);
     f.backend = fixture_open_backend(f.env, f.directory);

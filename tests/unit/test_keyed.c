@@ -78,6 +78,7 @@ static void test_dropping_files_brings_nothing_back(void **state)
     tarn_keyed_stats stats;
     for (uint32_t round = 0; round < 3; round++) {
         fill(f, map, "w", 20, 300);
+        assert_ok(tarn__backend_settle_all(f->backend, &f->error), &f->error);
         assert_ok(tarn__rocks_flush(f->backend->rocks, &f->error), &f->error);
         if (round == 0) {
             tarn__rocks_compact(family);

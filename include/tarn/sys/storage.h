@@ -159,6 +159,15 @@ typedef struct tarn_storage_ops {
      * NULL: nobody asks.
      */
     uint64_t (*pause_ms)(tarn_storage *self);
+
+    /**
+     * Gives an object a second name, path, on the local file system, without copying it. Nobody
+     * writes to the file behind it as long as either name is there.
+     *
+     * TARN_NOT_SUPPORTED: it cannot be done here, whatever the reason: read it instead.
+     * NULL: the storage's objects are no local files.
+     */
+    tarn_status (*link)(tarn_storage *self, const char *name, const char *path, tarn_error *error);
 } tarn_storage_ops;
 
 /** The head of every storage; an implementation puts it first in its own struct. */

@@ -1,0 +1,54 @@
+/* hot_map_private.h - what the sources of maps in the working set share. See hot_map.h. */
+#ifndef TARN_STATE_HOT_MAP_PRIVATE_H
+#define TARN_STATE_HOT_MAP_PRIVATE_H
+
+#include "state/hot.h"
+
+/* What a call works on. */
+typedef struct tarn__hot_map {
+    tarn_keyed *keyed;
+    tarn__hot_key key; /* Its row is the prefix; it lies in a row buffer, as does the row. */
+    tarn_bytes row;
+    tarn_bytes suffix; /* Of the row: the entry's key. */
+    tarn__hot_row *hot;
+} tarn__hot_map;
+
+static inline tarn__block *tarn__hot_map_block(const tarn__hot_map *map)
+{
+    return (tarn__block *)(void *)tarn__hot_row_value(&map->keyed->hot, map->hot);
+}
+
+/* The one that is being made. */
+static inline tarn__block *tarn__hot_map_made(const tarn__hot_map *map)
+{
+    return (tarn__block *)(void *)map->keyed->backend->hot_block.data;
+}
+
+/* Finds what is here of a map. */
+void tarn__hot_map_find(tarn__hot_map *map, tarn_keyed *keyed, tarn_bytes prefix);
+
+/*
+ * The bytes that the block of a map may have. While the store is held a block may become larger, as
+ * writing it would have to wait.
+ */
+size_t tarn__hot_map_limit(const tarn__hot_map *map);
+
+/* The bytes of a block that needs so many: with some room to grow. */
+size_t tarn__hot_map_round_up(size_t needed, size_t limit);
+
+/* Has room for making a block of so many bytes. */
+TARN_NODISCARD tarn_status
+tarn__hot_map_reserve(tarn__hot_map *map, size_t size, tarn_error *error);
+
+/* Puts the made block in the place of the one that is here; without room for it, what is dirty of
+ * it is written. */
+TARN_NODISCARD tarn_status
+tarn__hot_map_install(tarn__hot_map *map, size_t size, tarn_error *error);
+
+/* Marks the block as changed; it may move, and is otherwise as it was. */
+TARN_NODISCARD tarn_status tarn__hot_map_touch(tarn__hot_map *map, tarn_error *error);
+
+/* hot_map_load.c: tries to have all of the map here. */
+TARN_NODISCARD tarn_status tarn__hot_map_load(tarn__hot_map *map, tarn_error *error);
+
+#endif
