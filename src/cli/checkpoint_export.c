@@ -164,7 +164,21 @@ static int perform_lines(const request *r)
         cli_scratch_remove(scratch);
     }
     tarn_checkpoint_free(source);
-    return status == TARN_OK ? CLI_OK : cli_refuse(r->as_json, error.message);
+    if (status != TARN_OK) {
+        return cli_refuse(r->as_json, error.message);
+    }
+    if (strcmp(r->lines, "-") == 0) {
+        return CLI_OK; /* The rows are the answer. */
+    }
+    if (r->as_json) {
+        json_t *made = cli_json_object();
+        cli_json_set(made, "ok", json_true());
+        cli_json_set(made, "path", cli_json_text(r->lines));
+        cli_json_print(made);
+    } else {
+        printf("%s is written\n", r->lines);
+    }
+    return CLI_OK;
 }
 
 static int perform(const request *r)

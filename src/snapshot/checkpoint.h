@@ -145,6 +145,16 @@ bool tarn__file_is_table(const tarn__file_part *file);
 /* What tells a file from all others that are stored: its content, and the place of a packed one. */
 tarn__content tarn__file_identity(const tarn__file_part *file);
 
+/* tarn_checkpoint_verify() that may leave the rows out: what is compared is then the bytes alone.
+ */
+TARN_NODISCARD tarn_status tarn__checkpoint_verify(
+    const tarn_checkpoint *checkpoint,
+    bool reads_rows,
+    tarn_checkpoint_verify_visit *visit,
+    void *context,
+    tarn_checkpoint_verification *out,
+    tarn_error *error);
+
 /* What a buffer for tarn__checkpoint_read_file() has at least: two frames of a compressed file. */
 #define TARN__CHECKPOINT_BUFFER_BYTES_MIN ((size_t)1 << 20)
 

@@ -13,6 +13,7 @@ enum { BUFFER_BYTES = 1 << 20 };
 
 typedef struct verifier {
     const tarn_checkpoint *checkpoint;
+    bool reads_rows;
     tarn_checkpoint_verify_visit *visit;
     void *context;
     tarn__account account;
@@ -52,6 +53,9 @@ static tarn_status verify_content(
 {
     TARN_TRY(tarn__checkpoint_read_file(
         v->checkpoint->storage, part, v->buffer, BUFFER_BYTES, NULL, NULL, error));
+    if (!v->reads_rows) {
+        return TARN_OK;
+    }
     if (v->checkpoint->summary.form == TARN_FORM_CANONICAL) {
         return verify_rows(v, subtask, part, error);
     }
@@ -98,8 +102,10 @@ static tarn_status verify_all(verifier *v, tarn_error *error)
     const tarn__metadata *metadata = &v->checkpoint->metadata;
     bool goes_on = true;
     for (uint32_t i = 0; i < metadata->subtask_count; i++) {
-        TARN_TRY(tarn__table_states_find(
-            &v->states, v->checkpoint->storage, &metadata->subtasks[i], error));
+        if (v->reads_rows) {
+            TARN_TRY(tarn__table_states_find(
+                &v->states, v->checkpoint->storage, &metadata->subtasks[i], error));
+        }
         for (uint32_t j = 0; j < metadata->subtasks[i].file_count; j++) {
             TARN_TRY(verify_file(v, i, j, &goes_on, error));
             if (!goes_on) {
@@ -117,10 +123,26 @@ tarn_status tarn_checkpoint_verify(
     tarn_checkpoint_verification *out,
     tarn_error *error)
 {
+    return tarn__checkpoint_verify(checkpoint, /* reads_rows= */ true, visit, context, out, error);
+}
+
+tarn_status tarn__checkpoint_verify(
+    const tarn_checkpoint *checkpoint,
+    bool reads_rows,
+    tarn_checkpoint_verify_visit *visit,
+    void *context,
+    tarn_checkpoint_verification *out,
+    tarn_error *error)
+{
     if (checkpoint == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
     }
-    verifier v = {.checkpoint = checkpoint, .visit = visit, .context = context};
+    verifier v = {
+        .checkpoint = checkpoint,
+        .reads_rows = reads_rows,
+        .visit = visit,
+        .context = context,
+    };
     /* An account of its own: the checkpoint is immutable. */
     tarn__account_init(&v.account, "verification", checkpoint->account.below);
     tarn__registry_init(&v.seen, &v.account);

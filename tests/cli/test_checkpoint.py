@@ -130,7 +130,7 @@ class Diff(Checkpoint):
 
     def test_bad_usage_and_what_is_not_there(self):
         self.assertEqual(tarn("checkpoint", "diff", self.path).status, 2)
-        self.assertIn("chk-99", self.refused("checkpoint", "diff", self.path, os.path.join(self.job, "chk-99")))
+        self.assertIn("chk-99", self.refused("checkpoint", "diff", self.job, os.path.join(self.job, "chk-99")))
 
 
 class Import(Checkpoint):
