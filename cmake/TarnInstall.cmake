@@ -1,6 +1,7 @@
 # What is installed: both libraries, headers, a CMake package, a pkg-config file, the command and pages.
 #
 #     find_package(Tarn)   gives Tarn::tarn (shared) and, where its libraries are found, Tarn::tarn_static
+#                          and with COMPONENTS testkit the suite for storages of one's own, Tarn::testkit
 #     pkg-config tarn      the shared library; --static adds what the static one stands on
 
 # What a program must link besides libtarn.a. RocksDB's pkg-config file is not everywhere.
@@ -15,6 +16,9 @@ install(TARGETS tarn EXPORT TarnTargets
     LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS tarn_static EXPORT TarnStaticTargets
     ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS tarn_testkit EXPORT TarnTestkitTargets
+    ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT testkit)
+install(EXPORT TarnTestkitTargets NAMESPACE Tarn:: DESTINATION "${tarn_package_dir}" COMPONENT testkit)
 install(EXPORT TarnTargets NAMESPACE Tarn:: DESTINATION "${tarn_package_dir}")
 install(EXPORT TarnStaticTargets NAMESPACE Tarn:: DESTINATION "${tarn_package_dir}")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
@@ -49,7 +53,8 @@ else()
     set(tarn_pkgconfig_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
 configure_file("${PROJECT_SOURCE_DIR}/cmake/tarn.pc.in" "${PROJECT_BINARY_DIR}/tarn.pc" @ONLY)
-install(FILES "${PROJECT_BINARY_DIR}/tarn.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+configure_file("${PROJECT_SOURCE_DIR}/cmake/tarn-testkit.pc.in" "${PROJECT_BINARY_DIR}/tarn-testkit.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/tarn.pc" "${PROJECT_BINARY_DIR}/tarn-testkit.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
 if(TARGET tarn_cli)
     # The command finds its library beside itself, wherever the tree is.

@@ -117,6 +117,27 @@ TARN_API TARN_NODISCARD tarn_status tarn_keyed_clear(tarn_keyed *state, tarn_err
 TARN_API void tarn_keyed_measure(tarn_keyed *state, tarn_keyed_stats *out);
 
 /**
+ * Writes stored values of older schemas anew, as the state's migration upgrades them: so many rows
+ * of the state at most, from where the last call ended. When all rows were looked at, the older
+ * schemas are forgotten: the next version needs to know the present one only.
+ *
+ * To a reader nothing changes, so it can be called between records until is_complete; reads need no
+ * migration. After a restore it begins anew.
+ *
+ * @param[in]  row_count_max  0: all that are left; the log has a line for some million rows.
+ * @param[out] out            May be NULL. Untouched on failure.
+ *
+ * @retval TARN_OK        Also when there is nothing to do.
+ * @retval TARN_INTERNAL, others  What tarn_migration.upgrade answered; nothing of that row changed.
+ * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_NO_MEMORY, TARN_POISONED
+ *
+ * Cost: the rows of the working set are written to the store before; then a scan, and a write for
+ * each older row.
+ */
+TARN_API TARN_NODISCARD tarn_status tarn_keyed_migrate(
+    tarn_keyed *state, uint64_t row_count_max, tarn_migration_progress *out, tarn_error *error);
+
+/**
  * Removes the current key with all that it has: in every namespace of every state of the backend,
  * open or not. Its timers stay: remove them with tarn_timers_remove().
  *

@@ -28,6 +28,7 @@
 #include "tarn/backend.h"
 #include "tarn/bytes.h"
 #include "tarn/config.h"
+#include "tarn/schema.h"
 #include "tarn/status.h"
 #include "tarn/ttl.h"
 
@@ -56,6 +57,10 @@ typedef struct tarn_state_options {
     /** NULL: values never expire. Read while opening. What is stored may have had one or none. */
     const tarn_ttl *ttl;
     tarn_layout layout; /**< Default TARN_LAYOUT_KEY_FIRST. */
+    /** The program's own, stored with the codec's name and version. Copied. Default: empty. */
+    tarn_bytes metadata; /**< Shape: 0 .. TARN_STATE_METADATA_BYTES_MAX. */
+    /** How values of other schemas are read. NULL: only those of this codec and version are. */
+    const tarn_migration *migration;
     /* The layout is ABI: append fields here, never above. */
 } tarn_state_options;
 
@@ -89,8 +94,8 @@ TARN_API void tarn_state_options_init(tarn_state_options *options, size_t struct
  * @retval TARN_OK                The state is open, with what a restored checkpoint holds of it.
  * @retval TARN_INVALID_ARGUMENT  The name is missing or not allowed, or a tuning option is bad.
  * @retval TARN_BUSY              The state is open already.
- * @retval TARN_INCOMPATIBLE      What is stored under the name is of another kind or codec; the
- *                                message names both.
+ * @retval TARN_INCOMPATIBLE      What is stored under the name is of another kind, or of a codec or
+ *                                version that cannot be upgraded; the message names both.
  * @retval TARN_IO_ERROR, TARN_NO_MEMORY, TARN_OVER_BUDGET
  */
 TARN_API TARN_NODISCARD tarn_status tarn_value_open(

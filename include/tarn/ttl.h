@@ -117,8 +117,9 @@ typedef struct tarn_ttl {
 TARN_API void tarn_ttl_init(tarn_ttl *ttl, size_t struct_size);
 
 /**
- * How much of a state is expired. Bytes are of rows as they are read: key, stamp and value, without
- * compression. What is in is_exact goes for all figures with an "estimate".
+ * How much of a state is expired. Bytes are of rows as they are stored, key and value with all that
+ * is added to them (docs/FORMATS.md), without compression. What is in is_exact goes for all figures
+ * with an "estimate".
  */
 typedef struct tarn_ttl_stats {
     uint64_t live_count_estimate;

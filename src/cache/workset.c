@@ -47,8 +47,6 @@ tarn_status tarn__workset_open(
     set->account = options->account;
     set->store = options->store;
     set->figures.capacity_bytes = options->capacity_bytes;
-    set->held_page = UINT32_MAX;
-    set->busy_page = UINT32_MAX;
     const uint32_t page_bytes =
         options->page_bytes != 0 ? options->page_bytes : choose_page_bytes(options->capacity_bytes);
     tarn__index_init(&set->index, options->account, INDEX_REACH_BYTES);
@@ -77,7 +75,7 @@ tarn_status tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, ta
 {
     const uint64_t before = set->figures.capacity_bytes;
     set->figures.capacity_bytes = capacity_bytes;
-    set->held_page = UINT32_MAX;
+    set->held = 0;
     choose_large_pages(set);
     const tarn_status status = tarn__workset_shrink(set, error);
     if (status != TARN_OK) {
@@ -198,6 +196,26 @@ static inline tarn__hot_row *look_up(const tarn__workset *set, tarn__hot_key *ke
     }
 }
 
+tarn__hot_row *tarn__workset_look_up(const tarn__workset *set, tarn__hot_key *key)
+{
+    return look_up(set, key);
+}
+
+/* Whoever wants a row that is still being read does not wait for it. */
+static void give_up_pending(tarn__workset *set, tarn__hot_key *key)
+{
+    tarn__workset_forget(set, key->reference);
+    key->reference = 0;
+}
+
+static tarn__hot_row *miss(tarn__workset *set, tarn__hot_key *key)
+{
+    tarn__filter *filter = key->family->filter;
+    set->figures.miss_count++;
+    key->is_new = filter != NULL && tarn__filter_is_new(filter, key->hash);
+    return NULL;
+}
+
 tarn__hot_row *tarn__workset_find(
     tarn__workset *set, tarn__workset_family *family, tarn_bytes row, tarn__hot_key *key)
 {
@@ -208,8 +226,11 @@ tarn__hot_row *tarn__workset_find(
     };
     tarn__hot_row *found = look_up(set, key);
     if (found == NULL) {
-        set->figures.miss_count++;
-        return NULL;
+        return miss(set, key);
+    }
+    if (__builtin_expect(found->state == TARN__HOT_PENDING, 0)) {
+        give_up_pending(set, key);
+        return miss(set, key);
     }
     set->figures.hit_count++;
     if (found->heat < TARN__WORKSET_HEAT_MAX) {
@@ -225,7 +246,7 @@ size_t tarn__workset_row_bytes_max(const tarn__workset *set)
 
 void tarn__workset_hold(tarn__workset *set, const tarn__hot_key *key)
 {
-    set->held_page = tarn__slab_page_of(&set->slab, key->reference);
+    set->held = key->reference;
 }
 
 /* ---- changing --------------------------------------------------------------------------- */
@@ -306,7 +327,7 @@ static tarn__hot_row *begin_row(
         *row = (tarn__hot_row){
             .key_size = (uint16_t)key->row.size,
             .family = key->family->index,
-            .state = TARN__HOT_CLEAN,
+            .state = key->is_new ? TARN__HOT_ABSENT : TARN__HOT_CLEAN,
         };
     }
     if (before != NULL) {
@@ -339,10 +360,10 @@ static tarn_status find_slot(
     if (needed > tarn__slab_slot_bytes_max(&set->slab)) {
         return TARN_OK;
     }
-    set->busy_page = row != NULL ? tarn__slab_page_of(&set->slab, key->reference) : UINT32_MAX;
+    set->busy = row != NULL ? key->reference : 0;
     const tarn_status status =
         tarn__workset_make_room(set, key->hash, needed, may_wait, &has_room, error);
-    set->busy_page = UINT32_MAX;
+    set->busy = 0;
     TARN_TRY(status);
     if (has_room) {
         *to = tarn__slab_take(&set->slab, needed);

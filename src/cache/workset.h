@@ -39,6 +39,7 @@
 #include "tarn/bytes.h"
 
 #include "base/account.h"
+#include "cache/filter.h"
 #include "cache/slab.h"
 
 /* How a row is to be changed in the store. */
@@ -85,8 +86,9 @@ typedef struct tarn__workset_family {
     bool is_of_blocks;    /* A row here stands for all of the store that begin so: block.h. */
     tarn__workset_is_dead *is_dead; /* NULL: all values are written. */
     void *context;                  /* Of the former. */
-    uint64_t row_count;             /* Rows here. */
-    uint64_t dirty_count;           /* Of these, dirty ones. */
+    tarn__filter *filter; /* Of the rows that the store may have. NULL: none. Owned elsewhere. */
+    uint64_t row_count;   /* Rows here. */
+    uint64_t dirty_count; /* Of these, dirty ones. */
 } tarn__workset_family;
 
 typedef struct tarn__workset_figures {
@@ -98,8 +100,10 @@ typedef struct tarn__workset_figures {
     uint64_t hit_count;
     uint64_t miss_count;
     uint64_t evicted_count;
-    uint64_t written_count; /* Rows written to the store. */
-    uint64_t refused_count; /* Rows that found no room. */
+    uint64_t written_count;       /* Rows written to the store. */
+    uint64_t refused_count;       /* Rows that found no room. */
+    uint64_t prefetched_count;    /* Rows that were read ahead and taken in. */
+    uint64_t prefetch_lost_count; /* Rows of which that came too late, or to nothing. */
 } tarn__workset_figures;
 
 typedef struct tarn__workset_options {
@@ -136,7 +140,11 @@ typedef struct tarn__hot_key {
     tarn_bytes row;
     uint64_t hash;
     uint32_t reference; /* Of the row that was found; 0: none. */
+    bool is_new;        /* There is none, and the filter says that the store has none either. */
 } tarn__hot_key;
+
+/* The hash of a row, also for the family's filter. Thread: any, while the family is in the set. */
+uint64_t tarn__workset_hash(const tarn__workset_family *family, tarn_bytes row);
 
 /* Finds a row, or NULL; *key is set in both cases. Counts a hit or a miss, and warms the row. */
 tarn__hot_row *tarn__workset_find(

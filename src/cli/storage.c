@@ -311,14 +311,25 @@ static int remove_object(const request *r)
     return is_good ? answer(r, "removed", 0) : refuse(r, &error);
 }
 
+static bool stop_at_once(const tarn_storage_entry *entry, void *context)
+{
+    (void)entry;
+    (void)context;
+    return false;
+}
+
+/* A place that does not answer at all is said once, and not for each case anew. */
 static int check(const request *r)
 {
     tarn_error error;
     tarn_storage *storage = NULL;
-    if (!open_storage(r, r->operands[1], &storage, &error)) {
+    if (!open_storage(r, r->operands[1], &storage, &error) ||
+        tarn_storage_list(storage, "", stop_at_once, NULL, &error) != TARN_OK) {
+        tarn_storage_close(storage);
         return refuse(r, &error);
     }
-    const int status = cli_storage_check(storage, r->with_writes, r->as_json);
+    const int status =
+        cli_storage_check(r->config, r->operands[1], storage, r->with_writes, r->as_json);
     tarn_storage_close(storage);
     return status;
 }
@@ -427,12 +438,12 @@ const cli_command cli_storage = {
         "  get URI [FILE]   copies an object to a file; - is stdout, the default\n"
         "  put FILE URI     copies a file, or stdin as -, to an object\n"
         "  rm URI           removes an object\n"
-        "  check URI        tries what checkpoints need of a place, and says what works\n"
+        "  check URI        tries what every storage must do, and says what works\n"
         "\n"
         "A URI is a path, file:///path, s3://bucket/key, or webhdfs://host:port/path.\n"
         "\n"
         "  --if-absent    put: refuse to replace an object\n"
-        "  --write        check: also writes, below tarn-check-..., and removes that again\n"
+        "  --write        check: all of it; writes below tarn-check-..., and removes that again\n"
         "  --conf FILE    a flink-conf.yaml or config.yaml, or the directory of one; repeatable\n"
         "  -D KEY=VALUE   one option, such as s3.endpoint\n"
         "  --json         answer as one line of JSON\n",

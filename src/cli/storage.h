@@ -8,8 +8,13 @@
 
 enum { CLI_STORAGE_PIECE_BYTES = 8 << 20 };
 
-/* Tries what a storage promises, and answers what works. with_writes: objects are made and removed
- * below "tarn-check-...", else it is only listed. */
-int cli_storage_check(tarn_storage *storage, bool with_writes, bool as_json);
+/* Tries what a storage promises, and says what works. place is that of address. with_writes:
+ * objects are made and removed below "tarn-check-...", else what is there is only read. */
+int cli_storage_check(
+    const tarn_config *config,
+    const char *address,
+    tarn_storage *place,
+    bool with_writes,
+    bool as_json);
 
 #endif

@@ -14,6 +14,7 @@
 enum {
     MAGIC_BYTES = 8,
     CHECKED_HEAD_BYTES = TARN__CANONICAL_HEAD_BYTES - TARN__CANONICAL_CHECK_BYTES,
+    HEADER_BYTES_MAX_1 = 4096, /* Of the content, in version 1. */
     CONTENT_BYTES_MIN = 2 + 2 + 4 + 4 + 8 + 2 + 2,
     LEVEL = 3, /* zstd's own default: about as fast as a disk writes. */
     CODEC_NONE = 0,
@@ -58,6 +59,13 @@ static tarn_status refuse(tarn_error *error, const char *what)
 
 /* ---- headers ---------------------------------------------------------------------------- */
 
+/* A file whose header version 1 can express is one of version 1: more can read it. */
+static uint32_t version_of(const tarn__canonical_header *header)
+{
+    const uint8_t *descriptor = header->descriptor.data;
+    return header->descriptor.size > 0 && descriptor[0] == 1 ? 1 : TARN__CANONICAL_VERSION;
+}
+
 tarn_status tarn__canonical_encode_header(
     const tarn__canonical_header *header, tarn_buffer *out, tarn_error *error)
 {
@@ -69,7 +77,7 @@ tarn_status tarn__canonical_encode_header(
     }
     uint8_t *start = out->data + out->size;
     memcpy(start, MAGIC, MAGIC_BYTES);
-    put(start + 8, TARN__CANONICAL_VERSION, 4);
+    put(start + 8, version_of(header), 4);
     put(start + 12, content, 4);
     uint8_t *at = start + TARN__CANONICAL_PREFIX_BYTES;
     put(at, header->key_groups.first, 2);
@@ -104,7 +112,8 @@ tarn_status tarn__canonical_decode_prefix(
             TARN__CANONICAL_VERSION);
     }
     const uint64_t size = get(prefix + 12, 4);
-    if (version == 0 || size < CONTENT_BYTES_MIN || size > TARN__CANONICAL_HEADER_BYTES_MAX) {
+    const uint64_t size_max = version == 1 ? HEADER_BYTES_MAX_1 : TARN__CANONICAL_HEADER_BYTES_MAX;
+    if (version == 0 || size < CONTENT_BYTES_MIN || size > size_max) {
         return refuse(error, "bytes 8 to 15: no version and size of a header");
     }
     *size_out = (size_t)size + TARN__CANONICAL_CHECK_BYTES;

@@ -29,14 +29,14 @@
 #include "tarn/status.h"
 
 enum {
-    TARN__CANONICAL_VERSION = 1,
+    TARN__CANONICAL_VERSION = 2, /* 1 has no descriptors of format 2, and smaller headers. */
     TARN__CANONICAL_FRAME_BYTES = 1 << 20, /* Raw; a larger one holds a single row. */
     TARN__CANONICAL_PREFIX_BYTES = 16,     /* Of a header: magic, version, size. */
     TARN__CANONICAL_CHECK_BYTES = 8,
-    TARN__CANONICAL_HEADER_BYTES_MAX = 4096, /* Of a header's content. */
-    TARN__CANONICAL_HEAD_BYTES = 28,         /* Of a frame. */
-    TARN__CANONICAL_END_BYTES = 24,          /* Behind the last head. */
-    TARN__CANONICAL_ROW_HEAD_BYTES_MAX = 10, /* Two varints of 32 bits. */
+    TARN__CANONICAL_HEADER_BYTES_MAX = 64 << 10, /* Of a header's content. */
+    TARN__CANONICAL_HEAD_BYTES = 28,             /* Of a frame. */
+    TARN__CANONICAL_END_BYTES = 24,              /* Behind the last head. */
+    TARN__CANONICAL_ROW_HEAD_BYTES_MAX = 10,     /* Two varints of 32 bits. */
 };
 
 /* What a file says of its rows. */

@@ -427,6 +427,7 @@ static tarn_status set_up(
     rocks->own.rocks = rocks;
     memcpy(rocks->own.name, TARN__ROCKS_DEFAULT_FAMILY, sizeof TARN__ROCKS_DEFAULT_FAMILY);
 
+    rocks->single = rocksdb_writebatch_create();
     rocks->write_options = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(rocks->write_options, 1);
     rocks->read_options = rocksdb_readoptions_create();
@@ -493,6 +494,9 @@ void tarn__rocks_close(tarn__rocks *rocks)
     }
     tarn_buffer_clear(&rocks->own.text);
     tarn_buffer_clear(&rocks->text);
+    if (rocks->single != NULL) {
+        rocksdb_writebatch_destroy(rocks->single);
+    }
     if (rocks->write_options != NULL) {
         rocksdb_writeoptions_destroy(rocks->write_options);
         rocksdb_readoptions_destroy(rocks->read_options);

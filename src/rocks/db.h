@@ -11,10 +11,10 @@
  *   - Every existing family is opened with the database; a family once known stays known.
  *   - A call that fails leaves what RocksDB holds as it was, unless it says otherwise.
  *
- * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean() and
- * tarn__rocks_hold_open(), which any thread may call between open and close (not beside a
- * retuning), runs, iterators over what is held or what nobody writes, and the flushes of the
- * memory's watcher.
+ * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean(),
+ * tarn__rocks_get_sorted() and tarn__rocks_hold_open(), which any thread may call between open and
+ * close (not beside a retuning), runs, iterators over what is held or what nobody writes, and the
+ * flushes of the memory's watcher.
  */
 #ifndef TARN_ROCKS_DB_H
 #define TARN_ROCKS_DB_H
@@ -35,12 +35,34 @@ enum { TARN__ROCKS_NAME_BYTES_MAX = 255 };
 
 typedef struct tarn__rocks tarn__rocks;
 
+/*
+ * Makes the value of a row that was written by an older generation one of the present one.
+ *
+ * value  Without its mark. out  Empty; its memory is the family's account's.
+ */
+typedef tarn_status tarn__rocks_upgrade_fn(
+    void *context, uint8_t generation, tarn_bytes value, tarn_buffer *out, tarn_error *error);
+
+/*
+ * How a family's values are marked: the last byte of each is the generation that it was written by
+ * (codec/descriptor.h). Puts add it, reads take it off and have older values upgraded, so that
+ * nobody above sees it. Raw scans, runs, and families that nobody has opened do neither.
+ */
+typedef struct tarn__rocks_marks {
+    bool is_on;
+    uint8_t generation; /* Of what is written. */
+    bool is_as_is[256]; /* Values of these generations need no upgrade. */
+    tarn__rocks_upgrade_fn *upgrade;
+    void *context;
+} tarn__rocks_marks;
+
 /* One column family. Its members belong to src/rocks; the inline functions below need them. */
 typedef struct tarn__rocks_family {
     tarn__rocks *rocks;
     struct rocksdb_column_family_handle_t *handle;
     tarn__rocks_meter meter;
     tarn__expiry expiry;
+    tarn__rocks_marks marks;
     uint64_t periodic_s; /* Files of this age are compacted again; 0: never. */
     tarn_buffer text;    /* The options that it was opened with, with a NUL. */
     struct tarn__rocks_family *next;
@@ -125,11 +147,15 @@ TARN_NODISCARD tarn_status tarn__rocks_set_expiry(
     uint64_t periodic_s,
     tarn_error *error);
 
+/* Has the values of a family marked, or, with is_on unset, left alone. It lasts until set again. */
+void tarn__rocks_set_marks(tarn__rocks_family *family, const tarn__rocks_marks *marks);
+
 /* ---- rows ------------------------------------------------------------------------------- */
 
 /* What keeps a value that was read in memory. Empty: {NULL}. */
 typedef struct tarn__rocks_pin {
     struct rocksdb_pinnableslice_t *slice;
+    uint8_t *upgraded; /* A value that was upgraded. */
 } tarn__rocks_pin;
 
 /*
@@ -149,10 +175,28 @@ void tarn__rocks_unpin_slice(tarn__rocks_pin *pin);
 
 static inline void tarn__rocks_unpin(tarn__rocks_pin *pin)
 {
-    if (pin->slice != NULL) {
+    if (pin->slice != NULL || pin->upgraded != NULL) {
         tarn__rocks_unpin_slice(pin);
     }
 }
+
+/* One row of many that are read together. */
+typedef struct tarn__rocks_read {
+    tarn_bytes key;
+    tarn__rocks_pin pin; /* Empty before; holds the value when there is one. */
+    tarn_bytes value;
+    tarn_status status; /* TARN_OK, TARN_NOT_FOUND, or why this one could not be read. */
+} tarn__rocks_read;
+
+/*
+ * Reads rows whose keys ascend, together: blocks that hold several are looked up once.
+ *
+ * count   1 .. TARN__ROCKS_READS_MAX.
+ * Thread: any, but not beside a retuning.
+ */
+enum { TARN__ROCKS_READS_MAX = 64 };
+void tarn__rocks_get_sorted(
+    const tarn__rocks_family *family, tarn__rocks_read *reads, uint32_t count);
 
 /* Count into the family's meter, which may flush or wait, and write. */
 TARN_NODISCARD tarn_status
@@ -198,6 +242,9 @@ typedef struct tarn__rocks_batch {
 void tarn__rocks_batch_init(tarn__rocks_batch *batch);
 void tarn__rocks_batch_clear(tarn__rocks_batch *batch); /* Gives the memory back. */
 void tarn__rocks_batch_put(
+    tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes value);
+/* The same for a value that has its mark already. */
+void tarn__rocks_batch_put_raw(
     tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes value);
 void tarn__rocks_batch_delete(tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key);
 void tarn__rocks_batch_merge(
@@ -256,6 +303,7 @@ typedef struct tarn__rocks_scan {
     tarn_bytes upper;
     bool is_backward;
     bool fills_cache;             /* What is read is likely to be read again. */
+    bool is_raw;                  /* Values are given out as they are stored, with their marks. */
     const tarn__rocks_hold *hold; /* Rows as they were then. NULL: as they are. */
     uint64_t readahead_bytes;     /* Read at once of each table file; 0: a block. */
 } tarn__rocks_scan;
@@ -269,6 +317,14 @@ TARN_NODISCARD tarn_status tarn__rocks_iterate_scan(
 
 /* The same for a scan of everything: forwards, past the cache. */
 TARN_NODISCARD tarn_status tarn__rocks_iterate(
+    tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    tarn__rocks_iterator **out,
+    tarn_error *error);
+
+/* The same, raw: for who wants keys, or values as they are stored. */
+TARN_NODISCARD tarn_status tarn__rocks_iterate_raw(
     tarn__rocks_family *family,
     tarn_bytes lower,
     tarn_bytes upper,
@@ -362,6 +418,9 @@ typedef struct tarn__rocks_stats {
 } tarn__rocks_stats;
 
 void tarn__rocks_measure(tarn__rocks *rocks, tarn__rocks_stats *out);
+
+/* Bytes of files and memtables that only iterators and holds of a family still read. */
+uint64_t tarn__rocks_pinned_bytes(const tarn__rocks_family *family);
 
 /* The figures of one family. */
 void tarn__rocks_measure_family(const tarn__rocks_family *family, tarn__rocks_stats *out);

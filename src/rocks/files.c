@@ -204,6 +204,23 @@ void tarn__rocks_measure(tarn__rocks *rocks, tarn__rocks_stats *out)
     }
 }
 
+/* What there is of a kind beyond what is live. */
+static uint64_t read_excess(const tarn__rocks_family *family, const char *all, const char *live)
+{
+    const uint64_t live_bytes = read_property(family, live);
+    const uint64_t all_bytes = read_property(family, all);
+    return all_bytes > live_bytes ? all_bytes - live_bytes : 0;
+}
+
+uint64_t tarn__rocks_pinned_bytes(const tarn__rocks_family *family)
+{
+    if (family->rocks->db == NULL) {
+        return 0;
+    }
+    return read_excess(family, "rocksdb.total-sst-files-size", "rocksdb.live-sst-files-size") +
+           read_excess(family, "rocksdb.size-all-mem-tables", "rocksdb.cur-size-all-mem-tables");
+}
+
 void tarn__rocks_measure_family(const tarn__rocks_family *family, tarn__rocks_stats *out)
 {
     *out = (tarn__rocks_stats){0};

@@ -20,8 +20,18 @@ struct tarn__rocks {
     tarn__rocks_family own;    /* The default family. */
     tarn__rocks_family *first; /* All others. */
     atomic_uint hold_count;
-    atomic_uint run_count; /* Runs that were ever opened. */
+    rocksdb_writebatch_t *single; /* For the write of one marked row. */
+    atomic_uint run_count;        /* Runs that were ever opened. */
 };
+
+enum { TARN__ROCKS_MARK_BYTES = 1 };
+
+/*
+ * marks.c: takes the mark off a value, and upgrades one of an older generation into a buffer,
+ * where *value lies then.
+ */
+TARN_NODISCARD tarn_status tarn__rocks_unmark(
+    tarn__rocks_family *family, tarn_bytes *value, tarn_buffer *upgraded, tarn_error *error);
 
 /* merge.c: the merge operator of all families; options that it is given to own it. */
 rocksdb_mergeoperator_t *tarn__rocks_new_merge(void);

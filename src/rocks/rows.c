@@ -1,4 +1,5 @@
 /* rows.c - points, batches and iterators of db.h. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/try.h"
@@ -28,15 +29,99 @@ tarn_status tarn__rocks_get(
     if (slice == NULL) {
         return TARN_NOT_FOUND;
     }
-    out->data = rocksdb_pinnableslice_value(slice, &out->size);
+    tarn_bytes value;
+    value.data = rocksdb_pinnableslice_value(slice, &value.size);
     pin->slice = slice;
+    if (family->marks.is_on) {
+        tarn_buffer upgraded = {.allocator = &family->rocks->account->face};
+        const tarn_status status = tarn__rocks_unmark(family, &value, &upgraded, error);
+        pin->upgraded = upgraded.data;
+        if (__builtin_expect(status != TARN_OK, 0)) {
+            tarn__rocks_unpin_slice(pin);
+            return status;
+        }
+    }
+    *out = value;
     return TARN_OK;
 }
 
 void tarn__rocks_unpin_slice(tarn__rocks_pin *pin)
 {
-    rocksdb_pinnableslice_destroy(pin->slice);
-    pin->slice = NULL;
+    if (pin->slice != NULL) {
+        rocksdb_pinnableslice_destroy(pin->slice);
+    }
+    tarn__release(pin->upgraded);
+    *pin = (tarn__rocks_pin){NULL};
+}
+
+/* Adds a marked row to a batch of RocksDB's. */
+static void put_marked(
+    rocksdb_writebatch_t *rows, const tarn__rocks_family *family, tarn_bytes key, tarn_bytes value)
+{
+    const char *const keys[] = {key.data};
+    const size_t key_sizes[] = {key.size};
+    const char *const values[] = {
+        value.size > 0 ? value.data : "", (const char *)&family->marks.generation};
+    const size_t value_sizes[] = {value.size, TARN__ROCKS_MARK_BYTES};
+    rocksdb_writebatch_putv_cf(rows, family->handle, 1, keys, key_sizes, 2, values, value_sizes);
+}
+
+/*
+ * Takes the mark off a value that was read ahead. One of an older generation is not read: upgrades
+ * are the program's, and for its own thread.
+ */
+static tarn_status take_mark(const tarn__rocks_family *family, tarn_bytes *value)
+{
+    const uint8_t *bytes = value->data;
+    if (!family->marks.is_on) {
+        return TARN_OK;
+    }
+    if (value->size == 0) {
+        return TARN_CORRUPTION;
+    }
+    const uint8_t generation = bytes[value->size - 1];
+    if (generation != family->marks.generation && !family->marks.is_as_is[generation]) {
+        return TARN_NOT_SUPPORTED;
+    }
+    value->size--;
+    return TARN_OK;
+}
+
+void tarn__rocks_get_sorted(
+    const tarn__rocks_family *family, tarn__rocks_read *reads, uint32_t count)
+{
+    const char *keys[TARN__ROCKS_READS_MAX];
+    size_t sizes[TARN__ROCKS_READS_MAX];
+    rocksdb_pinnableslice_t *slices[TARN__ROCKS_READS_MAX];
+    char *messages[TARN__ROCKS_READS_MAX];
+    assert(count > 0 && count <= TARN__ROCKS_READS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        keys[i] = reads[i].key.data;
+        sizes[i] = reads[i].key.size;
+        slices[i] = NULL;
+        messages[i] = NULL;
+    }
+    rocksdb_batched_multi_get_cf(
+        family->rocks->db,
+        family->rocks->read_options,
+        family->handle,
+        count,
+        keys,
+        sizes,
+        slices,
+        messages,
+        /* sorted_input= */ true);
+    for (uint32_t i = 0; i < count; i++) {
+        tarn__rocks_read *read = &reads[i];
+        read->status = slices[i] != NULL ? TARN_OK : TARN_NOT_FOUND;
+        if (messages[i] != NULL) {
+            read->status = tarn__rocks_outcome("read rows of", family->name, &messages[i], NULL);
+        } else if (slices[i] != NULL) {
+            read->value.data = rocksdb_pinnableslice_value(slices[i], &read->value.size);
+            read->pin.slice = slices[i];
+            read->status = take_mark(family, &read->value);
+        }
+    }
 }
 
 tarn_status tarn__rocks_put(
@@ -44,6 +129,15 @@ tarn_status tarn__rocks_put(
 {
     tarn__rocks_meter_add(&family->meter, key.size + value.size + ROW_OVERHEAD_BYTES);
     char *message = NULL;
+    if (family->marks.is_on) {
+        rocksdb_writebatch_t *single = family->rocks->single;
+        rocksdb_writebatch_clear(single);
+        put_marked(single, family, key, value);
+        rocksdb_write(family->rocks->db, family->rocks->write_options, single, &message);
+        return __builtin_expect(message != NULL, 0)
+                   ? tarn__rocks_outcome("write a row of", family->name, &message, error)
+                   : TARN_OK;
+    }
     rocksdb_put_cf(
         family->rocks->db,
         family->rocks->write_options,
@@ -148,6 +242,19 @@ void tarn__rocks_batch_clear(tarn__rocks_batch *batch)
 void tarn__rocks_batch_put(
     tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes value)
 {
+    if (!family->marks.is_on) {
+        tarn__rocks_batch_put_raw(batch, family, key, value);
+        return;
+    }
+    const uint64_t bytes = key.size + value.size + TARN__ROCKS_MARK_BYTES + ROW_OVERHEAD_BYTES;
+    tarn__rocks_meter_add(&family->meter, bytes);
+    batch->bytes += bytes;
+    put_marked(batch->rows, family, key, value);
+}
+
+void tarn__rocks_batch_put_raw(
+    tarn__rocks_batch *batch, tarn__rocks_family *family, tarn_bytes key, tarn_bytes value)
+{
     const uint64_t bytes = key.size + value.size + ROW_OVERHEAD_BYTES;
     tarn__rocks_meter_add(&family->meter, bytes);
     batch->bytes += bytes;
@@ -205,7 +312,9 @@ typedef enum iterator_phase {
 struct tarn__rocks_iterator {
     rocksdb_readoptions_t *options;
     rocksdb_iterator_t *rows;
-    const char *name; /* Of the family. */
+    tarn__rocks_family *family;
+    tarn_buffer upgraded; /* The latest value, when it was of an older generation. */
+    bool is_raw;
     iterator_phase phase;
     bool is_backward;
     char bounds[]; /* RocksDB borrows them: lower, then upper. */
@@ -227,7 +336,9 @@ tarn_status tarn__rocks_iterate_scan(
     }
     memcpy(iterator->bounds, lower.data, lower.size);
     memcpy(iterator->bounds + lower.size, upper.data, upper.size);
-    iterator->name = family->name;
+    iterator->family = family;
+    iterator->is_raw = scan->is_raw;
+    iterator->upgraded.allocator = &rocks->account->face;
     iterator->is_backward = scan->is_backward;
     iterator->options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(iterator->options, scan->fills_cache);
@@ -255,6 +366,17 @@ tarn_status tarn__rocks_iterate(
     return tarn__rocks_iterate_scan(family, &scan, out, error);
 }
 
+tarn_status tarn__rocks_iterate_raw(
+    tarn__rocks_family *family,
+    tarn_bytes lower,
+    tarn_bytes upper,
+    tarn__rocks_iterator **out,
+    tarn_error *error)
+{
+    const tarn__rocks_scan scan = {.lower = lower, .upper = upper, .is_raw = true};
+    return tarn__rocks_iterate_scan(family, &scan, out, error);
+}
+
 static void step(tarn__rocks_iterator *iterator)
 {
     const iterator_phase phase = iterator->phase;
@@ -279,12 +401,14 @@ tarn_status tarn__rocks_iterator_next(
     if (!rocksdb_iter_valid(iterator->rows)) {
         char *message = NULL;
         rocksdb_iter_get_error(iterator->rows, &message);
-        TARN_TRY(tarn__rocks_outcome("iterate over", iterator->name, &message, error));
+        TARN_TRY(tarn__rocks_outcome("iterate over", iterator->family->name, &message, error));
         return TARN_DONE;
     }
     key->data = rocksdb_iter_key(iterator->rows, &key->size);
     value->data = rocksdb_iter_value(iterator->rows, &value->size);
-    return TARN_OK;
+    return !iterator->is_raw && iterator->family->marks.is_on
+               ? tarn__rocks_unmark(iterator->family, value, &iterator->upgraded, error)
+               : TARN_OK;
 }
 
 /* A seek costs as much as some steps, and what is wanted is often near. */
@@ -317,6 +441,7 @@ void tarn__rocks_iterator_close(tarn__rocks_iterator *iterator)
     if (iterator != NULL) {
         rocksdb_iter_destroy(iterator->rows);
         rocksdb_readoptions_destroy(iterator->options);
+        tarn_buffer_clear(&iterator->upgraded);
         tarn__release(iterator);
     }
 }

@@ -137,22 +137,29 @@ static tarn_status take_part(reading *r, tarn_bytes part, tarn_error *error)
     return r->take != NULL && part.size > 0 ? r->take(part, r->context, error) : TARN_OK;
 }
 
-/* An object of its own is read to its end, so that one that has grown shows. */
+static tarn_status take_piece(void *context, tarn_bytes piece, tarn_error *error)
+{
+    return take_part(context, piece, error);
+}
+
+/* Of an object of its own a byte more is asked for than there should be, so that one that has grown
+ * shows. */
 static tarn_status read_plain(reading *r, uint8_t *buffer, size_t buffer_bytes, tarn_error *error)
 {
-    const bool has_end = r->file->place.is_packed || r->file->is_inline;
-    bool is_at_end = false;
-    while (!is_at_end) {
-        const uint64_t left = r->file->content.size - r->size;
-        const size_t wanted = has_end && left < buffer_bytes ? (size_t)left : buffer_bytes;
-        size_t got = 0;
-        if (wanted > 0) {
-            TARN_TRY(read_stored(r, r->size, buffer, wanted, &got, error));
-            TARN_TRY(take_part(r, tarn_bytes_at(buffer, got), error));
-        }
-        is_at_end = got < wanted || wanted == 0;
+    const tarn__file_part *file = r->file;
+    if (file->is_inline) {
+        return take_part(r, file->inlined, error);
     }
-    return TARN_OK;
+    return tarn__storage_get(
+        r->storage,
+        file->path,
+        file->place.offset,
+        file->content.size + (file->place.is_packed ? 0 : 1),
+        take_piece,
+        r,
+        buffer,
+        buffer_bytes,
+        error);
 }
 
 /* Takes the frames that are whole; *used answers how much of the bytes that is. */

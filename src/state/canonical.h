@@ -29,10 +29,9 @@
 /* A state as it was at the barrier. */
 typedef struct tarn__canonical_state {
     tarn__rocks_family *family;
-    uint8_t descriptor[TARN__DESCRIPTOR_BYTES_MAX];
-    size_t descriptor_size;
-    int64_t ttl_ms; /* 0: its rows do not expire, or nobody has opened it. */
-    int64_t now_ms; /* By the state's clock. */
+    tarn_bytes descriptor; /* As it is stored; the plan's. */
+    int64_t ttl_ms;        /* 0: its rows do not expire, or nobody has opened it. */
+    int64_t now_ms;        /* By the state's clock. */
 } tarn__canonical_state;
 
 typedef struct tarn__canonical_plan {

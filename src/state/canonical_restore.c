@@ -12,6 +12,7 @@
 #include "snapshot/download.h"
 #include "snapshot/rows.h"
 #include "state/canonical.h"
+#include "state/descriptors.h"
 
 enum {
     DIRECTORY_MODE = 0755,
@@ -46,6 +47,7 @@ typedef struct input {
     uint64_t run_bytes;
     uint32_t run_group;
     tarn_buffer row; /* A row of a key that moves. */
+    tarn__marking marking;
     tarn__rocks_batch batch;
 } input;
 
@@ -55,6 +57,7 @@ static void close_input(input *in)
     tarn__rocks_batch_clear(&in->batch);
     tarn__rows_close(&in->rows);
     tarn_buffer_clear(&in->row);
+    tarn_buffer_clear(&in->marking.value);
     if (in->file >= 0) {
         (void)in->calls->close(in->file, in->calls->context);
     }
@@ -79,21 +82,15 @@ static tarn_status find_family(input *in, tarn_error *error)
     in->family = tarn__rocks_find_family(rocks, name);
     if (in->family == NULL) {
         TARN_TRY(tarn__rocks_create_family(rocks, name, in->backend->settings, &in->family, error));
-        return tarn__rocks_put(
-            tarn__rocks_default_family(rocks), tarn_bytes_of(name), descriptor, error);
     }
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
-    tarn_bytes stored;
-    TARN_TRY(tarn__rocks_get(
-        tarn__rocks_default_family(rocks), tarn_bytes_of(name), &pin, &stored, error));
-    return tarn_bytes_is_equal(stored, descriptor)
-               ? TARN_OK
-               : tarn__fail(
-                     error,
-                     TARN_INCOMPATIBLE,
-                     "%s has another state \"%s\" in each of several subtasks",
-                     tarn_checkpoint_path(in->restoration->checkpoint),
-                     name);
+    uint8_t generations[256];
+    TARN_TRY(tarn__descriptor_take(in->backend, name, descriptor, generations, error));
+    tarn__marking_begin(
+        &in->marking,
+        in->backend,
+        (in->rows.state.descriptor.flags & TARN__STATE_VERSIONED) != 0,
+        generations);
+    return TARN_OK;
 }
 
 /* ---- rows ------------------------------------------------------------------------------- */
@@ -152,6 +149,7 @@ static tarn_status take_rows(input *in, tarn_error *error)
     tarn_bytes value;
     tarn_status status = TARN_OK;
     while ((status = tarn__rows_next(&in->rows, &key, &value, error)) == TARN_OK) {
+        TARN_TRY(tarn__marking_apply(&in->marking, &value, error));
         TARN_TRY(
             in->restoration->moves_keys ? add_moved(in, key, value, error)
                                         : add_to_run(in, key, value, error));

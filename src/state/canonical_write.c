@@ -35,6 +35,7 @@ static const tarn_keyed *find_open(const tarn_backend *backend, const tarn__rock
 static tarn_status describe(
     tarn_backend *backend,
     tarn__rocks_family *family,
+    tarn__arena *arena,
     tarn__canonical_state *out,
     tarn_error *error)
 {
@@ -46,7 +47,8 @@ static tarn_status describe(
         &pin,
         &stored,
         error);
-    if (status == TARN_NOT_FOUND || (status == TARN_OK && stored.size > sizeof out->descriptor)) {
+    if (status == TARN_NOT_FOUND ||
+        (status == TARN_OK && stored.size > TARN__DESCRIPTOR_BYTES_MAX)) {
         return tarn__fail(
             error,
             TARN_CORRUPTION,
@@ -54,8 +56,11 @@ static tarn_status describe(
             family->name);
     }
     TARN_TRY(status);
-    memcpy(out->descriptor, stored.data, stored.size);
-    out->descriptor_size = stored.size;
+    char *copy = tarn__arena_copy(arena, stored);
+    if (copy == NULL) {
+        return tarn__fail_no_memory(error, "a descriptor", stored.size);
+    }
+    out->descriptor = tarn_bytes_at(copy, stored.size);
     out->family = family;
     const tarn_keyed *keyed = find_open(backend, family);
     if (keyed != NULL && keyed->has_ttl && !keyed->is_untimed) {
@@ -81,7 +86,7 @@ tarn_status tarn__canonical_prepare(
     uint32_t index = 0;
     for (tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks); family != NULL;
          family = family->next) {
-        TARN_TRY(describe(backend, family, &plan.states[index++], error));
+        TARN_TRY(describe(backend, family, arena, &plan.states[index++], error));
     }
     TARN_TRY(tarn__sequence_read(backend->rocks, &plan.sequence, error));
     *out = plan;
@@ -135,7 +140,7 @@ static tarn_status write_header(
     const tarn__canonical_header header = {
         .name = state->family->name,
         .name_size = strlen(state->family->name),
-        .descriptor = tarn_bytes_at(state->descriptor, state->descriptor_size),
+        .descriptor = state->descriptor,
         .key_groups = backend->key_groups,
         .max_parallelism = backend->max_parallelism,
         .key_hash = (uint32_t)backend->key_hash,
@@ -204,6 +209,7 @@ static tarn_status begin_rows(
     const tarn__rocks_scan scan = {
         .lower = tarn_bytes_at(lower, sizeof lower),
         .upper = tarn_bytes_at(upper, sizeof upper),
+        .is_raw = true,
         .hold = plan->hold,
     };
     return tarn__rocks_iterate_scan(state->family, &scan, &o->rows, error);

@@ -1,10 +1,7 @@
 /* keyed.c - opening, closing, namespaces and rows of states of all kinds. See keyed.h. */
 #include "state/keyed.h"
 
-#include <stdio.h>
-
 #include "base/options.h"
-#include "state/descriptors.h"
 #include "state/hot.h"
 
 /* ---- opening and closing ---------------------------------------------------------------- */
@@ -57,8 +54,7 @@ static tarn_status check_ttl(const tarn_state_options *options, tarn_ttl *out, t
     return TARN_OK;
 }
 
-static tarn_status check_options(
-    const tarn_state_options *options, tarn__descriptor *out, tarn_error *error)
+static tarn_status check_options(const tarn_state_options *options, tarn_error *error)
 {
     const size_t name_size =
         options->name != NULL ? strnlen(options->name, TARN__ROCKS_NAME_BYTES_MAX + 1) : 0;
@@ -77,17 +73,6 @@ static tarn_status check_options(
             "a state cannot be named \"%s\": RocksDB has a column family of that name",
             TARN__ROCKS_DEFAULT_FAMILY);
     }
-    const char *codec_name = options->codec_name != NULL ? options->codec_name : "bytes";
-    const size_t codec_size = strnlen(codec_name, TARN__CODEC_NAME_BYTES_MAX + 1);
-    if (codec_size == 0 || codec_size > TARN__CODEC_NAME_BYTES_MAX) {
-        return tarn__fail(
-            error,
-            TARN_INVALID_ARGUMENT,
-            "the codec name of state \"%s\" is %s; it needs 1 to %d bytes",
-            options->name,
-            codec_size == 0 ? "empty" : "too long",
-            TARN__CODEC_NAME_BYTES_MAX);
-    }
     if ((uint32_t)options->layout > TARN_LAYOUT_NAMESPACE_FIRST) {
         return tarn__fail(
             error,
@@ -96,105 +81,15 @@ static tarn_status check_options(
             options->name,
             (uint32_t)options->layout);
     }
-    out->flags = options->ttl != NULL ? TARN__STATE_STAMPED : 0;
-    out->flags |= options->layout == TARN_LAYOUT_NAMESPACE_FIRST ? TARN__STATE_NAMESPACE_FIRST : 0;
-    out->codec_version = options->codec_version;
-    memcpy(out->codec_name, codec_name, codec_size + 1);
     return TARN_OK;
 }
 
-/* "map of bytes version 0 with TTL": what two descriptors can differ in. */
-static void describe(const tarn__descriptor *descriptor, char *out, size_t size)
-{
-    char detail[32] = "";
-    if (descriptor->detail != 0) {
-        (void)snprintf(detail, sizeof detail, ", reducer 0x%02x", descriptor->detail);
-    }
-    (void)snprintf(
-        out,
-        size,
-        "%s of %.80s version %u%s%s%s",
-        tarn__state_kind_name(descriptor->kind),
-        descriptor->codec_name,
-        descriptor->codec_version,
-        (descriptor->flags & TARN__STATE_STAMPED) != 0 ? ", with TTL" : "",
-        (descriptor->flags & TARN__STATE_NAMESPACE_FIRST) != 0 ? ", namespaces first" : "",
-        detail);
-}
-
-static tarn_status fail_incompatible(
-    const char *name,
-    const tarn__descriptor *stored,
-    const tarn__descriptor *wanted,
-    tarn_error *error)
-{
-    char stored_text[180];
-    char wanted_text[180];
-    describe(stored, stored_text, sizeof stored_text);
-    describe(wanted, wanted_text, sizeof wanted_text);
-    return tarn__fail(
-        error,
-        TARN_INCOMPATIBLE,
-        "state \"%.60s\" is stored as %s; it was opened as %s",
-        name,
-        stored_text,
-        wanted_text);
-}
-
-/* What is stored may have stamps or none, whatever is wanted: restamp.c. */
-static tarn_status check_stored(
-    tarn_backend *backend,
-    const char *name,
-    const tarn__descriptor *wanted,
-    tarn__descriptor *stored,
-    tarn_error *error)
-{
-    TARN_TRY(tarn__descriptor_read(backend, name, stored, error));
-    const uint8_t differing = (stored->flags ^ wanted->flags) & TARN__STATE_NAMESPACE_FIRST;
-    if (stored->kind == wanted->kind && stored->codec_version == wanted->codec_version &&
-        differing == 0 && stored->detail == wanted->detail &&
-        strcmp(stored->codec_name, wanted->codec_name) == 0) {
-        return TARN_OK;
-    }
-    return fail_incompatible(name, stored, wanted, error);
-}
-
-static tarn_status write_descriptor(
-    tarn_backend *backend, const char *name, const tarn__descriptor *descriptor, tarn_error *error)
-{
-    uint8_t bytes[TARN__DESCRIPTOR_BYTES_MAX];
-    const size_t size = tarn__descriptor_encode(descriptor, bytes);
-    return tarn__rocks_put(
-        tarn__rocks_default_family(backend->rocks),
-        tarn_bytes_of(name),
-        tarn_bytes_at(bytes, size),
-        error);
-}
-
-static tarn_status adopt_stamps(
-    tarn_keyed *keyed, const char *name, tarn__descriptor *stored, tarn_error *error)
-{
-    uint8_t flags = 0;
-    TARN_TRY(tarn__keyed_adopt_stamps(keyed, stored->flags, &flags, error));
-    if (flags == stored->flags) {
-        return TARN_OK;
-    }
-    stored->flags = flags;
-    return tarn__backend_finish_write(
-        keyed->backend, write_descriptor(keyed->backend, name, stored, error), error);
-}
-
 static tarn_status use_existing(
-    tarn_keyed *keyed,
-    const char *name,
-    const tarn__descriptor *descriptor,
-    const tarn__rocks_settings *settings,
-    tarn_error *error)
+    tarn_keyed *keyed, const char *name, const tarn__rocks_settings *settings, tarn_error *error)
 {
     tarn_backend *backend = keyed->backend;
-    tarn__descriptor stored;
-    TARN_TRY(check_stored(backend, name, descriptor, &stored, error));
-    tarn__tidier_stop_all(backend);
+    TARN_TRY(tarn__schema_check(keyed, name, error));
+    tarn__hot_quiet(backend);
     tarn_error details = {.status = TARN_OK};
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);
@@ -212,19 +107,15 @@ static tarn_status use_existing(
     }
     TARN_TRY(status);
     tarn__tidier_resume(backend);
-    return adopt_stamps(keyed, name, &stored, error);
+    return tarn__schema_adopt(keyed, error);
 }
 
 static tarn_status create(
-    tarn_keyed *keyed,
-    const char *name,
-    const tarn__descriptor *descriptor,
-    const tarn__rocks_settings *settings,
-    tarn_error *error)
+    tarn_keyed *keyed, const char *name, const tarn__rocks_settings *settings, tarn_error *error)
 {
     tarn_backend *backend = keyed->backend;
     TARN_TRY(tarn__rocks_create_family(backend->rocks, name, settings, &keyed->family, error));
-    const tarn_status status = write_descriptor(backend, name, descriptor, error);
+    const tarn_status status = tarn__schema_create(keyed, error);
     if (status != TARN_OK) {
         tarn__rocks_drop_family(keyed->family);
         keyed->family = NULL;
@@ -236,31 +127,32 @@ static tarn_status create(
 static tarn_status attach(
     tarn_keyed *keyed,
     const tarn_state_options *options,
-    const tarn__descriptor *descriptor,
     tarn__rocks_settings *settings,
     tarn_error *error)
 {
     tarn_backend *backend = keyed->backend;
     *settings = *backend->settings;
+    TARN_TRY(tarn__hot_configure(keyed, options->tuning, error));
     if (options->tuning != NULL) {
         TARN_TRY(tarn__rocks_settings_load(settings, options->tuning, /* is_state= */ true, error));
     }
     keyed->family = tarn__rocks_find_family(backend->rocks, options->name);
-    const bool is_new = keyed->family == NULL;
+    keyed->is_created = keyed->family == NULL;
     TARN_TRY(
-        is_new ? create(keyed, options->name, descriptor, settings, error)
-               : use_existing(keyed, options->name, descriptor, settings, error));
-    return keyed->has_ttl && !keyed->is_untimed ? tarn__cleaning_open(keyed, is_new, error)
-                                                : TARN_OK;
+        keyed->is_created ? create(keyed, options->name, settings, error)
+                          : use_existing(keyed, options->name, settings, error));
+    return keyed->has_ttl && !keyed->is_untimed ? tarn__cleaning_open(keyed, error) : TARN_OK;
 }
 
 static tarn_status set_up(
     tarn_keyed *keyed,
     const tarn_state_options *options,
-    const tarn__descriptor *descriptor,
+    tarn__state_kind kind,
+    uint8_t detail,
     tarn_error *error)
 {
     static const uint8_t NO_NAMESPACE[] = {0};
+    TARN_TRY(tarn__schema_init(keyed, options, kind, detail, error));
     if (tarn_buffer_assign(&keyed->name_space, tarn_bytes_at(NO_NAMESPACE, 1)) != TARN_OK) {
         return tarn__fail_no_memory(error, "a namespace", 1);
     }
@@ -268,10 +160,10 @@ static tarn_status set_up(
     if (settings == NULL) {
         return tarn__fail_no_memory(error, "the options of a state", sizeof *settings);
     }
-    const tarn_status status = attach(keyed, options, descriptor, settings, error);
+    const tarn_status status = attach(keyed, options, settings, error);
     tarn__release(settings);
     TARN_TRY(status);
-    return tarn__hot_attach(keyed, descriptor->kind, error);
+    return tarn__hot_attach(keyed, kind, error);
 }
 
 static tarn_status check_not_open(const tarn_backend *backend, const char *name, tarn_error *error)
@@ -286,6 +178,7 @@ static tarn_status check_not_open(const tarn_backend *backend, const char *name,
 
 static void free_state(tarn_keyed *keyed)
 {
+    tarn__schema_clear(keyed);
     tarn_buffer_clear(&keyed->name_space);
     tarn_buffer_clear(&keyed->row);
     tarn_buffer_clear(&keyed->lower);
@@ -320,13 +213,12 @@ tarn_status tarn__keyed_open(
 {
     tarn_state_options known;
     tarn_ttl ttl = {0};
-    tarn__descriptor descriptor = {.kind = kind, .detail = detail};
     if (backend == NULL || out == NULL) {
         return tarn__fail(
             error, TARN_INVALID_ARGUMENT, "%s is missing", backend == NULL ? "backend" : "out");
     }
     TARN_TRY(tarn__options_copy("tarn_state_options", options, &known, sizeof known, error));
-    TARN_TRY(check_options(&known, &descriptor, error));
+    TARN_TRY(check_options(&known, error));
     if (known.ttl != NULL) {
         TARN_TRY(check_ttl(&known, &ttl, error));
     }
@@ -345,7 +237,7 @@ tarn_status tarn__keyed_open(
     keyed->cleaning.due_ms = INT64_MAX;
     keyed->cleaning.cleaned_ms = INT64_MIN;
     const tarn_status status = tarn__backend_explain(
-        backend, refused_count, set_up(keyed, &known, &descriptor, error), error);
+        backend, refused_count, set_up(keyed, &known, kind, detail, error), error);
     if (status != TARN_OK) {
         free_state(keyed);
         return status;

@@ -143,6 +143,7 @@ static tarn_status open_iterator(
     const tarn__rocks_scan scan = {
         .lower = tarn_bytes_at(lower, sizeof lower),
         .upper = tarn_bytes_at(upper, sizeof upper),
+        .is_raw = true,
     };
     return tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error);
 }
@@ -279,10 +280,10 @@ tarn_status tarn_keyed_drop_namespace(tarn_keyed *state, tarn_bytes name_space, 
     all_groups(backend, lower, upper);
     const tarn_bytes first = tarn_bytes_at(lower, sizeof lower);
     const tarn_bytes end = tarn_bytes_at(upper, sizeof upper);
-    TARN_TRY(tarn__hot_settle(backend, state->family, first, end, error));
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(state->family, first, end, &rows, error));
-    tarn__hot_drop_namespace(state, name_space); /* All of it is in the store. */
+    TARN_TRY(tarn__rocks_iterate_raw(state->family, first, end, &rows, error));
+    /* Nothing is written for what the store never had. */
+    const bool has_dropped = tarn__hot_drop_namespace(state, name_space);
     prefix_scan scan = {
         .layout = state->layout,
         .wanted = &wanted,
@@ -291,7 +292,7 @@ tarn_status tarn_keyed_drop_namespace(tarn_keyed *state, tarn_bytes name_space, 
     const tarn_status status = remove_found(backend, state->family, &scan, rows, error);
     tarn_buffer_clear(&scan.target);
     tarn__rocks_iterator_close(rows);
-    return status;
+    return finish_removal(backend, has_dropped, status, error);
 }
 
 tarn_status tarn_keyed_clear(tarn_keyed *state, tarn_error *error)
@@ -347,8 +348,9 @@ static tarn_status remove_key_from_namespaces(
 static tarn_status remove_key_of_family(
     tarn_backend *backend, tarn__rocks_family *family, const tarn_buffer *row, tarn_error *error)
 {
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
     tarn__descriptor descriptor;
-    TARN_TRY(tarn__descriptor_read(backend, family->name, &descriptor, error));
+    TARN_TRY(tarn__descriptor_read(backend, family->name, &pin, &descriptor, error));
     if (descriptor.kind == TARN__STATE_TIMERS) {
         return TARN_OK; /* Their rows begin with the time. */
     }
@@ -359,7 +361,7 @@ static tarn_status remove_key_of_family(
     uint8_t upper[TARN__ROW_GROUP_BYTES];
     memcpy(upper, row->data, sizeof upper);
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
+    TARN_TRY(tarn__rocks_iterate_raw(
         family,
         tarn_bytes_at(row->data, TARN__ROW_GROUP_BYTES),
         tarn_bytes_at(upper, tarn__row_successor(upper, sizeof upper)),

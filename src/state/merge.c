@@ -15,6 +15,7 @@
 #include <inttypes.h>
 
 #include "snapshot/transfer.h"
+#include "state/descriptors.h"
 #include "state/restore.h"
 
 enum {
@@ -38,31 +39,20 @@ typedef struct merge {
     uint32_t slice_count;
 } merge;
 
-/* ---- descriptors
- * ------------------------------------------------------------------------ */
+/* ---- descriptors ------------------------------------------------------------------------ */
 
-/* Takes over a row of Tarn's own family; where both have it, they must agree.
+/*
+ * Takes over the descriptor of a state. Where both have it, they must be of the same state; the
+ * schemas of values may differ, as rows of older ones go at different times.
  */
 static tarn_status take_own_row(const merge *m, tarn_bytes key, tarn_bytes value, tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
-    tarn__rocks_family *own = tarn__rocks_default_family(m->backend->rocks);
-    tarn_bytes present;
-    const tarn_status status = tarn__rocks_get(own, key, &pin, &present, error);
-    if (status == TARN_NOT_FOUND) {
-        return tarn__rocks_put(own, key, value, error);
-    }
-    TARN_TRY(status);
-    if (!tarn_bytes_is_equal(present, value)) {
-        return tarn__fail(
-            error,
-            TARN_INCOMPATIBLE,
-            "the subtasks of \"%s\" have two descriptions of state \"%.*s\"",
-            m->backend->operator_name,
-            (int)key.size,
-            (const char *)key.data);
-    }
-    return TARN_OK;
+    char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
+    uint8_t generations[256];
+    const size_t size = key.size < sizeof name ? key.size : sizeof name - 1;
+    memcpy(name, key.data, size);
+    name[size] = '\0';
+    return tarn__descriptor_take(m->backend, name, value, generations, error);
 }
 
 /* Names of states have no NUL: what begins with one is another mark, see
@@ -113,7 +103,11 @@ static tarn_status finish_run(tarn__rocks_run **run, tarn_error *error)
 /* Writes table files of at least so many bytes, but the last, until the rows
  * end. */
 static tarn_status write_runs(
-    tarn__rocks_family *family, tarn__rocks_iterator *rows, uint64_t file_bytes, tarn_error *error)
+    tarn__rocks_family *family,
+    tarn__rocks_iterator *rows,
+    uint64_t file_bytes,
+    tarn__marking *marking,
+    tarn_error *error)
 {
     TARN_AUTO(tarn__rocks_run_close) tarn__rocks_run *run = NULL;
     uint8_t group[TARN__ROW_GROUP_BYTES] = {0};
@@ -136,6 +130,7 @@ static tarn_status write_runs(
             TARN_TRY(tarn__rocks_run_open(family, &run, error));
             run_bytes = 0;
         }
+        TARN_TRY(tarn__marking_apply(marking, &value, error));
         TARN_TRY(tarn__rocks_run_put(run, key, value, error));
         run_bytes += key.size + value.size;
     }
@@ -149,19 +144,23 @@ static tarn_status take_slice(void *context, uint32_t item, uint8_t *buffer, tar
     const slice *s = &m->slices[item];
     uint8_t lower[TARN__ROW_GROUP_BYTES];
     uint8_t upper[TARN__ROW_GROUP_BYTES];
+    tarn__marking marking;
     tarn__rocks_iterator *rows = NULL;
     (void)buffer;
+    TARN_TRY(tarn__marking_init(&marking, m->backend, m->source, s->from->name, error));
     tarn__row_encode_group(lower, s->first);
     tarn__row_encode_group(upper, s->end);
     const tarn__rocks_scan scan = {
         .lower = tarn_bytes_at(lower, sizeof lower),
         .upper = tarn_bytes_at(upper, sizeof upper),
         .readahead_bytes = READAHEAD_BYTES,
+        .is_raw = true,
     };
     TARN_TRY(tarn__rocks_iterate_scan(s->from, &scan, &rows, error));
     const uint64_t file_bytes = m->backend->settings->target_file_bytes;
-    const tarn_status status = write_runs(s->into, rows, file_bytes, error);
+    const tarn_status status = write_runs(s->into, rows, file_bytes, &marking, error);
     tarn__rocks_iterator_close(rows);
+    tarn_buffer_clear(&marking.value);
     return status;
 }
 

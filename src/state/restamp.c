@@ -7,9 +7,10 @@
  *                                      unknown, as no clock is given that they could be from
  *     unknown ones   TTL               rows of an unknown time get one of now
  *
- * Rows are read from an iterator, which does not see what is written meanwhile. Nobody sees the
- * half of it: a snapshot cannot begin before the state is open, and a failure poisons the backend.
- * In event time without a watermark there is no now: stamps stay, or become, unknown.
+ * Values are written with the mark that they have. Rows are read from an iterator, which does not
+ * see what is written meanwhile. Nobody sees the half of it: a snapshot cannot begin before the
+ * state is open, and a failure poisons the backend. In event time without a watermark there is no
+ * now: stamps stay, or become, unknown.
  */
 #include "codec/reduction.h"
 #include "state/descriptors.h"
@@ -97,7 +98,7 @@ static tarn_status restamp_rows(restamping *r, tarn__rocks_iterator *rows, tarn_
         }
         TARN_TRY(
             r->keyed->is_folded ? make_reduction(r, stored, error) : make_value(r, stored, error));
-        tarn__rocks_batch_put(&r->batch, r->keyed->family, row, tarn_buffer_bytes(&r->value));
+        tarn__rocks_batch_put_raw(&r->batch, r->keyed->family, row, tarn_buffer_bytes(&r->value));
         if (r->batch.bytes >= BATCH_BYTES_MAX) {
             TARN_TRY(write_rows(r, error));
         }
@@ -117,7 +118,7 @@ static tarn_status restamp(tarn_keyed *keyed, int64_t stamp_ms, bool has_stamps,
     tarn__row_encode_group(lower, backend->key_groups.first);
     tarn__row_encode_group(upper, backend->key_groups.last + 1u);
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
+    TARN_TRY(tarn__rocks_iterate_raw(
         keyed->family,
         tarn_bytes_at(lower, sizeof lower),
         tarn_bytes_at(upper, sizeof upper),

@@ -256,12 +256,13 @@ static tarn_status describe_states(tarn_snapshot *snapshot, tarn_error *error)
     for (const tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
          family != NULL;
          family = family->next) {
+        TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
         tarn__descriptor descriptor;
-        TARN_TRY(tarn__descriptor_read(backend, family->name, &descriptor, error));
+        TARN_TRY(tarn__descriptor_read(backend, family->name, &pin, &descriptor, error));
         states[index].name = tarn__arena_copy(&snapshot->arena, tarn_bytes_of(family->name));
         states[index].codec_name =
-            tarn__arena_copy(&snapshot->arena, tarn_bytes_of(descriptor.codec_name));
-        states[index].codec_version = descriptor.codec_version;
+            tarn__arena_copy(&snapshot->arena, descriptor.schemas[0].codec_name);
+        states[index].codec_version = descriptor.schemas[0].codec_version;
         states[index].kind = tarn__state_kind_name(descriptor.kind);
         if (states[index].name == NULL || states[index].codec_name == NULL) {
             return tarn__fail_no_memory(error, "the states of a snapshot", sizeof *states);

@@ -7,6 +7,7 @@
  * The border is where finding the rows, which point deletes need, costs about as much as a range
  * delete.
  */
+#include "base/clock.h"
 #include "state/hot.h"
 
 enum { POINTS_MAX = 64 };
@@ -47,7 +48,8 @@ static tarn_status remove_few(
     if (tarn_bytes_compare(lower, upper) >= 0) {
         return TARN_OK;
     }
-    const tarn__rocks_scan scan = {.lower = lower, .upper = upper, .fills_cache = true};
+    const tarn__rocks_scan scan = {
+        .lower = lower, .upper = upper, .fills_cache = true, .is_raw = true};
     tarn__rocks_iterator *rows = NULL;
     TARN_TRY(tarn__rocks_iterate_scan(family, &scan, &rows, error));
     TARN_AUTO(tarn__rocks_batch_clear) tarn__rocks_batch batch;
@@ -137,6 +139,7 @@ void tarn__keyed_iterator_adopt(
     tarn_backend *backend = keyed->backend;
     iterator->rows = rows;
     iterator->keyed = keyed;
+    iterator->opened_ns = tarn__clock_monotonic_ns(tarn__env_clock(backend->env));
     iterator->next = keyed->first_iterator;
     keyed->first_iterator = iterator;
     backend->iterator_count++;

@@ -59,7 +59,7 @@ static tarn_status count_groups(
     const tarn_bytes behind = tarn_bytes_at(upper, sizeof upper);
     TARN_TRY(tarn__hot_settle(keyed->backend, keyed->family, begin, behind, error));
     tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(keyed->family, begin, behind, &rows, error));
+    TARN_TRY(tarn__rocks_iterate_raw(keyed->family, begin, behind, &rows, error));
     const tarn_status status = count_rows(keyed, rows, row_count_max, counts, is_whole_out, error);
     tarn__rocks_iterator_close(rows);
     return status;

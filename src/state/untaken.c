@@ -1,6 +1,6 @@
 /* untaken.c - states that are stored and that nobody has opened: refused or dropped. */
 #include "state/descriptors.h"
-#include "state/keyed.h"
+#include "state/hot.h"
 
 #include <inttypes.h>
 
@@ -30,21 +30,24 @@ tarn_status tarn_backend_check_untaken(const tarn_backend *backend, tarn_error *
     if (found == NULL) {
         return TARN_OK;
     }
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
     tarn__descriptor stored;
-    TARN_TRY(tarn__descriptor_read(backend, found->name, &stored, error));
+    TARN_TRY(tarn__descriptor_read(backend, found->name, &pin, &stored, error));
+    const tarn__schema *schema = &stored.schemas[0];
     return tarn__fail(
         error,
         TARN_INCOMPATIBLE,
         "backend %.60s/%" PRIu32 " has %" PRIu32 " state%s that nobody opened: \"%.100s\", %s of "
-        "%.80s version %" PRIu32 "%s; open or drop what is stored",
+        "%.*s version %" PRIu32 "%s; open or drop what is stored",
         backend->operator_name,
         backend->subtask_index,
         count,
         count == 1 ? "" : "s",
         found->name,
         tarn__state_kind_name(stored.kind),
-        stored.codec_name,
-        stored.codec_version,
+        (int)(schema->codec_name.size < 80 ? schema->codec_name.size : 80),
+        (const char *)schema->codec_name.data,
+        schema->codec_version,
         count == 1 ? "" : ", and others");
 }
 
@@ -71,7 +74,7 @@ tarn_status tarn_backend_drop_untaken(tarn_backend *backend, uint32_t *count_out
             backend->operator_name,
             backend->subtask_index);
     }
-    tarn__tidier_stop_all(backend);
+    tarn__hot_quiet(backend);
     uint32_t count = 0;
     tarn_status status = TARN_OK;
     tarn__rocks_family *next = NULL;

@@ -270,6 +270,7 @@ tarn_status tarn__cache_storage_new(
     self->ops.read = cache_read;
     self->ops.remove = cache_remove;
     self->ops.free = cache_free;
+    self->ops.get = NULL; /* What is kept is read from its own place. */
     self->local = local;
     self->limit_bytes = limit_bytes;
     pthread_mutex_init(&self->mutex, NULL);

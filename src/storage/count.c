@@ -130,6 +130,61 @@ static tarn_status count_list(
         base, TARN__STORAGE_LIST, begun, below->ops->list(below, directory, visit, context, error));
 }
 
+/* Counts as an upload that was finished. */
+static tarn_status count_put(
+    tarn_storage *base,
+    const char *name,
+    uint32_t flags,
+    uint64_t size,
+    tarn_storage_source *source,
+    void *context,
+    tarn_error *error)
+{
+    tarn_storage *below = ((tarn__shim *)base)->below;
+    const uint64_t begun = now(base);
+    const tarn_status status = below->ops->put(below, name, flags, size, source, context, error);
+    if (status == TARN_NOT_SUPPORTED) {
+        return status; /* What follows is counted. */
+    }
+    if (status == TARN_OK) {
+        atomic_fetch_add(&((count_storage *)base)->bytes_written, size);
+    }
+    return count(base, TARN__STORAGE_FINISH, begun, status);
+}
+
+/* A sink below which bytes are counted. */
+typedef struct counted_sink {
+    count_storage *storage;
+    tarn_storage_sink *sink;
+    void *context;
+} counted_sink;
+
+static tarn_status count_part(void *context, tarn_bytes part, tarn_error *error)
+{
+    const counted_sink *c = context;
+    atomic_fetch_add(&c->storage->bytes_read, part.size);
+    return c->sink(c->context, part, error);
+}
+
+static tarn_status count_get(
+    tarn_storage *base,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    tarn_storage_sink *sink,
+    void *context,
+    tarn_error *error)
+{
+    tarn_storage *below = ((tarn__shim *)base)->below;
+    counted_sink c = {.storage = (count_storage *)base, .sink = sink, .context = context};
+    const uint64_t begun = now(base);
+    return count(
+        base,
+        TARN__STORAGE_READ,
+        begun,
+        below->ops->get(below, name, offset, size, count_part, &c, error));
+}
+
 tarn_status tarn__count_storage_new(
     tarn_storage *below,
     const tarn__clock *clock,
@@ -150,6 +205,8 @@ tarn_status tarn__count_storage_new(
     self->ops.stat = count_stat;
     self->ops.remove = count_remove;
     self->ops.list = count_list;
+    self->ops.put = self->ops.put != NULL ? count_put : NULL;
+    self->ops.get = self->ops.get != NULL ? count_get : NULL;
     self->clock = clock != NULL ? clock : tarn__clock_system();
     *out = &self->shim.base;
     return TARN_OK;

@@ -18,6 +18,8 @@
 #ifndef TARN_STORAGE_HTTP_H
 #define TARN_STORAGE_HTTP_H
 
+#include "tarn/sys/storage.h"
+
 #include "base/account.h"
 #include "base/clock.h"
 #include "storage/http_header.h"
@@ -51,6 +53,10 @@ typedef struct tarn__http_request {
     const char *headers[TARN__HTTP_HEADERS_MAX]; /* "Name: value"; NULL ends. */
     tarn_bytes body;
     bool has_body; /* Also of an empty one: a Content-Length is sent. */
+    /* Instead of body: source_bytes are asked for as they are sent, in the client's thread. */
+    tarn_storage_source *source;
+    void *source_context;
+    uint64_t source_bytes;
     /* By a connection that nobody used before or will afterwards: no answer that comes twice can be
      * taken for this one's. */
     bool is_alone;
@@ -60,15 +66,21 @@ typedef struct tarn__http_request {
     const char *user;
     const char *password;
 
-    /* Where the body of a reply below 300 goes: into memory, or to the end of a buffer. */
+    /* Where the body of a reply below 300 goes: into a sink, which the client's thread calls, into
+     * memory, or to the end of a buffer. */
+    tarn_storage_sink *sink;
+    void *sink_context;
+    /* Asked before the first byte goes into the sink whether the head is the expected one. */
+    bool (*is_expected)(const tarn__http_head *head, int status, const void *context);
+    const void *expected;
     void *into;          /* NULL: into buffer. */
-    size_t limit;        /* Bytes at most. */
+    uint64_t limit;      /* Bytes at most. */
     tarn_buffer *buffer; /* NULL too: a body is dropped. Its allocator is called by the client. */
 } tarn__http_request;
 
 typedef struct tarn__http_reply {
-    int status;  /* Of HTTP. */
-    size_t size; /* Bytes of the body, as far as it was wanted. */
+    int status;    /* Of HTTP. */
+    uint64_t size; /* Bytes of the body, as far as it was wanted. */
     tarn__http_head head;
     /* The beginning of the body of a reply of 300 and above. */
     size_t problem_size;
@@ -97,10 +109,12 @@ typedef struct tarn__http_transfer {
     bool is_cancelled; /* Under the client's mutex. */
     bool is_too_long;
     bool is_out_of_memory;
+    bool is_unexpected; /* By the request's own judgement of the head. */
+    bool is_refused;    /* By source or sink; error says why. */
     tarn__http_phase phase;
     uint64_t progress_ns; /* When the phase began or bytes moved last. */
     size_t moved;         /* Bytes since then. */
-    size_t sent;
+    uint64_t sent;
     size_t head_size;
     tarn_error error; /* Of a transfer that ended without a whole reply. */
     char curl_text[256];

@@ -47,17 +47,40 @@ static void progress(tarn__http_transfer *t, tarn__http_phase phase, size_t byte
     }
 }
 
+static uint64_t body_size(const tarn__http_transfer *t)
+{
+    return t->request.source != NULL ? t->request.source_bytes : t->request.body.size;
+}
+
+/* Copies the next bytes of the body; false: there are none, though there should be. */
+static bool give_body(tarn__http_transfer *t, char *into, size_t part)
+{
+    const tarn__http_request *request = &t->request;
+    if (request->source == NULL) {
+        memcpy(into, (const uint8_t *)request->body.data + t->sent, part);
+        return true;
+    }
+    size_t got = 0;
+    const tarn_status status =
+        request->source(request->source_context, t->sent, into, part, &got, &t->error);
+    if (status == TARN_OK && got < part) {
+        (void)tarn__fail(&t->error, TARN_IO_ERROR, "what is sent became shorter");
+    }
+    t->is_refused = t->error.status != TARN_OK;
+    return !t->is_refused;
+}
+
 static size_t on_send(char *into, size_t size, size_t count, void *context)
 {
     tarn__http_transfer *t = context;
     const size_t room = size * count;
-    const size_t left = t->request.body.size - t->sent;
-    const size_t part = left < room ? left : room;
-    if (part > 0) {
-        memcpy(into, (const uint8_t *)t->request.body.data + t->sent, part);
+    const uint64_t left = body_size(t) - t->sent;
+    const size_t part = left < room ? (size_t)left : room;
+    if (part > 0 && !give_body(t, into, part)) {
+        return CURL_READFUNC_ABORT;
     }
     t->sent += part;
-    progress(t, t->sent == t->request.body.size ? TARN__HTTP_WAITING : TARN__HTTP_SENDING, part);
+    progress(t, t->sent == body_size(t) ? TARN__HTTP_WAITING : TARN__HTTP_SENDING, part);
     return part;
 }
 
@@ -65,10 +88,10 @@ static size_t on_send(char *into, size_t size, size_t count, void *context)
 static int on_rewind(void *context, curl_off_t offset, int origin)
 {
     tarn__http_transfer *t = context;
-    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->request.body.size) {
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > body_size(t)) {
         return CURL_SEEKFUNC_FAIL;
     }
-    t->sent = (size_t)offset;
+    t->sent = (uint64_t)offset;
     return CURL_SEEKFUNC_OK;
 }
 
@@ -91,14 +114,20 @@ static size_t on_head(char *line, size_t size, size_t count, void *context)
 static bool take_body(tarn__http_transfer *t, const char *bytes, size_t size)
 {
     const tarn__http_request *request = &t->request;
-    if (request->into == NULL && request->buffer == NULL) {
+    if (request->sink == NULL && request->into == NULL && request->buffer == NULL) {
         return true;
     }
     if (size > request->limit - t->reply.size) {
         t->is_too_long = true;
         return false;
     }
-    if (request->into != NULL) {
+    if (request->sink != NULL) {
+        t->is_refused =
+            request->sink(request->sink_context, tarn_bytes_at(bytes, size), &t->error) != TARN_OK;
+        if (t->is_refused) {
+            return false;
+        }
+    } else if (request->into != NULL) {
         memcpy((uint8_t *)request->into + t->reply.size, bytes, size);
     } else if (tarn_buffer_append(request->buffer, tarn_bytes_at(bytes, size)) != TARN_OK) {
         t->is_out_of_memory = true;
@@ -116,7 +145,10 @@ static size_t on_receive(char *bytes, size_t size, size_t count, void *context)
     long status = 0;
     curl_easy_getinfo((CURL *)t->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 300) {
-        return take_body(t, bytes, total) ? total : CURL_WRITEFUNC_ERROR;
+        const tarn__http_request *request = &t->request;
+        t->is_unexpected = t->reply.size == 0 && request->is_expected != NULL &&
+                           !request->is_expected(&t->reply.head, (int)status, request->expected);
+        return !t->is_unexpected && take_body(t, bytes, total) ? total : CURL_WRITEFUNC_ERROR;
     }
     tarn__http_reply *reply = &t->reply;
     const size_t room = sizeof reply->problem - reply->problem_size;
@@ -172,7 +204,7 @@ static bool set_method(CURL *easy, tarn__http_transfer *t)
     if (!request->has_body) {
         return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK;
     }
-    const curl_off_t size = (curl_off_t)request->body.size;
+    const curl_off_t size = (curl_off_t)body_size(t);
     return curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, size) == CURLE_OK &&
@@ -287,15 +319,24 @@ void tarn__http_transfer_conclude(tarn__http_transfer *t, CURLcode code)
 {
     char host[HOST_TEXT_BYTES];
     host_of(t->request.url, host);
+    if (t->is_refused) {
+        return; /* The error is that of the source or the sink. */
+    }
     if (t->is_out_of_memory) {
-        (void)tarn__fail_no_memory(&t->error, "a reply", t->reply.size);
+        (void)tarn__fail_no_memory(&t->error, "a reply", (size_t)t->reply.size);
+    } else if (t->is_unexpected) {
+        (void)tarn__fail(
+            &t->error,
+            TARN_REMOTE_ERROR,
+            "%s sent other bytes than those that were asked for",
+            host);
     } else if (t->is_too_long) {
         (void)tarn__fail(
             &t->error,
             TARN_REMOTE_ERROR,
-            "%s sent a reply of more than the %zu bytes that were asked for",
+            "%s sent a reply of more than the %" PRIu64 " bytes that were asked for",
             host,
-            t->head_size > TARN__HTTP_HEAD_BYTES_MAX ? (size_t)TARN__HTTP_HEAD_BYTES_MAX
+            t->head_size > TARN__HTTP_HEAD_BYTES_MAX ? (uint64_t)TARN__HTTP_HEAD_BYTES_MAX
                                                      : t->request.limit);
     } else if (code != CURLE_OK) {
         (void)tarn__fail(

@@ -237,6 +237,66 @@ static tarn_status retry_list(
     return status;
 }
 
+static tarn_status retry_put(
+    tarn_storage *base,
+    const char *name,
+    uint32_t flags,
+    uint64_t size,
+    tarn_storage_source *source,
+    void *context,
+    tarn_error *error)
+{
+    effort e = begin_effort(base);
+    tarn_storage *below = e.storage->shim.below;
+    tarn_status status = TARN_OK;
+    do {
+        status = below->ops->put(below, name, flags, size, source, context, error);
+    } while (again(&e, status, error));
+    return status;
+}
+
+/* A reading that broke off goes on behind what was taken. */
+typedef struct resumed {
+    tarn_storage_sink *sink;
+    void *context;
+    uint64_t taken;
+    bool is_refused; /* By the sink, which is not asked again. */
+} resumed;
+
+static tarn_status take_part(void *context, tarn_bytes part, tarn_error *error)
+{
+    resumed *r = context;
+    const tarn_status status = r->sink(r->context, part, error);
+    r->is_refused = status != TARN_OK;
+    r->taken += r->is_refused ? 0 : part.size;
+    return status;
+}
+
+static tarn_status retry_get(
+    tarn_storage *base,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    tarn_storage_sink *sink,
+    void *context,
+    tarn_error *error)
+{
+    effort e = begin_effort(base);
+    tarn_storage *below = e.storage->shim.below;
+    resumed r = {.sink = sink, .context = context};
+    tarn_status status = TARN_OK;
+    uint64_t taken = 0;
+    do {
+        if (r.taken > taken) {
+            e.attempts = 0; /* It gets on: what failed is another effort. */
+        }
+        taken = r.taken;
+        status =
+            below->ops->get(below, name, offset + r.taken, size - r.taken, take_part, &r, error);
+    } while (!r.is_refused && again(&e, status, error));
+    return status;
+}
+
 static uint64_t or_default(uint64_t value, uint64_t otherwise)
 {
     return value != 0 ? value : otherwise;
@@ -259,6 +319,8 @@ tarn_status tarn__retry_storage_new(
     self->ops.stat = retry_stat;
     self->ops.remove = retry_remove;
     self->ops.list = retry_list;
+    self->ops.put = self->ops.put != NULL ? retry_put : NULL;
+    self->ops.get = self->ops.get != NULL ? retry_get : NULL;
     if (self->ops.try_finish != NULL) {
         self->ops.append = retry_append;
         self->ops.finish = retry_finish;

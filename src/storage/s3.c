@@ -76,7 +76,7 @@ static tarn_status end_range(
         return status;
     }
     TARN_TRY(check_range(self, call, offset, error));
-    *size_out = call->transfer.reply.size;
+    *size_out = (size_t)call->transfer.reply.size;
     return TARN_OK;
 }
 
@@ -155,11 +155,7 @@ static tarn_status s3_stat(
     return status;
 }
 
-/*
- * An answer without bytes to a read from the beginning is believed only when the object says that
- * it is empty: it may be the second copy of an answer to another request.
- */
-static tarn_status confirm_empty(tarn__s3 *self, const char *name, tarn_error *error)
+tarn_status tarn__s3_confirm_empty(tarn__s3 *self, const char *name, tarn_error *error)
 {
     tarn_storage_info info;
     TARN_TRY(s3_stat(&self->base, name, &info, error));
@@ -207,7 +203,7 @@ static tarn_status s3_read(
         is_over = got < planned;
     }
     if (done == 0 && offset == 0) {
-        TARN_TRY(confirm_empty(self, name, error));
+        TARN_TRY(tarn__s3_confirm_empty(self, name, error));
     }
     *size_out = done;
     return TARN_OK;
@@ -364,6 +360,8 @@ static const tarn_storage_ops S3_OPS = {
     .free = s3_free,
     .try_finish = tarn__s3_try_finish,
     .pause_ms = s3_pause_ms,
+    .put = tarn__s3_put,
+    .get = tarn__s3_get,
 };
 
 /* --- Opening --- */

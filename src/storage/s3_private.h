@@ -4,6 +4,7 @@
  *     s3.c            open, settings; read, stat, remove
  *     s3_list.c       listings, page by page
  *     s3_upload.c     uploads: one put, or parts in parallel
+ *     s3_whole.c      objects from a source and into a sink, with one request each
  *     s3_request.c    one request: address, head, signature, what the answer means
  *     s3_reply.c, s3_credentials.c      pure readers
  *
@@ -31,6 +32,7 @@ enum {
     TARN__S3_PARALLEL_MAX = 16,
     TARN__S3_REPLY_BYTES_MAX = 8 << 20, /* Of XML. */
     TARN__S3_UPLOAD_TOKEN_BYTES = 33,
+    TARN__S3_SMALL_BODY_BYTES = 64 << 10, /* A body below this is always signed. */
 };
 
 typedef struct tarn__s3 {
@@ -69,13 +71,21 @@ typedef struct tarn__s3_call {
     tarn_bytes body;
     bool has_body;
     bool is_alone; /* As in tarn__http_request, like those that follow. */
+    tarn_storage_source *source;
+    void *source_context;
+    uint64_t source_bytes;
+    tarn_storage_sink *sink;
+    void *sink_context;
+    bool (*is_expected)(const tarn__http_head *head, int status, const void *context);
+    const void *expected;
     void *into;
-    size_t limit;
+    uint64_t limit;
     tarn_buffer *buffer;
 
     tarn__http_transfer transfer;
     tarn__s3_credentials credentials;
     tarn_buffer url;
+    char digest[TARN__SHA256_TEXT_BYTES]; /* Of source, when it is to be signed; else empty. */
     char digest_line[96];
     char session_line[TARN__S3_SESSION_BYTES + 32];
     tarn__s3_problem problem; /* Of an answer of 300 and above. */
@@ -113,7 +123,29 @@ TARN_NODISCARD tarn_status tarn__s3_problem_fail(
 /* Begins "PREFIX/NAME" in key; false: longer than S3 allows. */
 bool tarn__s3_key(const tarn__s3 *self, const char *name, char key[2 * TARN__URI_PATH_BYTES]);
 
+/* An answer without bytes to a read from the beginning is believed only when the object says that
+ * it is empty: it may be the second copy of an answer to another request. */
+TARN_NODISCARD tarn_status
+tarn__s3_confirm_empty(tarn__s3 *self, const char *name, tarn_error *error);
+
 /* --- Operations of other files --- */
+
+TARN_NODISCARD tarn_status tarn__s3_put(
+    tarn_storage *base,
+    const char *name,
+    uint32_t flags,
+    uint64_t size,
+    tarn_storage_source *source,
+    void *context,
+    tarn_error *error);
+TARN_NODISCARD tarn_status tarn__s3_get(
+    tarn_storage *base,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    tarn_storage_sink *sink,
+    void *context,
+    tarn_error *error);
 
 TARN_NODISCARD tarn_status tarn__s3_begin(
     tarn_storage *base,

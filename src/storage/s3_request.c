@@ -6,7 +6,7 @@
 #include "base/try.h"
 #include "storage/s3_private.h"
 
-enum { NS_PER_S = 1000000000, PAUSE_MS_PER_S = 1000, SMALL_BODY_BYTES = 64 << 10 };
+enum { NS_PER_S = 1000000000, PAUSE_MS_PER_S = 1000 };
 
 tarn__s3_call *tarn__s3_call_new(tarn__s3 *self, tarn_error *error)
 {
@@ -87,7 +87,12 @@ static tarn_status check_key(const tarn__s3 *self, const char *name, tarn_error 
 static tarn_status sign(tarn__s3 *self, tarn__s3_call *call, tarn_error *error)
 {
     char digest[TARN__SHA256_TEXT_BYTES] = "UNSIGNED-PAYLOAD";
-    if ((self->signs_payload || call->body.size < SMALL_BODY_BYTES) &&
+    if (call->source != NULL) {
+        if (call->digest[0] != '\0') {
+            memcpy(digest, call->digest, sizeof digest);
+        }
+    } else if (
+        (self->signs_payload || call->body.size < TARN__S3_SMALL_BODY_BYTES) &&
         !tarn__sha256(call->body, digest)) {
         return tarn__fail_no_memory(error, "a digest", sizeof digest);
     }
@@ -134,6 +139,13 @@ tarn_status tarn__s3_call_start(tarn__s3 *self, tarn__s3_call *call, tarn_error 
                 .body = call->body,
                 .has_body = call->has_body,
                 .is_alone = call->is_alone,
+                .source = call->source,
+                .source_context = call->source_context,
+                .source_bytes = call->source_bytes,
+                .sink = call->sink,
+                .sink_context = call->sink_context,
+                .is_expected = call->is_expected,
+                .expected = call->expected,
                 .into = call->into,
                 .limit = call->limit,
                 .buffer = call->buffer,

@@ -120,6 +120,39 @@ static uint64_t shim_pause_ms(tarn_storage *base)
     return below->ops->pause_ms(below);
 }
 
+static tarn_status shim_put(
+    tarn_storage *base,
+    const char *name,
+    uint32_t flags,
+    uint64_t size,
+    tarn_storage_source *source,
+    void *context,
+    tarn_error *error)
+{
+    tarn_storage *below = shim_of(base)->below;
+    return below->ops->put(below, name, flags, size, source, context, error);
+}
+
+static tarn_status shim_get(
+    tarn_storage *base,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    tarn_storage_sink *sink,
+    void *context,
+    tarn_error *error)
+{
+    tarn_storage *below = shim_of(base)->below;
+    return below->ops->get(below, name, offset, size, sink, context, error);
+}
+
+static tarn_status shim_link(
+    tarn_storage *base, const char *name, const char *path, tarn_error *error)
+{
+    tarn_storage *below = shim_of(base)->below;
+    return below->ops->link(below, name, path, error);
+}
+
 void tarn__shim_free(tarn_storage *base)
 {
     tarn__shim *self = shim_of(base);
@@ -127,15 +160,11 @@ void tarn__shim_free(tarn_storage *base)
     tarn__release(self);
 }
 
-/* An operation that a table from an older program may lack. */
-#define HAS(table, member) \
-    (offsetof(tarn_storage_ops, member) < (table)->struct_size && (table)->member != NULL)
-
 void tarn__shim_init(
     tarn__shim *shim, tarn_storage_ops *ops, tarn_storage *below, tarn__account *account)
 {
     const bool resumes =
-        (below->features & TARN_STORAGE_RESUMES) != 0 && HAS(below->ops, try_finish);
+        (below->features & TARN_STORAGE_RESUMES) != 0 && TARN__STORAGE_HAS(below->ops, try_finish);
     *ops = (tarn_storage_ops){
         .struct_size = sizeof *ops,
         .begin = shim_begin,
@@ -149,7 +178,10 @@ void tarn__shim_init(
         .lock = below->ops->lock != NULL ? shim_lock : NULL,
         .free = tarn__shim_free,
         .try_finish = resumes ? shim_try_finish : NULL,
-        .pause_ms = HAS(below->ops, pause_ms) ? shim_pause_ms : NULL,
+        .pause_ms = TARN__STORAGE_HAS(below->ops, pause_ms) ? shim_pause_ms : NULL,
+        .link = TARN__STORAGE_HAS(below->ops, link) ? shim_link : NULL,
+        .put = TARN__STORAGE_HAS(below->ops, put) ? shim_put : NULL,
+        .get = TARN__STORAGE_HAS(below->ops, get) ? shim_get : NULL,
     };
     shim->base = (tarn_storage){
         .ops = ops,

@@ -40,6 +40,10 @@ void tarn__shim_init(
 TARN_NODISCARD tarn_status tarn__shim_wrap(
     tarn__shim *shim, tarn_storage_upload *below, tarn_storage_upload **out, tarn_error *error);
 
+/* Tells whether a table of operations, perhaps of an older program, has one. */
+#define TARN__STORAGE_HAS(table, member) \
+    (offsetof(tarn_storage_ops, member) < (table)->struct_size && (table)->member != NULL)
+
 /* Frees the storage below and the shim. */
 void tarn__shim_free(tarn_storage *base);
 

@@ -244,6 +244,95 @@ tarn_status tarn__storage_read(
     return storage->ops->read(storage, name, offset, into, size, size_out, error);
 }
 
+/* By parts. */
+static tarn_status put_parts(
+    tarn_storage *storage,
+    const char *name,
+    uint32_t flags,
+    uint64_t size,
+    tarn_storage_source *source,
+    void *context,
+    uint8_t *buffer,
+    size_t buffer_bytes,
+    tarn_error *error)
+{
+    tarn_storage_upload *upload = NULL;
+    TARN_TRY(storage->ops->begin(storage, name, flags, &upload, error));
+    tarn_status status = TARN_OK;
+    for (uint64_t offset = 0; status == TARN_OK && offset < size;) {
+        const uint64_t left = size - offset;
+        const size_t wanted = left < buffer_bytes ? (size_t)left : buffer_bytes;
+        size_t got = 0;
+        status = source(context, offset, buffer, wanted, &got, error);
+        if (status == TARN_OK && got < wanted) {
+            status = tarn__fail(error, TARN_IO_ERROR, "%.300s became shorter", name);
+        }
+        if (status == TARN_OK) {
+            status = storage->ops->append(upload, tarn_bytes_at(buffer, got), error);
+        }
+        offset += got;
+    }
+    if (status != TARN_OK) {
+        storage->ops->abandon(upload);
+        return status;
+    }
+    return storage->ops->finish(upload, NULL, error);
+}
+
+tarn_status tarn__storage_put(
+    tarn_storage *storage,
+    const char *name,
+    uint32_t flags,
+    uint64_t size,
+    tarn_storage_source *source,
+    void *context,
+    uint8_t *buffer,
+    size_t buffer_bytes,
+    tarn_error *error)
+{
+    TARN_TRY(check_name(storage, name, error));
+    if (TARN__STORAGE_HAS(storage->ops, put)) {
+        const tarn_status status =
+            storage->ops->put(storage, name, flags, size, source, context, error);
+        if (status != TARN_NOT_SUPPORTED) {
+            return status;
+        }
+    }
+    return put_parts(storage, name, flags, size, source, context, buffer, buffer_bytes, error);
+}
+
+tarn_status tarn__storage_get(
+    tarn_storage *storage,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    tarn_storage_sink *sink,
+    void *context,
+    uint8_t *buffer,
+    size_t buffer_bytes,
+    tarn_error *error)
+{
+    TARN_TRY(check_name(storage, name, error));
+    if (TARN__STORAGE_HAS(storage->ops, get)) {
+        return size > 0 ? storage->ops->get(storage, name, offset, size, sink, context, error)
+                        : TARN_OK;
+    }
+    for (uint64_t done = 0; done < size;) {
+        const uint64_t left = size - done;
+        const size_t wanted = left < buffer_bytes ? (size_t)left : buffer_bytes;
+        size_t got = 0;
+        TARN_TRY(storage->ops->read(storage, name, offset + done, buffer, wanted, &got, error));
+        if (got > 0) {
+            TARN_TRY(sink(context, tarn_bytes_at(buffer, got), error));
+        }
+        done += got;
+        if (got < wanted) {
+            return TARN_OK;
+        }
+    }
+    return TARN_OK;
+}
+
 tarn_status tarn__storage_stat(
     tarn_storage *storage, const char *name, tarn_storage_info *out, tarn_error *error)
 {

@@ -97,6 +97,34 @@ TARN_NODISCARD tarn_status tarn__storage_read(
     size_t size,
     size_t *size_out,
     tarn_error *error);
+
+/*
+ * Stores a whole object of size bytes that source gives.
+ *
+ * buffer  Of buffer_bytes, for storages that take parts only.
+ */
+TARN_NODISCARD tarn_status tarn__storage_put(
+    tarn_storage *storage,
+    const char *name,
+    uint32_t flags,
+    uint64_t size,
+    tarn_storage_source *source,
+    void *context,
+    uint8_t *buffer,
+    size_t buffer_bytes,
+    tarn_error *error);
+
+/* Reads size bytes at offset into a sink, fewer only at the object's end. buffer as in put. */
+TARN_NODISCARD tarn_status tarn__storage_get(
+    tarn_storage *storage,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    tarn_storage_sink *sink,
+    void *context,
+    uint8_t *buffer,
+    size_t buffer_bytes,
+    tarn_error *error);
 TARN_NODISCARD tarn_status tarn__storage_stat(
     tarn_storage *storage, const char *name, tarn_storage_info *out, tarn_error *error);
 /* Gives an object a second name on the local file system. TARN_NOT_SUPPORTED: read it instead. */

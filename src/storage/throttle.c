@@ -136,6 +136,9 @@ tarn_status tarn__throttle_storage_new(
     self->ops.remove = throttle_remove;
     self->ops.list = throttle_list;
     self->ops.free = throttle_free;
+    /* Their bytes come in a thread that is not theirs to stop: by parts only. */
+    self->ops.put = NULL;
+    self->ops.get = NULL;
     self->options = *options;
     if (self->options.clock == NULL) {
         self->options.clock = tarn__clock_system();

@@ -35,9 +35,10 @@ typedef struct bench_options {
     const char *output;       /* Where keygen writes such a file. */
     const char *others[BENCH_ASSIGNMENTS_MAX]; /* Those of Tarn as its own baseline. */
     uint32_t other_count;
-    bool is_sorted; /* Timers come in the order of their times. */
-    bool is_served; /* By commands on stdin. */
-    bool is_json;   /* The JSON line alone; else the rounds before it. */
+    uint64_t prefetch; /* Keys that are read ahead together, where a side can. 0: none. */
+    bool is_sorted;    /* Timers come in the order of their times. */
+    bool is_served;    /* By commands on stdin. */
+    bool is_json;      /* The JSON line alone; else the rounds before it. */
 } bench_options;
 
 /* One side of a workload, by round. Units: operations a second. */
@@ -79,6 +80,8 @@ int bench_duel(const char *name, const bench_options *options);
 int bench_suite(const char *name, const char *prefix, const bench_options *options);
 /* Plays a workload on Tarn by commands on stdin; tests/bench/side.h has them. */
 int bench_serve(const char *name, const bench_options *options);
+/* The same for timers; tests/bench/timers_served.c has the answers. */
+int bench_serve_timers(const bench_options *options);
 int bench_checkpoint(const bench_options *options);
 int bench_keygen(const bench_options *options);
 
@@ -90,6 +93,7 @@ int bench_ttl(const bench_options *options);
 int bench_value(const bench_options *options);
 int bench_map(const bench_options *options);
 int bench_window(const bench_options *options);
+int bench_window_raw(const bench_options *options);
 int bench_append_drain(const bench_options *options);
 int bench_long_list(const bench_options *options);
 

@@ -180,6 +180,68 @@ int bench_map(const bench_options *options)
     return 0;
 }
 
+/* ---- raw ------------------------------------------------------------------------------- */
+
+typedef struct raw_side {
+    rocksdb_t *db;
+    rocksdb_cache_t *cache;
+    rocksdb_column_family_handle_t *family;
+    rocksdb_readoptions_t *read_options;
+    rocksdb_writeoptions_t *write_options;
+} raw_side;
+
+/* Opens a database like Tarn's: with the options of one of its families, and RocksDB's own merge.
+ */
+static void open_raw(kinds_run *run, raw_side *raw, const char *family)
+{
+    char model[PATH_BYTES + 16];
+    char path[PATH_BYTES + 8];
+    (void)snprintf(model, sizeof model, "%s/ours/db", run->directory);
+    (void)snprintf(path, sizeof path, "%s/raw", run->directory);
+    tarn_env_memory memory;
+    tarn_env_measure(run->env, &memory);
+    raw->cache = rocksdb_cache_create_lru(memory.block_cache_capacity_bytes);
+    rocksdb_options_t *db_options = NULL;
+    rocksdb_options_t **family_options = NULL;
+    char **names = NULL;
+    size_t count = 0;
+    char *message = NULL;
+    rocksdb_env_t *env = rocksdb_create_default_env();
+    rocksdb_load_latest_options(
+        model, env, false, raw->cache, &db_options, &count, &names, &family_options, &message);
+    check_raw(message);
+    raw->db = rocksdb_open(db_options, path, &message);
+    check_raw(message);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], family) == 0) {
+            rocksdb_options_t *options = rocksdb_options_create();
+            rocksdb_get_options_from_string(
+                family_options[i],
+                "merge_operator=stringappendtest;max_successive_merges=0",
+                options,
+                &message);
+            check_raw(message);
+            raw->family = rocksdb_create_column_family(raw->db, options, names[i], &message);
+            check_raw(message);
+            rocksdb_options_destroy(options);
+        }
+    }
+    rocksdb_load_latest_options_destroy(db_options, names, family_options, count);
+    rocksdb_env_destroy(env);
+    raw->read_options = rocksdb_readoptions_create();
+    raw->write_options = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_disable_WAL(raw->write_options, 1);
+}
+
+static void close_raw(raw_side *raw)
+{
+    rocksdb_column_family_handle_destroy(raw->family);
+    rocksdb_close(raw->db);
+    rocksdb_readoptions_destroy(raw->read_options);
+    rocksdb_writeoptions_destroy(raw->write_options);
+    rocksdb_cache_destroy(raw->cache);
+}
+
 /* ---- window ----------------------------------------------------------------------------- */
 
 static void fill_window(kinds_run *run, tarn_value *state, const char *window)
@@ -256,65 +318,76 @@ int bench_window(const bench_options *options)
     return 0;
 }
 
-/* ---- append and drain ------------------------------------------------------------------- */
+/* The row of a key in the window: as Tarn's, but for the key group. */
+enum { WINDOW_ROW_BYTES = 2 + 8 + 9, WINDOW_KEY_OFFSET = 2 + 8 + 1 };
 
-typedef struct raw_lists {
-    rocksdb_t *db;
-    rocksdb_cache_t *cache;
-    rocksdb_column_family_handle_t *family;
-    rocksdb_readoptions_t *read_options;
-    rocksdb_writeoptions_t *write_options;
-} raw_lists;
-
-static void open_raw(kinds_run *run, raw_lists *raw)
+static void make_window_row(uint64_t key, char row[WINDOW_ROW_BYTES])
 {
-    char model[PATH_BYTES + 16];
-    char path[PATH_BYTES + 8];
-    (void)snprintf(model, sizeof model, "%s/ours/db", run->directory);
-    (void)snprintf(path, sizeof path, "%s/raw", run->directory);
-    tarn_env_memory memory;
-    tarn_env_measure(run->env, &memory);
-    raw->cache = rocksdb_cache_create_lru(memory.block_cache_capacity_bytes);
-    rocksdb_options_t *db_options = NULL;
-    rocksdb_options_t **family_options = NULL;
-    char **names = NULL;
-    size_t count = 0;
+    row[0] = 0;
+    row[1] = (char)(key % 128);
+    memcpy(row + 2, "\7closing", 8);
+    row[WINDOW_KEY_OFFSET - 1] = 8;
+    memcpy(row + WINDOW_KEY_OFFSET, &key, sizeof key);
+}
+
+static void scan_raw(kinds_run *run, const raw_side *raw)
+{
     char *message = NULL;
-    rocksdb_env_t *env = rocksdb_create_default_env();
-    rocksdb_load_latest_options(
-        model, env, false, raw->cache, &db_options, &count, &names, &family_options, &message);
-    check_raw(message);
-    raw->db = rocksdb_open(db_options, path, &message);
-    check_raw(message);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], "list") == 0) {
-            rocksdb_options_t *options = rocksdb_options_create();
-            rocksdb_get_options_from_string(
-                family_options[i],
-                "merge_operator=stringappendtest;max_successive_merges=0",
-                options,
-                &message);
-            check_raw(message);
-            raw->family = rocksdb_create_column_family(raw->db, options, names[i], &message);
-            check_raw(message);
-            rocksdb_options_destroy(options);
-        }
+    rocksdb_iterator_t *rows = rocksdb_create_iterator_cf(raw->db, raw->read_options, raw->family);
+    for (rocksdb_iter_seek_to_first(rows); rocksdb_iter_valid(rows); rocksdb_iter_next(rows)) {
+        run->checksum++;
     }
-    rocksdb_load_latest_options_destroy(db_options, names, family_options, count);
-    rocksdb_env_destroy(env);
-    raw->read_options = rocksdb_readoptions_create();
-    raw->write_options = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_disable_WAL(raw->write_options, 1);
+    rocksdb_iter_get_error(rows, &message);
+    check_raw(message);
+    rocksdb_iter_destroy(rows);
 }
 
-static void close_raw(raw_lists *raw)
+static double close_raw_window(kinds_run *run, const raw_side *raw)
 {
-    rocksdb_column_family_handle_destroy(raw->family);
-    rocksdb_close(raw->db);
-    rocksdb_readoptions_destroy(raw->read_options);
-    rocksdb_writeoptions_destroy(raw->write_options);
-    rocksdb_cache_destroy(raw->cache);
+    static const char VALUE[100];
+    char row[WINDOW_ROW_BYTES];
+    char *message = NULL;
+    for (uint64_t i = 0; i < run->options->keys; i++) {
+        make_window_row(i, row);
+        rocksdb_put_cf(
+            raw->db, raw->write_options, raw->family, row, sizeof row, VALUE, 100, &message);
+        check_raw(message);
+    }
+    const uint64_t begin_ns = bench_now_ns();
+    for (uint64_t i = 0; i < run->options->keys; i++) {
+        make_window_row(i, row);
+        rocksdb_delete_cf(raw->db, raw->write_options, raw->family, row, sizeof row, &message);
+        check_raw(message);
+    }
+    scan_raw(run, raw);
+    return (double)run->options->keys * 1e9 / (double)(bench_now_ns() - begin_ns);
 }
+
+int bench_window_raw(const bench_options *options)
+{
+    static bench_side ours;
+    static bench_side baseline;
+    static kinds_run run;
+    raw_side raw = {.db = NULL};
+    run.options = options;
+    begin(&run, /* max_parallelism= */ 128);
+    tarn_value *state = open_windows(&run, "windows");
+    open_raw(&run, &raw, "windows");
+    for (uint64_t i = 0; i < options->rounds; i++) {
+        ours.rates[i] = close_window(&run, state, /* drops= */ true);
+        baseline.rates[i] = close_raw_window(&run, &raw);
+    }
+    if (run.checksum != 0) {
+        bench_fail("a window was not closed");
+    }
+    close_raw(&raw);
+    check(&run, tarn_value_close(state, &run.error));
+    end(&run);
+    bench_report("window", options, &ours, &baseline);
+    return 0;
+}
+
+/* ---- append and drain ------------------------------------------------------------------- */
 
 /* One element for each of keys lists in turn, until each has its elements; then each is drained. */
 static double run_ours(kinds_run *run, tarn_list *list, const uint8_t *value, uint64_t keys)
@@ -340,7 +413,7 @@ static double run_ours(kinds_run *run, tarn_list *list, const uint8_t *value, ui
     return (double)(keys * options->elements) * 1e9 / (double)(bench_now_ns() - begin_ns);
 }
 
-static double run_raw(kinds_run *run, const raw_lists *raw, const uint8_t *value, uint64_t keys)
+static double run_raw(kinds_run *run, const raw_side *raw, const uint8_t *value, uint64_t keys)
 {
     const bench_options *options = run->options;
     char *message = NULL;
@@ -379,7 +452,7 @@ int bench_append_drain(const bench_options *options)
     static bench_side ours;
     static bench_side baseline;
     static kinds_run run;
-    raw_lists raw = {.db = NULL};
+    raw_side raw = {.db = NULL};
     const uint64_t keys = options->ops / options->elements + 1;
     tarn_list *list = NULL;
     run.options = options;
@@ -387,7 +460,7 @@ int bench_append_drain(const bench_options *options)
     tarn_state_options state_options = TARN_STATE_OPTIONS_INIT;
     state_options.name = "list";
     check(&run, tarn_list_open(run.backend, &state_options, &list, &run.error));
-    open_raw(&run, &raw);
+    open_raw(&run, &raw, "list");
     uint8_t *value = calloc(1, options->value_bytes);
     if (value == NULL) {
         bench_fail("no memory for an element");

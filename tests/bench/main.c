@@ -54,6 +54,7 @@ static const number NUMBERS[] = {
     {"--timers", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--ops", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--value-bytes", offsetof(bench_options, value_bytes), 8, 1 << 20},
+    {"--prefetch", offsetof(bench_options, prefetch), 1, BENCH_PREFETCH_KEYS_MAX},
     {"--elements", offsetof(bench_options, elements), 1, 1 << 24},
     {"--events", offsetof(bench_options, events), 1, UINT32_MAX},
     {"--rate", offsetof(bench_options, rate), 1, UINT32_MAX},
@@ -73,6 +74,7 @@ static const workload_entry WORKLOADS[] = {
     {"value", "raw", bench_value},
     {"map", "clean", bench_map},
     {"window", "points", bench_window},
+    {"window", "raw", bench_window_raw},
     {"append-drain", "raw", bench_append_drain},
     {"long-list", "empty", bench_long_list},
     {"rescale", "iterate", bench_rescale},
@@ -90,9 +92,11 @@ static int usage(const char *problem, const char *what)
         "tarn-bench: %s%s\n"
         "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--events N] [--ops N]\n"
         "           [--memory SIZE] [--heap-percent N] [--rate N] [--dist NAME] [--input FILE]\n"
-        "           [--value-bytes N] [--elements N] [--rounds N] [--seed N] [--managed-mib N]\n"
+        "           [--value-bytes N] [--prefetch N] [--elements N] [--rounds N] [--seed N] "
+        "[--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]...\n"
-        "in one process: value --against raw, map --against clean, window --against points,\n"
+        "in one process: value --against raw, map --against clean, window --against points or "
+        "raw,\n"
         "           append-drain --against raw, long-list --against empty,\n"
         "           timers --against raw [--timers N] [--sorted],\n"
         "           ttl --against plain,\n"
@@ -184,6 +188,9 @@ static int run(const char *name, bench_options *options)
     bool is_known = false;
     if (strcmp(name, "keygen") == 0) {
         return bench_keygen(options);
+    }
+    if (strcmp(name, "timers") == 0 && options->is_served) {
+        return bench_serve_timers(options);
     }
     for (size_t i = 0; i < sizeof WORKLOADS / sizeof WORKLOADS[0]; i++) {
         if (strcmp(name, WORKLOADS[i].name) == 0) {

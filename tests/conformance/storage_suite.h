@@ -1,7 +1,8 @@
 /*
- * storage_suite.h - what every storage must do, as tarn/sys/storage.h promises it.
+ * storage_suite.h - the suite of tarn/testkit/storage.h over storages of the library's own.
  *
- * A test program gives a way to make an empty storage and runs the suite over it.
+ * A test program gives a way to make an empty storage and runs the suite over it; what a storage
+ * leaves on its account is a failure too.
  */
 #ifndef TARN_TESTS_STORAGE_SUITE_H
 #define TARN_TESTS_STORAGE_SUITE_H
@@ -12,9 +13,12 @@ typedef struct storage_maker {
     const char *name;
     /* An empty storage on account, whatever was made before. */
     tarn_storage *(*make)(tarn__account *account, void *context);
+    /* Another storage of the place that make() answered last. May be NULL. */
+    tarn_storage *(*make_again)(tarn__account *account, void *context);
     /* Frees what make() needed beside the storage, after the storage was freed. May be NULL. */
     void (*clean)(void *context);
     void *context;
+    uint64_t large_bytes; /* As of tarn_testkit_storage. */
 } storage_maker;
 
 /* Runs the suite; answers the number of failed tests. */

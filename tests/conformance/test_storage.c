@@ -16,12 +16,9 @@ typedef struct directory {
     bool is_short;
 } directory;
 
-static tarn_storage *make_file(tarn__account *account, void *context)
+static tarn_storage *open_file(tarn__account *account, void *context)
 {
     directory *d = context;
-    scratch_init(&d->scratch);
-    fault_files_init(&d->calls, FAULT_FILES_NEVER, 0);
-    d->calls.is_short = d->is_short;
     const tarn__storage_options options = {
         .address = scratch_join(d->scratch.path, "made/on/the/way"),
         .account = account,
@@ -31,6 +28,15 @@ static tarn_storage *make_file(tarn__account *account, void *context)
     tarn_error error;
     assert_ok(tarn__storage_open(&options, &storage, &error), &error);
     return storage;
+}
+
+static tarn_storage *make_file(tarn__account *account, void *context)
+{
+    directory *d = context;
+    scratch_init(&d->scratch);
+    fault_files_init(&d->calls, FAULT_FILES_NEVER, 0);
+    d->calls.is_short = d->is_short;
+    return open_file(account, context);
 }
 
 static void clean_file(void *context)
@@ -144,7 +150,13 @@ int main(void)
     static directory plain;
     static directory halting = {.is_short = true};
     const storage_maker makers[] = {
-        {.name = "file", .make = make_file, .clean = clean_file, .context = &plain},
+        {
+            .name = "file",
+            .make = make_file,
+            .make_again = open_file,
+            .clean = clean_file,
+            .context = &plain,
+        },
         {
             .name = "file, short and interrupted calls",
             .make = make_file,

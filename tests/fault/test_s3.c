@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "base/try.h"
 #include "conformance/storage_suite.h"
-#include "storage/shim.h"
+#include "storage/shims.h"
 #include "support/fault_server.h"
 #include "support/support.h"
 
@@ -245,6 +247,129 @@ static void test_parts_are_resumed(void **state)
     free(back);
 }
 
+/* --- Whole objects, from a source and into a sink --- */
+
+typedef struct stream {
+    const uint8_t *content;
+    uint8_t *back;
+    size_t size;
+    size_t taken;
+} stream;
+
+static tarn_status give(
+    void *context, uint64_t offset, void *into, size_t size, size_t *got, tarn_error *error)
+{
+    const stream *s = context;
+    (void)error;
+    const size_t left = s->size - (size_t)offset;
+    *got = left < size ? left : size;
+    memcpy(into, s->content + offset, *got);
+    return TARN_OK;
+}
+
+static tarn_status take(void *context, tarn_bytes part, tarn_error *error)
+{
+    stream *s = context;
+    (void)error;
+    assert_true(s->taken + part.size <= s->size); /* No byte comes twice. */
+    memcpy(s->back + s->taken, part.data, part.size);
+    s->taken += part.size;
+    return TARN_OK;
+}
+
+/* What breaks off goes on where it was; what was sent is sent anew, and arrives as it should. */
+static void test_whole_objects_survive_what_passes(void **state)
+{
+    (void)state;
+    static const char *const scenarios[] = {
+        "storm_503",
+        "storm_429",
+        "reset_before",
+        "reset_body",
+        "lying_range",
+        "long_body",
+        "duplicate",
+        "lost_commit",
+        "lost_parts",
+        "garbage",
+        "huge_head"};
+    const size_t size = (size_t)3 << 20;
+    stream s = {.content = malloc(size), .back = malloc(size), .size = size};
+    fill((uint8_t *)(uintptr_t)s.content, size);
+    uint8_t *buffer = malloc(1 << 16);
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
+        fixture f;
+        open_fixture(&f, scenarios[i]);
+        assert_ok(
+            tarn__storage_put(f.storage, "shared/x", 0, size, give, &s, buffer, 1 << 16, &f.error),
+            &f.error);
+        s.taken = 0;
+        memset(s.back, 0, size);
+        assert_ok(
+            tarn__storage_get(f.storage, "shared/x", 0, size, take, &s, buffer, 1 << 16, &f.error),
+            &f.error);
+        if (s.taken != size || memcmp(s.content, s.back, size) != 0) {
+            fail_msg("%s: other bytes came back", scenarios[i]);
+        }
+        assert_true(fault_server_faults(f.server) > 0);
+        expect_no_secret(&f);
+        close_fixture(&f);
+    }
+    free(buffer);
+    free((void *)(uintptr_t)s.content);
+    free(s.back);
+}
+
+static tarn_status give_less(
+    void *context, uint64_t offset, void *into, size_t size, size_t *got, tarn_error *error)
+{
+    TARN_TRY(give(context, offset, into, size, got, error));
+    *got = offset > 1000000 ? 0 : *got;
+    return TARN_OK;
+}
+
+static tarn_status refuse_giving(
+    void *context, uint64_t offset, void *into, size_t size, size_t *got, tarn_error *error)
+{
+    (void)context;
+    (void)offset;
+    (void)into;
+    (void)size;
+    (void)got;
+    return tarn__fail(error, TARN_ABANDONED, "the source has had enough");
+}
+
+/* A source that fails, or has less than it promised, ends the upload with its own reason. */
+static void test_a_source_that_fails_leaves_no_object(void **state)
+{
+    (void)state;
+    const size_t size = (size_t)3 << 20;
+    stream s = {.content = calloc(1, size), .size = size};
+    uint8_t *buffer = malloc(1 << 16);
+    char text[32];
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        fixture f;
+        open_fixture(&f, NULL);
+        tarn__storage_free(f.storage);
+        set(f.config, "s3.payload-signing", is_signed ? "true" : "false");
+        const tarn__retry_options retry = {.sleep = count_sleep, .sleep_context = &f, .seed = 1};
+        f.storage = open_storage(&f, &retry);
+        assert_int_equal(
+            tarn__storage_put(
+                f.storage, "x", 0, size, refuse_giving, &s, buffer, 1 << 16, &f.error),
+            TARN_ABANDONED);
+        assert_non_null(strstr(f.error.message, "had enough"));
+        assert_int_equal(
+            tarn__storage_put(f.storage, "x", 0, size, give_less, &s, buffer, 1 << 16, &f.error),
+            TARN_IO_ERROR);
+        assert_non_null(strstr(f.error.message, "became shorter"));
+        assert_int_equal(get(&f, "x", text), TARN_MISSING);
+        close_fixture(&f);
+    }
+    free(buffer);
+    free((void *)(uintptr_t)s.content);
+}
+
 /* A writer whose answer was lost must not take another's object for its own. */
 static void test_a_lost_answer_is_not_mistaken_for_anothers_object(void **state)
 {
@@ -317,7 +442,11 @@ static tarn_storage *make(tarn__account *account, void *context)
     const uint32_t *permille = context;
     open_fixture(&suite, NULL);
     fault_server_chance(suite.server, permille[0], permille[1], 7);
-    return suite.storage;
+    tarn_storage *counted = NULL;
+    assert_ok(
+        tarn__count_storage_new(suite.storage, NULL, &suite.account, &counted, &suite.error),
+        &suite.error);
+    return counted;
 }
 
 static void clean(void *context)
@@ -386,6 +515,8 @@ int main(void)
         cmocka_unit_test(test_what_passes_is_survived),
         cmocka_unit_test(test_what_does_not_pass_is_given_up),
         cmocka_unit_test(test_parts_are_resumed),
+        cmocka_unit_test(test_whole_objects_survive_what_passes),
+        cmocka_unit_test(test_a_source_that_fails_leaves_no_object),
         cmocka_unit_test(test_a_lost_answer_is_not_mistaken_for_anothers_object),
         cmocka_unit_test(test_retry_after_is_honoured),
         cmocka_unit_test(test_a_listing_that_lags_harms_nothing),

@@ -36,14 +36,15 @@ static void check_row(tarn_bytes bytes)
 static void check_descriptor(tarn_bytes bytes)
 {
     tarn__descriptor descriptor;
-    uint8_t again[TARN__DESCRIPTOR_BYTES_MAX];
+    tarn_buffer again = TARN_BUFFER_INIT;
     if (tarn__descriptor_decode(bytes, &descriptor) != TARN__DESCRIPTOR_OK) {
         return;
     }
-    const size_t size = tarn__descriptor_encode(&descriptor, again);
-    if (!tarn_bytes_is_equal(bytes, tarn_bytes_at(again, size))) {
+    if (tarn__descriptor_encode(&descriptor, &again) != TARN_OK ||
+        !tarn_bytes_is_equal(bytes, tarn_buffer_bytes(&again))) {
         abort();
     }
+    tarn_buffer_clear(&again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,7 +3,11 @@
 #
 # Usage: with_s3proxy.sh COMMAND...
 #   The command sees AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and the bucket
-#   tarn-test; TARN_S3_SERVER=versitygw starts that server instead (built by Go, minutes).
+#   tarn-test.
+#
+#   TARN_S3_SERVER=s3proxy        objects in memory, the default
+#   TARN_S3_SERVER=s3proxy-files  objects in files below TMPDIR, with all of Java's speed: for measuring
+#   TARN_S3_SERVER=versitygw      another server, also on files (built by Go the first time, minutes)
 . "$(dirname "${BASH_SOURCE[0]}")/services.sh"
 
 port=$(free_port)
@@ -11,17 +15,25 @@ export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ACCESS_KEY_ID=testkey AWS_SEC
 export AWS_SHARED_CREDENTIALS_FILE=/dev/null
 unset AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION AWS_DEFAULT_REGION AWS_ENDPOINT_URL_S3
 
+# start_s3proxy [FOLDER]   without a folder objects are in memory.
 start_s3proxy() {
+    local java=("${java_small[@]}") provider=transient-nio2
+    if [ $# -gt 0 ]; then
+        java=(java -Xmx1g)
+        provider=filesystem-nio2
+        mkdir -p "$1"
+    fi
     jars "$services/s3proxy" org.gaul:s3proxy:4.1.0 com.fasterxml.jackson.core:jackson-annotations:2.21
     cat >"$scratch/s3proxy.properties" <<X
 s3proxy.endpoint=$AWS_ENDPOINT_URL
 s3proxy.authorization=aws-v4
 s3proxy.identity=$AWS_ACCESS_KEY_ID
 s3proxy.credential=$AWS_SECRET_ACCESS_KEY
-jclouds.provider=transient-nio2
+jclouds.provider=$provider
+jclouds.filesystem.basedir=${1:-}
 X
     echo '<configuration><root level="OFF"/></configuration>' >"$scratch/logback.xml"
-    launch "${java_small[@]}" -cp "$scratch:$services/s3proxy/lib/*" org.gaul.s3proxy.Main \
+    launch "${java[@]}" -cp "$scratch:$services/s3proxy/lib/*" org.gaul.s3proxy.Main \
         --properties "$scratch/s3proxy.properties"
     wait_for curl -s -o /dev/null "$AWS_ENDPOINT_URL/"
     curl -sS --aws-sigv4 aws:amz:us-east-1:s3 -u "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
@@ -40,5 +52,10 @@ start_versitygw() {
     wait_for curl -sf -o /dev/null "$AWS_ENDPOINT_URL/health"
 }
 
-"start_${TARN_S3_SERVER:-s3proxy}"
+case ${TARN_S3_SERVER:-s3proxy} in
+s3proxy) start_s3proxy ;;
+s3proxy-files) start_s3proxy "$scratch/data" ;;
+versitygw) start_versitygw ;;
+*) echo "TARN_S3_SERVER is none of s3proxy, s3proxy-files and versitygw" && exit 1 ;;
+esac
 "$@"

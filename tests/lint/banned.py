@@ -1,7 +1,7 @@
 """Calls that the project does without, and where the few exceptions are.
 
 Memory has an owner (src/base/account.h), time is a parameter (src/base/clock.h), strings have
-bounds. The command and the examples are programs of their own: they may use malloc().
+bounds. The command, the test kit and the examples are programs of their own: they may use malloc().
 """
 import re
 import lint
@@ -18,7 +18,7 @@ def calls(names):
 
 # name of the rule, what it finds, where, where not, why
 RULES = [
-    (calls(MEMORY), r"^(src|include)/", r"^src/(base/account\.c$|cli/)", "memory goes through an account (base/account.h)"),
+    (calls(MEMORY), r"^(src|include)/", r"^src/(base/account\.c$|cli/|testkit/)", "memory goes through an account (base/account.h)"),
     (calls(UNBOUNDED), r"^(src|include|tests|examples)/", None, "it has no bound or no error"),
     (calls(AMBIENT), r"^(src|include)/", r"^src/base/", "time and chance are given (base/clock.h, base/random.h)"),
     (calls("rand srand usleep"), r"^(tests|examples)/", None, "tests and examples are seeded and do not sleep"),

@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "state": ACROSS | {"rocks", "cache", "snapshot", "env"},
     "checkpoint": ACROSS | {"snapshot", "storage", "env"},
     "cli": set(),
+    "testkit": set(),
 }
 PUBLIC_MAY_INCLUDE = {"stdbool.h", "stddef.h", "stdint.h"}
 IS_PUBLIC = re.compile(r"^(tarn\.h|tarn/[\w/]+\.h)$")

@@ -46,12 +46,31 @@ configure wrong shared -DWANTED_VERSION=99.0 && fail "find_package accepts versi
 grep -q "$version" "$work/wrong.log" || fail "the refusal does not name $version"
 echo "ok      find_package refuses another version"
 
+for kind in shared static; do
+    configure "testkit-$kind" "$kind" -DTESTKIT=ON || fail "find_package testkit: $(cat "$work/testkit-$kind.log")"
+    "$cmake" --build "$work/testkit-$kind" >>"$work/testkit-$kind.log" 2>&1 ||
+        fail "building with the test kit: $(cat "$work/testkit-$kind.log")"
+    "$work/testkit-$kind/own_storage" >"$work/suite" || fail "the suite over a storage of one's own: $(cat "$work/suite")"
+    grep -q '^ok .*read back' "$work/suite" || fail "the suite does not report: $(cat "$work/suite")"
+    echo "ok      find_package testkit, $kind"
+done
+# It can fail: a storage that forgets what it was given does not pass.
+if FORGETFUL=1 "$work/testkit-shared/own_storage" >"$work/suite"; then
+    fail "a storage that forgets passes the suite"
+fi
+grep -q '^FAILED' "$work/suite" || fail "the suite does not say what failed: $(cat "$work/suite")"
+echo "ok      the suite refuses a storage that forgets"
+
 export PKG_CONFIG_PATH="$prefix/$libdir/pkgconfig"
 [ "$(pkg-config --modversion tarn)" = "$version" ] || fail "pkg-config has another version"
 # The words that pkg-config answers are options of the compiler, each one word.
 # shellcheck disable=SC2046
 "$cc" -o "$work/by-pkg-config" "$here/consumer/consumer.c" $(pkg-config --cflags --libs tarn)
 LD_LIBRARY_PATH="$prefix/$libdir" expect "pkg-config" "$work/by-pkg-config"
+# shellcheck disable=SC2046
+"$cc" -o "$work/testkit-by-pkg-config" "$here/consumer/own_storage.c" $(pkg-config --cflags --libs tarn-testkit)
+LD_LIBRARY_PATH="$prefix/$libdir" "$work/testkit-by-pkg-config" >"$work/suite" || fail "the suite by pkg-config: $(cat "$work/suite")"
+echo "ok      pkg-config tarn-testkit"
 libraries=$(pkg-config --static --libs tarn | sed "s|-ltarn |$prefix/$libdir/libtarn.a |")
 # shellcheck disable=SC2046,SC2086
 "$cc" -DTARN_STATIC -o "$work/by-pkg-config-static" "$here/consumer/consumer.c" $(pkg-config --cflags tarn) $libraries

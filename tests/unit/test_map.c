@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tarn/lease.h"
+
 typedef struct map_test {
     kinds_fixture *f;
     tarn_map *map;
@@ -240,6 +242,60 @@ static void test_removal_needs_an_entry_to_stand_on(void **state)
     close_map(&t);
 }
 
+/* What visits of leases saw. */
+typedef struct seen_leases {
+    uint32_t count;
+    char owners[64];
+    uint64_t pinned_bytes;
+} seen_leases;
+
+static void see(const tarn_lease *lease, void *context)
+{
+    seen_leases *seen = context;
+    assert_string_equal(lease->state_name, "map");
+    assert_in_range(lease->age_ms, 0, 600000);
+    const size_t size = strlen(seen->owners);
+    (void)snprintf(seen->owners + size, sizeof seen->owners - size, "%s ", lease->owner);
+    seen->pinned_bytes = lease->pinned_bytes;
+    seen->count++;
+}
+
+/* Whoever looks for what keeps files and memory finds it by name, with its age and its price. */
+static void test_open_iterators_are_leases_with_owner_and_price(void **state)
+{
+    kinds_fixture *f = *state;
+    tarn_map *map = NULL;
+    tarn_map_iterator *iterators[2] = {NULL};
+    static const uint8_t VALUE[4096] = {1};
+    seen_leases seen = {.count = 0};
+    fixture_resize_working_set(f->backend, 0);
+    assert_ok(tarn_map_open(f->backend, kinds_options(f, "map"), &map, &f->error), &f->error);
+    kinds_set_key(f, "k");
+    for (uint32_t i = 0; i < 64; i++) {
+        assert_ok(
+            tarn_map_put(
+                map, tarn_bytes_at(&i, sizeof i), tarn_bytes_at(VALUE, sizeof VALUE), &f->error),
+            &f->error);
+    }
+    tarn_backend_visit_leases(f->backend, see, &seen);
+    assert_int_equal(seen.count, 0);
+    assert_ok(tarn_map_iterate(map, NULL, "report", &iterators[0], &f->error), &f->error);
+    assert_ok(tarn_map_iterate(map, NULL, NULL, &iterators[1], &f->error), &f->error);
+    assert_ok(tarn__rocks_flush(f->backend->rocks, &f->error), &f->error);
+    tarn_backend_visit_leases(f->backend, see, &seen);
+    assert_int_equal(seen.count, 2);
+    assert_string_equal(seen.owners, "report iterator ");
+    assert_in_range(seen.pinned_bytes, 64 * sizeof VALUE, UINT64_MAX); /* The memtable. */
+    tarn_map_iterator_close(iterators[0]);
+    tarn_map_iterator_close(iterators[1]);
+    seen = (seen_leases){.count = 0};
+    tarn_backend_visit_leases(f->backend, see, &seen);
+    assert_int_equal(seen.count, 0);
+    assert_int_equal(
+        tarn__rocks_pinned_bytes(tarn__rocks_find_family(f->backend->rocks, "map")), 0);
+    assert_ok(tarn_map_close(map, &f->error), &f->error);
+}
+
 static void test_a_leaked_iterator_is_named_by_its_owner(void **state)
 {
     map_test t = open_map(state, TARN_LAYOUT_KEY_FIRST);
@@ -330,6 +386,7 @@ int main(void)
         TEST(test_clearing_large_maps_and_ranges_leaves_the_neighbours),
         TEST(test_an_iterator_sees_the_map_as_it_was_and_keeps_its_key),
         TEST(test_removal_needs_an_entry_to_stand_on),
+        TEST(test_open_iterators_are_leases_with_owner_and_price),
         TEST(test_a_leaked_iterator_is_named_by_its_owner),
         TEST(test_what_a_map_cannot_take_is_refused),
         TEST(test_a_map_without_a_key_is_refused),

@@ -116,56 +116,132 @@ static void test_user_keys_of_a_key_sort_by_their_bytes(void **state)
             encode(b, 2, key, window, tarn_bytes_of("a"))) < 0);
 }
 
+static const tarn__descriptor SAMPLE_1 = {
+    .kind = TARN__STATE_VALUE,
+    .format = 1,
+    .flags = TARN__STATE_STAMPED | TARN__STATE_NAMESPACE_FIRST | TARN__STATE_UNTIMED,
+    .detail = 0x11,
+    .schema_count = 1,
+    .schemas = {{.codec_version = 0x01020304, .codec_name = {"avro", 4}}},
+};
+
+static const tarn__descriptor SAMPLE_2 = {
+    .kind = TARN__STATE_MAP,
+    .format = 2,
+    .flags = TARN__STATE_STAMPED | TARN__STATE_VERSIONED,
+    .schema_count = 3,
+    .schemas =
+        {
+            {.generation = 7, .codec_version = 3, .codec_name = {"avro", 4}, .metadata = {"{}", 2}},
+            {.generation = 255, .codec_version = 0xfffffffe, .codec_name = {"avro", 4}},
+            {.generation = 0,
+             .codec_version = 0,
+             .codec_name = {"bytes", 5},
+             .metadata = {"\0\1\2", 3}},
+        },
+};
+
+static void expect_golden(const tarn__descriptor *sample, const char *path)
+{
+    tarn_buffer bytes = TARN_BUFFER_INIT;
+    size_t golden_size = 0;
+    uint8_t *golden = scratch_read(path, &golden_size);
+    const tarn_bytes stored = tarn_bytes_at(golden, golden_size);
+    assert_int_equal(tarn__descriptor_encode(sample, &bytes), TARN_OK);
+    assert_true(tarn_bytes_is_equal(tarn_buffer_bytes(&bytes), stored));
+    tarn__descriptor read;
+    assert_int_equal(tarn__descriptor_decode(stored, &read), TARN__DESCRIPTOR_OK);
+    assert_int_equal(read.kind, sample->kind);
+    assert_int_equal(read.format, sample->format);
+    assert_int_equal(read.flags, sample->flags);
+    assert_int_equal(read.detail, sample->detail);
+    assert_int_equal(read.schema_count, sample->schema_count);
+    for (uint32_t i = 0; i < read.schema_count; i++) {
+        assert_int_equal(read.schemas[i].generation, sample->schemas[i].generation);
+        assert_true(tarn__schema_is_equal(&read.schemas[i], &sample->schemas[i]));
+    }
+    for (size_t size = 0; size < golden_size; size++) {
+        assert_int_equal(
+            tarn__descriptor_decode(tarn_bytes_at(golden, size), &read), TARN__DESCRIPTOR_DAMAGED);
+    }
+    free(golden);
+    tarn_buffer_clear(&bytes);
+}
+
 static void test_the_golden_descriptor_of_format_1_is_read_for_ever(void **state)
 {
     (void)state;
-    const tarn__descriptor written = {
-        .kind = TARN__STATE_VALUE,
-        .codec_version = 0x01020304,
-        .flags = TARN__STATE_STAMPED | TARN__STATE_NAMESPACE_FIRST | TARN__STATE_UNTIMED,
-        .detail = 0x11,
-        .codec_name = "avro",
-    };
-    uint8_t bytes[TARN__DESCRIPTOR_BYTES_MAX];
-    const size_t size = tarn__descriptor_encode(&written, bytes);
-    size_t golden_size = 0;
-    uint8_t *golden = scratch_read(TARN_TEST_DIRECTORY "/golden/descriptor_v1.bin", &golden_size);
-    const tarn_bytes stored = tarn_bytes_at(golden, golden_size);
-    assert_true(tarn_bytes_is_equal(tarn_bytes_at(bytes, size), stored));
-    tarn__descriptor read;
-    assert_int_equal(tarn__descriptor_decode(stored, &read), TARN__DESCRIPTOR_OK);
-    free(golden);
-    assert_int_equal(read.kind, written.kind);
-    assert_int_equal(read.codec_version, written.codec_version);
-    assert_int_equal(read.flags, written.flags);
-    assert_int_equal(read.detail, written.detail);
-    assert_string_equal(read.codec_name, "avro");
+    expect_golden(&SAMPLE_1, TARN_TEST_DIRECTORY "/golden/descriptor_v1.bin");
 }
+
+static void test_the_golden_descriptor_of_format_2_is_read_for_ever(void **state)
+{
+    (void)state;
+    expect_golden(&SAMPLE_2, TARN_TEST_DIRECTORY "/golden/descriptor_v2.bin");
+}
+
+#define SCHEMA_B 0, 0, 0, 0, 0, 1, 'b', 0, 0
 
 static void test_damaged_and_newer_descriptors_are_told_apart(void **state)
 {
     (void)state;
-    static const uint8_t GOOD[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, 'b'};
-    static const uint8_t NEWER_FORMAT[] = {2, 1, 0, 0, 0, 0, 0, 0, 1, 'b'};
-    static const uint8_t NEWER_KIND[] = {1, 9, 0, 0, 0, 0, 0, 0, 1, 'b'};
-    static const uint8_t NEWER_FLAG[] = {1, 1, 0, 0, 0, 0, 8, 0, 1, 'b'};
-    static const uint8_t TOO_LONG[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, 'b', 'c'};
-    static const uint8_t WITH_NUL[] = {1, 1, 0, 0, 0, 0, 0, 0, 1, '\0'};
-    tarn__descriptor read;
-    for (size_t size = 0; size < sizeof GOOD; size++) {
+    static const struct {
+        tarn__descriptor_outcome wanted;
+        size_t size;
+        uint8_t bytes[28];
+    } CASES[] = {
+        {TARN__DESCRIPTOR_OK, 10, {1, 1, 0, 0, 0, 0, 0, 0, 1, 'b'}},
+        {TARN__DESCRIPTOR_NEWER, 10, {3, 1, 0, 0, 0, 0, 0, 0, 1, 'b'}},
+        {TARN__DESCRIPTOR_NEWER, 10, {1, 9, 0, 0, 0, 0, 0, 0, 1, 'b'}},
+        {TARN__DESCRIPTOR_NEWER, 10, {1, 1, 0, 0, 0, 0, 8, 0, 1, 'b'}},
+        {TARN__DESCRIPTOR_DAMAGED, 11, {1, 1, 0, 0, 0, 0, 0, 0, 1, 'b', 'c'}},
+        {TARN__DESCRIPTOR_DAMAGED, 10, {1, 1, 0, 0, 0, 0, 0, 0, 1, '\0'}},
+        {TARN__DESCRIPTOR_OK, 15, {2, 1, 8, 0, 0, 1, SCHEMA_B}},
+        {TARN__DESCRIPTOR_NEWER, 15, {2, 1, 16, 0, 0, 1, SCHEMA_B}},
+        {TARN__DESCRIPTOR_NEWER, 15, {2, 9, 8, 0, 0, 1, SCHEMA_B}},
+        {TARN__DESCRIPTOR_DAMAGED, 15, {2, 1, 8, 0, 1, 1, SCHEMA_B}},  /* Another generation. */
+        {TARN__DESCRIPTOR_DAMAGED, 6, {2, 1, 8, 0, 0, 0}},             /* No schema. */
+        {TARN__DESCRIPTOR_DAMAGED, 15, {2, 1, 8, 0, 0, 17, SCHEMA_B}}, /* Too many. */
+        {TARN__DESCRIPTOR_DAMAGED, 24, {2, 1, 8, 0, 0, 2, SCHEMA_B, SCHEMA_B}}, /* Twice. */
+        {TARN__DESCRIPTOR_DAMAGED, 16, {2, 1, 8, 0, 0, 1, SCHEMA_B, 0}},
+        {TARN__DESCRIPTOR_DAMAGED, 15, {2, 1, 8, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0}}, /* NUL. */
+        {TARN__DESCRIPTOR_DAMAGED, 14, {2, 1, 8, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        tarn__descriptor read;
         assert_int_equal(
-            tarn__descriptor_decode(tarn_bytes_at(GOOD, size), &read), TARN__DESCRIPTOR_DAMAGED);
+            tarn__descriptor_decode(tarn_bytes_at(CASES[i].bytes, CASES[i].size), &read),
+            CASES[i].wanted);
     }
-    assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(NEWER_FORMAT, 10), &read), TARN__DESCRIPTOR_NEWER);
-    assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(NEWER_KIND, 10), &read), TARN__DESCRIPTOR_NEWER);
-    assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(NEWER_FLAG, 10), &read), TARN__DESCRIPTOR_NEWER);
-    assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(TOO_LONG, 11), &read), TARN__DESCRIPTOR_DAMAGED);
-    assert_int_equal(
-        tarn__descriptor_decode(tarn_bytes_at(WITH_NUL, 10), &read), TARN__DESCRIPTOR_DAMAGED);
+}
+
+/*
+ * Two databases gave the same generation to different schemas, and a schema different generations:
+ * each keeps its meaning.
+ */
+static void test_descriptors_of_two_databases_unite(void **state)
+{
+    (void)state;
+    tarn__descriptor second = SAMPLE_2;
+    second.schemas[0].generation = 255;      /* Is 7 in the first. */
+    second.schemas[1] = SAMPLE_2.schemas[2]; /* Both have it. */
+    second.schemas[2] = SAMPLE_2.schemas[1];
+    second.schemas[2].codec_version = 2; /* Only here, */
+    second.schemas[2].generation = 7;    /* where that means another one. */
+    tarn__descriptor united;
+    uint8_t generations[256];
+    assert_true(tarn__descriptor_unite(&SAMPLE_2, &second, &united, generations));
+    assert_int_equal(united.schema_count, 4);
+    assert_int_equal(generations[255], 7);
+    assert_int_equal(generations[0], 0);
+    assert_int_equal(generations[7], united.schemas[3].generation);
+    assert_int_equal(united.schemas[3].codec_version, 2);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_not_equal(united.schemas[3].generation, united.schemas[i].generation);
+    }
+
+    second.schemas[0].codec_version = 4; /* They do not write the same. */
+    assert_false(tarn__descriptor_unite(&SAMPLE_2, &second, &united, generations));
 }
 
 int main(void)
@@ -177,6 +253,8 @@ int main(void)
         cmocka_unit_test(test_malformed_rows_are_refused),
         cmocka_unit_test(test_user_keys_of_a_key_sort_by_their_bytes),
         cmocka_unit_test(test_the_golden_descriptor_of_format_1_is_read_for_ever),
+        cmocka_unit_test(test_the_golden_descriptor_of_format_2_is_read_for_ever),
+        cmocka_unit_test(test_descriptors_of_two_databases_unite),
         cmocka_unit_test(test_damaged_and_newer_descriptors_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

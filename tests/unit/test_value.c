@@ -397,7 +397,7 @@ static void test_a_damaged_or_newer_descriptor_is_refused(void **state)
         tarn__rocks_put(own, tarn_bytes_of("odd"), tarn_bytes_of("\x01"), &f->error), &f->error);
     expect_open_refused(f, &options, TARN_CORRUPTION, "odd");
     assert_ok(
-        tarn__rocks_put(own, tarn_bytes_of("odd"), tarn_bytes_of("\x02\x01"), &f->error),
+        tarn__rocks_put(own, tarn_bytes_of("odd"), tarn_bytes_of("\x03\x01"), &f->error),
         &f->error);
     expect_open_refused(f, &options, TARN_NOT_SUPPORTED, "newer");
     assert_ok(tarn__rocks_delete(own, tarn_bytes_of("odd"), &f->error), &f->error);

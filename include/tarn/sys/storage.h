@@ -8,7 +8,7 @@
  *     ops->append(upload, bytes, &error);              any number of times
  *     ops->finish(upload, NULL, &error);               visible and durable, or neither
  *
- * What every implementation promises (tests/conformance/ checks it):
+ * What every implementation promises (tarn/testkit/storage.h checks it):
  *   - Atomic: a reader finds the whole object under its name or none, at any moment, whatever
  *     crashes. Finishing over an existing name replaces it as a whole.
  *   - Durable: what finish() and remove() answered TARN_OK for survives a loss of power.
@@ -69,6 +69,20 @@ typedef struct tarn_storage_entry {
 
 /** Called for each entry, in any order. False stops. */
 typedef bool tarn_storage_visit(const tarn_storage_entry *entry, void *context);
+
+/**
+ * The content of an object that is stored as a whole: read in order from any offset, and again
+ * after a failure. Called from any thread, by one at a time; *got is less than size only at the
+ * end.
+ */
+typedef tarn_status tarn_storage_source(
+    void *context, uint64_t offset, void *into, size_t size, size_t *got, tarn_error *error);
+
+/**
+ * Takes the bytes of an object in order. Called from any thread, by one at a time, and for each
+ * byte once. A failure ends the reading, which answers it.
+ */
+typedef tarn_status tarn_storage_sink(void *context, tarn_bytes part, tarn_error *error);
 
 /** The operations. Each may block and is called from any thread. */
 typedef struct tarn_storage_ops {
@@ -168,6 +182,33 @@ typedef struct tarn_storage_ops {
      * NULL: the storage's objects are no local files.
      */
     tarn_status (*link)(tarn_storage *self, const char *name, const char *path, tarn_error *error);
+
+    /**
+     * Stores an object of a known size, as begin(), append() and finish() do, without copies of it
+     * in memory. NULL: by those only; likewise when it answers TARN_NOT_SUPPORTED, as it may for
+     * large objects.
+     */
+    tarn_status (*put)(
+        tarn_storage *self,
+        const char *name,
+        uint32_t flags,
+        uint64_t size,
+        tarn_storage_source *source,
+        void *context,
+        tarn_error *error);
+
+    /**
+     * As read(), into a sink, with one request of any size: fewer bytes come only at the object's
+     * end. Bytes that were taken before a failure stay taken. NULL: by read() only.
+     */
+    tarn_status (*get)(
+        tarn_storage *self,
+        const char *name,
+        uint64_t offset,
+        uint64_t size,
+        tarn_storage_sink *sink,
+        void *context,
+        tarn_error *error);
 } tarn_storage_ops;
 
 /** The head of every storage; an implementation puts it first in its own struct. */

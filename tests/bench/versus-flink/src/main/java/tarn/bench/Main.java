@@ -16,6 +16,8 @@ import java.nio.file.Path;
  *     finish    CHECKSUM CPU_NS RSS_PEAK_BYTES
  * </pre>
  *
+ * The workload "timers" answers a play by INSERT_NS POLL_NS.
+ *
  * Arguments: heap|rocksdb WORKLOAD KEYS SEED MANAGED_BYTES DIRECTORY INPUT. The workload
  * "checkpoint" prints one JSON object and ends.
  */
@@ -68,6 +70,21 @@ final class Main {
         System.out.flush();
     }
 
+    private static void serveTimers(Slot slot) throws Exception {
+        Timers timers = new Timers(slot);
+        answer("ready 0");
+        long cpuBeginNs = cpuNs();
+        BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = commands.readLine(); line != null; line = commands.readLine()) {
+            if (line.equals("finish")) {
+                long cpu = cpuNs() - cpuBeginNs;
+                answer(String.format("%016x %d %d", timers.checksum, cpu, peakBytes()));
+                return;
+            }
+            answer(timers.play(Long.parseLong(line.substring(5))));
+        }
+    }
+
     public static void main(String[] arguments) throws Exception {
         Slot slot =
                 new Slot(arguments[0], Long.parseLong(arguments[4]), new File(arguments[5]));
@@ -75,6 +92,11 @@ final class Main {
             answer(
                     Checkpoints.run(
                             slot, Long.parseLong(arguments[2]), Long.parseLong(arguments[3])));
+            slot.close();
+            return;
+        }
+        if (arguments[1].equals("timers")) {
+            serveTimers(slot);
             slot.close();
             return;
         }
