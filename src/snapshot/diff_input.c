@@ -88,8 +88,13 @@ static tarn_status look(
         return tarn__fail_no_memory(error, "the name of a state", strlen(name));
     }
     if (in->is_canonical) {
-        in->layout = tarn__arena_copy(
+        tarn__rows_state *layout = tarn__arena_copy(
             arena, tarn_bytes_at(&in->reader.rows.state, sizeof in->reader.rows.state));
+        if (layout == NULL) {
+            return tarn__fail_no_memory(error, "a state", sizeof *layout);
+        }
+        layout->descriptor.schema_count = 0; /* They lie in the reader. */
+        in->layout = layout;
     } else {
         TARN_TRY(tarn__table_visit_ranges(&in->reader.table, visit, context, error));
     }

@@ -17,14 +17,24 @@ typedef struct visiting {
     void *context;
 } visiting;
 
-static tarn_stored_state describe(const tarn__rows *rows)
+/* Of several codec versions the one that is written now. codec: room for its name. */
+static tarn_stored_state describe(
+    const tarn__rows *rows, char codec[TARN__CODEC_NAME_BYTES_MAX + 1])
 {
     const tarn__descriptor *d = &rows->state.descriptor;
+    const tarn__schema *schema = &d->schemas[0];
+    const size_t size = schema->codec_name.size <= TARN__CODEC_NAME_BYTES_MAX
+                            ? schema->codec_name.size
+                            : (size_t)TARN__CODEC_NAME_BYTES_MAX;
+    if (size > 0) {
+        memcpy(codec, schema->codec_name.data, size);
+    }
+    codec[size] = '\0';
     tarn_stored_state state = {
         .name = rows->state.name,
         .kind = tarn__state_kind_name(d->kind),
-        .codec_name = d->codec_name,
-        .codec_version = d->codec_version,
+        .codec_name = codec,
+        .codec_version = schema->codec_version,
         .is_stamped = (d->flags & TARN__STATE_STAMPED) != 0,
         .is_untimed = (d->flags & TARN__STATE_UNTIMED) != 0,
         .is_namespace_first = (d->flags & TARN__STATE_NAMESPACE_FIRST) != 0,
@@ -107,7 +117,8 @@ static tarn_status visit_rows(const visiting *v, tarn__rows *rows, tarn_error *e
     tarn_bytes key;
     tarn_bytes value;
     tarn_status status = TARN_OK;
-    const tarn_stored_state state = describe(rows);
+    char codec[TARN__CODEC_NAME_BYTES_MAX + 1];
+    const tarn_stored_state state = describe(rows, codec);
     bool goes_on = v->visit_state == NULL || v->visit_state(&state, v->context);
     while (goes_on && (status = tarn__rows_next(rows, &key, &value, error)) == TARN_OK) {
         tarn_stored_row row;

@@ -60,6 +60,7 @@ static tarn_status take_descriptor(
     }
     state->sequence = entry->sequence;
     state->state.descriptor = descriptor;
+    state->state.descriptor.schema_count = 0; /* They lie in the entry, and nobody asks. */
     return TARN_OK;
 }
 

@@ -18,7 +18,7 @@
 #include "snapshot/checkpoint.h"
 #include "state/import_private.h"
 
-enum { PIECES_MAX = 65536 };
+enum { PIECES_MAX = 65536, DESCRIPTOR_FORMAT = 2 };
 
 void tarn_import_options_init(tarn_import_options *options, size_t struct_size)
 {
@@ -261,7 +261,7 @@ static bool find_kind(const char *name, tarn__state_kind *out)
 static tarn_status build_descriptor(
     const tarn_stored_state *state, tarn__descriptor *out, tarn_error *error)
 {
-    tarn__descriptor d = {.codec_version = state->codec_version};
+    tarn__descriptor d = {.format = DESCRIPTOR_FORMAT, .schema_count = 1};
     const char *codec = state->codec_name != NULL ? state->codec_name : "";
     if (!find_kind(state->kind, &d.kind)) {
         return tarn__fail(
@@ -270,10 +270,15 @@ static tarn_status build_descriptor(
             "\"%.50s\" is no kind of state: value, map, list, reducing, aggregating or timers",
             state->kind != NULL ? state->kind : "");
     }
-    if (strlen(codec) > TARN__CODEC_NAME_BYTES_MAX) {
-        return tarn__fail(error, TARN_INVALID_ARGUMENT, "the codec's name has over 255 bytes");
+    if (codec[0] == '\0' || strlen(codec) > TARN__CODEC_NAME_BYTES_MAX) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "the name of a codec has 1 to 255 bytes, not %zu",
+            strlen(codec));
     }
-    memcpy(d.codec_name, codec, strlen(codec) + 1);
+    d.schemas[0] =
+        (tarn__schema){.codec_version = state->codec_version, .codec_name = tarn_bytes_of(codec)};
     d.flags |= state->is_stamped ? TARN__STATE_STAMPED : 0;
     d.flags |= state->is_untimed ? TARN__STATE_UNTIMED : 0;
     d.flags |= state->is_namespace_first ? TARN__STATE_NAMESPACE_FIRST : 0;
@@ -291,10 +296,13 @@ static tarn_status build_descriptor(
 static tarn_status describe(
     const tarn_stored_state *state,
     tarn__descriptor *out,
-    uint8_t built[TARN__DESCRIPTOR_BYTES_MAX],
+    tarn_buffer *built,
     tarn_bytes *bytes,
     tarn_error *error)
 {
+    if (state->descriptor.size > TARN__DESCRIPTOR_BYTES_MAX) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "the descriptor is too large");
+    }
     if (state->descriptor.size > 0) {
         *bytes = state->descriptor;
         return tarn__descriptor_decode(state->descriptor, out) == TARN__DESCRIPTOR_OK
@@ -303,7 +311,10 @@ static tarn_status describe(
                          error, TARN_INVALID_ARGUMENT, "the descriptor is damaged, or newer");
     }
     TARN_TRY(build_descriptor(state, out, error));
-    *bytes = tarn_bytes_at(built, tarn__descriptor_encode(out, built));
+    if (tarn__descriptor_encode(out, built) != TARN_OK) {
+        return tarn__fail_no_memory(error, "a descriptor", tarn__descriptor_size(out));
+    }
+    *bytes = tarn_buffer_bytes(built);
     return TARN_OK;
 }
 
@@ -343,13 +354,14 @@ tarn_status tarn_import_begin_state(
         return tarn__fail(
             error, TARN_INVALID_ARGUMENT, "a state has a name of 1 to 255 bytes, not \"default\"");
     }
-    uint8_t built[TARN__DESCRIPTOR_BYTES_MAX];
+    TARN_AUTO(tarn_buffer_clear) tarn_buffer built = {.allocator = &import->account->face};
     tarn_bytes descriptor;
     tarn__descriptor decoded;
-    TARN_TRY(describe(state, &decoded, built, &descriptor, error));
+    TARN_TRY(describe(state, &decoded, &built, &descriptor, error));
     TARN_TRY(tarn__import_flush(import, error));
     TARN_TRY(find_family(import, state->name, descriptor, error));
     import->descriptor = decoded;
+    import->descriptor.schema_count = 0; /* They lie in what was given. */
     import->before.size = 0;
     return TARN_OK;
 }

@@ -83,10 +83,17 @@ static uint64_t load_big_endian(const uint8_t *at)
     return (uint64_t)tarn__stamp_decode(at);
 }
 
+/* Where values end with a generation, what is before it. */
+static tarn_bytes without_generation(const tarn_import *import, tarn_bytes value)
+{
+    const bool has_one = (import->descriptor.flags & TARN__STATE_VERSIONED) != 0 && value.size > 0;
+    return tarn_bytes_at(value.data, value.size - (has_one ? 1 : 0));
+}
+
 /* A chunk has a number, and elements. */
 static tarn_status check_chunk(tarn_import *import, const tarn_stored_row *row, tarn_error *error)
 {
-    tarn_bytes rest = row->value;
+    tarn_bytes rest = without_generation(import, row->value);
     tarn_bytes element;
     if (row->user_key.size != TARN__CHUNK_SEQUENCE_BYTES) {
         return refuse(error, "the user key of a list's chunk is its number, of 8 bytes");
@@ -110,7 +117,8 @@ static tarn_status check_reduction(const tarn_import *import, tarn_error *error)
 {
     tarn__reduction reduction;
     const bool is_stamped = (import->descriptor.flags & TARN__STATE_STAMPED) != 0;
-    return tarn__reduction_decode(tarn_buffer_bytes(&import->value), &reduction) &&
+    const tarn_bytes value = without_generation(import, tarn_buffer_bytes(&import->value));
+    return tarn__reduction_decode(value, &reduction) &&
                    reduction.tag == import->descriptor.detail && reduction.is_stamped == is_stamped
                ? TARN_OK
                : refuse(error, "the value is no number of the state's reducer");
@@ -130,6 +138,9 @@ static tarn_status encode_value(tarn_import *import, const tarn_stored_row *row,
         return row->value.size == 0 && row->user_key.size == 0
                    ? TARN_OK
                    : refuse(error, "a timer has no value and no user key");
+    }
+    if ((d->flags & TARN__STATE_VERSIONED) != 0 && row->value.size == 0) {
+        return refuse(error, "the value has no generation, with which those of the state end");
     }
     if (d->kind != TARN__STATE_MAP && d->kind != TARN__STATE_LIST && row->user_key.size > 0) {
         return refuse(error, "only entries of maps and chunks of lists have a user key");
@@ -196,7 +207,8 @@ tarn_status tarn_import_put_number(
     tarn_import *import, const tarn_stored_row *row, uint64_t bits, tarn_error *error)
 {
     const tarn__descriptor *d = &import->descriptor;
-    if (import->family == NULL || d->kind != TARN__STATE_REDUCING || d->detail == 0) {
+    if (import->family == NULL || d->kind != TARN__STATE_REDUCING || d->detail == 0 ||
+        (d->flags & TARN__STATE_VERSIONED) != 0) {
         return refuse(error, "only a state of a built-in reducer has numbers");
     }
     const tarn__reduction reduction = {
@@ -220,7 +232,8 @@ tarn_status tarn_import_put_list(
     size_t count,
     tarn_error *error)
 {
-    if (import->family == NULL || import->descriptor.kind != TARN__STATE_LIST || count == 0) {
+    if (import->family == NULL || import->descriptor.kind != TARN__STATE_LIST || count == 0 ||
+        (import->descriptor.flags & TARN__STATE_VERSIONED) != 0) {
         return refuse(error, "only a list has elements, at least one");
     }
     TARN_AUTO(tarn_buffer_clear) tarn_buffer chunk = {.allocator = &import->account->face};

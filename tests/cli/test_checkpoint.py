@@ -168,7 +168,7 @@ class Import(Checkpoint):
             '{"key_text":"word","value":"0700000000000000"}',
             '{"state":"sums","kind":"reducing","codec":"i64","reducer":"sum","number":"i64"}',
             '{"key_text":"a","number":-3}',
-            '{"state":"lists","kind":"list"}', '{"key":"61","elements":["00ff",""]}',
+            '{"state":"lists","kind":"list","codec":"text"}', '{"key":"61","elements":["00ff",""]}',
             '{"state":"timers.event/t","kind":"timers","codec":"timer","codec_version":1}', '{"key":"61","time":-1}')
         made = self.imported(path)
         shown = self.good_json("checkpoint", "show", made)
@@ -181,7 +181,7 @@ class Import(Checkpoint):
         self.assertIn('"value":"0700000000000000"', lines)
 
     def test_a_bad_line_is_named_with_the_reason(self):
-        state = '{"state":"counts","kind":"value"}'
+        state = '{"state":"counts","kind":"value","codec":"u64"}'
         for number, reason, lines in (
                 (1, "no JSON", ("{",)),
                 (1, "does not begin with", ('{"job":"j"}',)),
@@ -189,6 +189,7 @@ class Import(Checkpoint):
                 (3, "no subtask", (self.HEAD, "", state)),
                 (2, "no key hash", (self.HEAD, '{"operator":"o","hash":"md5"}')),
                 (2, "\"max_parallelism\" is no whole number", (self.HEAD, '{"operator":"o","max_parallelism":99999}')),
+                (3, "name of a codec", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map"}')),
                 (3, "no kind of state", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"heap"}')),
                 (3, "members that are not known", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map","kond":1}')),
                 (4, "hexadecimal", (self.HEAD, self.SUBTASK, state, '{"key":"6"}')),
