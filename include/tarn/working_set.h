@@ -12,6 +12,9 @@
  * ones it has what was used of late, or appended. What expires by its TTL while it is here is not
  * written at all. Nothing else that a program can read or restore depends on the working set.
  *
+ * When hits are rare, as with keys at random over a state far larger than memory, rows that are
+ * only read are not kept, until ghosts of them tell that they would be hits again.
+ *
  * Beside it a state has a filter of the keys that RocksDB may have (tarn.new-key-filter.*), so that
  * a read for a new key, and the removal of one, do not look there. After a restore it is built in
  * the background once such reads come.
@@ -43,6 +46,8 @@ typedef struct tarn_working_set_stats {
     uint64_t evicted_count;       /**< Rows that left for want of room. */
     uint64_t written_count;       /**< Rows written to RocksDB. */
     uint64_t refused_count;       /**< Rows that found no room, and went to RocksDB alone. */
+    bool is_aside;                /**< Hits are rare: rows that are only read are not kept. */
+    uint64_t declined_count;      /**< Such rows, and those of keys that were known to be new. */
     uint64_t prefetched_count;    /**< Rows that were read ahead (tarn/prefetch.h). */
     uint64_t prefetch_lost_count; /**< Rows that were to be, and were wanted or written before. */
     uint64_t filter_bytes;        /**< Filters of new keys, beside memory_bytes. */

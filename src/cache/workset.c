@@ -67,6 +67,7 @@ void tarn__workset_close(tarn__workset *set)
     }
     tarn__index_clear(&set->index);
     tarn__slab_clear(&set->slab);
+    tarn__ghosts_clear(&set->ghosts);
     tarn__release(set->families);
     tarn__release(set);
 }
@@ -94,6 +95,7 @@ void tarn__workset_measure(const tarn__workset *set, tarn__workset_figures *out)
 {
     *out = set->figures;
     out->memory_bytes = tarn__workset_memory(set);
+    out->is_aside = set->ghosts.tags != NULL;
 }
 
 /* ---- families --------------------------------------------------------------------------- */
@@ -237,6 +239,19 @@ tarn__hot_row *tarn__workset_find(
         found->heat++;
     }
     return found;
+}
+
+bool tarn__workset_declines(tarn__workset *set, const tarn__hot_key *key)
+{
+    const tarn__ghost_view view = {
+        .hit_count = set->figures.hit_count,
+        .evicted_count = set->figures.evicted_count,
+        .row_count = set->figures.row_count,
+    };
+    const bool is_declined =
+        key->is_new || tarn__ghosts_decline(&set->ghosts, set->account, &view, key->hash);
+    set->figures.declined_count += is_declined;
+    return is_declined;
 }
 
 size_t tarn__workset_row_bytes_max(const tarn__workset *set)

@@ -4,6 +4,7 @@
 
 #include "base/try.h"
 #include "cache/block.h"
+#include "cache/ghost.h"
 #include "cache/index.h"
 #include "cache/workset.h"
 
@@ -33,6 +34,7 @@ struct tarn__workset {
     tarn__cursor hand;        /* Where eviction goes on. */
     tarn__cursor drain_begin; /* Where draining goes on. */
     tarn__workset_figures figures;
+    tarn__ghosts ghosts;
 
     /* Rows that are being written. */
     uint32_t batch_count;
