@@ -6,9 +6,18 @@
  *     tarn_backend_measure_working_set(backend, &stats);
  *     double hit_ratio = (double)stats.hit_count / (double)(stats.hit_count + stats.miss_count);
  *
- * Rows of value, reducing and aggregating states without a TTL are kept in the heap pool while they
- * are hot, and written to RocksDB when they are evicted, when a range of them is scanned, and after
- * a snapshot has begun. Nothing that a program can read or restore depends on it.
+ * Rows of states are kept in the heap pool while they are hot, and written to RocksDB when they are
+ * evicted, when a range of them is scanned, and after a snapshot has begun. Small maps (some KiB)
+ * and lists are kept as a whole, so that nobody who iterates over one comes to RocksDB; of larger
+ * ones it has what was used of late, or appended. What expires by its TTL while it is here is not
+ * written at all. Nothing else that a program can read or restore depends on the working set.
+ *
+ * When hits are rare, as with keys at random over a state far larger than memory, rows that are
+ * only read are not kept, until ghosts of them tell that they would be hits again.
+ *
+ * Beside it a state has a filter of the keys that RocksDB may have (tarn.new-key-filter.*), so that
+ * a read for a new key, and the removal of one, do not look there. After a restore it is built in
+ * the background once such reads come.
  *
  * How large it is: tarn.working-set.size, or tarn.working-set.fraction of the heap, for each
  * backend. Memory that the heap pool refuses is not missed: rows are evicted instead.
@@ -27,16 +36,24 @@ extern "C" {
 
 /** Figures of a working set at one moment. Counts are since it was switched on. */
 typedef struct tarn_working_set_stats {
-    uint64_t capacity_bytes; /**< 0: it is off. */
-    uint64_t memory_bytes;   /**< Rows with their index, as charged to the heap pool. */
-    uint64_t row_count;      /**< Rows held, with those known to be absent. */
-    uint64_t dirty_count;    /**< Of these, rows that RocksDB has not got yet. */
-    uint64_t frozen_count;   /**< Of these, rows that an open snapshot waits for. */
-    uint64_t hit_count;      /**< Rows that were found. */
-    uint64_t miss_count;     /**< Rows that were not. */
-    uint64_t evicted_count;  /**< Rows that left for want of room. */
-    uint64_t written_count;  /**< Rows written to RocksDB. */
-    uint64_t refused_count;  /**< Rows that found no room, and went to RocksDB alone. */
+    uint64_t capacity_bytes;      /**< 0: it is off. */
+    uint64_t memory_bytes;        /**< Rows with their index, as charged to the heap pool. */
+    uint64_t row_count;           /**< Rows held, with those known to be absent. */
+    uint64_t dirty_count;         /**< Of these, rows that RocksDB has not got yet. */
+    uint64_t frozen_count;        /**< Of these, rows that an open snapshot waits for. */
+    uint64_t hit_count;           /**< Rows that were found. */
+    uint64_t miss_count;          /**< Rows that were not. */
+    uint64_t evicted_count;       /**< Rows that left for want of room. */
+    uint64_t written_count;       /**< Rows written to RocksDB. */
+    uint64_t refused_count;       /**< Rows that found no room, and went to RocksDB alone. */
+    bool is_aside;                /**< Hits are rare: rows that are only read are not kept. */
+    uint64_t declined_count;      /**< Such rows, and those of keys that were known to be new. */
+    uint64_t prefetched_count;    /**< Rows that were read ahead (tarn/prefetch.h). */
+    uint64_t prefetch_lost_count; /**< Rows that were to be, and were wanted or written before. */
+    uint64_t filter_bytes;        /**< Filters of new keys, beside memory_bytes. */
+    uint64_t filter_new_count;    /**< Reads and removals that they spared: the key was new. */
+    uint64_t filter_false_count;  /**< Reads for new keys that they did not know to be new. */
+    double filter_false_rate;     /**< Share of these among both; filters being built apart. */
 } tarn_working_set_stats;
 
 /** Answers figures; zeros when it is off. */

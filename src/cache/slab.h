@@ -31,6 +31,7 @@ enum {
 
 typedef enum tarn__hot_state {
     TARN__HOT_FREE = 0,  /* A slot without a row. */
+    TARN__HOT_PENDING,   /* Its value is being read; epoch: the batch. See ahead.h. */
     TARN__HOT_ABSENT,    /* The store has no such row. */
     TARN__HOT_CLEAN,     /* The store has this value. */
     TARN__HOT_DIRTY,     /* A value that the store has not got. From here on: dirty. */

@@ -23,8 +23,9 @@
  *   - Reads through here answer as if each write had gone to the store at once.
  *   - A row is written to the store with the value of its epoch, and in a snapshot only then.
  *   - While the store is held nothing is written but frozen rows.
- *   - Memory (slabs and index) stays within the capacity and is charged to the account; when it is
- *     refused, rows are evicted, and what finds no room is not kept: the caller writes it itself.
+ *   - Memory (slabs and index) stays within the capacity and is charged to the account, as are
+ *     ghosts beside it, of at most a byte for each row; when it is refused, rows are evicted, and
+ * what finds no room is not kept: the caller writes it itself.
  *   - The row that is held is not moved or evicted before another one is.
  *   - A failed write to the store leaves the rows dirty.
  *
@@ -39,6 +40,7 @@
 #include "tarn/bytes.h"
 
 #include "base/account.h"
+#include "cache/filter.h"
 #include "cache/slab.h"
 
 /* How a row is to be changed in the store. */
@@ -85,8 +87,9 @@ typedef struct tarn__workset_family {
     bool is_of_blocks;    /* A row here stands for all of the store that begin so: block.h. */
     tarn__workset_is_dead *is_dead; /* NULL: all values are written. */
     void *context;                  /* Of the former. */
-    uint64_t row_count;             /* Rows here. */
-    uint64_t dirty_count;           /* Of these, dirty ones. */
+    tarn__filter *filter; /* Of the rows that the store may have. NULL: none. Owned elsewhere. */
+    uint64_t row_count;   /* Rows here. */
+    uint64_t dirty_count; /* Of these, dirty ones. */
 } tarn__workset_family;
 
 typedef struct tarn__workset_figures {
@@ -98,8 +101,12 @@ typedef struct tarn__workset_figures {
     uint64_t hit_count;
     uint64_t miss_count;
     uint64_t evicted_count;
-    uint64_t written_count; /* Rows written to the store. */
-    uint64_t refused_count; /* Rows that found no room. */
+    uint64_t written_count;       /* Rows written to the store. */
+    uint64_t refused_count;       /* Rows that found no room. */
+    bool is_aside;                /* Rows that are only read are not kept. */
+    uint64_t declined_count;      /* Such rows. */
+    uint64_t prefetched_count;    /* Rows that were read ahead and taken in. */
+    uint64_t prefetch_lost_count; /* Rows of which that came too late, or to nothing. */
 } tarn__workset_figures;
 
 typedef struct tarn__workset_options {
@@ -136,7 +143,11 @@ typedef struct tarn__hot_key {
     tarn_bytes row;
     uint64_t hash;
     uint32_t reference; /* Of the row that was found; 0: none. */
+    bool is_new;        /* There is none, and the filter says that the store has none either. */
 } tarn__hot_key;
+
+/* The hash of a row, also for the family's filter. Thread: any, while the family is in the set. */
+uint64_t tarn__workset_hash(const tarn__workset_family *family, tarn_bytes row);
 
 /* Finds a row, or NULL; *key is set in both cases. Counts a hit or a miss, and warms the row. */
 tarn__hot_row *tarn__workset_find(
@@ -177,6 +188,12 @@ static inline uint8_t *tarn__hot_row_suffix(tarn__hot_row *row)
 {
     return (uint8_t *)(row + 1) + row->key_size;
 }
+
+/*
+ * A row was read of the store, for which there is none here, and is not about to be changed:
+ * whether it is not worth to be kept (cache/ghost.h).
+ */
+bool tarn__workset_declines(tarn__workset *set, const tarn__hot_key *key);
 
 /* The largest row that finds room, by its bytes here: header, key and value. */
 size_t tarn__workset_row_bytes_max(const tarn__workset *set);

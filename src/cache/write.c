@@ -154,11 +154,14 @@ static tarn_status add_row(tarn__workset *set, tarn__hot_row *row, tarn_error *e
 static void clean(tarn__workset *set, uint32_t reference)
 {
     tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+    const tarn__workset_family *family = set->families[row->family];
+    if (family->filter != NULL && row->state != TARN__HOT_TOMBSTONE) {
+        tarn__filter_add(family->filter, tarn__workset_hash(family, tarn__hot_row_key(row)));
+    }
     if (row->state == TARN__HOT_PARTIAL) {
         tarn__workset_forget(set, reference); /* What the store made of it is not known. */
         return;
     }
-    const tarn__workset_family *family = set->families[row->family];
     if (family->is_of_blocks) {
         tarn__block_clean((tarn__block *)(void *)tarn__hot_row_value(family, row), row->value_size);
     }

@@ -11,10 +11,10 @@
  *   - Every existing family is opened with the database; a family once known stays known.
  *   - A call that fails leaves what RocksDB holds as it was, unless it says otherwise.
  *
- * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean() and
- * tarn__rocks_hold_open(), which any thread may call between open and close (not beside a
- * retuning), runs, iterators over what is held or what nobody writes, and the flushes of the
- * memory's watcher.
+ * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean(),
+ * tarn__rocks_get_sorted() and tarn__rocks_hold_open(), which any thread may call between open and
+ * close (not beside a retuning), runs, iterators over what is held or what nobody writes, and the
+ * flushes of the memory's watcher.
  */
 #ifndef TARN_ROCKS_DB_H
 #define TARN_ROCKS_DB_H
@@ -179,6 +179,24 @@ static inline void tarn__rocks_unpin(tarn__rocks_pin *pin)
         tarn__rocks_unpin_slice(pin);
     }
 }
+
+/* One row of many that are read together. */
+typedef struct tarn__rocks_read {
+    tarn_bytes key;
+    tarn__rocks_pin pin; /* Empty before; holds the value when there is one. */
+    tarn_bytes value;
+    tarn_status status; /* TARN_OK, TARN_NOT_FOUND, or why this one could not be read. */
+} tarn__rocks_read;
+
+/*
+ * Reads rows whose keys ascend, together: blocks that hold several are looked up once.
+ *
+ * count   1 .. TARN__ROCKS_READS_MAX.
+ * Thread: any, but not beside a retuning.
+ */
+enum { TARN__ROCKS_READS_MAX = 64 };
+void tarn__rocks_get_sorted(
+    const tarn__rocks_family *family, tarn__rocks_read *reads, uint32_t count);
 
 /* Count into the family's meter, which may flush or wait, and write. */
 TARN_NODISCARD tarn_status

@@ -1,4 +1,5 @@
 /* rows.c - points, batches and iterators of db.h. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/try.h"
@@ -63,6 +64,64 @@ static void put_marked(
         value.size > 0 ? value.data : "", (const char *)&family->marks.generation};
     const size_t value_sizes[] = {value.size, TARN__ROCKS_MARK_BYTES};
     rocksdb_writebatch_putv_cf(rows, family->handle, 1, keys, key_sizes, 2, values, value_sizes);
+}
+
+/*
+ * Takes the mark off a value that was read ahead. One of an older generation is not read: upgrades
+ * are the program's, and for its own thread.
+ */
+static tarn_status take_mark(const tarn__rocks_family *family, tarn_bytes *value)
+{
+    const uint8_t *bytes = value->data;
+    if (!family->marks.is_on) {
+        return TARN_OK;
+    }
+    if (value->size == 0) {
+        return TARN_CORRUPTION;
+    }
+    const uint8_t generation = bytes[value->size - 1];
+    if (generation != family->marks.generation && !family->marks.is_as_is[generation]) {
+        return TARN_NOT_SUPPORTED;
+    }
+    value->size--;
+    return TARN_OK;
+}
+
+void tarn__rocks_get_sorted(
+    const tarn__rocks_family *family, tarn__rocks_read *reads, uint32_t count)
+{
+    const char *keys[TARN__ROCKS_READS_MAX];
+    size_t sizes[TARN__ROCKS_READS_MAX];
+    rocksdb_pinnableslice_t *slices[TARN__ROCKS_READS_MAX];
+    char *messages[TARN__ROCKS_READS_MAX];
+    assert(count > 0 && count <= TARN__ROCKS_READS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        keys[i] = reads[i].key.data;
+        sizes[i] = reads[i].key.size;
+        slices[i] = NULL;
+        messages[i] = NULL;
+    }
+    rocksdb_batched_multi_get_cf(
+        family->rocks->db,
+        family->rocks->read_options,
+        family->handle,
+        count,
+        keys,
+        sizes,
+        slices,
+        messages,
+        /* sorted_input= */ true);
+    for (uint32_t i = 0; i < count; i++) {
+        tarn__rocks_read *read = &reads[i];
+        read->status = slices[i] != NULL ? TARN_OK : TARN_NOT_FOUND;
+        if (messages[i] != NULL) {
+            read->status = tarn__rocks_outcome("read rows of", family->name, &messages[i], NULL);
+        } else if (slices[i] != NULL) {
+            read->value.data = rocksdb_pinnableslice_value(slices[i], &read->value.size);
+            read->pin.slice = slices[i];
+            read->status = take_mark(family, &read->value);
+        }
+    }
 }
 
 tarn_status tarn__rocks_put(

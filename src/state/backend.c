@@ -260,7 +260,9 @@ void tarn__backend_adopt(
     tarn_backend *backend, tarn__child *child, const char *kind, const char *name)
 {
     child->kind = kind;
-    (void)snprintf(child->name, sizeof child->name, "%s", name);
+    const size_t size = strnlen(name, sizeof child->name - 1);
+    memcpy(child->name, name, size);
+    child->name[size] = '\0';
     child->next = NULL;
     child->previous = backend->last_child;
     if (child->previous != NULL) {

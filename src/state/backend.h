@@ -42,6 +42,7 @@
 #include "state/tidy.h"
 
 typedef struct tarn_value tarn_value;
+typedef struct tarn__prefetch tarn__prefetch; /* state/prefetch.h */
 
 /* Something that must be closed before the backend: a state, an iterator, a snapshot. */
 typedef struct tarn__child {
@@ -81,10 +82,15 @@ struct tarn_backend {
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */
-    tarn_buffer shown;           /* A value that a read has given out and changed. */
-    tarn_buffer hot_row;         /* A row of it that is in two pieces. */
-    tarn_buffer hot_block;       /* A block of it that is being made. */
-    tarn_buffer hot_beyond;      /* The first row behind such a block's. */
+    tarn_owner *filter_owner;    /* Of filters of new keys; NULL: there are none. */
+    tarn__filter_share filter_share;
+    bool filters_enabled;     /* For states that do not say themselves. */
+    double filter_bits;       /* For a key; likewise. */
+    tarn__prefetch *prefetch; /* NULL: nothing was prefetched yet. */
+    tarn_buffer shown;        /* A value that a read has given out and changed. */
+    tarn_buffer hot_row;      /* A row of it that is in two pieces. */
+    tarn_buffer hot_block;    /* A block of it that is being made. */
+    tarn_buffer hot_beyond;   /* The first row behind such a block's. */
     tarn_env *env;
     tarn__env_child env_child;
     tarn_owner *owner;

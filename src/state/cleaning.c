@@ -386,7 +386,7 @@ static uint64_t periodic_seconds(const tarn_ttl *ttl)
                                            : PERIODIC_SECONDS_DEFAULT;
 }
 
-tarn_status tarn__cleaning_open(tarn_keyed *keyed, bool is_new, tarn_error *error)
+tarn_status tarn__cleaning_open(tarn_keyed *keyed, tarn_error *error)
 {
     tarn_backend *backend = keyed->backend;
     const bool is_machines =
@@ -407,7 +407,8 @@ tarn_status tarn__cleaning_open(tarn_keyed *keyed, bool is_new, tarn_error *erro
     keyed->cleaning.oldest_ms = INT64_MAX;
     keyed->cleaning.cleaned_ms = INT64_MIN;
     /* How old the rows are that are there is not known. */
-    keyed->cleaning.due_ms = is_new || keyed->ttl.deadline_ms == 0 ? INT64_MAX : INT64_MIN;
+    keyed->cleaning.due_ms =
+        keyed->is_created || keyed->ttl.deadline_ms == 0 ? INT64_MAX : INT64_MIN;
     keyed->cleaning.next = backend->cleaner.first;
     backend->cleaner.first = keyed;
     backend->cleans_on_records = backend->cleans_on_records || keyed->ttl.cleans_on_every_record;

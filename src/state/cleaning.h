@@ -57,8 +57,8 @@ typedef struct tarn__cleaner {
 void tarn__cleaner_init(tarn__cleaner *cleaner, tarn_backend *backend);
 void tarn__cleaner_clear(tarn__cleaner *cleaner);
 
-/* Puts the TTL of a state in force. is_new: it has no rows. */
-TARN_NODISCARD tarn_status tarn__cleaning_open(tarn_keyed *keyed, bool is_new, tarn_error *error);
+/* Puts the TTL of a state in force. */
+TARN_NODISCARD tarn_status tarn__cleaning_open(tarn_keyed *keyed, tarn_error *error);
 void tarn__cleaning_close(tarn_keyed *keyed);
 
 /* An access at a time; a write with a stamp. */

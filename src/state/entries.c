@@ -10,19 +10,28 @@ static const tarn__block *copy_of(const tarn__entries *entries)
 
 /* ---- beginning -------------------------------------------------------------------------- */
 
+/* Iterates over what the store has of a range, whose end may still be to be made. */
 static tarn_status open_store(
-    tarn__entries *entries,
+    const tarn__entries *entries,
     tarn_keyed *keyed,
     const tarn__hot_range *range,
     tarn__rocks_iterator **rows,
     tarn_error *error)
 {
-    const tarn__rocks_scan scan = {
+    tarn__rocks_scan scan = {
         .lower = range->lower,
         .upper = range->upper,
         .is_backward = entries->is_backward,
         .fills_cache = true,
     };
+    if (scan.upper.data == NULL) {
+        tarn_buffer *beyond = &keyed->backend->hot_beyond;
+        if (tarn_buffer_assign(beyond, range->prefix) != TARN_OK) {
+            return tarn__fail_no_memory(error, "a row", range->prefix.size);
+        }
+        beyond->size = tarn__row_successor(beyond->data, beyond->size);
+        scan.upper = tarn_buffer_bytes(beyond);
+    }
     return tarn__rocks_iterate_scan(keyed->family, &scan, rows, error);
 }
 
@@ -37,8 +46,13 @@ tarn_status tarn__entries_open(
     bool is_complete = false;
     tarn__rocks_iterator *rows = NULL;
     entries->copy.allocator = &keyed->backend->account->face;
+    entries->copy.size = 0;
     entries->prefix.allocator = &keyed->backend->account->face;
     entries->is_backward = is_backward;
+    entries->first = 0;
+    entries->end = 0;
+    entries->has_stored = false;
+    entries->is_store_done = false;
     entries->gone_ms = keyed->cleaning.cleaned_ms;
     if (tarn_buffer_assign(&entries->prefix, range->prefix) != TARN_OK) {
         return tarn__fail_no_memory(error, "a row", range->prefix.size);
@@ -68,7 +82,6 @@ void tarn__entries_clear(tarn__entries *entries)
 void tarn__entries_close(tarn__entries *entries)
 {
     tarn__keyed_iterator_close(&entries->base);
-    tarn__entries_clear(entries);
 }
 
 /* ---- going on --------------------------------------------------------------------------- */
@@ -133,9 +146,27 @@ static bool take_first(tarn__entries *entries, bool has_copied, tarn__block_entr
     return order <= 0;
 }
 
+/* The next of the copy's values, where there is nothing else. */
+static tarn_status next_copied(tarn__entries *entries, tarn_bytes *key, tarn_bytes *stored)
+{
+    tarn__block_entry copied;
+    while (peek_copy(entries, &copied)) {
+        pass_copy(entries);
+        if (tarn__entry_has_value(copied.state)) {
+            *key = copied.key;
+            *stored = copied.value;
+            return TARN_OK;
+        }
+    }
+    return TARN_DONE;
+}
+
 tarn_status tarn__entries_next(
     tarn__entries *entries, tarn_bytes *key, tarn_bytes *stored, tarn_error *error)
 {
+    if (entries->base.rows == NULL) {
+        return next_copied(entries, key, stored);
+    }
     for (;;) {
         tarn__block_entry copied = {.state = TARN__ENTRY_ABSENT};
         const bool has_copied = peek_copy(entries, &copied);

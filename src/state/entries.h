@@ -28,10 +28,10 @@ typedef struct tarn__entries {
 } tarn__entries;
 
 /*
- * Begins with rows of the current key and namespace. tarn__entries_clear() is to be called also
- * when it fails.
+ * Begins with rows of the current key and namespace.
  *
- * entries  Zeroed.
+ * entries  Zeroed, or closed before: then its buffers serve again. tarn__entries_clear() is to be
+ *          called in the end, also when this fails.
  * range    Its prefix is the row without a user key. Copied.
  */
 TARN_NODISCARD tarn_status tarn__entries_open(
@@ -53,7 +53,7 @@ tarn__entries_row(tarn__entries *entries, tarn_bytes key, tarn_bytes *row, tarn_
 
 void tarn__entries_close(tarn__entries *entries);
 
-/* Frees what an opening that failed has left. */
+/* Frees the buffers; it is closed, or was not opened. */
 void tarn__entries_clear(tarn__entries *entries);
 
 #endif

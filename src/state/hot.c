@@ -1,10 +1,10 @@
 /* hot.c - see hot.h. */
 #include "state/hot.h"
 
-#include <stddef.h>
-
 #include "codec/chunk.h"
 #include "codec/reduction.h"
+#include "state/new_keys.h"
+#include "state/prefetch.h"
 
 /* ---- what the working set asks of the backend -------------------------------------------- */
 
@@ -97,6 +97,7 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     float fraction = 0;
     bool is_set = false;
     tarn__rocks_batch_init(&backend->hot_batch);
+    TARN_TRY(tarn__new_keys_set_up(backend, config, error));
     backend->shown.allocator = &backend->account->face;
     backend->hot_row.allocator = &backend->account->face;
     backend->hot_block.allocator = &backend->account->face;
@@ -116,11 +117,26 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     return open_of_bytes(backend, (uint64_t)((double)heap.limit_bytes * share), error);
 }
 
+tarn_status tarn__hot_configure(tarn_keyed *keyed, const tarn_config *options, tarn_error *error)
+{
+    return tarn__new_keys_configure(keyed, options, error);
+}
+
+void tarn__hot_quiet(tarn_backend *backend)
+{
+    tarn__tidier_stop_all(backend);
+    tarn__new_keys_stop(backend);
+    tarn__prefetch_drop(backend->prefetch);
+}
+
 void tarn__hot_close(tarn_backend *backend)
 {
+    tarn__prefetch_close(backend->prefetch);
+    backend->prefetch = NULL;
     tarn__workset_close(backend->workset);
     backend->workset = NULL;
     tarn__rocks_batch_clear(&backend->hot_batch);
+    tarn__new_keys_tear_down(backend);
     tarn_buffer_clear(&backend->shown);
     tarn_buffer_clear(&backend->hot_row);
     tarn_buffer_clear(&backend->hot_block);
@@ -133,8 +149,8 @@ static bool is_of_single_rows(tarn__state_kind kind)
            kind == TARN__STATE_AGGREGATING;
 }
 
-/* Has a state's rows go through the working set that there is. */
-static tarn_status join(tarn_keyed *keyed, tarn_error *error)
+/* Has a state's rows go through the working set that there is. is_empty: the store has none. */
+static tarn_status join(tarn_keyed *keyed, bool is_empty, tarn_error *error)
 {
     tarn__workset *set = keyed->backend->workset;
     if (set == NULL || !keyed->has_hot_rows) {
@@ -150,12 +166,13 @@ static tarn_status join(tarn_keyed *keyed, tarn_error *error)
     };
     TARN_TRY(tarn__workset_add_family(set, &keyed->hot, error));
     keyed->workset = set;
-    return TARN_OK;
+    return tarn__new_keys_open(keyed, is_empty, error);
 }
 
 static void leave(tarn_keyed *keyed)
 {
     if (keyed->workset != NULL) {
+        tarn__new_keys_close(keyed);
         tarn__workset_remove_family(keyed->workset, &keyed->hot);
         keyed->workset = NULL;
     }
@@ -168,7 +185,8 @@ tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_erro
     keyed->has_hot_blocks = kind == TARN__STATE_MAP || (is_list && keyed->has_ttl);
     keyed->hot_suffix_bytes = is_list && !keyed->has_ttl ? TARN__CHUNK_SEQUENCE_BYTES : 0;
     keyed->hot_value_shift = kind == TARN__STATE_VALUE && keyed->has_ttl ? TARN__STAMP_BYTES : 0;
-    return join(keyed, error);
+    keyed->has_single_rows = is_of_single_rows(kind);
+    return join(keyed, keyed->is_created, error);
 }
 
 /* Writes what is dirty of a state. */
@@ -191,6 +209,7 @@ tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error)
     if (keyed->workset == NULL) {
         return TARN_OK;
     }
+    tarn__prefetch_drop(keyed->backend->prefetch);
     /* What a poisoned backend holds is not what was written, and its database may be gone. */
     const bool is_poisoned = keyed->backend->poison.status != TARN_OK;
     const tarn_status status = is_poisoned ? TARN_OK : settle_state(keyed, error);
@@ -200,20 +219,13 @@ tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error)
 
 /* ---- capacity --------------------------------------------------------------------------- */
 
-/* The state that a child of the backend is, or NULL. */
-static tarn_keyed *state_of(tarn__child *child)
-{
-    return strcmp(child->kind, "state") == 0
-               ? (tarn_keyed *)(void *)((char *)child - offsetof(tarn_keyed, child))
-               : NULL;
-}
-
 static tarn_status switch_off(tarn_backend *backend, tarn_error *error)
 {
+    tarn__prefetch_drop(backend->prefetch);
     TARN_TRY(tarn__workset_settle(
         backend->workset, NULL, tarn_bytes_at(NULL, 0), tarn_bytes_at(NULL, 0), error));
     for (tarn__child *child = backend->first_child; child != NULL; child = child->next) {
-        tarn_keyed *keyed = state_of(child);
+        tarn_keyed *keyed = tarn__keyed_of_child(child);
         if (keyed != NULL) {
             leave(keyed);
         }
@@ -229,9 +241,9 @@ static tarn_status switch_on(tarn_backend *backend, uint64_t bytes, tarn_error *
     tarn_status status = TARN_OK;
     for (tarn__child *child = backend->first_child; child != NULL && status == TARN_OK;
          child = child->next) {
-        tarn_keyed *keyed = state_of(child);
+        tarn_keyed *keyed = tarn__keyed_of_child(child);
         if (keyed != NULL) {
-            status = join(keyed, error);
+            status = join(keyed, /* is_empty= */ false, error);
         }
     }
     if (status != TARN_OK) {
@@ -255,9 +267,17 @@ tarn_status tarn_backend_resize_working_set(
 void tarn_backend_measure_working_set(const tarn_backend *backend, tarn_working_set_stats *out)
 {
     tarn__workset_figures figures = {0};
+    tarn__filter filters = {.memory_bytes = 0};
     if (backend->workset != NULL) {
         tarn__workset_measure(backend->workset, &figures);
     }
+    for (tarn__child *child = backend->first_child; child != NULL; child = child->next) {
+        const tarn_keyed *keyed = tarn__keyed_of_child(child);
+        if (keyed != NULL) {
+            tarn__new_keys_measure(keyed, &filters);
+        }
+    }
+    const uint64_t absent_count = filters.used_count + filters.false_count;
     *out = (tarn_working_set_stats){
         .capacity_bytes = figures.capacity_bytes,
         .memory_bytes = figures.memory_bytes,
@@ -269,6 +289,15 @@ void tarn_backend_measure_working_set(const tarn_backend *backend, tarn_working_
         .evicted_count = figures.evicted_count,
         .written_count = figures.written_count,
         .refused_count = figures.refused_count,
+        .is_aside = figures.is_aside,
+        .declined_count = figures.declined_count,
+        .prefetched_count = figures.prefetched_count,
+        .prefetch_lost_count = figures.prefetch_lost_count,
+        .filter_bytes = filters.memory_bytes,
+        .filter_new_count = filters.used_count,
+        .filter_false_count = filters.false_count,
+        .filter_false_rate =
+            absent_count > 0 ? (double)filters.false_count / (double)absent_count : 0,
     };
 }
 
@@ -279,23 +308,47 @@ static tarn_bytes value_of(const tarn_keyed *keyed, tarn__hot_row *row)
     return tarn_bytes_at(tarn__hot_row_value(&keyed->hot, row), row->value_size);
 }
 
-/* Reads a row of the store, and has the working set keep what is there or is not. */
+/* Reads a row of the store, unless it is known not to be there. */
+static tarn_status look_up(
+    tarn_keyed *keyed,
+    const tarn__hot_key *key,
+    tarn__rocks_pin *pin,
+    tarn_bytes *out,
+    tarn_error *error)
+{
+    if (key->is_new) {
+        keyed->hot.filter->used_count++;
+        return TARN_NOT_FOUND;
+    }
+    const tarn_status status = tarn__rocks_get(keyed->family, key->row, pin, out, error);
+    tarn__new_keys_note_read(keyed, status != TARN_NOT_FOUND);
+    return status;
+}
+
+/*
+ * Reads a row of the store, and has the working set keep what is there or is not.
+ *
+ * is_only_read  It is not about to be changed: the working set may do without it.
+ */
 static tarn_status load(
     tarn_keyed *keyed,
     tarn__hot_key *key,
+    bool is_only_read,
     tarn__rocks_pin *pin,
     tarn_bytes *out,
     tarn__hot_row **kept,
     tarn_error *error)
 {
     tarn_bytes stored = {NULL, 0};
-    const tarn_status status = tarn__rocks_get(keyed->family, key->row, pin, &stored, error);
+    const tarn_status status = look_up(keyed, key, pin, &stored, error);
     if (status != TARN_OK && status != TARN_NOT_FOUND) {
         return status;
     }
     const tarn__hot_state state = status == TARN_OK ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
     const tarn_status admitted =
-        tarn__workset_set(keyed->workset, key, NULL, state, stored, kept, error);
+        is_only_read && tarn__workset_declines(keyed->workset, key)
+            ? TARN_OK
+            : tarn__workset_set(keyed->workset, key, NULL, state, stored, kept, error);
     if (admitted != TARN_OK) {
         tarn__rocks_unpin(pin);
         return admitted;
@@ -343,7 +396,7 @@ static tarn_status complete(
     }
     size_t size = (*row)->value_size;
     memcpy(bytes, tarn__hot_row_value(&keyed->hot, *row), size);
-    const tarn_status status = tarn__rocks_get(keyed->family, key->row, &pin, &stored, error);
+    const tarn_status status = look_up(keyed, key, &pin, &stored, error);
     if (status == TARN_OK) {
         TARN_TRY(fold(keyed, stored, tarn_bytes_at(bytes, size), bytes, &size, error));
     } else if (status != TARN_NOT_FOUND) {
@@ -356,6 +409,7 @@ static tarn_status complete(
     }
     tarn__rocks_unpin(&pin);
     tarn__hot_pass_gate(keyed->backend);
+    tarn__hot_note_put(keyed, key->hash);
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_put(keyed->family, key->row, whole, error), error);
 }
@@ -369,7 +423,7 @@ tarn_status tarn__hot_read(
         TARN_TRY(complete(keyed, &key, &found, error));
     }
     if (__builtin_expect(found == NULL, 0)) {
-        return load(keyed, &key, pin, out, &found, error);
+        return load(keyed, &key, /* is_only_read= */ true, pin, out, &found, error);
     }
     if (!tarn__hot_row_has_value(found)) {
         return TARN_NOT_FOUND;
@@ -389,6 +443,7 @@ tarn_status tarn__hot_write(tarn_keyed *keyed, tarn_bytes row, tarn_bytes value,
         return TARN_OK;
     }
     tarn__hot_pass_gate(keyed->backend);
+    tarn__hot_note_put(keyed, key.hash);
     return tarn__backend_finish_write(
         keyed->backend, tarn__rocks_put(keyed->family, row, value, error), error);
 }
@@ -398,6 +453,10 @@ tarn_status tarn__hot_erase(tarn_keyed *keyed, tarn_bytes row, tarn_error *error
     tarn__hot_key key;
     tarn__hot_row *kept = NULL;
     tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
+    if (key.is_new) {
+        keyed->hot.filter->used_count++;
+        return TARN_OK; /* The store need not hear of it. */
+    }
     TARN_TRY(tarn__workset_set(
         keyed->workset, &key, found, TARN__HOT_TOMBSTONE, tarn_bytes_at(NULL, 0), &kept, error));
     if (kept != NULL) {
@@ -416,8 +475,11 @@ tarn_status tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand,
     tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
     tarn__hot_state state = TARN__HOT_PARTIAL;
     TARN_TRY(tarn__workset_hand_over(keyed->workset, &key, &found, error));
-    if (found != NULL && found->state != TARN__HOT_PARTIAL) {
+    if (key.is_new || (found != NULL && found->state != TARN__HOT_PARTIAL)) {
         state = TARN__HOT_DIRTY; /* What is there is known. */
+    }
+    if (key.is_new) {
+        keyed->hot.filter->used_count++;
     }
     if (found != NULL && (tarn__hot_row_has_value(found) || state == TARN__HOT_PARTIAL)) {
         size_t size = 0;
@@ -429,6 +491,7 @@ tarn_status tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand,
         return TARN_OK;
     }
     tarn__hot_pass_gate(keyed->backend);
+    tarn__hot_note_put(keyed, key.hash);
     const tarn_status status = state == TARN__HOT_PARTIAL
                                    ? tarn__rocks_merge(keyed->family, row, operand, error)
                                    : tarn__rocks_put(keyed->family, row, operand, error);
@@ -444,7 +507,8 @@ tarn_status tarn__hot_edit(
     if (__builtin_expect(found == NULL, 0)) {
         TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
         tarn_bytes stored;
-        const tarn_status status = load(keyed, &key, &pin, &stored, &found, error);
+        const tarn_status status =
+            load(keyed, &key, /* is_only_read= */ false, &pin, &stored, &found, error);
         if (status != TARN_OK && status != TARN_NOT_FOUND) {
             return status;
         }
@@ -483,107 +547,4 @@ bool tarn__hot_forget_expired(tarn_keyed *keyed, tarn_bytes row)
 tarn_status tarn__hot_settle_adds(tarn_keyed *keyed, tarn_error *error)
 {
     return keyed->workset != NULL && keyed->is_folded ? settle_state(keyed, error) : TARN_OK;
-}
-
-/* ---- ranges ----------------------------------------------------------------------------- */
-
-/* The state of a family whose rows go through the working set, or NULL. */
-static tarn_keyed *find_state(const tarn_backend *backend, const tarn__rocks_family *family)
-{
-    for (tarn__child *child = backend->first_child; child != NULL; child = child->next) {
-        tarn_keyed *keyed = state_of(child);
-        if (keyed != NULL && keyed->family == family && keyed->workset != NULL) {
-            return keyed;
-        }
-    }
-    return NULL;
-}
-
-tarn_status tarn__hot_settle(
-    tarn_backend *backend,
-    const tarn__rocks_family *family,
-    tarn_bytes lower,
-    tarn_bytes upper,
-    tarn_error *error)
-{
-    const tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
-    return keyed != NULL ? tarn__workset_settle(backend->workset, &keyed->hot, lower, upper, error)
-                         : TARN_OK;
-}
-
-bool tarn__hot_drop_range(
-    tarn_backend *backend, const tarn__rocks_family *family, tarn_bytes lower, tarn_bytes upper)
-{
-    tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
-    return keyed != NULL && tarn__workset_drop(backend->workset, &keyed->hot, lower, upper);
-}
-
-/* Rows of a namespace, or of a key. */
-typedef struct wanted_rows {
-    tarn__row_layout layout;
-    tarn_bytes part; /* The namespace, or [key group][key size][key]. */
-} wanted_rows;
-
-static bool is_of_namespace(tarn_bytes row, const void *context)
-{
-    const wanted_rows *wanted = context;
-    tarn__row decoded;
-    return tarn__row_decode_as(row, wanted->layout, &decoded) &&
-           tarn_bytes_is_equal(decoded.name_space, wanted->part);
-}
-
-static bool begins_with(const uint8_t *bytes, size_t size, tarn_bytes part)
-{
-    return size >= part.size && memcmp(bytes, part.data, part.size) == 0;
-}
-
-static bool is_of_key(tarn_bytes row, const void *context)
-{
-    const wanted_rows *wanted = context;
-    const uint8_t *bytes = row.data;
-    const uint8_t *part = wanted->part.data;
-    tarn__row decoded;
-    if (wanted->layout == TARN__ROW_KEY_FIRST) {
-        return begins_with(bytes, row.size, wanted->part);
-    }
-    if (!begins_with(bytes, row.size, tarn_bytes_at(part, TARN__ROW_GROUP_BYTES)) ||
-        !tarn__row_decode_as(row, wanted->layout, &decoded)) {
-        return false;
-    }
-    const size_t head = tarn__row_head_size(row, wanted->layout, &decoded);
-    return begins_with(
-        bytes + head,
-        row.size - head,
-        tarn_bytes_at(part + TARN__ROW_GROUP_BYTES, wanted->part.size - TARN__ROW_GROUP_BYTES));
-}
-
-bool tarn__hot_drop_namespace(tarn_keyed *keyed, tarn_bytes name_space)
-{
-    const wanted_rows wanted = {.layout = keyed->layout, .part = name_space};
-    return keyed->workset != NULL &&
-           tarn__workset_drop_if(keyed->workset, &keyed->hot, is_of_namespace, &wanted);
-}
-
-bool tarn__hot_drop_key(tarn_backend *backend, const tarn__rocks_family *family)
-{
-    static const uint8_t NO_NAMESPACE[] = {0};
-    tarn_keyed *keyed = backend->workset != NULL ? find_state(backend, family) : NULL;
-    tarn_bytes row;
-    tarn__hot_key key;
-    if (keyed == NULL) {
-        return false;
-    }
-    if (keyed->has_namespaces ||
-        tarn__keyed_make_row(
-            keyed, tarn_bytes_at(NO_NAMESPACE, 1), tarn_bytes_at(NULL, 0), &row, NULL) != TARN_OK) {
-        const wanted_rows wanted = {
-            .layout = keyed->layout, .part = tarn_buffer_bytes(&backend->row)};
-        return tarn__workset_drop_if(keyed->workset, &keyed->hot, is_of_key, &wanted);
-    }
-    /* There is one row at most. */
-    if (tarn__workset_find(keyed->workset, &keyed->hot, row, &key) == NULL) {
-        return false;
-    }
-    tarn__workset_drop_row(keyed->workset, &key);
-    return true;
 }

@@ -34,6 +34,16 @@ TARN_NODISCARD tarn_status
 tarn__hot_open(tarn_backend *backend, const tarn_config *config, tarn_error *error);
 void tarn__hot_close(tarn_backend *backend);
 
+/* Reads what the state's own options say of the working set. options NULL: nothing. */
+TARN_NODISCARD tarn_status
+tarn__hot_configure(tarn_keyed *keyed, const tarn_config *options, tarn_error *error);
+
+/*
+ * Ends what other threads do with the store for the states of a backend (clean-ups, prefetches,
+ * filters that are being built), before the database is closed and opened.
+ */
+void tarn__hot_quiet(tarn_backend *backend);
+
 /* Has the rows of a state go through the working set, if they may. */
 TARN_NODISCARD tarn_status
 tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_error *error);
@@ -45,6 +55,23 @@ TARN_NODISCARD tarn_status tarn__hot_detach(tarn_keyed *keyed, tarn_error *error
  * tarn__backend_finish_write() does. */
 TARN_NODISCARD tarn_status tarn__hot_write_changes(
     tarn_backend *backend, const tarn__change *changes, size_t count, tarn_error *error);
+
+/* The store is about to have a row that is found by a key and is not in the working set. */
+static inline void tarn__hot_note_put(tarn_keyed *keyed, uint64_t hash)
+{
+    if (keyed->hot.filter != NULL) {
+        tarn__filter_add(keyed->hot.filter, hash);
+    }
+}
+
+/* Tells whether a key that was looked for and not found is new: the store has nothing of it. */
+static inline bool tarn__hot_is_new(const tarn__hot_key *key)
+{
+    if (key->is_new) {
+        key->family->filter->used_count++;
+    }
+    return key->is_new;
+}
 
 /* Waits until the store may be written, for a write that goes past the working set. */
 static inline void tarn__hot_pass_gate(tarn_backend *backend)

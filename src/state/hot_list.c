@@ -34,6 +34,12 @@ static tarn_status find_to_change(
     return tarn__workset_hand_over(keyed->workset, &list->key, &list->row, error);
 }
 
+/* There is nothing of the list, neither here nor in the store. */
+static bool is_new(const hot_list *list)
+{
+    return list->row == NULL && tarn__hot_is_new(&list->key);
+}
+
 /* It is known what the store has of the list. */
 static bool is_whole(const hot_list *list)
 {
@@ -73,6 +79,12 @@ static void set_number(hot_list *list, const uint8_t number[TARN__CHUNK_SEQUENCE
 
 /* ---- past the working set --------------------------------------------------------------- */
 
+void tarn__hot_list_note_chunk(tarn_keyed *keyed, tarn_bytes row)
+{
+    row.size -= TARN__CHUNK_SEQUENCE_BYTES;
+    tarn__hot_note_put(keyed, tarn__workset_hash(&keyed->hot, row));
+}
+
 /* Writes or removes a chunk in the store. */
 static tarn_status write_chunk(
     tarn_keyed *keyed,
@@ -85,6 +97,7 @@ static tarn_status write_chunk(
     tarn__hot_pass_gate(keyed->backend);
     TARN_TRY(tarn__keyed_make_row(
         keyed, name_space, tarn_bytes_at(number, TARN__CHUNK_SEQUENCE_BYTES), &row, error));
+    tarn__hot_list_note_chunk(keyed, row);
     const tarn_status status = elements.size > 0
                                    ? tarn__rocks_put(keyed->family, row, elements, error)
                                    : tarn__rocks_delete(keyed->family, row, error);
@@ -106,7 +119,8 @@ static tarn_status extend(hot_list *list, tarn_bytes elements, bool *is_done_out
 {
     uint8_t number[TARN__CHUNK_SEQUENCE_BYTES];
     const bool has_number = list->row != NULL && list->row->state != TARN__HOT_ABSENT;
-    const tarn__hot_state state = is_whole(list) ? TARN__HOT_DIRTY : TARN__HOT_PARTIAL;
+    const tarn__hot_state state =
+        is_whole(list) || is_new(list) ? TARN__HOT_DIRTY : TARN__HOT_PARTIAL;
     tarn__hot_row *kept = NULL;
     if (!has_number) {
         TARN_TRY(take_number(list->keyed, number, error));
@@ -164,9 +178,13 @@ static tarn_status set_whole(
     hot_list *list, tarn_bytes name_space, tarn_bytes elements, tarn_error *error)
 {
     uint8_t number[TARN__CHUNK_SEQUENCE_BYTES] = {0};
-    const bool is_stored = list->row->state != TARN__HOT_ABSENT && !list->row->is_new;
+    const bool has_chunk = list->row != NULL && list->row->state != TARN__HOT_ABSENT;
+    const bool is_stored = has_chunk && !list->row->is_new;
     const tarn__hot_state state = elements.size > 0 ? TARN__HOT_DIRTY : TARN__HOT_TOMBSTONE;
-    if (list->row->state != TARN__HOT_ABSENT) {
+    if (list->row == NULL && elements.size == 0) {
+        return TARN_OK;
+    }
+    if (has_chunk) {
         memcpy(number, tarn__hot_row_suffix(list->row), sizeof number);
     } else if (elements.size > 0) {
         TARN_TRY(take_number(list->keyed, number, error));
@@ -193,7 +211,7 @@ tarn_status tarn__hot_list_replace(
     *is_done_out = false;
     tarn__hot_list_prepare_numbers(keyed->backend);
     TARN_TRY(find_to_change(&list, keyed, name_space, error));
-    if (!is_whole(&list)) {
+    if (!is_whole(&list) && !is_new(&list)) {
         return TARN_OK;
     }
     *is_done_out = true;
@@ -233,7 +251,7 @@ tarn_status tarn__hot_list_read(
     if (elements.size > 0 && tarn_buffer_append(out, elements) != TARN_OK) {
         return tarn__fail_no_memory(error, "the elements of a list", elements.size);
     }
-    *is_whole_out = is_whole(&list);
+    *is_whole_out = is_whole(&list) || is_new(&list);
     return TARN_OK;
 }
 

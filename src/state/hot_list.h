@@ -30,6 +30,9 @@ enum { TARN__HOT_LIST_WHOLE_BYTES_MAX = 4096 };
  * held. To be called before anything is found. */
 void tarn__hot_list_prepare_numbers(tarn_backend *backend);
 
+/* The store is about to have a chunk, by its row, that does not come from the working set. */
+void tarn__hot_list_note_chunk(tarn_keyed *keyed, tarn_bytes row);
+
 /* Appends encoded elements to the current key's list of a namespace, which is encoded. */
 TARN_NODISCARD tarn_status tarn__hot_list_append(
     tarn_keyed *keyed, tarn_bytes name_space, tarn_bytes elements, tarn_error *error);

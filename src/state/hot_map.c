@@ -1,5 +1,6 @@
 /* hot_map.c - see hot_map.h. */
 #include "state/hot_map_private.h"
+#include "state/new_keys.h"
 
 enum {
     MISSES_BEFORE_LOAD = 1,
@@ -61,6 +62,7 @@ static tarn_status spill(tarn__hot_map *map, size_t size, tarn_error *error)
         return TARN_OK;
     }
     tarn__hot_pass_gate(keyed->backend);
+    tarn__hot_note_put(keyed, map->key.hash);
     for (uint32_t at = 0; at < made->count; at++) {
         const tarn__block_entry entry = tarn__block_read(made, size, at);
         if (entry.state < TARN__ENTRY_DIRTY) {
@@ -102,7 +104,7 @@ static tarn_status begin(
     const size_t size = tarn__hot_map_round_up(needed, tarn__hot_map_limit(map));
     TARN_TRY(tarn__hot_map_reserve(map, size, error));
     tarn__block *made = tarn__hot_map_made(map);
-    tarn__block_init(made, /* is_complete= */ false);
+    tarn__block_init(made, map->key.is_new);
     made->is_large = is_large;
     tarn__block_insert(made, size, 0, map->suffix, value, state);
     return TARN_OK;
@@ -172,7 +174,13 @@ static tarn_status read_stored(
     tarn__hot_map *map, tarn__rocks_pin *pin, tarn_bytes *out, tarn_error *error)
 {
     tarn_bytes stored = NOTHING;
+    if (map->hot == NULL && tarn__hot_is_new(&map->key)) {
+        return TARN_NOT_FOUND;
+    }
     const tarn_status status = tarn__rocks_get(map->keyed->family, map->row, pin, &stored, error);
+    if (map->hot == NULL) {
+        tarn__new_keys_note_read(map->keyed, status != TARN_NOT_FOUND);
+    }
     if (status != TARN_OK && status != TARN_NOT_FOUND) {
         return status;
     }
@@ -240,6 +248,7 @@ static tarn_status write_stored(
     tarn__hot_map *map, tarn_bytes value, tarn__entry_state state, tarn_error *error)
 {
     const bool is_put = state != TARN__ENTRY_TOMBSTONE;
+    tarn__hot_note_put(map->keyed, map->key.hash);
     const tarn_status status = is_put ? tarn__rocks_put(map->keyed->family, map->row, value, error)
                                       : tarn__rocks_delete(map->keyed->family, map->row, error);
     return tarn__backend_finish_write(map->keyed->backend, status, error);
@@ -270,6 +279,7 @@ static tarn_status write_full(
         TARN_TRY(tarn__workset_expel(keyed->workset, &map->key, error));
         map->hot = NULL;
     }
+    map->key.is_new = false;
     return is_kept ? tarn__hot_map_install(map, size, error)
                    : write_stored(map, value, state, error);
 }
@@ -339,6 +349,12 @@ static tarn_status write_here(
 static tarn_status write_first(
     tarn__hot_map *map, tarn_bytes value, tarn__entry_state state, tarn_error *error)
 {
+    if (tarn__hot_is_new(&map->key)) {
+        if (state == TARN__ENTRY_TOMBSTONE) {
+            return TARN_OK; /* There is nothing to remove. */
+        }
+        state = TARN__ENTRY_NEW;
+    }
     return fits_alone(map, value)
                ? begin_and_install(map, value, state, /* is_large= */ false, error)
                : write_full(map, value, state, error);

@@ -42,7 +42,7 @@ bool tarn__hot_map_forget_expired(tarn_keyed *keyed, tarn_bytes row);
 
 /*
  * Rows of one map: prefix is what all of them begin with; lower begins with it, and upper does or
- * is beyond all that do.
+ * is beyond all that do. upper without data: all from lower on.
  */
 typedef struct tarn__hot_range {
     tarn_bytes prefix;

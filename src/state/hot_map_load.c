@@ -1,5 +1,6 @@
 /* hot_map_load.c - a map of the store becomes a block. See hot_map.h. */
 #include "state/hot_map_private.h"
+#include "state/new_keys.h"
 
 /* Takes a row of the store into the made block, unless what is here says something else of it. */
 static bool take_stored(tarn__hot_map *map, size_t size, tarn_bytes suffix, tarn_bytes value)
@@ -122,5 +123,8 @@ tarn_status tarn__hot_map_load(tarn__hot_map *map, tarn_error *error)
     const tarn_status status = take_rows(map, size, rows, &fits, error);
     tarn__rocks_iterator_close(rows);
     TARN_TRY(status);
+    if (map->hot == NULL) {
+        tarn__new_keys_note_read(map->keyed, !fits || tarn__hot_map_made(map)->count > 0);
+    }
     return fits ? install_loaded(map, size, error) : set_large(map, error);
 }

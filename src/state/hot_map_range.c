@@ -13,10 +13,14 @@ void tarn__hot_range_locate(
     const size_t skipped = range->prefix.size;
     const uint8_t *lower = range->lower.data;
     const uint8_t *upper = range->upper.data;
-    (void)tarn__block_find(
-        block, size, tarn_bytes_at(lower + skipped, range->lower.size - skipped), first);
+    *first = 0;
+    if (range->lower.size > skipped) {
+        (void)tarn__block_find(
+            block, size, tarn_bytes_at(lower + skipped, range->lower.size - skipped), first);
+    }
     *end = block->count;
-    if (range->upper.size >= skipped && memcmp(upper, range->prefix.data, skipped) == 0) {
+    if (range->upper.data != NULL && range->upper.size >= skipped &&
+        memcmp(upper, range->prefix.data, skipped) == 0) {
         (void)tarn__block_find(
             block, size, tarn_bytes_at(upper + skipped, range->upper.size - skipped), end);
     }
@@ -82,25 +86,33 @@ static tarn_status remove_stored(
     return tarn__hot_map_install(map, sizeof(tarn__block), error);
 }
 
-/* Finds a map, and tries to have all of it here. */
+/*
+ * Finds a map, and tries to have all of it here. *is_new_out: there is nothing of it, neither here
+ * nor in the store.
+ */
 static tarn_status find_whole(
-    tarn__hot_map *map, tarn_keyed *keyed, tarn_bytes prefix, tarn_error *error)
+    tarn__hot_map *map, tarn_keyed *keyed, tarn_bytes prefix, bool *is_new_out, tarn_error *error)
 {
     tarn__hot_map_find(map, keyed, prefix);
-    if (map->hot == NULL ||
-        !(tarn__hot_map_block(map)->is_complete || tarn__hot_map_block(map)->is_large)) {
-        return tarn__hot_map_load(map, error);
+    *is_new_out = map->hot == NULL && tarn__hot_is_new(&map->key);
+    if (*is_new_out || (map->hot != NULL && (tarn__hot_map_block(map)->is_complete ||
+                                             tarn__hot_map_block(map)->is_large))) {
+        return TARN_OK;
     }
-    return TARN_OK;
+    return tarn__hot_map_load(map, error);
 }
 
 tarn_status tarn__hot_map_remove(tarn_keyed *keyed, const tarn__hot_range *range, tarn_error *error)
 {
     tarn__hot_map map;
+    bool is_new = false;
     if (tarn_bytes_compare(range->lower, range->upper) >= 0) {
         return TARN_OK;
     }
-    TARN_TRY(find_whole(&map, keyed, range->prefix, error));
+    TARN_TRY(find_whole(&map, keyed, range->prefix, &is_new, error));
+    if (is_new) {
+        return TARN_OK;
+    }
     TARN_TRY(tarn__workset_hand_over(keyed->workset, &map.key, &map.hot, error));
     return map.hot != NULL && tarn__hot_map_block(&map)->is_complete
                ? remove_here(&map, range, error)
@@ -115,8 +127,9 @@ tarn_status tarn__hot_map_copy(
     tarn_error *error)
 {
     tarn__hot_map map;
-    TARN_TRY(find_whole(&map, keyed, prefix, error));
-    *is_complete_out = map.hot != NULL && tarn__hot_map_block(&map)->is_complete;
+    bool is_new = false;
+    TARN_TRY(find_whole(&map, keyed, prefix, &is_new, error));
+    *is_complete_out = is_new || (map.hot != NULL && tarn__hot_map_block(&map)->is_complete);
     const tarn_bytes block =
         map.hot != NULL ? tarn_bytes_at(tarn__hot_map_block(&map), map.hot->value_size) : NOTHING;
     return tarn_buffer_assign(out, block) == TARN_OK
@@ -128,9 +141,10 @@ bool tarn__hot_map_count(tarn_keyed *keyed, tarn_bytes prefix, uint32_t *out)
 {
     tarn__hot_map map;
     tarn__hot_map_find(&map, keyed, prefix);
-    if (map.hot == NULL || !tarn__hot_map_block(&map)->is_complete) {
-        return false;
+    *out = 0;
+    if (map.hot == NULL) {
+        return tarn__hot_is_new(&map.key);
     }
     *out = tarn__hot_map_block(&map)->value_count;
-    return true;
+    return tarn__hot_map_block(&map)->is_complete;
 }

@@ -89,7 +89,7 @@ static tarn_status use_existing(
 {
     tarn_backend *backend = keyed->backend;
     TARN_TRY(tarn__schema_check(keyed, name, error));
-    tarn__tidier_stop_all(backend);
+    tarn__hot_quiet(backend);
     tarn_error details = {.status = TARN_OK};
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);
@@ -132,16 +132,16 @@ static tarn_status attach(
 {
     tarn_backend *backend = keyed->backend;
     *settings = *backend->settings;
+    TARN_TRY(tarn__hot_configure(keyed, options->tuning, error));
     if (options->tuning != NULL) {
         TARN_TRY(tarn__rocks_settings_load(settings, options->tuning, /* is_state= */ true, error));
     }
     keyed->family = tarn__rocks_find_family(backend->rocks, options->name);
-    const bool is_new = keyed->family == NULL;
+    keyed->is_created = keyed->family == NULL;
     TARN_TRY(
-        is_new ? create(keyed, options->name, settings, error)
-               : use_existing(keyed, options->name, settings, error));
-    return keyed->has_ttl && !keyed->is_untimed ? tarn__cleaning_open(keyed, is_new, error)
-                                                : TARN_OK;
+        keyed->is_created ? create(keyed, options->name, settings, error)
+                          : use_existing(keyed, options->name, settings, error));
+    return keyed->has_ttl && !keyed->is_untimed ? tarn__cleaning_open(keyed, error) : TARN_OK;
 }
 
 static tarn_status set_up(

@@ -16,6 +16,8 @@
 #ifndef TARN_STATE_KEYED_H
 #define TARN_STATE_KEYED_H
 
+#include <stddef.h>
+
 #include "tarn/keyed.h"
 
 #include "cache/workset.h"
@@ -47,11 +49,17 @@ struct tarn_keyed {
     tarn__rocks_family *family;
     tarn__workset *workset; /* Rows go through it. NULL: they do not. */
     tarn__workset_family hot;
-    bool has_namespaces; /* One with bytes was set, or named otherwise, once. */
-    bool has_hot_rows;   /* Of a kind whose rows go through the working set, when there is one. */
-    bool has_hot_blocks; /* These rows are blocks. */
-    uint8_t hot_suffix_bytes; /* Of these rows. */
-    uint8_t hot_value_shift;  /* Likewise. */
+    bool has_namespaces;  /* One with bytes was set, or named otherwise, once. */
+    bool has_hot_rows;    /* Of a kind whose rows go through the working set, when there is one. */
+    bool has_single_rows; /* A key and a namespace have one row at most. */
+    bool is_created;      /* Its family was made when it was opened: it had no rows. */
+    bool has_filter;      /* Of new keys, as its options say. */
+    double filter_bits;   /* For a key. */
+    struct tarn__new_keys *new_keys; /* state/new_keys.h. NULL: there is none. */
+    uint32_t value_bytes_seen;       /* Of the last row that was read ahead; 0: none was. */
+    bool has_hot_blocks;             /* These rows are blocks. */
+    uint8_t hot_suffix_bytes;        /* Of these rows. */
+    uint8_t hot_value_shift;         /* Likewise. */
     tarn__row_layout layout;
     bool has_ttl;            /* Values begin with a stamp. */
     bool is_untimed;         /* With stamps, but without a TTL: nothing expires. */
@@ -69,6 +77,14 @@ struct tarn_keyed {
     tarn__child child;
     tarn__keyed_iterator *first_iterator;
 };
+
+/* The state that a child of its backend is, or NULL. */
+static inline tarn_keyed *tarn__keyed_of_child(tarn__child *child)
+{
+    return strcmp(child->kind, "state") == 0
+               ? (tarn_keyed *)(void *)((char *)child - offsetof(tarn_keyed, child))
+               : NULL;
+}
 
 /* ---- opening and closing ---------------------------------------------------------------- */
 

@@ -19,10 +19,6 @@ enum {
     BATCH_BYTES_MAX = 256 << 10, /* Of chunks that are moved: RocksDB's memory, not the budget's. */
 };
 
-struct tarn_list {
-    tarn_keyed keyed;
-};
-
 /* ---- opening and closing ---------------------------------------------------------------- */
 
 static tarn__keyed_merge_fn merge;
@@ -43,7 +39,12 @@ tarn_status tarn_list_open(
 
 tarn_status tarn_list_close(tarn_list *state, tarn_error *error)
 {
-    return tarn__keyed_close(state != NULL ? &state->keyed : NULL, error);
+    if (state == NULL) {
+        return TARN_OK;
+    }
+    tarn__list_iterator_free(state->spare);
+    state->spare = NULL;
+    return tarn__keyed_close(&state->keyed, error);
 }
 
 tarn_keyed *tarn_list_keyed(tarn_list *state)
@@ -54,12 +55,6 @@ tarn_keyed *tarn_list_keyed(tarn_list *state)
 tarn_status tarn_list_set_namespace(tarn_list *state, tarn_bytes name_space, tarn_error *error)
 {
     return tarn_keyed_set_namespace(&state->keyed, name_space, error);
-}
-
-/* The list has one chunk in the working set; else, when it is on, all that are in a block of it. */
-static bool is_hot_chunk(const tarn_keyed *keyed)
-{
-    return keyed->workset != NULL && !keyed->hot.is_of_blocks;
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
@@ -91,7 +86,7 @@ static void begin_chunk(tarn_keyed *keyed, int64_t stamp_ms)
 static tarn_status write_chunk(tarn_keyed *keyed, tarn_error *error)
 {
     tarn_bytes row;
-    if (is_hot_chunk(keyed)) {
+    if (tarn__list_is_hot_chunk(keyed)) {
         return tarn__hot_list_append(
             keyed,
             tarn_buffer_bytes(&keyed->name_space),
@@ -197,8 +192,7 @@ static tarn_status replace_hot(
                                                   : TARN_OK;
 }
 
-/* All chunks of the current key and a namespace; valid until the next row is made. */
-static tarn_status find_chunks(
+tarn_status tarn__list_find_chunks(
     tarn_keyed *keyed, tarn_bytes name_space, tarn__hot_range *out, tarn_error *error)
 {
     TARN_TRY(tarn__keyed_span(keyed, name_space, error));
@@ -212,11 +206,11 @@ static tarn_status find_chunks(
 static tarn_status remove_all(tarn_keyed *keyed, tarn_bytes name_space, tarn_error *error)
 {
     tarn__hot_range chunks;
-    TARN_TRY(find_chunks(keyed, name_space, &chunks, error));
+    TARN_TRY(tarn__list_find_chunks(keyed, name_space, &chunks, error));
     if (keyed->workset == NULL) {
         return tarn__keyed_remove_span(keyed, error);
     }
-    if (!is_hot_chunk(keyed)) {
+    if (!tarn__list_is_hot_chunk(keyed)) {
         return tarn__hot_map_remove(keyed, &chunks, error);
     }
     tarn__hot_pass_gate(keyed->backend);
@@ -233,7 +227,7 @@ tarn_status tarn_list_replace(
     bool is_done = false;
     TARN_TRY(tarn__keyed_enter_write(keyed, error));
     TARN_TRY(prepare(keyed, elements, element_count, error));
-    if (is_hot_chunk(keyed)) {
+    if (tarn__list_is_hot_chunk(keyed)) {
         TARN_TRY(replace_hot(keyed, elements, element_count, &is_done, error));
     }
     if (is_done) {
@@ -287,6 +281,9 @@ static tarn_status copy_chunks(
         }
         TARN_TRY(status);
         TARN_TRY(new_row(keyed, target, &row, error));
+        if (keyed->workset != NULL) {
+            tarn__hot_list_note_chunk(keyed, row);
+        }
         tarn__rocks_batch_put_raw(&chunks->batch, keyed->family, row, chunk);
         if (chunks->batch.bytes >= BATCH_BYTES_MAX) {
             TARN_TRY(write_moving(keyed, chunks, error));
@@ -349,14 +346,13 @@ static tarn_status move_entries(
     tarn__entries entries = {.first = 0};
     tarn__hot_range chunks;
     bool has_any = false;
-    TARN_TRY(find_chunks(keyed, source, &chunks, error));
+    TARN_TRY(tarn__list_find_chunks(keyed, source, &chunks, error));
     tarn_status status = tarn__entries_open(&entries, keyed, &chunks, false, NULL, error);
-    if (status != TARN_OK) {
-        tarn__entries_clear(&entries);
-        return status;
+    if (status == TARN_OK) {
+        status = copy_entries(keyed, &entries, target, &has_any, error);
+        tarn__entries_close(&entries);
     }
-    status = copy_entries(keyed, &entries, target, &has_any, error);
-    tarn__entries_close(&entries);
+    tarn__entries_clear(&entries);
     if (status == TARN_OK && has_any) {
         status = remove_all(keyed, source, error);
     }
@@ -367,7 +363,7 @@ static tarn_status move_source(
     tarn_keyed *keyed, tarn_bytes source, tarn_bytes target, moving *chunks, tarn_error *error)
 {
     bool is_done = false;
-    if (keyed->workset != NULL && !is_hot_chunk(keyed)) {
+    if (keyed->workset != NULL && !tarn__list_is_hot_chunk(keyed)) {
         return move_entries(keyed, source, target, error);
     }
     if (keyed->workset != NULL) {
@@ -412,181 +408,4 @@ static tarn_status merge(
     }
     tarn__rocks_batch_clear(&chunks.batch);
     return has_written ? tarn__backend_finish_write(keyed->backend, status, error) : status;
-}
-
-/* ---- reading ---------------------------------------------------------------------------- */
-
-static tarn_status open_chunks(
-    tarn_list_iterator *iterator, tarn_keyed *keyed, const char *owner, tarn_error *error)
-{
-    tarn__hot_range chunks;
-    TARN_TRY(find_chunks(keyed, tarn_buffer_bytes(&keyed->name_space), &chunks, error));
-    return tarn__entries_open(&iterator->entries, keyed, &chunks, false, owner, error);
-}
-
-tarn_status tarn_list_iterate(
-    tarn_list *state, const char *owner, tarn_list_iterator **out, tarn_error *error)
-{
-    tarn_keyed *keyed = &state->keyed;
-    tarn_backend *backend = keyed->backend;
-    TARN_TRY(tarn__backend_enter(backend, error));
-    tarn__rocks_unpin(&backend->pin);
-    const uint64_t refused_count = tarn__backend_refused_count(backend);
-    tarn_list_iterator *iterator = tarn__allocate_zeroed(backend->account, 1, sizeof *iterator);
-    if (iterator == NULL) {
-        return tarn__backend_explain(
-            backend,
-            refused_count,
-            tarn__fail_no_memory(error, "an iterator", sizeof *iterator),
-            error);
-    }
-    iterator->first.allocator = &backend->account->face;
-    iterator->last.allocator = &backend->account->face;
-    const tarn_status status = tarn__backend_explain(
-        backend,
-        refused_count,
-        is_hot_chunk(keyed) ? tarn__list_begin_hot(iterator, keyed, owner, error)
-                            : open_chunks(iterator, keyed, owner, error),
-        error);
-    if (status != TARN_OK) {
-        tarn_buffer_clear(&iterator->own);
-        tarn__entries_clear(&iterator->entries);
-        tarn__release(iterator);
-        return status;
-    }
-    *out = iterator;
-    return TARN_OK;
-}
-
-/* Remembers between which rows all chunks that were seen lie. */
-static tarn_status remember(tarn_list_iterator *iterator, tarn_bytes row, tarn_error *error)
-{
-    if ((iterator->first.size == 0 && tarn_buffer_assign(&iterator->first, row) != TARN_OK) ||
-        tarn_buffer_assign(&iterator->last, row) != TARN_OK) {
-        return tarn__fail_no_memory(error, "the rows of a list", row.size);
-    }
-    iterator->last.size = tarn__row_successor(iterator->last.data, iterator->last.size);
-    return TARN_OK;
-}
-
-/*
- * The end of a list whose elements were all expired: they go. Reads that do not prolong leave an
- * expired chunk beside young ones, as a list is cleaned as a whole; so it is still there.
- */
-static tarn_status finish(tarn_list_iterator *iterator, tarn_error *error)
-{
-    tarn_keyed *keyed = iterator->entries.base.keyed;
-    iterator->is_over = true;
-    if (iterator->has_tail) {
-        const size_t tail_size = iterator->own.size - iterator->head_size;
-        iterator->has_tail = false;
-        iterator->is_over = tail_size == 0;
-        if (tail_size > 0) {
-            iterator->rest = tarn_bytes_at(iterator->own.data + iterator->head_size, tail_size);
-        }
-        return TARN_OK;
-    }
-    if (!keyed->has_ttl || iterator->has_young || iterator->first.size == 0) {
-        return TARN_OK;
-    }
-    TARN_TRY(tarn__keyed_enter_write(keyed, error));
-    const tarn__hot_range seen = {
-        .prefix = tarn_bytes_at(iterator->first.data, iterator->entries.prefix_size),
-        .lower = tarn_buffer_bytes(&iterator->first),
-        .upper = tarn_buffer_bytes(&iterator->last),
-    };
-    return keyed->workset != NULL
-               ? tarn__hot_map_remove(keyed, &seen, error)
-               : tarn__span_remove(keyed->backend, keyed->family, seen.lower, seen.upper, error);
-}
-
-/* Does to a chunk what a reading does. */
-static tarn_status age(
-    tarn_list_iterator *iterator,
-    tarn_bytes number,
-    const tarn__keyed_content *content,
-    int64_t now_ms,
-    tarn_error *error)
-{
-    tarn_keyed *keyed = iterator->entries.base.keyed;
-    tarn_bytes row;
-    TARN_TRY(tarn__entries_row(&iterator->entries, number, &row, error));
-    TARN_TRY(remember(iterator, row, error));
-    iterator->has_young = iterator->has_young || !content->is_expired;
-    return keyed->ttl.update == TARN_TTL_ON_READ_AND_WRITE
-               ? tarn__keyed_age(keyed, row, content, now_ms, /* is_old= */ true, error)
-               : TARN_OK;
-}
-
-static tarn_status next_stored(tarn_list_iterator *iterator, tarn_bytes *number, tarn_error *error)
-{
-    tarn__rocks_iterator *rows = iterator->entries.base.rows;
-    if (iterator->is_hot) {
-        return rows != NULL ? tarn__rocks_iterator_next(rows, number, &iterator->rest, error)
-                            : TARN_DONE;
-    }
-    return tarn__entries_next(&iterator->entries, number, &iterator->rest, error);
-}
-
-/* Takes the next chunk; its elements are in iterator->rest when they are shown. */
-static tarn_status next_chunk(tarn_list_iterator *iterator, tarn_error *error)
-{
-    tarn_keyed *keyed = iterator->entries.base.keyed;
-    const int64_t now_ms = tarn__keyed_now(keyed);
-    tarn_bytes number;
-    tarn__keyed_content content;
-    if (iterator->pending.size > 0) {
-        iterator->rest = iterator->pending;
-        iterator->pending.size = 0;
-        return TARN_OK;
-    }
-    TARN_TRY(next_stored(iterator, &number, error));
-    const tarn_bytes stored = iterator->rest;
-    iterator->rest.size = 0;
-    TARN_TRY(
-        tarn__keyed_look_at(keyed, stored, now_ms, iterator->entries.gone_ms, &content, error));
-    if (keyed->has_ttl) {
-        TARN_TRY(age(iterator, number, &content, now_ms, error));
-    }
-    if (content.is_shown) {
-        iterator->rest = content.value;
-    }
-    return TARN_OK;
-}
-
-tarn_status tarn_list_iterator_next(
-    tarn_list_iterator *iterator, tarn_bytes *element, tarn_error *error)
-{
-    const tarn_keyed *keyed = iterator->entries.base.keyed;
-    TARN_TRY(tarn__backend_enter(keyed->backend, error));
-    while (iterator->rest.size == 0 && !iterator->is_over) {
-        const tarn_status status = next_chunk(iterator, error);
-        if (status == TARN_DONE) {
-            TARN_TRY(finish(iterator, error));
-        } else {
-            TARN_TRY(status);
-        }
-    }
-    const tarn_status status = tarn__chunk_take(&iterator->rest, element);
-    if (status == TARN_CORRUPTION) {
-        iterator->is_over = true;
-        iterator->rest.size = 0;
-        return tarn__fail(
-            error,
-            TARN_CORRUPTION,
-            "state \"%s\" holds a chunk of a list whose elements go beyond its end",
-            keyed->family->name);
-    }
-    return status;
-}
-
-void tarn_list_iterator_close(tarn_list_iterator *iterator)
-{
-    if (iterator != NULL) {
-        tarn__entries_close(&iterator->entries);
-        tarn_buffer_clear(&iterator->own);
-        tarn_buffer_clear(&iterator->first);
-        tarn_buffer_clear(&iterator->last);
-        tarn__release(iterator);
-    }
 }

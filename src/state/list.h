@@ -14,6 +14,7 @@
 #include "state/hot_list.h"
 
 struct tarn_list_iterator {
+    tarn_list *state;
     tarn__entries entries; /* Chunks; where is_hot, its base alone is used. */
     bool is_hot;           /* One chunk is in the working set: no TTL. */
     tarn_bytes rest;       /* Of the current chunk: what has not been given out. */
@@ -26,6 +27,24 @@ struct tarn_list_iterator {
     bool has_young;        /* A chunk was not expired. */
     bool is_over;
 };
+
+struct tarn_list {
+    tarn_keyed keyed;
+    tarn_list_iterator *spare; /* One that was closed, to be used again. NULL: none. */
+};
+
+/* The list has one chunk in the working set; else, when it is on, all that are in a block of it. */
+static inline bool tarn__list_is_hot_chunk(const tarn_keyed *keyed)
+{
+    return keyed->workset != NULL && !keyed->hot.is_of_blocks;
+}
+
+/* All chunks of the current key and a namespace; valid until the next row is made. */
+TARN_NODISCARD tarn_status tarn__list_find_chunks(
+    tarn_keyed *keyed, tarn_bytes name_space, tarn__hot_range *out, tarn_error *error);
+
+/* list_read.c: frees an iterator that is closed. NULL does nothing. */
+void tarn__list_iterator_free(tarn_list_iterator *iterator);
 
 /*
  * list_hot.c: begins the reading of a list that may be in the working set. A list that turns out to

@@ -66,7 +66,6 @@ tarn_status tarn__list_begin_hot(
     bool is_whole = false;
     tarn__rocks_iterator *rows = NULL;
     iterator->is_hot = true;
-    iterator->own.allocator = &keyed->backend->account->face;
     iterator->has_tail = true;
     TARN_TRY(tarn__hot_list_read(
         keyed, tarn_buffer_bytes(&keyed->name_space), &iterator->own, &is_whole, error));

@@ -17,10 +17,12 @@ enum { BATCH_BYTES_MAX = 256 << 10 };
 
 struct tarn_map {
     tarn_keyed keyed;
+    tarn_map_iterator *spare; /* One that was closed, to be used again. NULL: none. */
 };
 
 struct tarn_map_iterator {
     tarn__entries entries;
+    tarn_map *state;
     tarn_bytes current; /* The key that it stands on. */
     bool has_row;
 };
@@ -40,9 +42,22 @@ tarn_status tarn_map_open(
     return TARN_OK;
 }
 
+static void free_iterator(tarn_map_iterator *iterator)
+{
+    if (iterator != NULL) {
+        tarn__entries_clear(&iterator->entries);
+        tarn__release(iterator);
+    }
+}
+
 tarn_status tarn_map_close(tarn_map *state, tarn_error *error)
 {
-    return tarn__keyed_close(state != NULL ? &state->keyed : NULL, error);
+    if (state == NULL) {
+        return TARN_OK;
+    }
+    free_iterator(state->spare);
+    state->spare = NULL;
+    return tarn__keyed_close(&state->keyed, error);
 }
 
 tarn_keyed *tarn_map_keyed(tarn_map *state)
@@ -298,18 +313,16 @@ static tarn_status has_first(tarn_keyed *keyed, const tarn__hot_range *all, tarn
     tarn_bytes key;
     tarn_bytes value;
     tarn_status status = tarn__entries_open(&entries, keyed, all, false, NULL, error);
-    if (status != TARN_OK) {
-        tarn__entries_clear(&entries);
-        return status;
+    if (status == TARN_OK) {
+        status = tarn__entries_next(&entries, &key, &value, error);
+        tarn__entries_close(&entries);
     }
-    status = tarn__entries_next(&entries, &key, &value, error);
-    tarn__entries_close(&entries);
+    tarn__entries_clear(&entries);
     return status;
 }
 
 tarn_status tarn_map_is_empty(tarn_map *state, bool *out, tarn_error *error)
 {
-    static const tarn_map_range ALL = TARN_MAP_RANGE_INIT;
     tarn_keyed *keyed = &state->keyed;
     tarn_bytes prefix;
     uint32_t count = 0;
@@ -324,8 +337,7 @@ tarn_status tarn_map_is_empty(tarn_map *state, bool *out, tarn_error *error)
         *out = count == 0;
         return TARN_OK;
     }
-    tarn__hot_range all;
-    TARN_TRY(find_bounds(keyed, &ALL, &all, error));
+    const tarn__hot_range all = {.prefix = prefix, .lower = prefix};
     const tarn_status status = has_first(keyed, &all, error);
     if (status != TARN_OK && status != TARN_DONE) {
         return status;
@@ -336,6 +348,11 @@ tarn_status tarn_map_is_empty(tarn_map *state, bool *out, tarn_error *error)
 
 /* ---- iteration -------------------------------------------------------------------------- */
 
+static bool is_all(const tarn_map_range *range)
+{
+    return range->from.size == 0 && range->to.data == NULL && range->prefix.size == 0;
+}
+
 static tarn_status open_iterator(
     tarn_map_iterator *iterator,
     tarn_keyed *keyed,
@@ -343,9 +360,46 @@ static tarn_status open_iterator(
     const char *owner,
     tarn_error *error)
 {
-    tarn__hot_range rows;
-    TARN_TRY(find_bounds(keyed, range, &rows, error));
+    tarn__hot_range rows = {.upper = {NULL, 0}};
+    if (is_all(range)) {
+        TARN_TRY(tarn__keyed_row(keyed, tarn_bytes_at(NULL, 0), &rows.prefix, error));
+        rows.lower = rows.prefix;
+    } else {
+        TARN_TRY(find_bounds(keyed, range, &rows, error));
+    }
     return tarn__entries_open(&iterator->entries, keyed, &rows, range->is_backward, owner, error);
+}
+
+/* Takes the spare iterator, or a new one. */
+static tarn_status new_iterator(tarn_map *state, tarn_map_iterator **out, tarn_error *error)
+{
+    *out = state->spare;
+    state->spare = NULL;
+    if (*out == NULL) {
+        *out = tarn__allocate_zeroed(state->keyed.backend->account, 1, sizeof **out);
+    }
+    return *out != NULL ? TARN_OK : tarn__fail_no_memory(error, "an iterator", sizeof **out);
+}
+
+static tarn_status begin_iteration(
+    tarn_map *state,
+    const tarn_map_range *range,
+    const char *owner,
+    tarn_map_iterator **out,
+    tarn_error *error)
+{
+    tarn_map_iterator *iterator = NULL;
+    TARN_TRY(new_iterator(state, &iterator, error));
+    const tarn_status status = open_iterator(iterator, &state->keyed, range, owner, error);
+    tarn__rocks_unpin(&state->keyed.backend->pin);
+    if (status != TARN_OK) {
+        free_iterator(iterator);
+        return status;
+    }
+    iterator->state = state;
+    iterator->has_row = false;
+    *out = iterator;
+    return TARN_OK;
 }
 
 tarn_status tarn_map_iterate(
@@ -355,30 +409,13 @@ tarn_status tarn_map_iterate(
     tarn_map_iterator **out,
     tarn_error *error)
 {
-    tarn_keyed *keyed = &state->keyed;
+    tarn_backend *backend = state->keyed.backend;
     tarn_map_range known;
-    TARN_TRY(tarn__backend_enter(keyed->backend, error));
+    TARN_TRY(tarn__backend_enter(backend, error));
     TARN_TRY(copy_range(range, &known, error));
-    const uint64_t refused_count = tarn__backend_refused_count(keyed->backend);
-    tarn_map_iterator *iterator =
-        tarn__allocate_zeroed(keyed->backend->account, 1, sizeof *iterator);
-    if (iterator == NULL) {
-        return tarn__backend_explain(
-            keyed->backend,
-            refused_count,
-            tarn__fail_no_memory(error, "an iterator", sizeof *iterator),
-            error);
-    }
-    const tarn_status status = tarn__backend_explain(
-        keyed->backend, refused_count, open_iterator(iterator, keyed, &known, owner, error), error);
-    tarn__rocks_unpin(&keyed->backend->pin);
-    if (status != TARN_OK) {
-        tarn__entries_clear(&iterator->entries);
-        tarn__release(iterator);
-        return status;
-    }
-    *out = iterator;
-    return TARN_OK;
+    const uint64_t refused_count = tarn__backend_refused_count(backend);
+    return tarn__backend_explain(
+        backend, refused_count, begin_iteration(state, &known, owner, out, error), error);
 }
 
 /* Does to an entry what a read does. */
@@ -448,8 +485,14 @@ tarn_status tarn_map_iterator_remove(tarn_map_iterator *iterator, tarn_error *er
 
 void tarn_map_iterator_close(tarn_map_iterator *iterator)
 {
-    if (iterator != NULL) {
-        tarn__entries_close(&iterator->entries);
-        tarn__release(iterator);
+    if (iterator == NULL) {
+        return;
+    }
+    tarn_map *state = iterator->state;
+    tarn__entries_close(&iterator->entries);
+    if (state->spare != NULL) {
+        free_iterator(iterator);
+    } else {
+        state->spare = iterator;
     }
 }

@@ -44,37 +44,53 @@ static tarn_bytes group_bytes(const uint8_t group[TARN__ROW_GROUP_BYTES])
     return tarn_bytes_at(group, TARN__ROW_GROUP_BYTES);
 }
 
-/* Of all states, or of the one that is named. */
+/* Of all states, or of the one that is named: files with rows, or range deletes, of others. */
 typedef struct search {
     sides sides;
     const char *family;
     uint64_t bytes;
+    uint32_t below_end; /* Key groups: those with rows below the backend's end before this one; */
+    uint32_t beyond_first; /* those with rows beyond begin with this one. */
 } search;
+
+static uint32_t group_of(tarn_bytes row)
+{
+    const uint8_t *bytes = row.data;
+    return row.size < TARN__ROW_GROUP_BYTES ? 0 : (uint32_t)bytes[0] << 8 | bytes[1];
+}
 
 static tarn_status add_table(const tarn__rocks_table *table, void *context, tarn_error *error)
 {
     (void)error;
     search *s = context;
-    const bool is_foreign = tarn_bytes_compare(table->smallest, group_bytes(s->sides.first)) < 0 ||
-                            tarn_bytes_compare(table->largest, group_bytes(s->sides.beyond)) > 0;
     const bool is_meant = s->family != NULL
                               ? strcmp(table->family, s->family) == 0
                               : strcmp(table->family, TARN__ROCKS_DEFAULT_FAMILY) != 0;
-    s->bytes += is_foreign && is_meant ? table->size : 0;
+    const bool is_below = tarn_bytes_compare(table->smallest, group_bytes(s->sides.first)) < 0;
+    const bool is_beyond = tarn_bytes_compare(table->largest, group_bytes(s->sides.beyond)) > 0;
+    if (!is_meant || (!is_below && !is_beyond)) {
+        return TARN_OK;
+    }
+    const uint32_t smallest = group_of(table->smallest);
+    const uint32_t end = group_of(table->largest) + 1;
+    s->bytes += table->size;
+    s->below_end = is_below && end > s->below_end ? end : s->below_end;
+    s->beyond_first = is_beyond && smallest < s->beyond_first ? smallest : s->beyond_first;
     return TARN_OK;
 }
 
-/* Bytes of files that have rows of others. family NULL: of all states. */
-static uint64_t sum_foreign(tarn_backend *backend, const char *family)
+/* family NULL: of all states. */
+static search look_for_foreign(tarn_backend *backend, const char *family)
 {
-    search s = {.sides = sides_of(backend), .family = family};
+    search s = {.sides = sides_of(backend), .family = family, .beyond_first = UINT16_MAX};
     const tarn_status status = tarn__rocks_visit_tables(backend->rocks, add_table, &s, NULL);
     (void)status; /* The visitor never fails. */
-    return s.bytes;
+    return s;
 }
 
 /* ---- the job ---------------------------------------------------------------------------- */
 
+/* First only what is beside the backend's own groups. */
 static void compact_sides(tarn_backend *backend, tarn__rocks_family *family)
 {
     const sides s = sides_of(backend);
@@ -86,6 +102,25 @@ static void compact_sides(tarn_backend *backend, tarn__rocks_family *family)
     }
 }
 
+/*
+ * Then the files at the borders as wide as they are. RocksDB drops a range delete only from a file
+ * that has nothing below it, also where it deletes nothing; rows that were taken over lie in the
+ * last level.
+ */
+static void compact_borders(tarn_backend *backend, tarn__rocks_family *family)
+{
+    const search s = look_for_foreign(backend, family->name);
+    uint8_t group[TARN__ROW_GROUP_BYTES];
+    if (s.below_end > 0) {
+        tarn__row_encode_group(group, s.below_end);
+        tarn__rocks_compact_covered(family, group_bytes(s.sides.lower), group_bytes(group));
+    }
+    if (s.beyond_first < UINT16_MAX) {
+        tarn__row_encode_group(group, s.beyond_first);
+        tarn__rocks_compact_covered(family, group_bytes(group), group_bytes(s.sides.upper));
+    }
+}
+
 static bool has_more(const tarn__tidier *tidier)
 {
     return !atomic_load(&tidier->is_cancelled) && tidier->next < tidier->count;
@@ -94,7 +129,7 @@ static bool has_more(const tarn__tidier *tidier)
 static void end(tarn_backend *backend)
 {
     tarn__tidier *tidier = &backend->tidier;
-    atomic_store(&tidier->foreign_bytes, sum_foreign(backend, NULL));
+    atomic_store(&tidier->foreign_bytes, look_for_foreign(backend, NULL).bytes);
     (void)pthread_mutex_lock(&tidier->mutex);
     atomic_store(&tidier->has_ended, true);
     (void)pthread_cond_broadcast(&tidier->ended);
@@ -108,8 +143,9 @@ static void run(void *context)
     tarn__tidier *tidier = &backend->tidier;
     while (has_more(tidier)) {
         tarn__rocks_family *family = tidier->families[tidier->next++];
-        if (sum_foreign(backend, family->name) > 0) {
+        if (look_for_foreign(backend, family->name).bytes > 0) {
             compact_sides(backend, family);
+            compact_borders(backend, family);
         }
         if (has_more(tidier) &&
             tarn__workers_try_submit(tarn__env_workers(backend->env), run, backend)) {
@@ -124,7 +160,7 @@ static void run(void *context)
 tarn_status tarn__tidier_begin(tarn_backend *backend, tarn_error *error)
 {
     tarn__tidier *tidier = &backend->tidier;
-    const uint64_t bytes = sum_foreign(backend, NULL);
+    const uint64_t bytes = look_for_foreign(backend, NULL).bytes;
     atomic_store(&tidier->foreign_bytes, bytes);
     if (bytes == 0) {
         return TARN_OK;

@@ -1,6 +1,6 @@
 /* untaken.c - states that are stored and that nobody has opened: refused or dropped. */
 #include "state/descriptors.h"
-#include "state/keyed.h"
+#include "state/hot.h"
 
 #include <inttypes.h>
 
@@ -74,7 +74,7 @@ tarn_status tarn_backend_drop_untaken(tarn_backend *backend, uint32_t *count_out
             backend->operator_name,
             backend->subtask_index);
     }
-    tarn__tidier_stop_all(backend);
+    tarn__hot_quiet(backend);
     uint32_t count = 0;
     tarn_status status = TARN_OK;
     tarn__rocks_family *next = NULL;

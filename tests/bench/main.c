@@ -54,6 +54,7 @@ static const number NUMBERS[] = {
     {"--timers", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--ops", offsetof(bench_options, ops), 1, UINT32_MAX},
     {"--value-bytes", offsetof(bench_options, value_bytes), 8, 1 << 20},
+    {"--prefetch", offsetof(bench_options, prefetch), 1, BENCH_PREFETCH_KEYS_MAX},
     {"--elements", offsetof(bench_options, elements), 1, 1 << 24},
     {"--events", offsetof(bench_options, events), 1, UINT32_MAX},
     {"--rate", offsetof(bench_options, rate), 1, UINT32_MAX},
@@ -91,7 +92,9 @@ static int usage(const char *problem, const char *what)
         "tarn-bench: %s%s\n"
         "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--events N] [--ops N]\n"
         "           [--memory SIZE] [--heap-percent N] [--rate N] [--dist NAME] [--input FILE]\n"
-        "           [--value-bytes N] [--elements N] [--rounds N] [--seed N] [--managed-mib N]\n"
+        "           [--value-bytes N] [--prefetch N] [--wait] [--elements N] [--rounds N] [--seed "
+        "N] "
+        "[--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points or "
         "raw,\n"
@@ -239,6 +242,8 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
             options.is_json = true;
+        } else if (strcmp(argv[i], "--wait") == 0) {
+            options.waits = true;
         } else if (strcmp(argv[i], "--sorted") == 0) {
             options.is_sorted = true;
         } else if (strcmp(argv[i], "--serve") == 0) {

@@ -19,6 +19,7 @@ typedef struct rmw_run {
     bool is_sum;
     bench_keys keys;
     uint64_t checksum;
+    uint64_t count; /* Events of the batch. */
     uint64_t batch[BENCH_BATCH_EVENTS];
 } rmw_run;
 
@@ -93,11 +94,38 @@ void bench_rmw_prepare(void *context, uint64_t count)
     if (!bench_keys_fill(&run->keys, run->batch, count)) {
         bench_fail("%s has too few keys", run->store->options->input);
     }
+    run->count = count;
+}
+
+static void prefetch_from(rmw_run *run, uint64_t first)
+{
+    static uint8_t keys[BENCH_PREFETCH_KEYS_MAX][8];
+    const uint64_t most = run->store->options->prefetch;
+    uint64_t count = 0;
+    while (count < most && first + count < run->count) {
+        bench_key_bytes(run->batch[first + count], keys[count]);
+        count++;
+    }
+    run->store->ops->prefetch(run->table, keys[0], count);
+}
+
+/* One batch ahead: the keys behind those that come now. */
+static void prefetch(rmw_run *run, uint64_t index)
+{
+    const uint64_t most = run->store->options->prefetch;
+    if (most == 0 || run->store->ops->prefetch == NULL || index % most != 0) {
+        return;
+    }
+    if (index == 0) {
+        prefetch_from(run, 0);
+    }
+    prefetch_from(run, index + most);
 }
 
 void bench_rmw_event(void *context, uint64_t index)
 {
     rmw_run *run = context;
+    prefetch(run, index);
     set_key(run, run->batch[index]);
     run->checksum += count_up(run);
 }

@@ -8,7 +8,7 @@
  *     defaults  RocksDB as Flink sets it up: snappy, no filter, 2 jobs
  *     tuned     RocksDB with the whole budget: filters, partitioned and pinned index, hash index
  *               in data blocks, lz4
- *     other     Tarn again, with the options of -E instead of those of -D
+ *     other     Tarn again, with the options of -E instead of those of -D, and without --prefetch
  *     hash      an open-addressing hash table in memory, without a budget: values and sums alone
  */
 #ifndef TARN_TESTS_BENCH_STORE_H
@@ -24,7 +24,7 @@ typedef enum bench_kind {
     BENCH_MAP,
 } bench_kind;
 
-enum { BENCH_KEY_BYTES_MAX = 64, BENCH_TABLES_MAX = 8 };
+enum { BENCH_KEY_BYTES_MAX = 64, BENCH_TABLES_MAX = 8, BENCH_PREFETCH_KEYS_MAX = 4096 };
 
 typedef struct bench_table_options {
     const char *name;
@@ -65,6 +65,10 @@ typedef struct bench_store_ops {
      */
     void *(*edit)(bench_table *table, size_t size);
     void (*edited)(bench_table *table, size_t size);
+
+    /* Begins to read the values of coming keys, and takes in those of the call before. Shape of
+     * keys: [count][8 bytes]. NULL: the store reads when it is asked. */
+    void (*prefetch)(bench_table *table, const uint8_t *keys, size_t count);
 
     /* BENCH_SUM. */
     void (*add)(bench_table *table, int64_t amount);

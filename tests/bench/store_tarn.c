@@ -6,6 +6,7 @@
 #include "tarn/checkpoint.h"
 #include "tarn/config.h"
 #include "tarn/keyed.h"
+#include "tarn/prefetch.h"
 
 typedef struct tarn_table {
     bench_table base;
@@ -251,6 +252,24 @@ static void *edit(bench_table *table, size_t size)
     return value;
 }
 
+static void prefetch(bench_table *table, const uint8_t *keys, size_t count)
+{
+    static tarn_bytes views[BENCH_PREFETCH_KEYS_MAX];
+    tarn_store *store = store_of(table);
+    tarn_keyed *state = keyed_of((tarn_table *)table);
+    for (size_t i = 0; i < count; i++) {
+        views[i] = tarn_bytes_at(keys + 8 * i, 8);
+    }
+    const tarn_prefetch what = {
+        .struct_size = sizeof what,
+        .states = &state,
+        .state_count = 1,
+        .keys = views,
+        .key_count = count,
+    };
+    check(store, tarn_backend_prefetch_ahead(store->backend, &what, &store->error));
+}
+
 /* The next call on the backend stores it. */
 static void edited(bench_table *table, size_t size)
 {
@@ -367,5 +386,6 @@ static void remove_all(bench_table *table)
     .add = add, .sum = sum, .append = append, .replace = replace, .map_get = map_get,       \
     .map_put = map_put, .map_remove = map_remove, .visit = visit, .remove = remove_all
 
-const bench_store_ops BENCH_STORE_TARN = {.name = "ours", .open = open_store, OPERATIONS};
+const bench_store_ops BENCH_STORE_TARN = {
+    .name = "ours", .open = open_store, .prefetch = prefetch, OPERATIONS};
 const bench_store_ops BENCH_STORE_OTHER = {.name = "other", .open = open_other, OPERATIONS};

@@ -11,11 +11,13 @@
 
 #include "tarn/checkpoint.h"
 #include "tarn/keyed.h"
+#include "tarn/prefetch.h"
 #include "tarn/snapshot.h"
 #include "tarn/timer.h"
 
 #include "base/random.h"
-#include "state/backend.h"
+#include "state/keyed.h"
+#include "state/new_keys.h"
 #include "support/prop.h"
 #include "support/state_fixture.h"
 
@@ -69,6 +71,7 @@ typedef struct program {
     tarn_aggregating *average;
     tarn_timers *timers;
     tarn_reducer reducer;
+    tarn_config *tuning; /* Of all states: what filters of new keys they have. */
     bool has_ttl[KINDS];
     tarn_ttl ttl[KINDS];
     tarn_layout layout[KINDS];
@@ -307,6 +310,7 @@ static tarn_status open_kind(program *p, kind k)
     options.name = KIND_NAMES[k];
     options.ttl = p->has_ttl[k] ? &p->ttl[k] : NULL;
     options.layout = p->layout[k];
+    options.tuning = p->tuning;
     switch (k) {
     case VALUE:
         return tarn_value_open(p->backend, &options, &p->value, &p->error);
@@ -921,6 +925,38 @@ static void step_kind(program *p)
     STEPS_OF[below(p, KINDS)](p);
 }
 
+/* Reads some keys of some states, now or one batch ahead. */
+static void prefetch(program *p)
+{
+    static const kind KINDS_WITH_ROWS[] = {VALUE, NUMBER, TEXT, AVERAGE};
+    tarn_keyed *states[4];
+    tarn_bytes keys[KEYS];
+    tarn_prefetch what = TARN_PREFETCH_INIT;
+    what.states = states;
+    what.keys = keys;
+    for (uint32_t i = 0; i < 4; i++) {
+        if (below(p, 2) == 0) {
+            states[what.state_count++] = keyed_of(p, KINDS_WITH_ROWS[i]);
+        }
+    }
+    for (uint32_t i = below(p, KEYS + 1); i > 0; i--) {
+        keys[what.key_count++] = tarn_bytes_of(KEY_NAMES[below(p, KEYS)]);
+    }
+    if (below(p, 4) == 0) {
+        assert_ok(tarn_backend_prefetch(p->backend, &what, &p->error), &p->error);
+    } else {
+        assert_ok(
+            tarn_backend_prefetch_ahead(p->backend, below(p, 6) == 0 ? NULL : &what, &p->error),
+            &p->error);
+    }
+}
+
+/* Begins to build a state's filter of new keys, or has it take in what was built. */
+static void renew_filter(program *p)
+{
+    tarn__new_keys_renew(keyed_of(p, (kind)below(p, KINDS)));
+}
+
 /* The stream goes on while a snapshot is open. */
 static void go_on(program *p, tarn_snapshot *snapshot)
 {
@@ -938,6 +974,10 @@ static void go_on(program *p, tarn_snapshot *snapshot)
             drop_namespace(p, (kind)below(p, KINDS));
         } else if (dice == 13) {
             remove_key(p);
+        } else if (dice == 14) {
+            prefetch(p);
+        } else if (dice == 15) {
+            renew_filter(p);
         } else if (dice < 18) {
             const tarn_status status = tarn_snapshot_poll(snapshot);
             assert_true(status == TARN_OK || status == TARN_PENDING);
@@ -1031,6 +1071,10 @@ static void step(program *p)
         restore(p);
     } else if (below(p, 200) == 0) {
         fixture_resize_working_set(p->backend, below(p, 6));
+    } else if (below(p, 25) == 0) {
+        prefetch(p);
+    } else if (below(p, 15) == 0) {
+        renew_filter(p);
     } else if (dice < 12) {
         set_key(p);
     } else if (dice < 22) {
@@ -1069,6 +1113,14 @@ static void choose(program *p)
     }
 }
 
+/* Filters that hardly tell rows apart, good ones, none. */
+static void choose_filter(program *p)
+{
+    static const char *const BITS[] = {"1", "1", "2", "10"};
+    fixture_set(p->tuning, "tarn.new-key-filter.enabled", below(p, 6) == 0 ? "false" : "true");
+    fixture_set(p->tuning, "tarn.new-key-filter.bits-per-key", BITS[below(p, 4)]);
+}
+
 static void run_program(uint64_t seed, void *context)
 {
     program *p = context;
@@ -1080,6 +1132,7 @@ static void run_program(uint64_t seed, void *context)
     p->has_checkpoint = false;
     memset(p->name_space, 0, sizeof p->name_space);
     choose(p);
+    choose_filter(p);
     open_program(p, NULL);
     for (uint32_t i = 0; i < STEPS; i++) {
         step(p);
@@ -1097,6 +1150,7 @@ static void test_all_kinds_answer_like_a_plain_model(void **state)
     static program p;
     tarn_config *config = fixture_new_config(128);
     p.env = fixture_open_env(config, NULL);
+    assert_ok(tarn_config_new(NULL, &p.tuning, &p.error), &p.error);
     fixture_make_directory(p.directory);
     (void)snprintf(p.address, sizeof p.address, "%s/store", p.directory);
     tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
@@ -1107,6 +1161,7 @@ static void test_all_kinds_answer_like_a_plain_model(void **state)
     prop_run("kinds", SECONDS, run_program, &p);
     assert_ok(tarn_checkpoint_store_close(p.store, &p.error), &p.error);
     assert_ok(tarn_env_close(p.env, &p.error), &p.error);
+    tarn_config_free(p.tuning);
     tarn_config_free(config);
     fixture_remove_directory(p.directory);
 }

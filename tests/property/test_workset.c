@@ -4,6 +4,8 @@
  * Random programs: whatever is put, added, removed, settled, dropped and read, with eviction, with
  * the capacity changed and with snapshots begun, drained, linked and given up in between, reads
  * answer as a plain array does, and the store has at each link exactly what was there at its begin.
+ * Rows are also read ahead: what the store had at some moment after they were asked for comes in at
+ * a later one, whatever was written between.
  *
  * All interleavings: the same of every sequence of these steps up to a length, over two rows.
  */
@@ -14,6 +16,7 @@
 
 #include "base/random.h"
 #include "base/try.h"
+#include "cache/ahead.h"
 #include "cache/workset.h"
 #include "support/prop.h"
 
@@ -25,7 +28,15 @@ enum {
     SECONDS = 2,
     SEQUENCE_STEPS = SANITIZES_THREADS ? 5 : 6,
     SEQUENCE_STEPS_LONG = 8,
+    AHEAD_MAX = 12,
 };
+
+/* A row that is read ahead. */
+typedef struct coming {
+    uint32_t family;
+    uint32_t row;
+    bool is_read;
+} coming;
 
 typedef struct cell {
     bool is_present;
@@ -51,11 +62,20 @@ typedef struct world {
     bool refuses_on; /* All from that one on. */
     tarn__workset *set;
     tarn__workset_family families[FAMILIES];
+    tarn__filter filters[FAMILIES]; /* Of rows that the store may have. */
+    tarn__filter_share share;
+    bool is_filter_ready[FAMILIES];
+    uint32_t built[FAMILIES]; /* Rows that were looked at while a filter is built. */
+    bool is_held[FAMILIES][ROWS];
     tarn__random random;
     phase phase;
     uint32_t family_count;
     uint32_t row_count;
     uint32_t value_bytes_max;
+    coming ahead[AHEAD_MAX];
+    cell ahead_cells[AHEAD_MAX]; /* What was read. */
+    uint32_t ahead_count;
+    uint32_t ahead_batch;
     uint32_t drained_max; /* Rows of the largest write while the snapshot drained. */
     table store;
     table model;
@@ -118,6 +138,14 @@ static void put_cell(cell *to, tarn_bytes value)
     if (value.size > 0) {
         memcpy(to->bytes, value.data, value.size);
     }
+}
+
+/* What goes past the working set is noted in the filter. */
+static void note_put(world *w, uint32_t family, uint32_t row)
+{
+    char text[64];
+    tarn__filter_add(
+        &w->filters[family], tarn__workset_hash(&w->families[family], row_of(row, text)));
 }
 
 /* What a merge does: it appends. */
@@ -209,6 +237,12 @@ static void find(world *w, uint32_t family, uint32_t row, place *at)
     at->family = family;
     at->row = row;
     at->found = tarn__workset_find(w->set, &w->families[family], row_of(row, at->text), &at->key);
+    if (at->key.is_new) {
+        assert_null(at->found);
+        assert_false(w->store.cells[family][row].is_present);
+        assert_false(w->model.cells[family][row].is_present);
+        w->filters[family].used_count++;
+    }
 }
 
 static tarn_bytes value_of(const world *w, const place *at)
@@ -233,6 +267,7 @@ static void set_row(world *w, place *at, tarn__hot_state state, tarn_bytes value
         if (store_is_held(w)) {
             assert_ok(store_release(w, &w->error), &w->error);
         }
+        note_put(w, at->family, at->row);
         change_cell(&w->store.cells[at->family][at->row], KINDS[state], value);
     }
 }
@@ -254,6 +289,7 @@ static void extend_row(world *w, place *at, tarn__hot_state state, tarn_bytes va
     if (at->found != NULL) {
         assert_ok(tarn__workset_expel(w->set, &at->key, &w->error), &w->error);
     }
+    note_put(w, at->family, at->row);
     change_cell(&w->store.cells[at->family][at->row], TARN__CHANGE_MERGE, value);
 }
 
@@ -382,6 +418,75 @@ static void remove_range(world *w, uint32_t family, uint32_t lower, uint32_t upp
     }
 }
 
+/* ---- reading ahead ---------------------------------------------------------------------- */
+
+static void expect_row(world *w, uint32_t family, uint32_t row)
+{
+    char text[64];
+    bool is_pending = false;
+    assert_ok(
+        tarn__workset_expect(
+            w->set,
+            &w->families[family],
+            row_of(row, text),
+            w->ahead_batch,
+            row % 3 == 0 ? 0 : row * 10,
+            &is_pending,
+            &w->error),
+        &w->error);
+    note_drained(w);
+    if (is_pending) {
+        w->ahead[w->ahead_count++] = (coming){.family = family, .row = row};
+    }
+}
+
+/* What a second thread would see of the store, at this moment. */
+static void read_ahead(world *w, uint32_t index)
+{
+    coming *it = &w->ahead[index];
+    w->ahead_cells[index] = w->store.cells[it->family][it->row];
+    it->is_read = true;
+}
+
+static void fulfil_all(world *w)
+{
+    for (uint32_t i = 0; i < w->ahead_count; i++) {
+        char text[64];
+        const coming *it = &w->ahead[i];
+        const cell *read = &w->ahead_cells[i];
+        const tarn__hot_state found = read->is_present ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
+        assert_ok(
+            tarn__workset_fulfil(
+                w->set,
+                &w->families[it->family],
+                row_of(it->row, text),
+                w->ahead_batch,
+                it->is_read ? found : TARN__HOT_FREE,
+                tarn_bytes_at(read->bytes, it->is_read && read->is_present ? read->size : 0),
+                &w->error),
+            &w->error);
+        note_drained(w);
+    }
+    w->ahead_count = 0;
+    w->ahead_batch++;
+}
+
+static void step_ahead(world *w, uint32_t family, uint32_t row)
+{
+    if (w->ahead_count == 0) {
+        for (uint32_t i = below(w, AHEAD_MAX); i > 0; i--) {
+            expect_row(w, below(w, 2) == 0 ? family : below(w, FAMILIES), (row + i * i) % ROWS);
+        }
+    } else if (below(w, 3) != 0) {
+        read_ahead(w, below(w, w->ahead_count));
+    } else if (below(w, 8) == 0) {
+        w->ahead_count = 0; /* The batch comes to nothing. */
+        w->ahead_batch++;
+    } else {
+        fulfil_all(w);
+    }
+}
+
 /* ---- snapshots -------------------------------------------------------------------------- */
 
 static void begin(world *w)
@@ -413,6 +518,41 @@ static void give_up(world *w)
 
 /* ---- life ------------------------------------------------------------------------------- */
 
+/* None, a good one, or one that hardly tells rows apart, or has no memory. */
+static void open_filter(world *w, uint32_t family)
+{
+    tarn__filter *filter = &w->filters[family];
+    w->share.limit_bytes = below(w, 4) == 0 ? 0 : 1 << 20;
+    tarn__filter_init(filter, &w->account, &w->share, below(w, 2) == 0 ? 0.05 : 10, true);
+    w->families[family].filter = below(w, 4) == 0 ? NULL : filter;
+}
+
+/* As a thread would do it: a new filter of the rows that the store had at a moment. */
+static void step_filter(world *w, uint32_t family)
+{
+    tarn__filter *filter = &w->filters[family];
+    if (filter->next.memory == NULL) {
+        w->is_filter_ready[family] = tarn__filter_begin(filter, 1 + below(w, ROWS));
+        w->built[family] = 0;
+        for (uint32_t r = 0; r < ROWS && w->is_filter_ready[family]; r++) {
+            w->is_held[family][r] = w->store.cells[family][r].is_present;
+        }
+    } else if (w->built[family] < ROWS) {
+        for (uint32_t i = 0; i < 10 && w->built[family] < ROWS; i++) {
+            char text[64];
+            const uint32_t r = w->built[family]++;
+            if (w->is_held[family][r]) {
+                tarn__filter_build(
+                    filter, tarn__workset_hash(&w->families[family], row_of(r, text)));
+            }
+        }
+    } else if (below(w, 4) == 0) {
+        tarn__filter_abandon(filter);
+    } else {
+        tarn__filter_finish(filter, ROWS / 2);
+    }
+}
+
 static void open_world(world *w, uint64_t capacity, uint32_t page_bytes)
 {
     for (uint32_t f = 0; f < w->family_count; f++) {
@@ -422,6 +562,8 @@ static void open_world(world *w, uint64_t capacity, uint32_t page_bytes)
         }
     }
     w->phase = PHASE_OPEN;
+    w->ahead_count = 0;
+    w->ahead_batch = 1;
     const tarn__workset_options options = {
         .account = &w->account,
         .store = {store_write, store_is_held, store_release, w},
@@ -432,6 +574,7 @@ static void open_world(world *w, uint64_t capacity, uint32_t page_bytes)
     for (uint32_t f = 0; f < w->family_count; f++) {
         w->families[f] = (tarn__workset_family){
             .store_family = w->store.cells[f], .value_shift = f == 0 ? 0 : 8};
+        open_filter(w, f);
         assert_ok(tarn__workset_add_family(w->set, &w->families[f], &w->error), &w->error);
     }
 }
@@ -451,6 +594,10 @@ static void close_world(world *w)
     assert_int_equal(figures.row_count, 0);
     assert_int_equal(figures.dirty_count, 0);
     tarn__workset_close(w->set);
+    for (uint32_t f = 0; f < w->family_count; f++) {
+        tarn__filter_clear(&w->filters[f]);
+    }
+    assert_int_equal(w->share.used_bytes, 0);
     assert_int_equal(w->account.bytes, 0);
 }
 
@@ -492,6 +639,10 @@ static void step_random(world *w)
         erase(w, family, row);
     } else if (dice < 60) {
         edit(w, family, row, 1 + below(w, VALUE_BYTES_MAX), (uint8_t)dice);
+    } else if (dice < 63) {
+        step_ahead(w, family, row);
+    } else if (dice < 66) {
+        step_filter(w, family);
     } else if (dice < 84) {
         check_read(w, family, row, below(w, 4) != 0);
     } else if (dice < 86) {
@@ -532,6 +683,7 @@ static void run_program(uint64_t seed, void *context)
 static world *new_world(void)
 {
     static world w;
+    w.random = (tarn__random){1};
     tarn__account_init(&w.account, "test", NULL);
     return &w;
 }
@@ -588,7 +740,7 @@ static void test_rows_that_find_no_memory_are_not_lost(void **state)
 
 /* ---- all interleavings ------------------------------------------------------------------ */
 
-enum { KINDS_OF_STEP = 11 };
+enum { KINDS_OF_STEP = 14 };
 
 /* Does a step; false: it cannot be done in this phase. */
 static bool do_step(world *w, uint32_t kind, uint32_t nth)
@@ -634,11 +786,29 @@ static bool do_step(world *w, uint32_t kind, uint32_t nth)
         }
         link_now(w);
         return true;
-    default:
+    case 10:
         if (w->phase == PHASE_OPEN) {
             return false;
         }
         give_up(w);
+        return true;
+    case 11:
+        if (w->ahead_count > 0) {
+            return false;
+        }
+        expect_row(w, 0, 0);
+        return w->ahead_count > 0;
+    case 12:
+        if (w->ahead_count == 0 || w->ahead[0].is_read) {
+            return false;
+        }
+        read_ahead(w, 0);
+        return true;
+    default:
+        if (w->ahead_count == 0 || !w->ahead[0].is_read) {
+            return false;
+        }
+        fulfil_all(w);
         return true;
     }
 }
