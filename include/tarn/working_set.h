@@ -6,9 +6,14 @@
  *     tarn_backend_measure_working_set(backend, &stats);
  *     double hit_ratio = (double)stats.hit_count / (double)(stats.hit_count + stats.miss_count);
  *
- * Rows of value, reducing and aggregating states without a TTL are kept in the heap pool while they
- * are hot, and written to RocksDB when they are evicted, when a range of them is scanned, and after
- * a snapshot has begun. Nothing that a program can read or restore depends on it.
+ * Rows of states are kept in the heap pool while they are hot, and written to RocksDB when they are
+ * evicted, when a range of them is scanned, and after a snapshot has begun. Small maps (some KiB)
+ * and lists are kept as a whole, so that nobody who iterates over one comes to RocksDB; of larger
+ * ones it has what was used of late, or appended. What expires by its TTL while it is here is not
+ * written at all. Nothing else that a program can read or restore depends on the working set.
+ *
+ * When hits are rare, as with keys at random over a state far larger than memory, rows that are
+ * only read are not kept, until ghosts of them tell that they would be hits again.
  *
  * Beside it a state has a filter of the keys that RocksDB may have (tarn.new-key-filter.*), so that
  * a read for a new key, and the removal of one, do not look there. After a restore it is built in
@@ -41,6 +46,8 @@ typedef struct tarn_working_set_stats {
     uint64_t evicted_count;       /**< Rows that left for want of room. */
     uint64_t written_count;       /**< Rows written to RocksDB. */
     uint64_t refused_count;       /**< Rows that found no room, and went to RocksDB alone. */
+    bool is_aside;                /**< Hits are rare: rows that are only read are not kept. */
+    uint64_t declined_count;      /**< Such rows, and those of keys that were known to be new. */
     uint64_t prefetched_count;    /**< Rows that were read ahead (tarn/prefetch.h). */
     uint64_t prefetch_lost_count; /**< Rows that were to be, and were wanted or written before. */
     uint64_t filter_bytes;        /**< Filters of new keys, beside memory_bytes. */

@@ -15,9 +15,15 @@
 
 enum { SWEEP_SLOTS_MAX = 4096 };
 
-static bool is_spared(const tarn__workset *set, uint32_t page)
+static bool is_spared(const tarn__workset *set, uint32_t reference)
 {
-    return page == set->held_page || page == set->busy_page;
+    return reference == set->held || reference == set->busy;
+}
+
+static bool has_spared(const tarn__workset *set, uint32_t page)
+{
+    return (set->held != 0 && tarn__slab_page_of(&set->slab, set->held) == page) ||
+           (set->busy != 0 && tarn__slab_page_of(&set->slab, set->busy) == page);
 }
 
 static bool may_write(const tarn__workset *set, const tarn__hot_row *row)
@@ -43,7 +49,7 @@ static tarn_status evict_batch(tarn__workset *set, tarn_error *error)
 static bool judge(tarn__workset *set, uint32_t reference)
 {
     tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
-    if (row->state == TARN__HOT_FREE) {
+    if (row->state == TARN__HOT_FREE || is_spared(set, reference)) {
         return false;
     }
     if (row->heat > 0) {
@@ -66,7 +72,7 @@ static bool sweep_page(tarn__workset *set, size_t bytes, uint32_t *slots_left)
         *hand = (tarn__cursor){0};
     }
     const tarn__slab_page *page = &set->slab.pages[hand->page];
-    const bool is_used = page->has_memory && !is_spared(set, hand->page);
+    const bool is_used = page->has_memory;
     while (is_used && page->units != 0 && hand->slot < page->slot_count) {
         const uint32_t reference = tarn__slab_reference(&set->slab, hand->page, hand->slot++);
         if (judge(set, reference)) {
@@ -97,7 +103,7 @@ static tarn_status sweep(tarn__workset *set, size_t bytes, tarn_error *error)
 static bool may_vacate(const tarn__workset *set, uint32_t index)
 {
     const tarn__slab_page *page = &set->slab.pages[index];
-    if (!page->has_memory || page->units == 0 || is_spared(set, index)) {
+    if (!page->has_memory || page->units == 0 || has_spared(set, index)) {
         return false;
     }
     for (uint32_t slot = 0; slot < page->slot_count; slot++) {

@@ -47,8 +47,6 @@ tarn_status tarn__workset_open(
     set->account = options->account;
     set->store = options->store;
     set->figures.capacity_bytes = options->capacity_bytes;
-    set->held_page = UINT32_MAX;
-    set->busy_page = UINT32_MAX;
     const uint32_t page_bytes =
         options->page_bytes != 0 ? options->page_bytes : choose_page_bytes(options->capacity_bytes);
     tarn__index_init(&set->index, options->account, INDEX_REACH_BYTES);
@@ -69,6 +67,7 @@ void tarn__workset_close(tarn__workset *set)
     }
     tarn__index_clear(&set->index);
     tarn__slab_clear(&set->slab);
+    tarn__ghosts_clear(&set->ghosts);
     tarn__release(set->families);
     tarn__release(set);
 }
@@ -77,7 +76,7 @@ tarn_status tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, ta
 {
     const uint64_t before = set->figures.capacity_bytes;
     set->figures.capacity_bytes = capacity_bytes;
-    set->held_page = UINT32_MAX;
+    set->held = 0;
     choose_large_pages(set);
     const tarn_status status = tarn__workset_shrink(set, error);
     if (status != TARN_OK) {
@@ -96,6 +95,7 @@ void tarn__workset_measure(const tarn__workset *set, tarn__workset_figures *out)
 {
     *out = set->figures;
     out->memory_bytes = tarn__workset_memory(set);
+    out->is_aside = set->ghosts.tags != NULL;
 }
 
 /* ---- families --------------------------------------------------------------------------- */
@@ -241,6 +241,19 @@ tarn__hot_row *tarn__workset_find(
     return found;
 }
 
+bool tarn__workset_declines(tarn__workset *set, const tarn__hot_key *key)
+{
+    const tarn__ghost_view view = {
+        .hit_count = set->figures.hit_count,
+        .evicted_count = set->figures.evicted_count,
+        .row_count = set->figures.row_count,
+    };
+    const bool is_declined =
+        key->is_new || tarn__ghosts_decline(&set->ghosts, set->account, &view, key->hash);
+    set->figures.declined_count += is_declined;
+    return is_declined;
+}
+
 size_t tarn__workset_row_bytes_max(const tarn__workset *set)
 {
     return tarn__slab_slot_bytes_max(&set->slab);
@@ -248,7 +261,7 @@ size_t tarn__workset_row_bytes_max(const tarn__workset *set)
 
 void tarn__workset_hold(tarn__workset *set, const tarn__hot_key *key)
 {
-    set->held_page = tarn__slab_page_of(&set->slab, key->reference);
+    set->held = key->reference;
 }
 
 /* ---- changing --------------------------------------------------------------------------- */
@@ -362,10 +375,10 @@ static tarn_status find_slot(
     if (needed > tarn__slab_slot_bytes_max(&set->slab)) {
         return TARN_OK;
     }
-    set->busy_page = row != NULL ? tarn__slab_page_of(&set->slab, key->reference) : UINT32_MAX;
+    set->busy = row != NULL ? key->reference : 0;
     const tarn_status status =
         tarn__workset_make_room(set, key->hash, needed, may_wait, &has_room, error);
-    set->busy_page = UINT32_MAX;
+    set->busy = 0;
     TARN_TRY(status);
     if (has_room) {
         *to = tarn__slab_take(&set->slab, needed);

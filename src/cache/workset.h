@@ -23,8 +23,9 @@
  *   - Reads through here answer as if each write had gone to the store at once.
  *   - A row is written to the store with the value of its epoch, and in a snapshot only then.
  *   - While the store is held nothing is written but frozen rows.
- *   - Memory (slabs and index) stays within the capacity and is charged to the account; when it is
- *     refused, rows are evicted, and what finds no room is not kept: the caller writes it itself.
+ *   - Memory (slabs and index) stays within the capacity and is charged to the account, as are
+ *     ghosts beside it, of at most a byte for each row; when it is refused, rows are evicted, and
+ * what finds no room is not kept: the caller writes it itself.
  *   - The row that is held is not moved or evicted before another one is.
  *   - A failed write to the store leaves the rows dirty.
  *
@@ -102,6 +103,8 @@ typedef struct tarn__workset_figures {
     uint64_t evicted_count;
     uint64_t written_count;       /* Rows written to the store. */
     uint64_t refused_count;       /* Rows that found no room. */
+    bool is_aside;                /* Rows that are only read are not kept. */
+    uint64_t declined_count;      /* Such rows. */
     uint64_t prefetched_count;    /* Rows that were read ahead and taken in. */
     uint64_t prefetch_lost_count; /* Rows of which that came too late, or to nothing. */
 } tarn__workset_figures;
@@ -185,6 +188,12 @@ static inline uint8_t *tarn__hot_row_suffix(tarn__hot_row *row)
 {
     return (uint8_t *)(row + 1) + row->key_size;
 }
+
+/*
+ * A row was read of the store, for which there is none here, and is not about to be changed:
+ * whether it is not worth to be kept (cache/ghost.h).
+ */
+bool tarn__workset_declines(tarn__workset *set, const tarn__hot_key *key);
 
 /* The largest row that finds room, by its bytes here: header, key and value. */
 size_t tarn__workset_row_bytes_max(const tarn__workset *set);

@@ -4,6 +4,7 @@
 
 #include "base/try.h"
 #include "cache/block.h"
+#include "cache/ghost.h"
 #include "cache/index.h"
 #include "cache/workset.h"
 
@@ -24,8 +25,8 @@ struct tarn__workset {
     tarn__index index;
     uint32_t epoch;
     bool is_draining;                /* Rows that are dirty in another epoch are frozen. */
-    uint32_t held_page;              /* Of the row that is held; UINT32_MAX: none. */
-    uint32_t busy_page;              /* Of the row that is being changed. */
+    uint32_t held;                   /* Reference of the row that is held; 0: none. */
+    uint32_t busy;                   /* And of the one that is being changed. */
     tarn__workset_family **families; /* By index; NULL: unused. */
     uint32_t family_capacity;
     tarn__workset_store store;
@@ -33,6 +34,7 @@ struct tarn__workset {
     tarn__cursor hand;        /* Where eviction goes on. */
     tarn__cursor drain_begin; /* Where draining goes on. */
     tarn__workset_figures figures;
+    tarn__ghosts ghosts;
 
     /* Rows that are being written. */
     uint32_t batch_count;

@@ -209,6 +209,9 @@ tarn_status tarn__rocks_database_text(const tarn__rocks_settings *settings, tarn
         LOG_LEVEL_NAMES[settings->log_level],
         settings->log_file_bytes,
         settings->log_file_count));
+    if (settings->has_mmap_reads) {
+        TARN_TRY(append(out, "allow_mmap_reads=true;"));
+    }
     if (settings->log_directory[0] != '\0') {
         TARN_TRY(append(out, "db_log_dir={%s};", settings->log_directory));
     }
@@ -297,6 +300,9 @@ tarn_status tarn__rocks_family_text(
             out,
             "memtable_whole_key_filtering=true;memtable_prefix_bloom_size_ratio=%g;",
             settings->memtable_filter_share));
+    }
+    if (settings->is_for_hits) {
+        TARN_TRY(append(out, "optimize_filters_for_hits=true;"));
     }
     TARN_TRY(append_compression(settings, out));
     TARN_TRY(append_table(settings, is_managed, out));

@@ -89,6 +89,7 @@ typedef struct tarn__rocks_settings {
     /* Of the database. */
     int32_t background_job_count;
     int32_t open_file_count; /* -1: no bound. */
+    bool has_mmap_reads;     /* Table files are mapped, not read. */
     uint64_t log_file_bytes; /* 0: one file without end. */
     uint32_t log_file_count;
     tarn__rocks_log_level log_level;
@@ -115,6 +116,7 @@ typedef struct tarn__rocks_settings {
     tarn__rocks_filter filter;
     bool has_hash_index;          /* In data blocks. */
     double memtable_filter_share; /* Of a write buffer, for a filter of its keys; 0: none. */
+    bool is_for_hits;             /* No filters in the last level. */
     bool is_partitioned;          /* Index and filters in partitions. */
     bool is_cut_at_key_groups;    /* Table files end at the borders of key groups. */
 } tarn__rocks_settings;

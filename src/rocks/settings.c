@@ -47,6 +47,8 @@ static const option_slot SLOTS[] = {
     SLOT(OWN("filter"), SLOT_ENUM, filter),
     SLOT(OWN("data-block-hash-index"), SLOT_BOOL, has_hash_index),
     SLOT(OWN("memtable-filter-share"), SLOT_DOUBLE, memtable_filter_share),
+    SLOT(OWN("optimize-filters-for-hits"), SLOT_BOOL, is_for_hits),
+    DATABASE(OWN("mmap-reads"), SLOT_BOOL, has_mmap_reads),
     SLOT(OWN("arena-block-size"), SLOT_MEMORY, arena_block_bytes),
     SLOT(OWN("compression.level"), SLOT_INT, compression_level),
     SLOT(OWN("compression.dictionary-bytes"), SLOT_MEMORY, dictionary_bytes),

@@ -289,6 +289,8 @@ void tarn_backend_measure_working_set(const tarn_backend *backend, tarn_working_
         .evicted_count = figures.evicted_count,
         .written_count = figures.written_count,
         .refused_count = figures.refused_count,
+        .is_aside = figures.is_aside,
+        .declined_count = figures.declined_count,
         .prefetched_count = figures.prefetched_count,
         .prefetch_lost_count = figures.prefetch_lost_count,
         .filter_bytes = filters.memory_bytes,
@@ -323,10 +325,15 @@ static tarn_status look_up(
     return status;
 }
 
-/* Reads a row of the store, and has the working set keep what is there or is not. */
+/*
+ * Reads a row of the store, and has the working set keep what is there or is not.
+ *
+ * is_only_read  It is not about to be changed: the working set may do without it.
+ */
 static tarn_status load(
     tarn_keyed *keyed,
     tarn__hot_key *key,
+    bool is_only_read,
     tarn__rocks_pin *pin,
     tarn_bytes *out,
     tarn__hot_row **kept,
@@ -339,7 +346,9 @@ static tarn_status load(
     }
     const tarn__hot_state state = status == TARN_OK ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
     const tarn_status admitted =
-        tarn__workset_set(keyed->workset, key, NULL, state, stored, kept, error);
+        is_only_read && tarn__workset_declines(keyed->workset, key)
+            ? TARN_OK
+            : tarn__workset_set(keyed->workset, key, NULL, state, stored, kept, error);
     if (admitted != TARN_OK) {
         tarn__rocks_unpin(pin);
         return admitted;
@@ -414,7 +423,7 @@ tarn_status tarn__hot_read(
         TARN_TRY(complete(keyed, &key, &found, error));
     }
     if (__builtin_expect(found == NULL, 0)) {
-        return load(keyed, &key, pin, out, &found, error);
+        return load(keyed, &key, /* is_only_read= */ true, pin, out, &found, error);
     }
     if (!tarn__hot_row_has_value(found)) {
         return TARN_NOT_FOUND;
@@ -498,7 +507,8 @@ tarn_status tarn__hot_edit(
     if (__builtin_expect(found == NULL, 0)) {
         TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
         tarn_bytes stored;
-        const tarn_status status = load(keyed, &key, &pin, &stored, &found, error);
+        const tarn_status status =
+            load(keyed, &key, /* is_only_read= */ false, &pin, &stored, &found, error);
         if (status != TARN_OK && status != TARN_NOT_FOUND) {
             return status;
         }

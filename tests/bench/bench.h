@@ -36,6 +36,7 @@ typedef struct bench_options {
     const char *others[BENCH_ASSIGNMENTS_MAX]; /* Those of Tarn as its own baseline. */
     uint32_t other_count;
     uint64_t prefetch; /* Keys that are read ahead together, where a side can. 0: none. */
+    bool waits;        /* Between loading and measuring, for a line on stdin. */
     bool is_sorted;    /* Timers come in the order of their times. */
     bool is_served;    /* By commands on stdin. */
     bool is_json;      /* The JSON line alone; else the rounds before it. */

@@ -1,10 +1,11 @@
 /*
  * duel.c - Tarn and a baseline take turns at the same events, each in a process of its own.
  *
- * After loading, a warm-up of one round. A round's events are played in slices, one side after the
- * other, who begins alternating; its ratio is our events a second over the baseline's. One more
- * round, not counted, times every event by itself. At the end both must have the same checksum,
- * and neither may have used more memory than its budget with TOLERANCE.
+ * Both load their state at once. Then, with --wait after a line on stdin, a warm-up of one round. A
+ * round's events are played in slices, one side after the other, who begins alternating; its ratio
+ * is our events a second over the baseline's. One more round, not counted, times every event by
+ * itself. At the end both must have the same checksum, and neither may have used more memory than
+ * its budget with TOLERANCE.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -177,6 +178,15 @@ static void start_sides(duel_run *duel, const char *directory)
         (void)snprintf(path, sizeof path, "%s/%s", directory, duel->sides[i].ops->name);
         (void)mkdir(path, 0777);
         duel->sides[i] = bench_side_start(duel->workload, duel->sides[i].ops, duel->options, path);
+    }
+    for (uint32_t i = 0; i < 2; i++) { /* Both load at the same time. */
+        bench_side_await(&duel->sides[i]);
+    }
+    if (duel->options->waits) {
+        char line[64];
+        printf("loaded\n");
+        (void)fflush(stdout);
+        (void)fgets(line, sizeof line, stdin);
     }
 }
 

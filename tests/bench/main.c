@@ -92,7 +92,8 @@ static int usage(const char *problem, const char *what)
         "tarn-bench: %s%s\n"
         "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--events N] [--ops N]\n"
         "           [--memory SIZE] [--heap-percent N] [--rate N] [--dist NAME] [--input FILE]\n"
-        "           [--value-bytes N] [--prefetch N] [--elements N] [--rounds N] [--seed N] "
+        "           [--value-bytes N] [--prefetch N] [--wait] [--elements N] [--rounds N] [--seed "
+        "N] "
         "[--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points or "
@@ -241,6 +242,8 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
             options.is_json = true;
+        } else if (strcmp(argv[i], "--wait") == 0) {
+            options.waits = true;
         } else if (strcmp(argv[i], "--sorted") == 0) {
             options.is_sorted = true;
         } else if (strcmp(argv[i], "--serve") == 0) {

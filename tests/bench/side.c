@@ -222,10 +222,14 @@ bench_side_process bench_side_start(
     }
     (void)close(commands[0]);
     (void)close(answers[1]);
-    uint64_t load_ns;
-    transfer(answers[0], &load_ns, sizeof load_ns, false);
     return (bench_side_process){
         .ops = ops, .pid = pid, .commands = commands[1], .answers = answers[0]};
+}
+
+void bench_side_await(const bench_side_process *side)
+{
+    uint64_t load_ns;
+    transfer(side->answers, &load_ns, sizeof load_ns, false);
 }
 
 uint64_t bench_side_play(const bench_side_process *side, bench_turn turn, uint64_t events)

@@ -45,12 +45,15 @@ typedef struct bench_side_process {
     int answers;  /* Read from. */
 } bench_side_process;
 
-/* Starts a side and waits until its state is loaded. directory exists and is empty. */
+/* Starts a side, which loads its state; bench_side_await() waits for that. directory exists and is
+ * empty. */
 bench_side_process bench_side_start(
     const bench_workload *workload,
     const bench_store_ops *ops,
     const bench_options *options,
     const char *directory);
+
+void bench_side_await(const bench_side_process *side);
 
 /* Plays events; answers the nanoseconds that they took. */
 uint64_t bench_side_play(const bench_side_process *side, bench_turn turn, uint64_t events);

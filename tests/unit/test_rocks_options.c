@@ -342,8 +342,12 @@ static void test_own_options_reach_rocksdb(void **state)
     fixture_set(f->config, "tarn.rocksdb.filter", "RIBBON");
     fixture_set(f->config, "tarn.rocksdb.data-block-hash-index", "false");
     fixture_set(f->config, "tarn.rocksdb.memtable-filter-share", "0");
+    fixture_set(f->config, "tarn.rocksdb.optimize-filters-for-hits", "true");
+    fixture_set(f->config, "tarn.rocksdb.mmap-reads", "true");
     load(f);
     run_database(f);
+    expect_line(f->text, "allow_mmap_reads=true");
+    expect_line(f->family, "optimize_filters_for_hits=true");
     expect_line(f->family, "arena_block_size=65536");
     assert_non_null(strstr(f->family, "filter_policy=ribbonfilter:10"));
     expect_line(f->family, "data_block_index_type=kDataBlockBinarySearch");
