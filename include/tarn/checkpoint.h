@@ -125,7 +125,7 @@ typedef struct tarn_checkpoint_verification {
     uint64_t file_count;
     uint64_t verified_bytes;
     uint64_t bad_count; /**< Files that are missing or damaged. */
-    uint64_t row_count; /**< Rows that were read: of canonical savepoints. */
+    uint64_t row_count; /**< Rows that were read, superseded ones in table files too. */
 } tarn_checkpoint_verification;
 
 /** Called for each file that was verified; problem is NULL for a good one. False stops. */
@@ -281,8 +281,8 @@ TARN_API tarn_checkpoint_operator_state tarn_checkpoint_operator_state_at(
     const tarn_checkpoint *checkpoint, uint32_t index, uint32_t state);
 
 /**
- * Reads every file of a checkpoint and compares size and digest; of a canonical savepoint every
- * row.
+ * Reads every file of a checkpoint and compares size and digest; then every row in it, which must
+ * be one of its state, and in its order.
  *
  * @retval TARN_OK          All was read; out->bad_count says whether all was good.
  * @retval TARN_ABANDONED   The visitor stopped it.

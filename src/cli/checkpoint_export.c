@@ -1,5 +1,6 @@
 /* checkpoint_export.c - `tarn checkpoint export` and `rekey`: a checkpoint made into a savepoint.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "checkpoint_copy.h"
 #include "json.h"
 #include "options.h"
+#include "rows_json.h"
 #include "text.h"
 
 enum {
@@ -15,6 +17,7 @@ enum {
     OPTION_MAX_PARALLELISM,
     OPTION_SCRATCH,
     OPTION_MEMORY,
+    OPTION_LINES,
 };
 
 static const char MEMORY_DEFAULT[] = "1g";
@@ -26,6 +29,7 @@ typedef struct request {
     int64_t max_parallelism; /* 0: as it is. */
     const char *scratch;
     const char *memory;
+    const char *lines; /* A file for rows as text, instead of a savepoint. */
     const char *from;
     const char *to;
 } request;
@@ -96,6 +100,87 @@ static int answer(const request *r, const cli_copy *copy)
     return CLI_OK;
 }
 
+static tarn_status write_file(const tarn_checkpoint *savepoint, const char *path, tarn_error *error)
+{
+    const bool is_standard = strcmp(path, "-") == 0;
+    FILE *out = is_standard ? stdout : fopen(path, "wx");
+    tarn_status status = out != NULL ? cli_rows_write(savepoint, out, error) : TARN_IO_ERROR;
+    const bool is_bad =
+        out == NULL || ferror(out) != 0 || (is_standard ? fflush(out) : fclose(out)) != 0;
+    if (is_bad && (status == TARN_OK || status == TARN_ABANDONED || out == NULL)) {
+        status = TARN_IO_ERROR;
+        snprintf(
+            error->message,
+            sizeof error->message,
+            "cannot write %.300s: %s",
+            path,
+            strerror(errno));
+    }
+    return status;
+}
+
+/* Rows as text come from a canonical savepoint; of something else one is made first. */
+static tarn_status write_lines(
+    tarn_checkpoint *source, const request *r, const char *scratch, tarn_error *error)
+{
+    if (tarn_checkpoint_summarize(source).form == TARN_FORM_CANONICAL) {
+        return write_file(source, r->lines, error);
+    }
+    char between[CLI_PATH_BYTES];
+    char work[CLI_PATH_BYTES];
+    if (snprintf(between, sizeof between, "%s/between", scratch) >= (int)sizeof between ||
+        snprintf(work, sizeof work, "%s/work", scratch) >= (int)sizeof work) {
+        return TARN_INVALID_ARGUMENT;
+    }
+    cli_copy copy = {
+        .to = between,
+        .form = TARN_FORM_CANONICAL,
+        .scratch = work,
+        .memory = r->memory,
+    };
+    tarn_checkpoint *rows = NULL;
+    tarn_status status = cli_checkpoint_copy(source, &copy, error);
+    if (status == TARN_OK) {
+        status = tarn_checkpoint_open(copy.path, NULL, &rows, error);
+    }
+    if (status == TARN_OK) {
+        status = write_file(rows, r->lines, error);
+        tarn_checkpoint_free(rows);
+    }
+    return status;
+}
+
+static int perform_lines(const request *r)
+{
+    tarn_error error = {.status = TARN_OK};
+    char scratch[CLI_PATH_BYTES];
+    tarn_checkpoint *source = NULL;
+    if (tarn_checkpoint_open(r->from, NULL, &source, &error) != TARN_OK) {
+        return cli_refuse(r->as_json, error.message);
+    }
+    tarn_status status = TARN_IO_ERROR;
+    if (cli_scratch_make(r->scratch, scratch, &error)) {
+        status = write_lines(source, r, scratch, &error);
+        cli_scratch_remove(scratch);
+    }
+    tarn_checkpoint_free(source);
+    if (status != TARN_OK) {
+        return cli_refuse(r->as_json, error.message);
+    }
+    if (strcmp(r->lines, "-") == 0) {
+        return CLI_OK; /* The rows are the answer. */
+    }
+    if (r->as_json) {
+        json_t *made = cli_json_object();
+        cli_json_set(made, "ok", json_true());
+        cli_json_set(made, "path", cli_json_text(r->lines));
+        cli_json_print(made);
+    } else {
+        printf("%s is written\n", r->lines);
+    }
+    return CLI_OK;
+}
+
 static int perform(const request *r)
 {
     tarn_error error = {.status = TARN_OK};
@@ -120,6 +205,7 @@ static int read_request(
 {
     static const struct option export_rows[] = {
         {"native", no_argument, NULL, OPTION_NATIVE},
+        {"lines", required_argument, NULL, OPTION_LINES},
         {"scratch", required_argument, NULL, OPTION_SCRATCH},
         {"memory", required_argument, NULL, OPTION_MEMORY},
         CLI_OPTION_ROWS,
@@ -143,6 +229,9 @@ static int read_request(
             if (!cli_number(optarg, 1, TARN_MAX_PARALLELISM_LIMIT, &out->max_parallelism)) {
                 return cli_usage(command, "'%s' is no maximum parallelism", optarg);
             }
+            break;
+        case OPTION_LINES:
+            out->lines = optarg;
             break;
         case OPTION_SCRATCH:
             out->scratch = optarg;
@@ -168,8 +257,13 @@ static int run_either(const cli_command *command, int argc, char **argv, bool is
     if (exit_status != -1) {
         return exit_status;
     }
-    if (optind + 2 != argc) {
-        return cli_usage(command, "give a checkpoint and the directory for the savepoint");
+    if (r.lines != NULL && optind + 1 == argc && !r.is_native) {
+        r.from = argv[optind];
+        return perform_lines(&r);
+    }
+    if (r.lines != NULL || optind + 2 != argc) {
+        return cli_usage(
+            command, "give a checkpoint, and the directory for the savepoint or --lines FILE");
     }
     if (is_rekey && r.max_parallelism == 0) {
         return cli_usage(command, "give the new --max-parallelism");
@@ -199,6 +293,7 @@ const cli_command cli_checkpoint_export = {
     .summary = "make a checkpoint into a savepoint",
     .help =
         "checkpoint export PATH DIR [--native] [--scratch DIR] [--memory SIZE] [--json]\n"
+        "       tarn checkpoint export PATH --lines FILE [--scratch DIR] [--memory SIZE] [--json]\n"
         "\n"
         "Reads a checkpoint or savepoint and writes all of it as a new savepoint below DIR:\n"
         "canonical, sorted rows of each state, which any parallelism restores. Expired rows are\n"
@@ -206,7 +301,9 @@ const cli_command cli_checkpoint_export = {
         "\n"
         "  PATH           DIR/JOB/chk-N, its _metadata, DIR/JOB for the newest complete one, or a\n"
         "                 savepoint\n"
-        "  --native       files as RocksDB writes them instead\n" WORK_OPTIONS
+        "  --native       files as RocksDB writes them instead\n"
+        "  --lines FILE   no savepoint, but rows as lines of JSON, which 'tarn checkpoint import'\n"
+        "                 reads, into a new file; - for standard output\n" WORK_OPTIONS
         "  --json         one line: {\"ok\":true,\"path\":...}\n",
     .run = run_export,
 };

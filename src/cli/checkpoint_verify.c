@@ -159,13 +159,13 @@ static int run(const cli_command *command, int argc, char **argv)
 
 const cli_command cli_checkpoint_verify = {
     .name = "checkpoint verify",
-    .summary = "read every file of a checkpoint and compare its digest",
+    .summary = "read every file and every row of a checkpoint",
     .help =
         "checkpoint verify PATH [--json]\n"
         "\n"
-        "Reads every file of a checkpoint, each once, and compares size and digest. Names each\n"
-        "bad file; exit status 1 when there is one. Of a canonical savepoint every row is read,\n"
-        "too. Shows progress on a terminal.\n"
+        "Reads every file of a checkpoint, each once, and compares size and digest; then every\n"
+        "row in it, which must be one of its state, and in its order. Names each bad file; exit\n"
+        "status 1 when there is one. Shows progress on a terminal.\n"
         "\n"
         "  PATH      DIR/JOB/chk-N, its _metadata, or DIR/JOB for the newest complete one\n"
         "  --json    one line: {\"ok\":...,\"path\":...,\"bad\":[...]}\n",

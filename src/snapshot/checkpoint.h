@@ -117,6 +117,44 @@ TARN_NODISCARD tarn_status tarn__checkpoint_check_content(
     uint64_t size,
     tarn_error *error);
 
+/*
+ * Reads a part of a file that is not compressed, wherever it lies; fewer bytes only at its end.
+ */
+TARN_NODISCARD tarn_status tarn__checkpoint_read_at(
+    tarn_storage *storage,
+    const tarn__file_part *file,
+    uint64_t offset,
+    void *into,
+    size_t size,
+    size_t *size_out,
+    tarn_error *error);
+
+/* A file to be read by parts: the context of tarn__stored_read(). */
+typedef struct tarn__stored {
+    tarn_storage *storage;
+    const tarn__file_part *file;
+} tarn__stored;
+
+/* tarn__checkpoint_read_at() as a tarn__rows_read_fn and a tarn__table_read_fn. */
+TARN_NODISCARD tarn_status tarn__stored_read(
+    void *context, uint64_t offset, void *into, size_t size, size_t *size_out, tarn_error *error);
+
+/* Tells whether a file is a table of RocksDB, by its name. */
+bool tarn__file_is_table(const tarn__file_part *file);
+
+/* What tells a file from all others that are stored: its content, and the place of a packed one. */
+tarn__content tarn__file_identity(const tarn__file_part *file);
+
+/* tarn_checkpoint_verify() that may leave the rows out: what is compared is then the bytes alone.
+ */
+TARN_NODISCARD tarn_status tarn__checkpoint_verify(
+    const tarn_checkpoint *checkpoint,
+    bool reads_rows,
+    tarn_checkpoint_verify_visit *visit,
+    void *context,
+    tarn_checkpoint_verification *out,
+    tarn_error *error);
+
 /* What a buffer for tarn__checkpoint_read_file() has at least: two frames of a compressed file. */
 #define TARN__CHECKPOINT_BUFFER_BYTES_MIN ((size_t)1 << 20)
 

@@ -57,7 +57,6 @@ typedef struct reading {
     uint64_t size; /* Of what was taken. */
 } reading;
 
-/* Reads what is stored of the file at offset; fewer than wanted only at the end. */
 static tarn_status read_stored(
     const reading *r, uint64_t offset, uint8_t *into, size_t wanted, size_t *got, tarn_error *error)
 {
@@ -66,12 +65,60 @@ static tarn_status read_stored(
         return tarn__storage_read(
             r->storage, file->path, file->place.offset + offset, into, wanted, got, error);
     }
-    const uint64_t left = file->inlined.size - offset;
+    const uint64_t left = offset < file->inlined.size ? file->inlined.size - offset : 0;
     *got = left < wanted ? (size_t)left : wanted;
     if (*got > 0) {
         memcpy(into, (const uint8_t *)file->inlined.data + offset, *got);
     }
     return TARN_OK;
+}
+
+tarn_status tarn__checkpoint_read_at(
+    tarn_storage *storage,
+    const tarn__file_part *file,
+    uint64_t offset,
+    void *into,
+    size_t size,
+    size_t *size_out,
+    tarn_error *error)
+{
+    assert(file->codec == TARN__CODEC_NONE);
+    const reading r = {.storage = storage, .file = file};
+    if (file->place.is_packed) { /* What follows in the segment is another file's. */
+        const uint64_t left = offset < file->content.size ? file->content.size - offset : 0;
+        size = left < size ? (size_t)left : size;
+    }
+    return read_stored(&r, offset, into, size, size_out, error);
+}
+
+tarn_status tarn__stored_read(
+    void *context, uint64_t offset, void *into, size_t size, size_t *size_out, tarn_error *error)
+{
+    const tarn__stored *stored = context;
+    return tarn__checkpoint_read_at(
+        stored->storage, stored->file, offset, into, size, size_out, error);
+}
+
+bool tarn__file_is_table(const tarn__file_part *file)
+{
+    static const char suffix[] = ".sst";
+    const size_t size = strlen(file->local_name);
+    return size > sizeof suffix - 1 && file->codec == TARN__CODEC_NONE &&
+           strcmp(file->local_name + size - (sizeof suffix - 1), suffix) == 0;
+}
+
+tarn__content tarn__file_identity(const tarn__file_part *file)
+{
+    if (!file->place.is_packed) {
+        return file->content;
+    }
+    tarn__hasher hasher;
+    tarn__hasher_init(&hasher);
+    const tarn__content *segment = &file->place.segment;
+    tarn__hasher_update(
+        &hasher, tarn_bytes_at(segment->digest.bytes, sizeof segment->digest.bytes));
+    tarn__hasher_update(&hasher, tarn_bytes_at(&file->place.offset, sizeof file->place.offset));
+    return (tarn__content){.digest = tarn__hasher_digest(&hasher), .size = file->content.size};
 }
 
 static tarn_status take_part(reading *r, tarn_bytes part, tarn_error *error)

@@ -1,4 +1,4 @@
-/* verify.c - every file of a checkpoint read and compared, each once; canonical rows one by one. */
+/* verify.c - every file of a checkpoint read and compared, each once, and its rows one by one. */
 #include <string.h>
 
 #include "tarn/savepoint.h"
@@ -7,48 +7,32 @@
 #include "snapshot/checkpoint.h"
 #include "snapshot/registry.h"
 #include "snapshot/rows.h"
+#include "snapshot/table_rows.h"
 
 enum { BUFFER_BYTES = 1 << 20 };
 
 typedef struct verifier {
     const tarn_checkpoint *checkpoint;
+    bool reads_rows;
     tarn_checkpoint_verify_visit *visit;
     void *context;
     tarn__account account;
-    tarn__registry seen; /* Shared files that were read: several subtasks may name one. */
+    tarn__registry seen;       /* Shared files that were read: several subtasks may name one. */
+    tarn__table_states states; /* Of the subtask whose files are read. */
     uint8_t *buffer;
     tarn_checkpoint_verification result;
 } verifier;
-
-/* A file that lies in a storage, for tarn__rows_open(). */
-typedef struct stored_file {
-    tarn_storage *storage;
-    const tarn__file_part *part;
-} stored_file;
-
-static tarn_status read_stored(
-    void *context, uint64_t offset, void *into, size_t size, size_t *size_out, tarn_error *error)
-{
-    const stored_file *file = context;
-    const tarn__file_part *part = file->part;
-    if (part->place.is_packed) { /* What follows in the segment is another file's. */
-        const uint64_t left = offset < part->content.size ? part->content.size - offset : 0;
-        size = left < size ? (size_t)left : size;
-        offset += part->place.offset;
-    }
-    return tarn__storage_read(file->storage, part->path, offset, into, size, size_out, error);
-}
 
 /* Reads the rows of a file of a canonical savepoint: each must be one of its state. */
 static tarn_status verify_rows(
     verifier *v, const tarn__subtask *subtask, const tarn__file_part *part, tarn_error *error)
 {
-    stored_file stored = {.storage = v->checkpoint->storage, .part = part};
+    tarn__stored stored = {.storage = v->checkpoint->storage, .file = part};
     const tarn__rows_options options = {
         .subtask = subtask,
         .file = part,
         .place = v->checkpoint->path,
-        .read = read_stored,
+        .read = tarn__stored_read,
         .context = &stored,
         .wanted = subtask->key_groups,
         .account = &v->account,
@@ -64,19 +48,21 @@ static tarn_status verify_rows(
     return status == TARN_DONE ? TARN_OK : status;
 }
 
-/* What tells a file from all others that are stored: its content, and the place of a packed one. */
-static tarn__content identify(const tarn__file_part *part)
+static tarn_status verify_content(
+    verifier *v, const tarn__subtask *subtask, const tarn__file_part *part, tarn_error *error)
 {
-    if (!part->place.is_packed) {
-        return part->content;
+    TARN_TRY(tarn__checkpoint_read_file(
+        v->checkpoint->storage, part, v->buffer, BUFFER_BYTES, NULL, NULL, error));
+    if (!v->reads_rows) {
+        return TARN_OK;
     }
-    tarn__hasher hasher;
-    tarn__hasher_init(&hasher);
-    const tarn__content *segment = &part->place.segment;
-    tarn__hasher_update(
-        &hasher, tarn_bytes_at(segment->digest.bytes, sizeof segment->digest.bytes));
-    tarn__hasher_update(&hasher, tarn_bytes_at(&part->place.offset, sizeof part->place.offset));
-    return (tarn__content){.digest = tarn__hasher_digest(&hasher), .size = part->content.size};
+    if (v->checkpoint->summary.form == TARN_FORM_CANONICAL) {
+        return verify_rows(v, subtask, part, error);
+    }
+    return tarn__file_is_table(part)
+               ? tarn__verify_table(
+                     &v->states, v->checkpoint->storage, part, &v->result.row_count, error)
+               : TARN_OK;
 }
 
 /* A file that cannot be read is a finding; running out of memory is not. */
@@ -87,18 +73,14 @@ static tarn_status verify_file(
     const tarn__file_part *part = &subtask->files[number];
     if (part->is_shared) {
         tarn__content_state before = TARN__CONTENT_ABSENT;
-        const tarn__content key = identify(part);
+        const tarn__content key = tarn__file_identity(part);
         TARN_TRY(tarn__registry_ref(&v->seen, &key, &before, error));
         if (before != TARN__CONTENT_ABSENT) {
             return TARN_OK;
         }
     }
     tarn_error problem;
-    tarn_status status = tarn__checkpoint_read_file(
-        v->checkpoint->storage, part, v->buffer, BUFFER_BYTES, NULL, NULL, &problem);
-    if (status == TARN_OK && v->checkpoint->summary.form == TARN_FORM_CANONICAL) {
-        status = verify_rows(v, subtask, part, &problem);
-    }
+    const tarn_status status = verify_content(v, subtask, part, &problem);
     if (status == TARN_NO_MEMORY) {
         return tarn__fail(error, status, "%s", problem.message);
     }
@@ -120,6 +102,10 @@ static tarn_status verify_all(verifier *v, tarn_error *error)
     const tarn__metadata *metadata = &v->checkpoint->metadata;
     bool goes_on = true;
     for (uint32_t i = 0; i < metadata->subtask_count; i++) {
+        if (v->reads_rows) {
+            TARN_TRY(tarn__table_states_find(
+                &v->states, v->checkpoint->storage, &metadata->subtasks[i], error));
+        }
         for (uint32_t j = 0; j < metadata->subtasks[i].file_count; j++) {
             TARN_TRY(verify_file(v, i, j, &goes_on, error));
             if (!goes_on) {
@@ -137,10 +123,26 @@ tarn_status tarn_checkpoint_verify(
     tarn_checkpoint_verification *out,
     tarn_error *error)
 {
+    return tarn__checkpoint_verify(checkpoint, /* reads_rows= */ true, visit, context, out, error);
+}
+
+tarn_status tarn__checkpoint_verify(
+    const tarn_checkpoint *checkpoint,
+    bool reads_rows,
+    tarn_checkpoint_verify_visit *visit,
+    void *context,
+    tarn_checkpoint_verification *out,
+    tarn_error *error)
+{
     if (checkpoint == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
     }
-    verifier v = {.checkpoint = checkpoint, .visit = visit, .context = context};
+    verifier v = {
+        .checkpoint = checkpoint,
+        .reads_rows = reads_rows,
+        .visit = visit,
+        .context = context,
+    };
     /* An account of its own: the checkpoint is immutable. */
     tarn__account_init(&v.account, "verification", checkpoint->account.below);
     tarn__registry_init(&v.seen, &v.account);
@@ -148,7 +150,9 @@ tarn_status tarn_checkpoint_verify(
     if (v.buffer == NULL) {
         return tarn__fail_no_memory(error, "a buffer for files", BUFFER_BYTES);
     }
+    tarn__table_states_init(&v.states, &v.account);
     const tarn_status status = verify_all(&v, error);
+    tarn__table_states_clear(&v.states);
     tarn__release(v.buffer);
     tarn__registry_clear(&v.seen);
     if (status == TARN_OK && out != NULL) {

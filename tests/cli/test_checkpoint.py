@@ -83,6 +83,133 @@ class Export(Checkpoint):
         self.assertEqual(tarn("checkpoint", "export", self.folder, self.folder).status, 1)
 
 
+class Diff(Checkpoint):
+    """The two runs of word_count read the same words: each count of the second one is larger."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        subprocess.run(
+            [os.path.join(EXAMPLES, "word_count"), cls.made], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, timeout=TIMEOUT_S, check=True)
+
+    def savepoint(self, path):
+        return self.good_json("checkpoint", "export", path, os.path.join(self.folder, "savepoints"))["path"]
+
+    def test_savepoints_are_compared_row_by_row(self):
+        first = self.savepoint(os.path.join(self.job, "chk-3"))
+        same = self.good_json("checkpoint", "diff", first, first)
+        (state,) = same["states"]
+        rows = state["same"]
+        self.assertGreater(rows, 5)
+        self.assertEqual((state["put"], state["changed"], state["removed"], state["ranges"]), (0, 0, 0, 0))
+        self.assertEqual((state["operator"], state["name"], state["kind"]), ("word_count", "counts", "value"))
+        self.assertEqual(same["shared_files"], {"count": 0, "bytes": 0})
+        subprocess.run(
+            [os.path.join(EXAMPLES, "word_count"), self.folder], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, timeout=TIMEOUT_S, check=True)
+        second = self.savepoint(self.job)
+        (state,) = self.good_json("checkpoint", "diff", first, second)["states"]
+        self.assertEqual((state["put"], state["changed"], state["removed"], state["same"]), (0, rows, 0, 0))
+
+    def test_files_of_both_are_counted_and_keys_are_shown(self):
+        path = os.path.join(self.job, "chk-3")
+        answer = self.good_json("checkpoint", "diff", path, path)
+        self.assertGreater(answer["shared_files"]["count"], 0)
+        self.assertEqual((answer["first_files"]["count"], answer["row_count"]), (0, 0))
+        first = self.savepoint(path)
+        subprocess.run(
+            [os.path.join(EXAMPLES, "word_count"), self.folder], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, timeout=TIMEOUT_S, check=True)
+        lines = self.good("checkpoint", "diff", "--keys", first, self.savepoint(self.job)).out.splitlines()
+        changed = [line for line in lines if line.startswith("changed word_count counts ")]
+        self.assertGreater(len(changed), 5)
+        self.assertTrue(any(line.startswith("OPERATOR") for line in lines))
+        lines = tarn("checkpoint", "diff", "--keys", "--json", first, self.savepoint(self.job)).out.splitlines()
+        self.assertEqual(len(lines), len(changed) + 1)
+
+    def test_bad_usage_and_what_is_not_there(self):
+        self.assertEqual(tarn("checkpoint", "diff", self.path).status, 2)
+        self.assertIn("chk-99", self.refused("checkpoint", "diff", self.job, os.path.join(self.job, "chk-99")))
+
+
+class Import(Checkpoint):
+    HEAD = '{"tarn_rows":1,"job":"word_count","id":5}'
+    SUBTASK = '{"operator":"word_count","max_parallelism":128,"hash":"bytes"}'
+
+    def write(self, *lines):
+        path = os.path.join(self.folder, "rows.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+        return path
+
+    def imported(self, path):
+        return self.good_json("checkpoint", "import", path, os.path.join(self.folder, "imported"))["path"]
+
+    def test_what_export_writes_comes_back(self):
+        rows = os.path.join(self.folder, "rows.jsonl")
+        self.good("checkpoint", "export", self.path, "--lines", rows)
+        made = self.imported(rows)
+        shown = self.good_json("checkpoint", "show", made)
+        self.assertEqual((shown["job"], shown["id"]), ("word_count", 2))
+        (state,) = self.good_json("checkpoint", "diff", self.path, made)["states"]
+        self.assertEqual((state["put"], state["changed"], state["removed"]), (0, 0, 0))
+        self.assertGreater(state["same"], 5)
+        self.good("checkpoint", "verify", made)
+        again = self.good("checkpoint", "export", made, "--lines", "-").out
+        with open(rows, encoding="utf-8") as file:
+            self.assertEqual(again, file.read())
+        self.assertIn("exists", self.refused("checkpoint", "export", self.path, "--lines", rows))
+
+    def test_a_state_is_written_by_hand(self):
+        path = self.write(
+            self.HEAD, "", self.SUBTASK, '{"operator_state":"position","bytes_text":"here"}',
+            '{"state":"counts","kind":"value","codec":"u64","codec_version":1}',
+            '{"key_text":"word","value":"0700000000000000"}',
+            '{"state":"sums","kind":"reducing","codec":"i64","reducer":"sum","number":"i64"}',
+            '{"key_text":"a","number":-3}',
+            '{"state":"lists","kind":"list","codec":"text"}', '{"key":"61","elements":["00ff",""]}',
+            '{"state":"timers.event/t","kind":"timers","codec":"timer","codec_version":1}', '{"key":"61","time":-1}')
+        made = self.imported(path)
+        shown = self.good_json("checkpoint", "show", made)
+        (subtask,) = shown["subtasks"]
+        self.assertEqual((shown["id"], subtask["max_parallelism"], subtask["hash"]), (5, 128, "bytes"))
+        self.assertEqual([state["name"] for state in subtask["states"]], ["counts", "default", "lists", "sums", "timers.event/t"]
+                         if len(subtask["states"]) == 5 else ["counts", "lists", "sums", "timers.event/t"])
+        self.assertEqual(self.good_json("checkpoint", "verify", made)["row_count"], 4)
+        lines = self.good("checkpoint", "export", made, "--lines", "-").out
+        self.assertIn('"value":"0700000000000000"', lines)
+
+    def test_a_bad_line_is_named_with_the_reason(self):
+        state = '{"state":"counts","kind":"value","codec":"u64"}'
+        for number, reason, lines in (
+                (1, "no JSON", ("{",)),
+                (1, "does not begin with", ('{"job":"j"}',)),
+                (1, "\"tarn_rows\" is no whole number from 1 to 1", ('{"tarn_rows":2,"job":"j"}',)),
+                (3, "no subtask", (self.HEAD, "", state)),
+                (2, "no key hash", (self.HEAD, '{"operator":"o","hash":"md5"}')),
+                (2, "\"max_parallelism\" is no whole number", (self.HEAD, '{"operator":"o","max_parallelism":99999}')),
+                (3, "name of a codec", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map"}')),
+                (3, "no kind of state", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"heap"}')),
+                (3, "members that are not known", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map","kond":1}')),
+                (4, "hexadecimal", (self.HEAD, self.SUBTASK, state, '{"key":"6"}')),
+                (4, "\"key\" or \"key_text\" is missing", (self.HEAD, self.SUBTASK, state, '{"value":"61"}')),
+                (5, "is there already", (self.HEAD, self.SUBTASK, state, '{"key":"61"}', '{"key_text":"a"}')),
+                (4, "no JSON object", (self.HEAD, self.SUBTASK, state, "[]"))):
+            with self.subTest(reason=reason):
+                target = os.path.join(self.folder, "bad")
+                said = self.refused("checkpoint", "import", self.write(*lines), target)
+                self.assertIn("line %d: " % number, said)
+                self.assertIn(reason, said)
+                left = [name for _, _, names in os.walk(target) for name in names]
+                self.assertEqual(left, [])
+
+    def test_bad_usage(self):
+        self.assertEqual(tarn("checkpoint", "import", self.folder).status, 2)
+        self.assertEqual(tarn("checkpoint", "import", "--id", "0", "a", "b").status, 2)
+        self.assertIn("nowhere", self.refused("checkpoint", "import", os.path.join(self.folder, "nowhere"), self.folder))
+
+
 class Gc(Checkpoint):
     def leave_garbage(self):
         for name in ("shared/00/00000000000000000000000000000001-7", "chk-9/000007.sst", "chk-2/leftover"):
@@ -246,8 +373,10 @@ class Verify(Checkpoint):
     def test_a_good_one_is_good(self):
         answer = self.good_json("checkpoint", "verify", self.path)
         files = self.files()
+        self.assertGreater(answer["row_count"], 5)
         self.assertEqual(answer, {
-            "ok": True, "path": self.path, "file_count": len(files), "bad_count": 0, "bad": [], "row_count": 0,
+            "ok": True, "path": self.path, "file_count": len(files), "bad_count": 0, "bad": [],
+            "row_count": answer["row_count"],
             "verified_bytes": sum(file["size"] for file in files)})
         self.assertIn("%d files are good" % len(files), self.good("checkpoint", "verify", self.path).out)
 

@@ -1,5 +1,6 @@
 /* snapshot_rig.c - see snapshot_rig.h. */
 #include "support/snapshot_rig.h"
+#include "snapshot/checkpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -275,7 +276,8 @@ uint64_t rig_expect_whole(const char *address)
     tarn_checkpoint *checkpoint = NULL;
     assert_ok(tarn_checkpoint_open(address, NULL, &checkpoint, &error), &error);
     tarn_checkpoint_verification result;
-    assert_ok(tarn_checkpoint_verify(checkpoint, expect_good, NULL, &result, &error), &error);
+    assert_ok(
+        tarn__checkpoint_verify(checkpoint, false, expect_good, NULL, &result, &error), &error);
     assert_int_equal(result.bad_count, 0);
     const uint64_t id = tarn_checkpoint_summarize(checkpoint).id;
     tarn_checkpoint_free(checkpoint);

@@ -335,7 +335,8 @@ static void test_damage_is_found_in_the_file_that_has_it(void **state)
     finding found = {.bad_count = 0};
     tarn_checkpoint_verification result;
     assert_ok(
-        tarn_checkpoint_verify(opened, take_finding, &found, &result, &rig->error), &rig->error);
+        tarn__checkpoint_verify(opened, false, take_finding, &found, &result, &rig->error),
+        &rig->error);
     assert_int_equal(found.bad_count, 1);
     assert_string_equal(found.name, "000004.sst");
     assert_int_equal(result.file_count, 10);

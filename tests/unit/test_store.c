@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "snapshot/checkpoint.h"
 #include "snapshot/transfer.h"
 #include "support/snapshot_rig.h"
 #include "support/state_fixture.h"
@@ -928,7 +929,9 @@ static void expect_bad(snapshot_rig *rig, const char *path, tarn_status expected
     assert_ok(tarn_checkpoint_open(rig_job(rig, ""), NULL, &checkpoint, &rig->error), &rig->error);
     findings f = {.bad_count = 0};
     tarn_checkpoint_verification result;
-    assert_ok(tarn_checkpoint_verify(checkpoint, find_bad, &f, &result, &rig->error), &rig->error);
+    assert_ok(
+        tarn__checkpoint_verify(checkpoint, false, find_bad, &f, &result, &rig->error),
+        &rig->error);
     tarn_checkpoint_free(checkpoint);
     assert_int_equal(result.file_count, 5);
     assert_int_equal(result.bad_count, 1);
@@ -989,7 +992,8 @@ static void test_swapped_files_are_refused(void **state)
     const char *c = scratch_join(rig->root.path, "swap");
     assert_int_equal(rename(a, c) + rename(b, a) + rename(c, b), 0);
     tarn_checkpoint_verification result;
-    assert_ok(tarn_checkpoint_verify(checkpoint, NULL, NULL, &result, &rig->error), &rig->error);
+    assert_ok(
+        tarn__checkpoint_verify(checkpoint, false, NULL, NULL, &result, &rig->error), &rig->error);
     assert_int_equal(result.bad_count, 2);
     tarn_checkpoint_free(checkpoint);
     assert_int_equal(rig_download(rig, rig_job(rig, ""), 0, "b", NULL), TARN_CORRUPTION);
@@ -1012,7 +1016,8 @@ static void test_a_verification_can_be_stopped(void **state)
     assert_ok(tarn_checkpoint_open(rig_job(rig, ""), NULL, &checkpoint, &rig->error), &rig->error);
     uint32_t visited = 0;
     assert_int_equal(
-        tarn_checkpoint_verify(checkpoint, stop, &visited, NULL, &rig->error), TARN_ABANDONED);
+        tarn__checkpoint_verify(checkpoint, false, stop, &visited, NULL, &rig->error),
+        TARN_ABANDONED);
     assert_int_equal(visited, 1);
     tarn_checkpoint_free(checkpoint);
 }

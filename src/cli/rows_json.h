@@ -1,0 +1,39 @@
+/*
+ * rows_json.h - rows as lines of JSON: what `tarn checkpoint export --lines` writes and `tarn
+ * checkpoint import` reads. docs/CLI.md has the form.
+ */
+#ifndef TARN_CLI_ROWS_JSON_H
+#define TARN_CLI_ROWS_JSON_H
+
+#include <stdio.h>
+
+#include "tarn/rows.h"
+
+enum { CLI_ROWS_VERSION = 1 };
+
+/* Writes every subtask of a canonical savepoint; problems of writing are found by the caller. */
+tarn_status cli_rows_write(const tarn_checkpoint *savepoint, FILE *out, tarn_error *error);
+
+/* What the first line says. */
+typedef struct cli_rows_head {
+    char job[256];
+    uint64_t id;
+    uint64_t line; /* Where it was. */
+} cli_rows_head;
+
+/* Reads the first line. The message has the line. */
+tarn_status cli_rows_read_head(FILE *in, cli_rows_head *out, tarn_error *error);
+
+/*
+ * Reads the lines behind it into an import; a bad one ends it, with its number and the reason.
+ *
+ * progress  Called now and then with the lines read. May be NULL.
+ */
+tarn_status cli_rows_read(
+    FILE *in,
+    const cli_rows_head *head,
+    tarn_import *import,
+    void (*progress)(uint64_t lines),
+    tarn_error *error);
+
+#endif
