@@ -6,9 +6,11 @@
  *     tarn_backend_measure_working_set(backend, &stats);
  *     double hit_ratio = (double)stats.hit_count / (double)(stats.hit_count + stats.miss_count);
  *
- * Rows of value, reducing and aggregating states without a TTL are kept in the heap pool while they
- * are hot, and written to RocksDB when they are evicted, when a range of them is scanned, and after
- * a snapshot has begun. Nothing that a program can read or restore depends on it.
+ * Rows of states are kept in the heap pool while they are hot, and written to RocksDB when they are
+ * evicted, when a range of them is scanned, and after a snapshot has begun. Small maps (some KiB)
+ * and lists are kept as a whole, so that nobody who iterates over one comes to RocksDB; of larger
+ * ones it has what was used of late, or appended. What expires by its TTL while it is here is not
+ * written at all. Nothing else that a program can read or restore depends on the working set.
  *
  * When hits are rare, as with keys at random over a state far larger than memory, rows that are
  * only read are not kept, until ghosts of them tell that they would be hits again.

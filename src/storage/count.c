@@ -9,6 +9,7 @@ typedef struct count_storage {
     tarn_storage_ops ops;
     const tarn__clock *clock;
     tarn__storage_counters *counters;
+    tarn__storage_counters own;
 } count_storage;
 
 static uint64_t now(tarn_storage *base)
@@ -212,7 +213,7 @@ tarn_status tarn__count_storage_new(
     self->ops.list = count_list;
     self->ops.put = self->ops.put != NULL ? count_put : NULL;
     self->ops.get = self->ops.get != NULL ? count_get : NULL;
-    self->counters = counters;
+    self->counters = counters != NULL ? counters : &self->own;
     self->clock = clock != NULL ? clock : tarn__clock_system();
     *out = &self->shim.base;
     return TARN_OK;
@@ -231,6 +232,13 @@ void tarn__storage_counters_measure(
     found.bytes_written = atomic_load(&counters->bytes_written);
     found.bytes_read = atomic_load(&counters->bytes_read);
     memcpy(out, &found, out->struct_size < sizeof found ? out->struct_size : sizeof found);
+}
+
+tarn_storage_figures tarn__count_storage_figures(const tarn_storage *storage)
+{
+    tarn_storage_figures found = TARN_STORAGE_FIGURES_INIT;
+    tarn__storage_counters_measure(((const count_storage *)storage)->counters, &found);
+    return found;
 }
 
 const char *tarn_storage_operation_name(tarn_storage_operation operation)

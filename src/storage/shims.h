@@ -27,7 +27,7 @@ TARN_NODISCARD tarn_status tarn__throttle_storage_new(
 
 /* --- Count: what was asked for, and what came of it --- */
 
-/* counters outlive the storage, and may be those of several. */
+/* counters outlive the storage, and may be those of several; NULL: the storage has its own. */
 TARN_NODISCARD tarn_status tarn__count_storage_new(
     tarn_storage *below,
     tarn__storage_counters *counters,
@@ -35,6 +35,9 @@ TARN_NODISCARD tarn_status tarn__count_storage_new(
     tarn__account *account,
     tarn_storage **out,
     tarn_error *error);
+
+/* What its counters say. storage is one that tarn__count_storage_new() made. */
+tarn_storage_figures tarn__count_storage_figures(const tarn_storage *storage);
 
 /* --- Cache: objects that are named by their content, in a second storage --- */
 

@@ -22,6 +22,7 @@
 
 enum {
     BATCH = 1 << 16,
+    DIGEST_BYTES = 33,
     BURST = 64, /* Operations between two questions whether the checkpoint is done. */
     ROUNDS_DEFAULT = 5,
     CHANGED_PER_MILLE = 10,
@@ -51,7 +52,10 @@ typedef struct checkpoint_cost {
     uint64_t async_ns; /* From the begin of the snapshot to the commit, less sync_ns. */
     uint64_t ops;      /* That the stream did meanwhile. */
     uint64_t stream_ns;
-    uint64_t checksum; /* Of the state when it began. */
+    uint64_t checksum;             /* Of the state when it began. */
+    uint64_t new_table_bytes;      /* Of table files that the checkpoint before has not. */
+    char (*digests)[DIGEST_BYTES]; /* [digest_count], owned: of its table files. */
+    uint32_t digest_count;
 } checkpoint_cost;
 
 typedef struct checkpoint_measures {
@@ -139,6 +143,38 @@ static tarn_status poll(tarn_snapshot *snapshot, bench_latency *latency)
     return status;
 }
 
+static bool has_digest(const checkpoint_cost *cost, const char *digest)
+{
+    for (uint32_t i = 0; cost != NULL && i < cost->digest_count; i++) {
+        if (strcmp(cost->digests[i], digest) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Notes the table files of the newest checkpoint, and how many of their bytes are new. */
+static void note_tables(checkpoint_run *run, const checkpoint_cost *before, checkpoint_cost *cost)
+{
+    char address[BENCH_PATH_BYTES + 32];
+    tarn_checkpoint *checkpoint = NULL;
+    (void)snprintf(address, sizeof address, "%s/checkpoints/bench", run->directory);
+    check(run, tarn_checkpoint_open(address, NULL, &checkpoint, &run->error));
+    const uint32_t count = tarn_checkpoint_subtask_at(checkpoint, 0).file_count;
+    cost->digests = calloc(count + 1, sizeof *cost->digests);
+    if (cost->digests == NULL) {
+        bench_fail("no memory for the names of files");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const tarn_checkpoint_file file = tarn_checkpoint_file_at(checkpoint, 0, i);
+        if (file.is_shared) {
+            cost->new_table_bytes += has_digest(before, file.digest) ? 0 : file.size;
+            (void)snprintf(cost->digests[cost->digest_count++], DIGEST_BYTES, "%s", file.digest);
+        }
+    }
+    tarn_checkpoint_free(checkpoint);
+}
+
 /* latency NULL: the stream stands still. */
 static checkpoint_cost take_checkpoint(checkpoint_run *run, bench_latency *latency)
 {
@@ -180,13 +216,15 @@ static void print_cost(const char *name, const checkpoint_cost *cost)
 {
     printf(
         ",\"%s\":{\"sync_ms\":%.3f,\"async_ms\":%.3f,\"link_ms\":%.3f,\"files\":%llu,"
-        "\"uploaded_bytes\":%llu,\"new_bytes\":%llu,\"total_bytes\":%llu}",
+        "\"uploaded_bytes\":%llu,\"new_table_bytes\":%llu,\"new_bytes\":%llu,"
+        "\"total_bytes\":%llu}",
         name,
         (double)cost->sync_ns / 1e6,
         (double)cost->async_ns / 1e6,
         (double)cost->progress.link_ns / 1e6,
         (unsigned long long)cost->progress.file_count,
         (unsigned long long)cost->progress.uploaded_bytes,
+        (unsigned long long)cost->new_table_bytes,
         (unsigned long long)cost->summary.new_bytes,
         (unsigned long long)cost->progress.total_bytes);
 }
@@ -315,10 +353,16 @@ static void take_first_and_next(checkpoint_run *run, checkpoint_measures *measur
 {
     uint64_t random = run->options->seed;
     measures->first = take_checkpoint(run, NULL);
+    note_tables(run, NULL, &measures->first);
     for (uint64_t i = 0; i < run->options->keys * CHANGED_PER_MILLE / 1000; i++) {
         count_up(run, bench_mix(bench_random(&random) % run->options->keys));
     }
     measures->next = take_checkpoint(run, NULL);
+    note_tables(run, &measures->first, &measures->next);
+    free(measures->first.digests);
+    free(measures->next.digests);
+    measures->first.digests = NULL;
+    measures->next.digests = NULL;
 }
 
 static void play_round(checkpoint_run *run, checkpoint_measures *measures, uint64_t round)

@@ -369,7 +369,7 @@ static void check_read(world *w, uint32_t family, uint32_t row, bool admits)
     cell read = w->store.cells[family][row];
     find(w, family, row, &at);
     if (at.found == NULL) {
-        if (admits) {
+        if (admits && (below(w, 2) == 0 || !tarn__workset_declines(w->set, &at.key))) {
             set_row(
                 w,
                 &at,

@@ -381,7 +381,7 @@ static void test_files_of_both_are_not_read(void **state)
         tarn_storage *counted = NULL;
         assert_ok(
             tarn__count_storage_new(
-                checkpoint->storage, NULL, &checkpoint->account, &counted, &f->error),
+                checkpoint->storage, NULL, NULL, &checkpoint->account, &counted, &f->error),
             &f->error);
         checkpoint->storage = counted;
     }
@@ -392,8 +392,8 @@ static void test_files_of_both_are_not_read(void **state)
     tarn_diff_stats stats;
     assert_ok(tarn_checkpoint_diff(&options, &stats, &f->error), &f->error);
     assert_true(stats.shared_count > 0);
-    const uint64_t read_bytes = tarn__count_storage_counts(first->storage).bytes_read +
-                                tarn__count_storage_counts(second->storage).bytes_read;
+    const uint64_t read_bytes = tarn__count_storage_figures(first->storage).bytes_read +
+                                tarn__count_storage_figures(second->storage).bytes_read;
     /* Each file's blocks twice at most: to look at it, and to compare. */
     assert_true(read_bytes <= 2 * (stats.first_bytes + stats.second_bytes));
     tarn_checkpoint_free(first);

@@ -93,12 +93,13 @@ static void count_storage(snapshot_rig *rig, tarn_checkpoint *opened)
 {
     tarn_storage *counted = NULL;
     assert_ok(
-        tarn__count_storage_new(opened->storage, NULL, &opened->account, &counted, &rig->error),
+        tarn__count_storage_new(
+            opened->storage, NULL, NULL, &opened->account, &counted, &rig->error),
         &rig->error);
     opened->storage = counted;
 }
 
-static tarn__storage_counts download(
+static tarn_storage_figures download(
     snapshot_rig *rig,
     uint64_t id,
     bool (*is_wanted)(const tarn__file_part *file, void *context),
@@ -118,7 +119,7 @@ static tarn__storage_counts download(
         .is_wanted = is_wanted,
     };
     assert_ok(tarn__download_run(&options, NULL, &rig->error), &rig->error);
-    const tarn__storage_counts counts = tarn__count_storage_counts(opened->storage);
+    const tarn_storage_figures counts = tarn__count_storage_figures(opened->storage);
     tarn_checkpoint_free(opened);
     return counts;
 }
@@ -132,11 +133,11 @@ static void test_a_thousand_small_files_are_a_few_objects_and_requests(void **st
     assert_int_equal(shared_count(rig), 5);
     assert_int_equal(scratch_count(rig_job(rig, ""), "chk-1"), 2); /* A segment and _metadata. */
 
-    const tarn__storage_counts counts = download(rig, 1, NULL, NULL);
+    const tarn_storage_figures counts = download(rig, 1, NULL, NULL);
     rig_expect_same(rig_local(rig, "a", ""), rig_local(rig, "got", ""));
     assert_true(counts.bytes_read == (uint64_t)1000 * SMALL + 16 + 5000 + 6000);
     /* A file each made two: the bytes, and their end. */
-    assert_true(counts.calls[TARN__STORAGE_READ] * 10 <= 1003);
+    assert_true(counts.operations[TARN_STORAGE_READ].call_count * 10 <= 1003);
     assert_int_equal(rig_expect_whole(rig_job(rig, "")), 1);
 }
 
@@ -147,22 +148,24 @@ static void test_names_may_have_to_come_first(void **state)
     rig->store->storage->features &= ~(uint32_t)TARN_STORAGE_LATE_NAMES;
     tarn_storage *counted = NULL;
     assert_ok(
-        tarn__count_storage_new(rig->store->storage, NULL, &rig->account, &counted, &rig->error),
+        tarn__count_storage_new(
+            rig->store->storage, NULL, NULL, &rig->account, &counted, &rig->error),
         &rig->error);
     rig->store->storage = counted;
     write_tables(rig, 1, 1000, SMALL);
     write_private(rig);
     checkpoint(rig, 1, NULL, NULL);
-    const tarn__storage_counts counts = tarn__count_storage_counts(counted);
-    assert_int_equal(counts.calls[TARN__STORAGE_BEGIN], 7); /* 5 shared, 1 private, _metadata. */
-    assert_int_equal(counts.calls[TARN__STORAGE_FINISH], 7);
-    assert_int_equal(counts.calls[TARN__STORAGE_STAT], 0);
+    const tarn_storage_figures counts = tarn__count_storage_figures(counted);
+    assert_int_equal(
+        counts.operations[TARN_STORAGE_BEGIN].call_count, 7); /* 5 shared, 1 private, _metadata. */
+    assert_int_equal(counts.operations[TARN_STORAGE_FINISH].call_count, 7);
+    assert_int_equal(counts.operations[TARN_STORAGE_STAT].call_count, 0);
     assert_int_equal(shared_count(rig), 5);
 
     /* What is stored is not sent a second time, also when nobody knows the files. */
     checkpoint(rig, 2, NULL, NULL);
-    const tarn__storage_counts again = tarn__count_storage_counts(counted);
-    assert_int_equal(again.calls[TARN__STORAGE_BEGIN], 9);
+    const tarn_storage_figures again = tarn__count_storage_figures(counted);
+    assert_int_equal(again.operations[TARN_STORAGE_BEGIN].call_count, 9);
     rig_expect_restored(rig, 2, "a");
 }
 
@@ -265,13 +268,13 @@ static void test_only_what_is_wanted_is_read(void **state)
     snapshot_rig *rig = *state;
     write_tables(rig, 0, 10, SMALL);
     checkpoint(rig, 1, NULL, NULL);
-    const tarn__storage_counts even = download(rig, 1, is_even, NULL);
+    const tarn_storage_figures even = download(rig, 1, is_even, NULL);
     assert_true(even.bytes_read == (uint64_t)5 * SMALL);
-    assert_int_equal(even.calls[TARN__STORAGE_READ], 5);
+    assert_int_equal(even.operations[TARN_STORAGE_READ].call_count, 5);
     assert_int_equal(scratch_count(rig_local(rig, "got", ""), ""), 5);
-    const tarn__storage_counts low = download(rig, 1, is_low, NULL);
+    const tarn_storage_figures low = download(rig, 1, is_low, NULL);
     assert_true(low.bytes_read == (uint64_t)5 * SMALL);
-    assert_int_equal(low.calls[TARN__STORAGE_READ], 1);
+    assert_int_equal(low.operations[TARN_STORAGE_READ].call_count, 1);
 }
 
 static void test_a_second_copy_has_files_not_segments(void **state)
@@ -289,7 +292,7 @@ static void test_a_second_copy_has_files_not_segments(void **state)
         tarn__pool_add(&pool, rig_local(rig, "a", ""), base, &rig->error), TARN_IO_ERROR);
     const uint64_t kept = scratch_count(pool.path, "");
     assert_int_equal(kept, 3); /* Those before the one that is gone. */
-    const tarn__storage_counts counts = download(rig, 1, NULL, &pool);
+    const tarn_storage_figures counts = download(rig, 1, NULL, &pool);
     assert_int_equal(atomic_load(&pool.taken_count), kept);
     assert_true(counts.bytes_read == (10 - kept) * SMALL);
     write_tables(rig, 3, 1, SMALL);
@@ -429,7 +432,7 @@ static void test_small_private_files_lie_in_the_metadata(void **state)
     assert_false(find_file(opened, "000001.sst")->is_inline); /* It would be sent every time. */
     assert_int_equal(scratch_count(rig_job(rig, ""), "chk-1"), 2); /* OPTIONS and _metadata. */
     tarn_checkpoint_free(opened);
-    const tarn__storage_counts counts = download(rig, 1, NULL, NULL);
+    const tarn_storage_figures counts = download(rig, 1, NULL, NULL);
     assert_true(counts.bytes_read == 2 * 100 + 6000);
     rig_expect_same(rig_local(rig, "a", ""), rig_local(rig, "got", ""));
     assert_int_equal(rig_expect_whole(rig_job(rig, "")), 1);

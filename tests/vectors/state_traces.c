@@ -23,6 +23,7 @@
 #include "tarn/keyed.h"
 #include "tarn/snapshot.h"
 #include "tarn/timer.h"
+#include "tarn/working_set.h"
 
 #include "vectors.h"
 
@@ -65,6 +66,7 @@ typedef struct subtask {
 typedef struct program {
     int64_t now_ms;
     uint32_t parallelism;
+    uint64_t working_set_bytes; /* Of each backend. */
     uint32_t max_parallelism;
     const char *namespace_kind;
     size_t state_count;
@@ -369,6 +371,9 @@ static tarn_status open_subtask(program *p, uint32_t index, tarn_checkpoint *res
         return p->error.status;
     }
     tarn_status status = tarn_backend_open(&options, &t->backend, &p->error);
+    if (status == TARN_OK) {
+        status = tarn_backend_resize_working_set(t->backend, p->working_set_bytes, &p->error);
+    }
     for (size_t i = 0; i < p->state_count && status == TARN_OK; i++) {
         status = open_state(p, t, i);
     }
@@ -412,13 +417,16 @@ static bool close_program(program *p)
     return is_closed && is_store_closed;
 }
 
-static bool open_program(const json_t *trace, program *p)
+static bool open_program(const json_t *trace, uint64_t working_set_bytes, program *p)
 {
     int64_t parallelism = 0;
     int64_t max_parallelism = 0;
     const json_t *states = json_object_get(trace, "states");
     const char *temporary = getenv("TMPDIR");
-    *p = (program){.namespace_kind = vectors_text(trace, "namespace_kind")};
+    *p = (program){
+        .namespace_kind = vectors_text(trace, "namespace_kind"),
+        .working_set_bytes = working_set_bytes,
+    };
     p->error.status = TARN_INVALID_ARGUMENT;
     snprintf(p->error.message, sizeof p->error.message, "the case lacks what it needs");
     if (p->namespace_kind == NULL || !vectors_integer(trace, "clock_start", &p->now_ms) ||
@@ -1081,11 +1089,12 @@ static bool run_program(program *p, const json_t *ops, char *why, size_t why_byt
     return true;
 }
 
-bool vectors_state_traces(const json_t *vector_case, char *why, size_t why_bytes)
+static bool replay(
+    const json_t *vector_case, uint64_t working_set_bytes, char *why, size_t why_bytes)
 {
     static program p;
     const json_t *ops = json_object_get(vector_case, "ops");
-    bool is_good = open_program(vector_case, &p);
+    bool is_good = open_program(vector_case, working_set_bytes, &p);
     if (is_good) {
         is_good = run_program(&p, ops, why, why_bytes);
     } else {
@@ -1095,4 +1104,14 @@ bool vectors_state_traces(const json_t *vector_case, char *why, size_t why_bytes
         is_good = vectors_differ(why, why_bytes, "cannot end: %s", p.error.message);
     }
     return is_good;
+}
+
+/* The answers do not depend on the working set: it is on, and then off or with room for few rows.
+ */
+bool vectors_state_traces(const json_t *vector_case, char *why, size_t why_bytes)
+{
+    static uint32_t case_count;
+    const uint64_t other_bytes = case_count++ % 2 == 0 ? 0 : 3000;
+    return replay(vector_case, 1 << 20, why, why_bytes) &&
+           replay(vector_case, other_bytes, why, why_bytes);
 }
