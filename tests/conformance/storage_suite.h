@@ -19,6 +19,7 @@ typedef struct storage_maker {
     void (*clean)(void *context);
     void *context;
     uint64_t large_bytes; /* As of tarn_testkit_storage. */
+    bool has_gaps;        /* Likewise. */
 } storage_maker;
 
 /* Runs the suite; answers the number of failed tests. */

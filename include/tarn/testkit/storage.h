@@ -59,6 +59,11 @@ typedef struct tarn_testkit_storage {
     bool is_read_only;
     uint32_t rounds;      /**< Of each of four threads in the cases that race. 0: 60. */
     uint64_t large_bytes; /**< Of the largest object. 0: 1,700,051. */
+    /**
+     * The place cannot replace an object in one step (HttpFS): a reader may find none for a moment,
+     * but never a part of one.
+     */
+    bool has_gaps;
 } tarn_testkit_storage;
 
 /** Initialiser for tarn_testkit_storage. */
