@@ -51,7 +51,7 @@ void tarn__rocks_unpin_slice(tarn__rocks_pin *pin)
         rocksdb_pinnableslice_destroy(pin->slice);
     }
     tarn__release(pin->upgraded);
-    *pin = (tarn__rocks_pin){NULL};
+    *pin = (tarn__rocks_pin){.slice = NULL};
 }
 
 /* A small value with its mark, put together here: cheaper than what RocksDB does with two parts. */

@@ -39,7 +39,7 @@ static tarn_status describe(
     tarn__canonical_state *out,
     tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn_bytes stored;
     const tarn_status status = tarn__rocks_get(
         tarn__rocks_default_family(backend->rocks),

@@ -70,7 +70,7 @@ tarn_status tarn__descriptor_take(
     uint8_t generations[256],
     tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn__rocks_family *own = tarn__rocks_default_family(backend->rocks);
     tarn_bytes present;
     tarn__descriptor first;
@@ -120,8 +120,8 @@ tarn_status tarn__marking_init(
     const char *name,
     tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin own_pin = {NULL};
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin source_pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin own_pin = {.slice = NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin source_pin = {.slice = NULL};
     uint8_t generations[256];
     tarn__descriptor own;
     tarn__descriptor theirs;

@@ -21,7 +21,7 @@ tarn_status tarn__fold_check(const tarn_keyed *keyed, tarn_status status, tarn_e
 tarn_status tarn__fold_add(
     tarn_keyed *keyed, tarn__fold_add_fn *add, void *context, tarn_bytes added, tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     const int64_t now_ms = tarn__keyed_now(keyed);
     tarn__keyed_content content = {.is_shown = false};
     tarn_bytes row;
@@ -134,7 +134,7 @@ static tarn_status read_and_take(
     tarn__rocks_batch *batch,
     tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     const int64_t now_ms = tarn__keyed_now(keyed);
     tarn_bytes row;
     tarn_bytes stored;

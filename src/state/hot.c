@@ -387,7 +387,7 @@ static tarn_status fold(
 static tarn_status complete(
     tarn_keyed *keyed, tarn__hot_key *key, tarn__hot_row **row, tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     uint8_t bytes[TARN__REDUCTION_BYTES_MAX];
     tarn_bytes stored;
     TARN_TRY(tarn__workset_hand_over(keyed->workset, key, row, error));
@@ -505,7 +505,7 @@ tarn_status tarn__hot_edit(
     tarn__hot_row *kept = NULL;
     tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
     if (__builtin_expect(found == NULL, 0)) {
-        TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+        TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
         tarn_bytes stored;
         const tarn_status status =
             load(keyed, &key, /* is_only_read= */ false, &pin, &stored, &found, error);

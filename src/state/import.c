@@ -330,7 +330,7 @@ static tarn_status find_family(
         import->family = family;
         return TARN_OK;
     }
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn_bytes stored;
     TARN_TRY(tarn__rocks_get(names, tarn_bytes_of(name), &pin, &stored, error));
     if (!tarn_bytes_is_equal(stored, descriptor)) {

@@ -175,7 +175,7 @@ static tarn_status check_new(tarn_import *import, tarn_error *error)
         return TARN_OK;
     }
     TARN_TRY(tarn__import_flush(import, error));
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn_bytes stored;
     const tarn_status found = tarn__rocks_get(import->family, key, &pin, &stored, error);
     if (found == TARN_OK) {

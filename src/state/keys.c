@@ -348,7 +348,7 @@ static tarn_status remove_key_from_namespaces(
 static tarn_status remove_key_of_family(
     tarn_backend *backend, tarn__rocks_family *family, const tarn_buffer *row, tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn__descriptor descriptor;
     TARN_TRY(tarn__descriptor_read(backend, family->name, &pin, &descriptor, error));
     if (descriptor.kind == TARN__STATE_TIMERS) {

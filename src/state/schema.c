@@ -261,7 +261,7 @@ static tarn_status reconcile(
 tarn_status tarn__schema_check(tarn_keyed *keyed, const char *name, tarn_error *error)
 {
     tarn__schemas *schemas = &keyed->schemas;
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn__descriptor stored;
     TARN_TRY(tarn__descriptor_read(keyed->backend, name, &pin, &stored, error));
     if (!is_same_kind(&stored, &schemas->descriptor)) {

@@ -22,7 +22,7 @@ static const uint8_t MARK_KEY[] = {0, 's', 'e', 'q', 'u', 'e', 'n', 'c', 'e'};
 
 tarn_status tarn__sequence_read(tarn__rocks *rocks, uint64_t *out, tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn_bytes stored;
     const tarn_status status = tarn__rocks_get(
         tarn__rocks_default_family(rocks),

@@ -256,7 +256,7 @@ static tarn_status describe_states(tarn_snapshot *snapshot, tarn_error *error)
     for (const tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
          family != NULL;
          family = family->next) {
-        TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+        TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
         tarn__descriptor descriptor;
         TARN_TRY(tarn__descriptor_read(backend, family->name, &pin, &descriptor, error));
         states[index].name = tarn__arena_copy(&snapshot->arena, tarn_bytes_of(family->name));

@@ -65,7 +65,7 @@ static tarn_bytes edge_row(tarn_timers *timers, uint32_t group, const tarn__time
 
 tarn_status tarn__timers_look_up(tarn_timers *timers, tarn_bytes row, bool *out, tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn_bytes value;
     const tarn_status status = tarn__rocks_get(timers->keyed.family, row, &pin, &value, error);
     if (status != TARN_OK && status != TARN_NOT_FOUND) {

@@ -128,7 +128,7 @@ tarn_status tarn__keyed_delete(tarn_keyed *keyed, tarn_bytes row, tarn_error *er
 static tarn_status is_as_seen(
     tarn_keyed *keyed, tarn_bytes row, int64_t stamp_ms, bool *out, tarn_error *error)
 {
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn_bytes stored;
     tarn__keyed_content content;
     const tarn_status status = tarn__keyed_read(keyed, row, &pin, &stored, error);

@@ -30,7 +30,7 @@ tarn_status tarn_backend_check_untaken(const tarn_backend *backend, tarn_error *
     if (found == NULL) {
         return TARN_OK;
     }
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn__descriptor stored;
     TARN_TRY(tarn__descriptor_read(backend, found->name, &pin, &stored, error));
     const tarn__schema *schema = &stored.schemas[0];

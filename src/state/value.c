@@ -99,7 +99,7 @@ static tarn_status load_edit(tarn_value *state, tarn_bytes row, size_t size, tar
     tarn_backend *backend = keyed->backend;
     tarn__keyed_content content = {.value = {NULL, 0}};
     tarn_bytes stored;
-    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {NULL};
+    TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     const tarn_status status = tarn__keyed_read(keyed, row, &pin, &stored, error);
     if (status == TARN_OK) {
         TARN_TRY(tarn__keyed_look(keyed, stored, tarn__keyed_now(keyed), &content, error));

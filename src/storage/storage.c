@@ -153,8 +153,8 @@ static tarn_status open_counted(
     tarn_storage **out,
     tarn_error *error)
 {
-    *out = below;
     if (options->counters == NULL) {
+        *out = below;
         return TARN_OK;
     }
     const tarn_status status =

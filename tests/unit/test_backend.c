@@ -459,7 +459,7 @@ static void test_a_write_waits_for_the_links_and_a_read_does_not(void **state)
     size_t size = tarn__row_encode_key(
         row, tarn_key_group_of(tarn_hash_bytes(tarn_bytes_of("k")), 128), tarn_bytes_of("k"));
     memcpy(row + size, NO_NAMESPACE, 1);
-    tarn__rocks_pin pin = {NULL};
+    tarn__rocks_pin pin = {.slice = NULL};
     assert_ok(
         tarn__rocks_get(family, tarn_bytes_at(row, size + 1), &pin, &read, &f->error), &f->error);
     /* Nobody opened the state: the mark of its generation, 0, is there. */

@@ -282,7 +282,7 @@ static void test_the_cache_is_one_for_all_databases(void **state)
     tarn__rocks_memory_measure(f->memory, &before);
     for (int i = 0; i < DATABASES; i++) {
         for (uint64_t row = 0; row < 50; row++) {
-            tarn__rocks_pin pin = {NULL};
+            tarn__rocks_pin pin = {.slice = NULL};
             tarn_bytes value;
             assert_ok(
                 tarn__rocks_get(

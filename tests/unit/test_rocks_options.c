@@ -439,7 +439,7 @@ static void test_a_family_is_retuned_with_its_rows(void **state)
     assert_false(is_lost);
     read_options_file(f, path);
     expect_line(f->family, "block_size=32768");
-    tarn__rocks_pin pin = {NULL};
+    tarn__rocks_pin pin = {.slice = NULL};
     tarn_bytes value;
     assert_ok(tarn__rocks_get(family, tarn_bytes_of("k"), &pin, &value, &f->error), &f->error);
     assert_true(tarn_bytes_is_equal(value, tarn_bytes_of("v")));
