@@ -160,7 +160,9 @@ class Checkpoints(flights.FlightsTest):
         self.assert_refused(self.flights.run(*self.options("--restore", path, directory="none")), path)
 
     def make_checkpoint(self, directory):
-        run = self.flights.run(*self.options("--repeat", "4", "--kill-at", "0.9", directory=directory))
+        """The only checkpoint stands where the run was killed: none is due in a day, so that the kill asks for one."""
+        options = ("--repeat", "4", "--kill-at", "0.9", "--checkpoint-interval", str(24 * 3600 * 1000))
+        run = self.flights.run(*self.options(*options, directory=directory))
         self.assertEqual(run.returncode, -signal.SIGKILL, run.stderr)
         self.assertTrue(self.flights.has_checkpoint(self.flights.path(directory)))
 
