@@ -237,14 +237,8 @@ void tarn__request_choose(tarn_coordinator *c)
     }
 }
 
-/* After the end a write that was under way is awaited, but nobody looks at the queue behind it: who
- * asks meanwhile is not kept waiting. */
 void tarn__request_submit(tarn_coordinator *c, tarn__request request)
 {
-    if (c->is_shut_down && c->pending_count > 0) {
-        refuse(c, &request, TARN_FAILURE_CHECKPOINT_COORDINATOR_SHUTDOWN);
-        return;
-    }
     if (make_room(c, &request)) {
         enqueue(c, &request);
     } else {

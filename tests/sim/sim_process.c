@@ -232,6 +232,10 @@ void sim_fail_over(void)
     uint64_t restore_id = 0;
     w.must_fail_over = false;
     CHECK_OK(tarn_driver_fail_over(w.driver, &restore_id, &w.error));
+    if (atomic_load(&w.storage.is_dead)) { /* What was under way was its end. */
+        sim_crash();
+        return;
+    }
     w.restart_count++;
     sim_stop_tasks();
     sim_start_tasks(restore_id);
