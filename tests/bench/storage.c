@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -24,7 +25,14 @@
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
 
-enum { ROUNDS = 3, VALUE_BYTES = 1000, PROCESS_MIB_BESIDES = 1024, PARALLELISM = 4 };
+enum {
+    ROUNDS = 3,
+    VALUE_BYTES = 1000,
+    PROCESS_MIB_BESIDES = 1024,
+    PARALLELISM = 4,
+    SETTLE_NS = 200 * 1000 * 1000,
+    SETTLE_PAUSES_MAX = 300,
+};
 
 typedef enum phase { PHASE_PUT, PHASE_PLAIN_PUT, PHASE_GET, PHASE_PLAIN_GET, PHASES } phase;
 
@@ -83,8 +91,10 @@ static uint64_t read_status(const char *name)
     return kib << 10;
 }
 
+/* Each phase begins with nothing to be written by those before it, ours and the server's. */
 static void start(transfer *t)
 {
+    sync();
     FILE *file = fopen("/proc/self/clear_refs", "w"); /* Peaks begin anew. */
     if (file != NULL) {
         fputs("5", file);
@@ -211,6 +221,18 @@ static void checkpoint(
     tarn_buffer_clear(&acknowledgement);
 }
 
+/* Waits until RocksDB compacts no more, which would go on beside what is measured. */
+static void settle(tarn_backend *backend)
+{
+    const struct timespec pause = {.tv_nsec = SETTLE_NS};
+    tarn_backend_stats stats = {.pending_compaction_bytes = 1};
+    for (int i = 0, quiet = 0; i < SETTLE_PAUSES_MAX && quiet < 3; i++) {
+        tarn_backend_measure(backend, &stats);
+        quiet = stats.pending_compaction_bytes == 0 ? quiet + 1 : 0;
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* Opens a backend of a checkpoint and closes it. */
 static void restore(transfer *t, tarn_checkpoint *from, uint64_t round, uint64_t bytes)
 {
@@ -291,6 +313,7 @@ static void run_round(transfer *t, tarn_backend *backend, uint64_t round)
     snprintf(place, sizeof place, "%.3000s/%s", address, job);
     tarn_checkpoint_store *store = open_store(t, address, job);
     tarn_checkpoint_summary summary;
+    settle(backend);
     start(t);
     checkpoint(t, store, backend, &summary);
     stop(t, PHASE_PUT, round, summary.total_bytes);
@@ -344,10 +367,14 @@ static void report(const transfer *t)
         (unsigned long long)t->resident_growth);
     for (uint32_t i = 0; i < PHASES; i++) {
         printf(
-            ",\"%s\":{\"mb_per_s\":%.1f,\"cpu_s_per_gib\":%.2f}",
+            ",\"%s\":{\"mb_per_s\":%.1f,\"cpu_s_per_gib\":%.2f,\"rounds\":[",
             names[i],
             median(t, (phase)i) / 1e6,
             t->phases[i].cpu_s * (double)(1 << 30) / (double)t->phases[i].bytes);
+        for (uint64_t round = 0; round < t->options->rounds; round++) {
+            printf("%s%.1f", round > 0 ? "," : "", t->phases[i].rates[round] / 1e6);
+        }
+        printf("]}");
     }
     printf("}\n");
 }
