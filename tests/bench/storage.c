@@ -2,6 +2,7 @@
  * storage.c - a checkpoint to a bucket and back, beside curl alone with the same bytes.
  *
  *     round: checkpoint ─► plain put ─► restore ─► plain get ─► all is deleted
+ *     The first round is not counted: it warms the server, whose code may be compiled as it runs.
  *
  * --keys rows of --value-bytes that do not pack are put into a backend and flushed into files. Each
  * round takes a full checkpoint of them to --output s3://bucket/prefix and restores it. The
@@ -50,6 +51,7 @@ typedef struct transfer {
     uint64_t bytes; /* Of the baseline's files. */
     uint32_t file_count;
     figures phases[PHASES];
+    uint32_t run_count;
     uint64_t resident_growth; /* Of a put or a get of ours, the most. */
     uint64_t began_ns;
     double began_cpu_s;
@@ -303,13 +305,23 @@ static void prepare_plain(transfer *t, tarn_backend *backend)
     bench_directory_remove(address);
 }
 
+/* So that neither side has old files to truncate in the time that is measured. */
+static void remove_plain(const transfer *t)
+{
+    for (uint32_t i = 0; i < t->file_count; i++) {
+        char path[BENCH_PATH_BYTES];
+        snprintf(path, sizeof path, "%.3000s/%u", t->plain, i);
+        (void)unlink(path);
+    }
+}
+
 static void run_round(transfer *t, tarn_backend *backend, uint64_t round)
 {
     const char *address = t->options->output;
     const char *bucket_path = address + strlen("s3://");
     char job[64];
     char place[BENCH_PATH_BYTES];
-    snprintf(job, sizeof job, "round-%llu", (unsigned long long)round);
+    snprintf(job, sizeof job, "round-%u", t->run_count++);
     snprintf(place, sizeof place, "%.3000s/%s", address, job);
     tarn_checkpoint_store *store = open_store(t, address, job);
     tarn_checkpoint_summary summary;
@@ -327,6 +339,7 @@ static void run_round(transfer *t, tarn_backend *backend, uint64_t round)
     check(t, tarn_checkpoint_open_in(t->env, place, NULL, &opened, &t->error));
     restore(t, opened, round, summary.total_bytes);
     tarn_checkpoint_free(opened);
+    remove_plain(t);
     start(t);
     plain_curl_run(PLAIN_CURL_GET, bucket_path, t->plain, t->file_count, PARALLELISM);
     stop(t, PHASE_PLAIN_GET, round, t->bytes);
@@ -394,6 +407,9 @@ int bench_storage(const bench_options *given)
     tarn_backend *backend = open_backend(t, "work", NULL);
     fill(t, backend);
     prepare_plain(t, backend);
+    run_round(t, backend, 0);
+    memset(t->phases, 0, sizeof t->phases);
+    t->resident_growth = 0;
     for (uint64_t round = 0; round < options.rounds; round++) {
         run_round(t, backend, round);
     }
