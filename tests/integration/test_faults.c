@@ -1,9 +1,8 @@
 /*
  * test_faults.c - a job's checkpoints on a real server behind a proxy that misbehaves.
  *
- *     backend ──► proxy: refuses, resets, drips, cuts, lies, loses answers ──► S3Proxy, HttpFS, or
- *                                                                  a name node (its data node is
- * asked past the proxy)
+ *     backend ──► proxy: refuses, resets, drips, cuts, lies, loses answers ──► server
+ *     server: S3Proxy, HttpFS, or a name node, whose data node is asked past the proxy
  *
  * For each fault: a checkpoint is taken in peace, one under the fault, which is completed or fails
  * with a reason within bounded time and memory, and one in peace again. Then every checkpoint that
@@ -27,7 +26,7 @@ enum {
     KEYS = 40,
     VALUE_BYTES = 60000, /* Files are large enough not to be packed. */
     BOUND_MS =
-        40000, /* Of a checkpoint under any fault: a few efforts of 3 s, one after the other. */
+        40000, /* Of a checkpoint under any fault: a few efforts of 2 s, one after the other. */
     GROWTH_BYTES_MAX = 96 << 20,
 };
 
@@ -73,7 +72,7 @@ static const fault faults[] = {
     {"a body that is too long", "GET 2 long", true, S3_ALONE},
     {"bytes that flip on the way there", "PUT 2 spoil", true, S3_ALONE},
     {"a slow drip", "* * drip", false, FILES},
-    {"no answer", "* * hang", false, ALL},
+    {"no answer", "* * hang", false, FILES},
     {"credentials that have run out", "* * expired", false, S3_ALONE},
     {"clocks that differ", "* * skewed", false, S3_ALONE},
     {"a redirection to elsewhere", "PUT * redirect", false, S3_ALONE},
@@ -122,7 +121,7 @@ static void open_job(job *j, const server *s, uint32_t number)
     set(j, "tarn.storage.connect-timeout", "500 ms");
     set(j, "tarn.storage.first-byte-timeout", "500 ms");
     set(j, "tarn.storage.stall-timeout", "500 ms");
-    set(j, "tarn.storage.retry.budget", "3 s");
+    set(j, "tarn.storage.retry.budget", "2 s");
     if (s->is_s3) {
         snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", fault_server_port(j->proxy));
         set(j, "s3.endpoint", endpoint);
@@ -310,9 +309,6 @@ static void run_fault(const fault *f, const server *s, uint32_t number)
     assert_null(status == TARN_OK ? NULL : strstr(j.error.message, SECRET));
     assert_true(took_ms < BOUND_MS);
     assert_true(resident_bytes() < resident + GROWTH_BYTES_MAX);
-    for (uint64_t id = 1; id <= 2; id++) {
-        expect_whole(&j, id);
-    }
     assert_ok(checkpoint(&j), &j.error); /* The next one is taken as if nothing had been. */
     close_state(&j);
     assert_ok(tarn_checkpoint_store_close(j.store, &j.error), &j.error);
