@@ -12,7 +12,7 @@
  *
  * Source: RocksDB 7.8, table/format.h, table/block_based/block.h and block_builder.h.
  *
- * Thread: pure.
+ * Thread: pure, but for the unpacker.
  */
 #ifndef TARN_CODEC_TABLE_H
 #define TARN_CODEC_TABLE_H
@@ -66,16 +66,28 @@ bool tarn__table_has_checks(const tarn__table_footer *footer);
 /* Compares the checksum of a block with its trailer. */
 bool tarn__table_check_block(tarn_bytes block);
 
+/* What unpacking needs from block to block; zero at the beginning. Thread: confined. */
+typedef struct tarn__table_unpacker {
+    void *zstd;       /* Owned; made when a block needs it. */
+    void *dictionary; /* The digested one, likewise. */
+} tarn__table_unpacker;
+
+void tarn__table_unpacker_clear(tarn__table_unpacker *unpacker);
+
 /*
  * Unpacks a block with its trailer, of a file of a footer's version.
  *
- * dictionary  Of the file; empty: none.
+ * dictionary  Of the file; empty: none. With one unpacker always the same.
  * out         Replaced by the block, without trailer.
  * Errors: TARN_CORRUPTION, TARN_NOT_SUPPORTED (a compression that Tarn never chooses),
  * TARN_NO_MEMORY.
  */
-TARN_NODISCARD tarn_status
-tarn__table_unpack(tarn_bytes block, tarn_bytes dictionary, tarn_buffer *out, tarn_error *error);
+TARN_NODISCARD tarn_status tarn__table_unpack(
+    tarn__table_unpacker *unpacker,
+    tarn_bytes block,
+    tarn_bytes dictionary,
+    tarn_buffer *out,
+    tarn_error *error);
 
 /* A walk over the entries of a block. */
 typedef struct tarn__table_cursor {

@@ -44,6 +44,7 @@ static tarn_status read_block(
     const tarn_bytes none = tarn_bytes_at(NULL, 0);
     TARN_TRY(read_stored(t, handle, error));
     TARN_TRY(tarn__table_unpack(
+        &t->unpacker,
         tarn_buffer_bytes(&t->stored),
         is_data ? tarn_buffer_bytes(&t->dictionary_bytes) : none,
         &t->block,
@@ -230,7 +231,11 @@ static tarn_status read_dictionary(tarn__table *t, tarn_error *error)
     }
     TARN_TRY(read_stored(t, &t->dictionary, error));
     return tarn__table_unpack(
-        tarn_buffer_bytes(&t->stored), tarn_bytes_at(NULL, 0), &t->dictionary_bytes, error);
+        &t->unpacker,
+        tarn_buffer_bytes(&t->stored),
+        tarn_bytes_at(NULL, 0),
+        &t->dictionary_bytes,
+        error);
 }
 
 tarn_status tarn__table_open(
@@ -257,6 +262,7 @@ void tarn__table_close(tarn__table *table)
 {
     tarn__release(table->blocks);
     table->blocks = NULL;
+    tarn__table_unpacker_clear(&table->unpacker);
     tarn_buffer_clear(&table->stored);
     tarn_buffer_clear(&table->dictionary_bytes);
     tarn_buffer_clear(&table->block);

@@ -56,6 +56,7 @@ typedef struct tarn__table {
     size_t next_block;
     tarn_buffer stored;
     tarn_buffer dictionary_bytes;
+    tarn__table_unpacker unpacker;
     tarn_buffer block;
     tarn__table_cursor cursor;
     uint64_t read_count; /* Entries given out. */
