@@ -11,6 +11,7 @@
  */
 #include "state/descriptors.h"
 #include "state/hot.h"
+#include "state/timers.h"
 
 /* Goes through the prefixes of a state, or those of one namespace. */
 typedef struct prefix_scan {
@@ -352,7 +353,8 @@ static tarn_status remove_key_of_family(
     tarn__descriptor descriptor;
     TARN_TRY(tarn__descriptor_read(backend, family->name, &pin, &descriptor, error));
     if (descriptor.kind == TARN__STATE_TIMERS) {
-        return TARN_OK; /* Their rows begin with the time. */
+        return tarn__timers_remove_key(
+            backend, family, error); /* Their rows begin with the time. */
     }
     if ((descriptor.flags & TARN__STATE_NAMESPACE_FIRST) == 0) {
         bool has_sealed = false;
@@ -412,5 +414,7 @@ void tarn_keyed_measure(tarn_keyed *state, tarn_keyed_stats *out)
         .live_file_bytes_estimate = stats.live_data_bytes,
         .file_bytes = stats.live_file_bytes,
         .memtable_bytes = stats.memtable_bytes,
+        .held_row_count = state->workset != NULL ? state->hot.row_count : 0,
+        .unwritten_row_count = state->workset != NULL ? state->hot.dirty_count : 0,
     };
 }
