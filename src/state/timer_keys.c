@@ -27,24 +27,28 @@ static bool is_of_current_key(const tarn_backend *backend, tarn_bytes tail)
 }
 
 /* Removes a timer of the current key, found wherever it is. */
-static tarn_status remove_found(tarn_timers *timers, const tarn__timer *timer, tarn_error *error)
+static tarn_status remove_found(
+    tarn_timers *timers, const tarn__timer *timer, tarn__removal *removal, tarn_error *error)
 {
     tarn_bytes key;
     tarn_bytes name_space;
     if (!tarn__row_decode_tail(timer->tail, &key, &name_space)) {
         return tarn__keyed_fail_row(&timers->keyed, timer->tail.size, error);
     }
-    return tarn_timers_remove(timers, tarn__timer_decode_time(timer->time), name_space, error);
+    TARN_TRY(tarn_timers_remove(timers, tarn__timer_decode_time(timer->time), name_space, error));
+    removal->has_removed = true;
+    return TARN_OK;
 }
 
-static tarn_status remove_from_head(tarn_timers *timers, uint32_t group, tarn_error *error)
+static tarn_status remove_from_head(
+    tarn_timers *timers, uint32_t group, tarn__removal *removal, tarn_error *error)
 {
     const tarn__timer_head *head = &timers->groups[group].head;
     uint32_t i = 0;
     while (i < tarn__timer_head_count(head)) {
         const tarn__timer timer = tarn__timer_head_at(head, i);
         if (is_of_current_key(timers->keyed.backend, timer.tail)) {
-            TARN_TRY(remove_found(timers, &timer, error));
+            TARN_TRY(remove_found(timers, &timer, removal, error));
         } else {
             i++;
         }
@@ -52,7 +56,8 @@ static tarn_status remove_from_head(tarn_timers *timers, uint32_t group, tarn_er
     return TARN_OK;
 }
 
-static tarn_status remove_from_buffer(tarn_timers *timers, uint32_t group, tarn_error *error)
+static tarn_status remove_from_buffer(
+    tarn_timers *timers, uint32_t group, tarn__removal *removal, tarn_error *error)
 {
     const tarn__timer_buffer *buffer = &timers->buffer;
     for (uint32_t i = 0; i < buffer->count && timers->groups[group].buffered_count > 0; i++) {
@@ -62,7 +67,7 @@ static tarn_status remove_from_buffer(tarn_timers *timers, uint32_t group, tarn_
         }
         const tarn__timer timer = tarn__timer_buffer_at(buffer, entry);
         if (is_of_current_key(timers->keyed.backend, timer.tail)) {
-            TARN_TRY(remove_found(timers, &timer, error));
+            TARN_TRY(remove_found(timers, &timer, removal, error));
         }
     }
     return TARN_OK;
@@ -75,7 +80,8 @@ static bool has_beyond(const tarn_timers *timers, uint32_t group)
     return of->count > (uint64_t)tarn__timer_head_count(&of->head) + of->buffered_count;
 }
 
-static tarn_status remove_beyond_memory(tarn_timers *timers, uint32_t group, tarn_error *error)
+static tarn_status remove_beyond_memory(
+    tarn_timers *timers, uint32_t group, tarn__removal *removal, tarn_error *error)
 {
     TARN_AUTO(close_rows) tarn__rocks_iterator *rows = NULL;
     TARN_TRY(tarn__timers_begin_rows(timers, group, &rows, error));
@@ -93,18 +99,27 @@ static tarn_status remove_beyond_memory(tarn_timers *timers, uint32_t group, tar
             return tarn__keyed_fail_row(&timers->keyed, row.size, error);
         }
         if (is_of_current_key(timers->keyed.backend, timer.tail)) {
-            TARN_TRY(remove_found(timers, &timer, error));
+            TARN_TRY(remove_found(timers, &timer, removal, error));
         }
     }
 }
 
-static tarn_status remove_from_open(tarn_timers *timers, tarn_error *error)
+static tarn_status remove_from_open(tarn_timers *timers, tarn__removal *removal, tarn_error *error)
 {
     const uint8_t *prefix = timers->keyed.backend->row.data;
     const uint32_t group = ((uint32_t)prefix[0] << 8 | prefix[1]) - timers->first_group;
-    TARN_TRY(remove_from_head(timers, group, error));
-    TARN_TRY(remove_from_buffer(timers, group, error));
-    return has_beyond(timers, group) ? remove_beyond_memory(timers, group, error) : TARN_OK;
+    TARN_TRY(remove_from_head(timers, group, removal, error));
+    TARN_TRY(remove_from_buffer(timers, group, removal, error));
+    return has_beyond(timers, group) ? remove_beyond_memory(timers, group, removal, error)
+                                     : TARN_OK;
+}
+
+static tarn_status write_batch(
+    tarn_backend *backend, tarn__rocks_batch *batch, tarn__removal *removal, tarn_error *error)
+{
+    removal->has_removed = true;
+    return tarn__backend_finish_write(
+        backend, tarn__rocks_batch_write(backend->rocks, batch, error), error);
 }
 
 /* Collects deletes of a key's rows, and writes them now and then. */
@@ -113,16 +128,13 @@ static tarn_status remove_rows(
     tarn__rocks_family *family,
     tarn__rocks_iterator *rows,
     tarn__rocks_batch *batch,
+    tarn__removal *removal,
     tarn_error *error)
 {
-    for (;;) {
-        tarn_bytes row;
-        tarn_bytes value;
-        const tarn_status status = tarn__rocks_iterator_next(rows, &row, &value, error);
-        if (status == TARN_DONE) {
-            break;
-        }
-        TARN_TRY(status);
+    tarn_bytes row;
+    tarn_bytes value;
+    tarn_status status;
+    while ((status = tarn__rocks_iterator_next(rows, &row, &value, error)) == TARN_OK) {
         if (row.size > TARN__TIMER_TAIL_OFFSET &&
             is_of_current_key(
                 backend,
@@ -132,18 +144,15 @@ static tarn_status remove_rows(
             tarn__rocks_batch_delete(batch, family, row);
         }
         if (batch->bytes >= BATCH_BYTES) {
-            TARN_TRY(tarn__backend_finish_write(
-                backend, tarn__rocks_batch_write(backend->rocks, batch, error), error));
+            TARN_TRY(write_batch(backend, batch, removal, error));
         }
     }
-    return batch->bytes == 0
-               ? TARN_OK
-               : tarn__backend_finish_write(
-                     backend, tarn__rocks_batch_write(backend->rocks, batch, error), error);
+    TARN_TRY(status == TARN_DONE ? TARN_OK : status);
+    return batch->bytes > 0 ? write_batch(backend, batch, removal, error) : TARN_OK;
 }
 
 static tarn_status remove_from_store(
-    tarn_backend *backend, tarn__rocks_family *family, tarn_error *error)
+    tarn_backend *backend, tarn__rocks_family *family, tarn__removal *removal, tarn_error *error)
 {
     uint8_t upper[TARN__ROW_GROUP_BYTES];
     memcpy(upper, backend->row.data, sizeof upper);
@@ -156,17 +165,17 @@ static tarn_status remove_from_store(
         error));
     TARN_AUTO(tarn__rocks_batch_clear) tarn__rocks_batch batch;
     tarn__rocks_batch_init(&batch);
-    return remove_rows(backend, family, rows, &batch, error);
+    return remove_rows(backend, family, rows, &batch, removal, error);
 }
 
 tarn_status tarn__timers_remove_key(
-    tarn_backend *backend, tarn__rocks_family *family, tarn_error *error)
+    tarn_backend *backend, tarn__rocks_family *family, tarn__removal *removal, tarn_error *error)
 {
     for (tarn__child *child = backend->first_child; child != NULL; child = child->next) {
         tarn_keyed *keyed = tarn__keyed_of_child(child);
         if (keyed != NULL && keyed->family == family) {
-            return remove_from_open((tarn_timers *)(void *)keyed, error);
+            return remove_from_open((tarn_timers *)(void *)keyed, removal, error);
         }
     }
-    return remove_from_store(backend, family, error);
+    return remove_from_store(backend, family, removal, error);
 }

@@ -94,8 +94,8 @@ bool tarn__timer_decode_row(tarn_bytes row, uint32_t *group_out, tarn__timer *ou
  * Removes the timers of the current key from a family of timers, which may be open. Others stay in
  * memory or in the store, where they are.
  */
-TARN_NODISCARD tarn_status
-tarn__timers_remove_key(tarn_backend *backend, tarn__rocks_family *family, tarn_error *error);
+TARN_NODISCARD tarn_status tarn__timers_remove_key(
+    tarn_backend *backend, tarn__rocks_family *family, tarn__removal *removal, tarn_error *error);
 
 /* Puts a group where the heap should have it. */
 void tarn__timers_place(tarn_timers *timers, uint32_t group);
