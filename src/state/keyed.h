@@ -52,6 +52,7 @@ struct tarn_keyed {
     bool has_namespaces;  /* One with bytes was set, or named otherwise, once. */
     bool has_hot_rows;    /* Of a kind whose rows go through the working set, when there is one. */
     bool has_single_rows; /* A key and a namespace have one row at most. */
+    bool is_map;          /* A key and a namespace have entries. */
     bool is_created;      /* Its family was made when it was opened: it had no rows. */
     bool has_filter;      /* Of new keys, as its options say. */
     double filter_bits;   /* For a key. */

@@ -1072,18 +1072,20 @@ static void step_kind(program *p)
 /* Reads some keys of some states, now or one batch ahead. */
 static void prefetch(program *p)
 {
-    static const kind KINDS_WITH_ROWS[] = {VALUE, NUMBER, TEXT, AVERAGE};
-    tarn_keyed *states[4];
-    tarn_bytes keys[KEYS];
+    tarn_keyed *states[KINDS];
+    tarn_bytes keys[MAP_KEYS];
+    tarn_bytes user_keys[MAP_KEYS];
     tarn_prefetch what = TARN_PREFETCH_INIT;
     what.states = states;
     what.keys = keys;
-    for (uint32_t i = 0; i < 4; i++) {
+    what.user_keys = below(p, 2) == 0 ? user_keys : NULL;
+    for (uint32_t i = 0; i < KINDS; i++) {
         if (below(p, 2) == 0) {
-            states[what.state_count++] = keyed_of(p, KINDS_WITH_ROWS[i]);
+            states[what.state_count++] = keyed_of(p, (kind)i);
         }
     }
-    for (uint32_t i = below(p, KEYS + 1); i > 0; i--) {
+    for (uint32_t i = below(p, MAP_KEYS + 1); i > 0; i--) {
+        user_keys[what.key_count] = tarn_bytes_of(MAP_KEY_NAMES[below(p, MAP_KEYS)]);
         keys[what.key_count++] = tarn_bytes_of(KEY_NAMES[below(p, KEYS)]);
     }
     if (below(p, 4) == 0) {

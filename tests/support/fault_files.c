@@ -86,6 +86,11 @@ static ssize_t fault_write(int file, const void *bytes, size_t size, void *conte
     return written;
 }
 
+static int fault_seek(int file, off_t offset, void *context)
+{
+    return must_fail(context) ? -1 : below()->seek(file, offset, NULL);
+}
+
 static int fault_sync(int file, void *context)
 {
     /* The real call is left out: tests do not lose power, and it costs milliseconds. */
@@ -143,6 +148,7 @@ void fault_files_init(fault_files *fault, uint64_t nth, int code)
                 .close = fault_close,
                 .read_at = fault_read_at,
                 .write = fault_write,
+                .seek = fault_seek,
                 .sync = fault_sync,
                 .stat = fault_stat,
                 .stat_at = fault_stat_at,
