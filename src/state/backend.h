@@ -90,6 +90,7 @@ struct tarn_backend {
     tarn_buffer shown;        /* A value that a read has given out and changed. */
     tarn_buffer hot_row;      /* A row of it that is in two pieces. */
     tarn_buffer hot_block;    /* A block of it that is being made. */
+    tarn_buffer hot_scanned;  /* One that was read of the store. */
     tarn_buffer hot_beyond;   /* The first row behind such a block's. */
     tarn_env *env;
     tarn__env_child env_child;

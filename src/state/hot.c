@@ -101,6 +101,7 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     backend->shown.allocator = &backend->account->face;
     backend->hot_row.allocator = &backend->account->face;
     backend->hot_block.allocator = &backend->account->face;
+    backend->hot_scanned.allocator = &backend->account->face;
     backend->hot_beyond.allocator = &backend->account->face;
     const tarn_status status =
         tarn_config_get_memory(config, "tarn.working-set.size", &bytes, &is_set, error);
@@ -140,6 +141,7 @@ void tarn__hot_close(tarn_backend *backend)
     tarn_buffer_clear(&backend->shown);
     tarn_buffer_clear(&backend->hot_row);
     tarn_buffer_clear(&backend->hot_block);
+    tarn_buffer_clear(&backend->hot_scanned);
     tarn_buffer_clear(&backend->hot_beyond);
 }
 
@@ -186,6 +188,7 @@ tarn_status tarn__hot_attach(tarn_keyed *keyed, tarn__state_kind kind, tarn_erro
     keyed->hot_suffix_bytes = is_list && !keyed->has_ttl ? TARN__CHUNK_SEQUENCE_BYTES : 0;
     keyed->hot_value_shift = kind == TARN__STATE_VALUE && keyed->has_ttl ? TARN__STAMP_BYTES : 0;
     keyed->has_single_rows = is_of_single_rows(kind);
+    keyed->is_map = kind == TARN__STATE_MAP;
     return join(keyed, keyed->is_created, error);
 }
 
