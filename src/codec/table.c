@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/try.h"
 
 enum {
@@ -20,10 +21,13 @@ enum {
     COMPRESSION_LZ4 = 4,
     COMPRESSION_LZ4HC = 5,
     COMPRESSION_ZSTD = 7,
+    CHECK_XXH3 = 4,
+    CHECK_BYTES = 4,
     HASHED_BIT = 31, /* Of the count of restart points: a hash index is before them. */
 };
 
 static const uint64_t MAGIC = 0x88e241b785f4cff7;
+static const uint32_t LAST_BYTE_FACTOR = 0x6b9083d9; /* Of XXH3 checksums. */
 
 static uint64_t load(const uint8_t *at, size_t size)
 {
@@ -106,7 +110,10 @@ tarn_status tarn__table_decode_footer(
     if (file_size < TARN__TABLE_FOOTER_BYTES || load(bytes + magic_at, MAGIC_BYTES) != MAGIC) {
         return tarn__fail(error, TARN_CORRUPTION, "it is no block-based table of RocksDB");
     }
-    tarn__table_footer footer = {.version = (uint32_t)load(bytes + magic_at - 4, 4)};
+    tarn__table_footer footer = {
+        .version = (uint32_t)load(bytes + magic_at - 4, 4),
+        .check = bytes[0],
+    };
     if (footer.version < VERSION_MIN || footer.version > VERSION_MAX) {
         return tarn__fail(
             error,
@@ -130,6 +137,23 @@ tarn_status tarn__table_decode_footer(
 }
 
 /* ---- blocks ----------------------------------------------------------------------------- */
+
+bool tarn__table_has_checks(const tarn__table_footer *footer)
+{
+    return footer->version < VERSION_CHECKED && footer->check == CHECK_XXH3;
+}
+
+/* The byte of the compression is mixed in, not hashed with the others. */
+bool tarn__table_check_block(tarn_bytes block)
+{
+    if (block.size < TARN__TABLE_TRAILER_BYTES) {
+        return false;
+    }
+    const uint8_t *data = block.data;
+    const size_t size = block.size - TARN__TABLE_TRAILER_BYTES;
+    const uint32_t hash = (uint32_t)tarn__hash64_of(tarn_bytes_at(data, size));
+    return (hash ^ data[size] * LAST_BYTE_FACTOR) == load(data + size + 1, CHECK_BYTES);
+}
 
 static bool unpack_lz4(tarn_bytes packed, tarn_bytes dictionary, uint8_t *into, size_t size)
 {
