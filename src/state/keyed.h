@@ -182,18 +182,22 @@ TARN_NODISCARD tarn_status tarn__span_remove(
     tarn_bytes upper,
     tarn_error *error);
 
+/* How far a removal of several spans is. A failure once something was removed loses the rest. */
+typedef struct tarn__removal {
+    bool has_removed;
+    bool has_sealed; /* The memtable of the family. */
+} tarn__removal;
+
 /*
  * The same for spans that may be large: table files that hold nothing else are dropped, and before
  * the first range delete of a removal the memtable is sealed.
- *
- * has_sealed  False before the first span of a removal.
  */
 TARN_NODISCARD tarn_status tarn__span_drop(
     tarn_backend *backend,
     tarn__rocks_family *family,
     tarn_bytes lower,
     tarn_bytes upper,
-    bool *has_sealed,
+    tarn__removal *removal,
     tarn_error *error);
 
 /* The same for keyed->lower and keyed->upper. */
