@@ -8,9 +8,7 @@
 #include "cache/workset_private.h"
 
 enum {
-    PAGES_WANTED = 64, /* So many at least, when pages are chosen by capacity. */
     FAMILIES_FIRST = 8,
-    LARGE_CAPACITY_BYTES = 32 << 20, /* From here on large pages lose little. */
     GIB_LOG2 = 30,
 };
 
@@ -19,23 +17,6 @@ static const uint64_t SLAB_REACH_BYTES = UINT64_C(64) << GIB_LOG2;
 static const uint64_t INDEX_REACH_BYTES = UINT64_C(16) << GIB_LOG2;
 
 /* ---- life ------------------------------------------------------------------------------- */
-
-static uint32_t choose_page_bytes(uint64_t capacity_bytes)
-{
-    uint32_t bytes = TARN__SLAB_PAGE_BYTES_MIN;
-    while (bytes < TARN__SLAB_PAGE_BYTES_MAX && (uint64_t)bytes * PAGES_WANTED < capacity_bytes) {
-        bytes *= 2;
-    }
-    return bytes;
-}
-
-static void choose_large_pages(tarn__workset *set)
-{
-    const bool is_large = set->slab.page_bytes == TARN__SLAB_PAGE_BYTES_MAX &&
-                          set->figures.capacity_bytes >= LARGE_CAPACITY_BYTES;
-    set->slab.is_large = is_large;
-    set->index.is_large = is_large;
-}
 
 tarn_status tarn__workset_open(
     const tarn__workset_options *options, tarn__workset **out, tarn_error *error)
@@ -48,15 +29,17 @@ tarn_status tarn__workset_open(
     set->store = options->store;
     set->runs = options->runs;
     set->figures.capacity_bytes = options->capacity_bytes;
-    const uint32_t page_bytes =
-        options->page_bytes != 0 ? options->page_bytes : choose_page_bytes(options->capacity_bytes);
+    set->has_given_pages = options->page_bytes != 0;
+    const uint32_t page_bytes = set->has_given_pages
+                                    ? options->page_bytes
+                                    : tarn__workset_choose_page_bytes(options->capacity_bytes);
     tarn__index_init(&set->index, options->account, INDEX_REACH_BYTES);
     if (!tarn__slab_init(&set->slab, options->account, page_bytes, SLAB_REACH_BYTES)) {
         tarn__workset_close(set);
         return tarn__fail(
             error, TARN_NO_MEMORY, "there is no address space for the rows of a working set");
     }
-    choose_large_pages(set);
+    tarn__workset_choose_large_pages(set);
     *out = set;
     return TARN_OK;
 }
@@ -71,20 +54,6 @@ void tarn__workset_close(tarn__workset *set)
     tarn__ghosts_clear(&set->ghosts);
     tarn__release(set->families);
     tarn__release(set);
-}
-
-tarn_status tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, tarn_error *error)
-{
-    const uint64_t before = set->figures.capacity_bytes;
-    set->figures.capacity_bytes = capacity_bytes;
-    set->held = 0;
-    choose_large_pages(set);
-    const tarn_status status = tarn__workset_shrink(set, error);
-    if (status != TARN_OK) {
-        set->figures.capacity_bytes = before;
-    }
-    choose_large_pages(set);
-    return status;
 }
 
 uint64_t tarn__workset_memory(const tarn__workset *set)

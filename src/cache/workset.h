@@ -125,7 +125,10 @@ tarn__workset_open(const tarn__workset_options *options, tarn__workset **out, ta
 /* Frees it with all rows, written or not. NULL does nothing. */
 void tarn__workset_close(tarn__workset *set);
 
-/* Changes the capacity; evicts what no longer fits. On failure the old one stays. */
+/*
+ * Changes the capacity; evicts what no longer fits, or everything where another one wants pages of
+ * another size. On failure the old one stays.
+ */
 TARN_NODISCARD tarn_status
 tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, tarn_error *error);
 

@@ -22,6 +22,7 @@ typedef struct tarn__cursor {
 
 struct tarn__workset {
     tarn__slab slab;
+    bool has_given_pages; /* Their size does not follow the capacity. */
     tarn__index index;
     uint32_t epoch;
     bool is_draining;                /* Rows that are dirty in another epoch are frozen. */
@@ -102,6 +103,14 @@ TARN_NODISCARD tarn_status tarn__workset_make_room(
 
 /* evict.c: evicts until memory is within the capacity. */
 TARN_NODISCARD tarn_status tarn__workset_shrink(tarn__workset *set, tarn_error *error);
+
+/* ---- resize.c --------------------------------------------------------------------------- */
+
+/* The size of pages for a capacity. */
+uint32_t tarn__workset_choose_page_bytes(uint64_t capacity_bytes);
+
+/* Sees to large pages of the system being used where the capacity is worth it. */
+void tarn__workset_choose_large_pages(tarn__workset *set);
 
 /* ---- write.c ---------------------------------------------------------------------------- */
 

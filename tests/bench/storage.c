@@ -238,11 +238,6 @@ static void settle(tarn_backend *backend)
 /* Opens a backend of a checkpoint and closes it. */
 static void restore(transfer *t, tarn_checkpoint *from, uint64_t round, uint64_t bytes)
 {
-    char old[BENCH_PATH_BYTES];
-    snprintf(old, sizeof old, "%.3000s/restored", t->directory);
-    if (access(old, F_OK) == 0) {
-        bench_directory_remove(old); /* Opening would, in the time that is measured. */
-    }
     start(t);
     tarn_backend *backend = open_backend(t, "restored", from);
     stop(t, PHASE_GET, round, bytes);
@@ -305,13 +300,23 @@ static void prepare_plain(transfer *t, tarn_backend *backend)
     bench_directory_remove(address);
 }
 
-/* So that neither side has old files to truncate in the time that is measured. */
-static void remove_plain(const transfer *t)
+/*
+ * What came back in the round before goes at once, on both sides: neither has old files to truncate
+ * in the time that is measured, nor memory that was given back a moment before.
+ */
+static void make_room(const transfer *t, char back[BENCH_PATH_BYTES])
 {
-    for (uint32_t i = 0; i < t->file_count; i++) {
-        char path[BENCH_PATH_BYTES];
-        snprintf(path, sizeof path, "%.3000s/%u", t->plain, i);
-        (void)unlink(path);
+    char restored[BENCH_PATH_BYTES];
+    snprintf(restored, sizeof restored, "%.3000s/restored", t->directory);
+    snprintf(back, BENCH_PATH_BYTES, "%.3000s/back", t->directory);
+    if (access(restored, F_OK) == 0) {
+        bench_directory_remove(restored);
+    }
+    if (access(back, F_OK) == 0) {
+        bench_directory_remove(back);
+    }
+    if (mkdir(back, 0755) != 0) {
+        bench_fail("cannot create %s", back);
     }
 }
 
@@ -325,6 +330,8 @@ static void run_round(transfer *t, tarn_backend *backend, uint64_t round)
     snprintf(place, sizeof place, "%.3000s/%s", address, job);
     tarn_checkpoint_store *store = open_store(t, address, job);
     tarn_checkpoint_summary summary;
+    char back[BENCH_PATH_BYTES];
+    make_room(t, back);
     settle(backend);
     start(t);
     checkpoint(t, store, backend, &summary);
@@ -339,9 +346,8 @@ static void run_round(transfer *t, tarn_backend *backend, uint64_t round)
     check(t, tarn_checkpoint_open_in(t->env, place, NULL, &opened, &t->error));
     restore(t, opened, round, summary.total_bytes);
     tarn_checkpoint_free(opened);
-    remove_plain(t);
     start(t);
-    plain_curl_run(PLAIN_CURL_GET, bucket_path, t->plain, t->file_count, PARALLELISM);
+    plain_curl_run(PLAIN_CURL_GET, bucket_path, back, t->file_count, PARALLELISM);
     stop(t, PHASE_PLAIN_GET, round, t->bytes);
     plain_curl_run(PLAIN_CURL_DELETE, bucket_path, t->plain, t->file_count, PARALLELISM);
     check(t, tarn_checkpoint_remove(store, 1, &t->error));

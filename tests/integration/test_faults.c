@@ -460,8 +460,12 @@ static void test_no_checkpoint_fails_by_chance(void **state)
     }
 }
 
-int main(void)
+/* An argument: those of the tests whose names fit it, such as "*chance". */
+int main(int argc, char **argv)
 {
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_fault_ends_with_whole_checkpoints),
         cmocka_unit_test(test_every_restore_is_right_or_refused),

@@ -98,14 +98,31 @@ static int fault_sync(int file, void *context)
     return must_fail(context) ? -1 : 0;
 }
 
+static void age_time(const fault_files *fault, struct timespec *time)
+{
+    if (time->tv_sec * 1000 + time->tv_nsec / 1000000 < fault->aged_before_ms) {
+        time->tv_sec -= fault->aged_by_ms / 1000;
+    }
+}
+
+static int age(int answer, const fault_files *fault, struct stat *status)
+{
+    if (answer == 0) {
+        age_time(fault, &status->st_mtim);
+        age_time(fault, &status->st_ctim);
+    }
+    return answer;
+}
+
 static int fault_stat(int file, struct stat *out, void *context)
 {
-    return must_fail(context) ? -1 : below()->stat(file, out, NULL);
+    return must_fail(context) ? -1 : age(below()->stat(file, out, NULL), context, out);
 }
 
 static int fault_stat_at(int directory, const char *name, struct stat *out, void *context)
 {
-    return must_fail(context) ? -1 : below()->stat_at(directory, name, out, NULL);
+    return must_fail(context) ? -1
+                              : age(below()->stat_at(directory, name, out, NULL), context, out);
 }
 
 static int fault_rename_at(

@@ -18,7 +18,7 @@
 #include "support/state_fixture.h"
 
 enum {
-    ROWS = SANITIZES_THREADS ? 12000 : 30000,
+    ROWS = SANITIZES_THREADS ? 9000 : 20000,
     SLICE_ROWS = 64,
     MANAGED_MIB = 256,
 };
@@ -275,12 +275,12 @@ static void test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fai
     fixture *f = *state;
     put_all(f, 1);
     begin(f);
-    for (uint64_t key = ROWS; key < UINT64_C(8) * ROWS; key++) {
+    for (uint64_t key = ROWS; key < UINT64_C(4) * ROWS; key++) {
         put(f, key, 3);
     }
     commit(f);
     assert_all(f, 1);
-    for (uint64_t key = ROWS; key < UINT64_C(8) * ROWS; key++) {
+    for (uint64_t key = ROWS; key < UINT64_C(4) * ROWS; key++) {
         assert_row(f, key, 3);
     }
     restore(f, "restored");
