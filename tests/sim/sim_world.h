@@ -153,7 +153,8 @@ typedef struct world {
     tarn__packing packing;
     uint32_t dies_after; /* Operations of the storage; 0: not. */
     uint64_t announced_id;
-    uint64_t restorable_id; /* Without savepoints: no restart begins there. */
+    uint64_t restorable_id;   /* Without savepoints: no restart begins there. */
+    uint64_t checked_changes; /* Of the storage, when what it holds was last looked at. */
     uint64_t completed_count;
     uint64_t restart_count;
     uint64_t claim_count;

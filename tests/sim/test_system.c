@@ -55,6 +55,17 @@ static void check_untouched(void)
     }
 }
 
+/* Whatever the storage was made to do, by whom and when, all that is kept can still be read. */
+static void check_changes(void)
+{
+    const uint64_t changes = atomic_load(&w.storage.change_count);
+    if (changes != w.checked_changes) {
+        w.checked_changes = changes;
+        check_stored();
+        check_untouched();
+    }
+}
+
 static void check_bounds(void)
 {
     uint64_t ids[STORED_MAX];
@@ -108,10 +119,8 @@ static void act(void)
         tarn__driver_poll(w.driver);
     } else if (what < 90) {
         tarn__driver_run_job(w.driver, TARN__LANE_WRITE);
-        check_stored();
     } else if (what < 96) {
         tarn__driver_run_job(w.driver, TARN__LANE_DELETE);
-        check_stored();
     } else if (what < 98) {
         if (sim_chance(50)) {
             request();
@@ -141,6 +150,7 @@ static void step(void)
         sim_fail_over();
     }
     check_bounds();
+    check_changes();
 }
 
 /* Everything that can happen happens, without faults. */

@@ -51,6 +51,7 @@ static view *view_of(tarn_storage *base)
 static void carry_out(fault_storage *self, fault_request *request)
 {
     tarn_error ignored; /* Nobody is there to hear it. */
+    atomic_fetch_add(&self->change_count, 1);
     tarn_status status = TARN_OK;
     if (request->upload != NULL) {
         status = self->inner->ops->finish(
@@ -230,6 +231,7 @@ static tarn_status fault_finish(tarn_storage_upload *base, const char *name, tar
         request->upload = inner;
         request->has_name = has_name;
     } else {
+        atomic_fetch_add(&self->change_count, 1);
         TARN_TRY(self->inner->ops->finish(inner, has_name ? NULL : full, error));
     }
     if (fate == FAULT_FATE_REPEATED) {
@@ -287,6 +289,7 @@ static tarn_status remove_one(view *v, const char *name, tarn_error *error)
         (void)put_under_way(self, full);
     } else if (fate != FAULT_FATE_LOST) {
         const char *const names[] = {full};
+        atomic_fetch_add(&self->change_count, 1);
         TARN_TRY(self->inner->ops->remove(self->inner, names, 1, error));
     }
     if (fate == FAULT_FATE_REPEATED) {

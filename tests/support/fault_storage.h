@@ -45,9 +45,10 @@ typedef struct fault_storage {
     fault_storage_fate *fate;
     void *context;
     atomic_bool is_dead;
-    uint32_t features;       /* Of its views: those of the memory, or fewer. */
-    pthread_mutex_t mutex;   /* For the two below. */
-    fault_request *requests; /* Under way, the oldest first. */
+    atomic_uint_least64_t change_count; /* Objects stored and removed, whoever asked for it. */
+    uint32_t features;                  /* Of its views: those of the memory, or fewer. */
+    pthread_mutex_t mutex;              /* For the two below. */
+    fault_request *requests;            /* Under way, the oldest first. */
     uint32_t request_count;
     char locks[FAULT_LOCKS_MAX][256]; /* Directories that somebody writes to; "": none. */
 } fault_storage;
