@@ -407,18 +407,13 @@ tarn_status tarn_snapshot_begin(
 
 tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
 {
-    tarn_backend *backend = snapshot->backend;
-    tarn_status advanced = TARN_OK; /* finish() tells. */
-    if (backend->has_streamed) {
-        advanced = tarn__snapshot_advance(snapshot, NULL);
-        backend->has_streamed = false;
-    } else {
-        for (uint32_t drained = 0; drained < SLICE_ROWS_POLLED && !snapshot->is_submitted;
-             drained += SLICE_ROWS) {
-            advanced = advance(snapshot, SLICE_ROWS, NULL);
-        }
+    const bool is_idle = !snapshot->backend->has_streamed;
+    snapshot->backend->has_streamed = false;
+    for (uint32_t drained = 0; is_idle && drained < SLICE_ROWS_POLLED && !snapshot->is_submitted;
+         drained += SLICE_ROWS) {
+        const tarn_status advanced = advance(snapshot, SLICE_ROWS, NULL);
+        (void)advanced; /* finish() tells. */
     }
-    (void)advanced;
     return atomic_load(&snapshot->is_done) ? TARN_OK : TARN_PENDING;
 }
 
