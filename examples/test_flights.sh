@@ -1,5 +1,6 @@
 #!/bin/sh
-# A short stream gives the same result with one worker, with three, killed and restored, and stopped with a savepoint.
+# A short stream gives the same result with one worker, with three, killed and restored by more, and stopped with a
+# savepoint that fewer go on from.
 # Usage: test_flights.sh PROGRAM DATA
 set -eu
 program=$1
@@ -21,11 +22,11 @@ status=0
 run killed --checkpoint-dir "$directory/checkpoints" --checkpoint-interval 25 --kill-at 0.9 2>/dev/null || status=$?
 [ "$status" -eq 137 ] || { echo "expected SIGKILL, the status is $status"; exit 1; }
 [ ! -e "$directory/killed.tsv" ] || { echo "a killed run left a result"; exit 1; }
-run killed --checkpoint-dir "$directory/checkpoints" --restore latest
+run killed --checkpoint-dir "$directory/checkpoints" --restore latest --parallelism 3
 run stopped --checkpoint-dir "$directory/other" --unaligned --stop-at 0.5 --savepoint-dir "$directory/savepoints"
 [ ! -e "$directory/stopped.tsv" ] || { echo "a stopped run left a result"; exit 1; }
 rm -r "$directory/other" # A savepoint needs nothing else.
-run stopped --restore "$(echo "$directory"/savepoints/savepoint-*)"
+run stopped --parallelism 1 --restore "$(echo "$directory"/savepoints/savepoint-*)"
 
 run first --checkpoint-dir "$directory/first" --checkpoint-interval 25 --kill-at 0.5 2>/dev/null || status=$?
 chk=$(echo "$directory"/first/flights/chk-*)

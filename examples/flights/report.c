@@ -69,6 +69,9 @@ static worker_figures sum_figures(job *j)
         sum.reused_bytes += one.reused_bytes;
         sum.kept_bytes += one.kept_bytes;
         sum.uploaded_bytes += one.uploaded_bytes;
+        if (one.kept_bytes_max > sum.kept_bytes_max) {
+            sum.kept_bytes_max = one.kept_bytes_max;
+        }
         if (one.snapshot_sync_ns_max > sum.snapshot_sync_ns_max) {
             sum.snapshot_sync_ns_max = one.snapshot_sync_ns_max;
         }
@@ -282,7 +285,12 @@ static void print_checkpoints(const report *r, const worker_figures *figures, FI
             (double)figures->snapshot_sync_ns_max / NS_PER_MS);
     }
     if (figures->kept_bytes > 0) {
-        fprintf(out, "; %.1f KiB in flight kept", (double)figures->kept_bytes / 1024);
+        fprintf(
+            out,
+            "; %.1f KiB in flight kept, up to %.1f of the %d KiB of a queue",
+            (double)figures->kept_bytes / 1024,
+            (double)figures->kept_bytes_max / 1024,
+            QUEUE_BATCHES * BATCH_BYTES / 1024);
     }
     fputc('\n', out);
 }

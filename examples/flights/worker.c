@@ -201,6 +201,9 @@ static void complete_snapshot(worker *w, uint64_t checkpoint_id)
     tarn_error cause;
     pthread_mutex_lock(&w->mutex);
     w->figures.kept_bytes += w->kept.size;
+    if (w->kept.size > w->figures.kept_bytes_max) {
+        w->figures.kept_bytes_max = w->kept.size;
+    }
     pthread_mutex_unlock(&w->mutex);
     if (w->snapshot != NULL && w->kept.size > 0 &&
         tarn_snapshot_add_state(

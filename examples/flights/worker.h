@@ -32,7 +32,8 @@ typedef struct worker_figures {
     uint64_t snapshot_sync_ns_max; /* Longest time that a barrier held the worker. */
     uint64_t reused_bytes;         /* By all snapshots: what was not uploaded again. */
     uint64_t uploaded_bytes;
-    uint64_t kept_bytes; /* In flight, in all snapshots. */
+    uint64_t kept_bytes;     /* In flight, in all snapshots. */
+    uint64_t kept_bytes_max; /* In one of them. */
 } worker_figures;
 
 typedef struct worker {

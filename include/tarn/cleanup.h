@@ -53,7 +53,9 @@ typedef struct tarn_garbage_options {
     const char *address; /**< DIR/JOB. Required. */
     /**
      * What is younger stays: it may belong to a checkpoint that is being taken. Longer than any
-     * checkpoint takes. Units: milliseconds. Default: 24 hours; TARN_GRACE_NONE.
+     * checkpoint takes. Units: milliseconds. Default: 24 hours; TARN_GRACE_NONE. Ages are told by
+     * the clock of the storage, which is asked by writing a small object and removing it; in a dry
+     * run by that of this machine.
      */
     uint64_t grace_ms;
     bool is_dry_run; /**< Find, and remove nothing. */

@@ -28,12 +28,18 @@ extern "C" {
 typedef struct tarn_keyed tarn_keyed;
 typedef struct tarn_key_iterator tarn_key_iterator;
 
-/** How much a state holds. All figures are RocksDB's estimates, stale data included. */
+/**
+ * How much a state holds, in RocksDB and in the working set before it. What is an estimate says so:
+ * it is RocksDB's, stale data included, without what is only in the working set. The others are
+ * exact.
+ */
 typedef struct tarn_keyed_stats {
     uint64_t row_count_estimate;       /**< Rows: values, map entries, chunks of lists. */
     uint64_t live_file_bytes_estimate; /**< Of live data in table files, as compressed there. */
-    uint64_t file_bytes;               /**< Table files on disk: exact. */
+    uint64_t file_bytes;               /**< Table files on disk. */
     uint64_t memtable_bytes;           /**< Memory of what has not been flushed yet. */
+    uint64_t held_row_count;           /**< Rows in the working set; a map or list there is one. */
+    uint64_t unwritten_row_count; /**< Of these, such as RocksDB has not got yet as they are. */
 } tarn_keyed_stats;
 
 /** Answer a state as what it has in common with others. Cannot fail. */
@@ -55,9 +61,10 @@ tarn_keyed_set_namespace(tarn_keyed *state, tarn_bytes name_space, tarn_error *e
  * Moves what the current key has in the sources to the target, as when sessions grow together.
  *
  * Lists: the target's elements, then those of the sources, in the order given; chunks of elements
- * are moved, none is decoded. Reducing and aggregating: all become one. With a TTL what came of two
- * is as young as now, what was moved alone keeps its age, and so do list elements. A source that is
- * absent, named before, or the target itself is left alone. The current namespace stays.
+ * are moved, small ones as one, and none is decoded. Reducing and aggregating: all become one. With
+ * a TTL what came of two is as young as now, what was moved alone keeps its age, and so do list
+ * elements. A source that is absent, named before, or the target itself is left alone. The current
+ * namespace stays.
  *
  * @retval TARN_NOT_SUPPORTED  A value or map state: what two of them make is not defined.
  * @retval TARN_INVALID_ARGUMENT  No key is current, or a namespace is too long.
@@ -139,10 +146,10 @@ TARN_API TARN_NODISCARD tarn_status tarn_keyed_migrate(
 
 /**
  * Removes the current key with all that it has: in every namespace of every state of the backend,
- * open or not. Its timers stay: remove them with tarn_timers_remove().
+ * and its timers; open or not. It stays the current one.
  *
  * Cost: a seek and a delete per state; for states with namespaces first a seek per namespace that
- * the key's group has.
+ * the key's group has; for timers all those of the key's group are looked at.
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_backend_remove_key(tarn_backend *backend, tarn_error *error);

@@ -42,8 +42,9 @@ typedef struct tarn_prefetch {
     size_t struct_size; /**< Set by TARN_PREFETCH_INIT. */
 
     /**
-     * Value, reducing or aggregating states of the backend, in their current namespaces. Shape:
-     * [state_count]. States whose rows are in RocksDB alone (tarn/working_set.h) are left out.
+     * States of the backend, in their current namespaces. Shape: [state_count]. Maps and lists are
+     * read as a whole, as far as they are small: those that the working set would keep whole.
+     * States whose rows are in RocksDB alone (tarn/working_set.h) are left out.
      */
     tarn_keyed *const *states;
     size_t state_count;
@@ -51,6 +52,11 @@ typedef struct tarn_prefetch {
     const tarn_bytes *keys; /**< As for tarn_backend_set_key(). Shape: [key_count]. */
     size_t key_count;
     const int32_t *hashes; /**< With TARN_KEY_HASH_CALLER: those of the keys. Else NULL. */
+    /**
+     * Of maps: that entry of each key, as for tarn_map_get(), and not all of them; several of one
+     * map are given by its key several times. NULL: whole maps. Shape: [key_count].
+     */
+    const tarn_bytes *user_keys;
     /* The layout is ABI: append fields here, never above. */
 } tarn_prefetch;
 
@@ -71,8 +77,7 @@ TARN_API void tarn_prefetch_init(tarn_prefetch *prefetch, size_t struct_size);
  * @retval TARN_OK                What could be read and has room is in the working set. The current
  *                                key is what it was.
  * @retval TARN_INVALID_ARGUMENT  A key is not this backend's, or not of the form that its hash
- *                                wants; or a state is of another backend.
- * @retval TARN_NOT_SUPPORTED     A state of lists or maps: those have no row of a key alone.
+ *                                wants; an entry's key is too long; a state is of another backend.
  * @retval TARN_NO_MEMORY, TARN_OVER_BUDGET  There is no room for the batch itself.
  * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_POISONED  Rows that make room could not be written.
  */

@@ -22,6 +22,11 @@ tarn__digest tarn__digest_of(tarn_bytes bytes)
     return canonical(XXH3_128bits(bytes.data, bytes.size));
 }
 
+uint64_t tarn__hash64_of(tarn_bytes bytes)
+{
+    return XXH3_64bits(bytes.data, bytes.size);
+}
+
 void tarn__hasher_init(tarn__hasher *hasher)
 {
     memset(hasher, 0, sizeof *hasher);

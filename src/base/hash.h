@@ -17,6 +17,10 @@ typedef struct tarn__hasher {
 } tarn__hasher;
 
 tarn__digest tarn__digest_of(tarn_bytes bytes);
+
+/* XXH3-64, of which table files have the checks of their blocks. */
+uint64_t tarn__hash64_of(tarn_bytes bytes);
+
 void tarn__hasher_init(tarn__hasher *hasher);
 void tarn__hasher_update(tarn__hasher *hasher, tarn_bytes bytes);
 tarn__digest tarn__hasher_digest(const tarn__hasher *hasher);

@@ -14,6 +14,33 @@ static tarn__hot_key key_of(tarn__workset_family *family, tarn_bytes row)
     };
 }
 
+tarn__hot_row *tarn__workset_peek(
+    tarn__workset *set, tarn__workset_family *family, tarn_bytes row, tarn__hot_key *key)
+{
+    *key = key_of(family, row);
+    return tarn__workset_look_up(set, key);
+}
+
+tarn__hot_row *tarn__workset_peek_expected(
+    tarn__workset *set,
+    tarn__workset_family *family,
+    tarn_bytes row,
+    uint32_t batch,
+    tarn__hot_key *key)
+{
+    tarn__hot_row *found = tarn__workset_peek(set, family, row, key);
+    const bool is_wanted =
+        found != NULL &&
+        (found->state == TARN__HOT_PENDING ? found->epoch == batch : found->is_expected != 0);
+    return is_wanted ? found : NULL;
+}
+
+void tarn__workset_note_ahead(tarn__workset *set, bool is_taken)
+{
+    set->figures.prefetched_count += is_taken;
+    set->figures.prefetch_lost_count += !is_taken;
+}
+
 tarn_status tarn__workset_expect(
     tarn__workset *set,
     tarn__workset_family *family,
@@ -24,8 +51,8 @@ tarn_status tarn__workset_expect(
     tarn_error *error)
 {
     static const uint8_t NOTHING[VALUE_BYTES_MAX];
-    tarn__hot_key key = key_of(family, row);
-    tarn__hot_row *kept = tarn__workset_look_up(set, &key);
+    tarn__hot_key key;
+    tarn__hot_row *kept = tarn__workset_peek(set, family, row, &key);
     *is_pending = false;
     if (kept != NULL && kept->state == TARN__HOT_PENDING && kept->epoch != batch) {
         kept->epoch = batch; /* Of a batch that came to nothing. */
@@ -38,8 +65,11 @@ tarn_status tarn__workset_expect(
         return TARN_OK;
     }
     if (family->filter != NULL && tarn__filter_is_new(family->filter, key.hash)) {
-        key.is_new = true;
         family->filter->used_count++;
+        if (family->is_of_blocks) {
+            return TARN_OK; /* Who looks for it is told the same. */
+        }
+        key.is_new = true;
         set->figures.prefetched_count++;
         return tarn__workset_set(
             set, &key, NULL, TARN__HOT_ABSENT, tarn_bytes_at(NULL, 0), &kept, error);
@@ -64,8 +94,8 @@ tarn_status tarn__workset_fulfil(
     tarn_bytes value,
     tarn_error *error)
 {
-    tarn__hot_key key = key_of(family, row);
-    tarn__hot_row *found = tarn__workset_look_up(set, &key);
+    tarn__hot_key key;
+    tarn__hot_row *found = tarn__workset_peek(set, family, row, &key);
     tarn__hot_row *kept = NULL;
     const bool is_ours =
         found != NULL && found->state == TARN__HOT_PENDING && found->epoch == batch;
@@ -74,7 +104,6 @@ tarn_status tarn__workset_fulfil(
     } else if (is_ours) {
         TARN_TRY(tarn__workset_set(set, &key, found, state, value, &kept, error));
     }
-    set->figures.prefetched_count += kept != NULL;
-    set->figures.prefetch_lost_count += kept == NULL;
+    tarn__workset_note_ahead(set, kept != NULL);
     return TARN_OK;
 }

@@ -153,9 +153,6 @@ tarn_coordinator_effect *tarn__coordinator_emit(
 void tarn__coordinator_defer(tarn_coordinator *c, tarn__deferred_kind kind)
 {
     const bool is_choice = kind == TARN__DEFERRED_CHOOSE;
-    if (is_choice && c->is_shut_down) {
-        return;
-    }
     const uint64_t sequence = c->sequence++;
     tarn__deferred *last = c->deferred_count > 0 ? &c->deferred[c->deferred_count - 1] : NULL;
     const bool is_full = c->deferred_count == c->deferred_max;

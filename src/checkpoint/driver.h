@@ -17,7 +17,8 @@
  *     checkpoint are taken in before it is written (lane 0 has one thread and an order).
  *   - An answer cannot fail: its mail lies in the record.
  *   - Mail is as long as what tasks say and nobody has read; jobs are at most one for each
- *     record, and one for each acknowledgement that counted.
+ *     record, one for each acknowledgement that counted, and one that cleans.
+ *   - Lane 0 deletes nothing: what is durable is announced before anything goes.
  *
  * Without threads (is_manual) a test or simulation polls, runs jobs and owns the clock.
  */
@@ -42,13 +43,14 @@ typedef enum tarn__work {
     TARN__WORK_TAKE, /* The parts in a mail. */
     TARN__WORK_WRITE,
     TARN__WORK_DISCARD,
+    TARN__WORK_CLEAN, /* Of no record: what commits have left to be deleted. */
 } tarn__work;
 
 /* What a storage thread is to do about a record. */
 typedef struct tarn__driver_job {
     struct tarn__driver_job *next;
     tarn__work work;
-    tarn__record *record;
+    tarn__record *record;    /* NULL: CLEAN. */
     struct tarn__mail *mail; /* TAKE. */
 } tarn__driver_job;
 
@@ -100,7 +102,7 @@ typedef struct tarn__driver_options {
     const tarn_coordinator_options *coordinator;
     const char *address;
     const char *job;
-    tarn_env *env;                 /* For savepoints. */
+    tarn_env *env;                 /* For savepoints, and to open checkpoints. May be NULL. */
     const char *savepoint_address; /* NULL: they stay in the store. */
     uint32_t history_count;        /* At least 1. */
     tarn_driver_hear *hear;
@@ -139,6 +141,8 @@ struct tarn_driver {
     tarn__mail **mail_end;
     tarn__driver_job *jobs[TARN__LANE_COUNT];
     tarn__driver_job **job_ends[TARN__LANE_COUNT];
+    tarn__driver_job cleaning; /* A job of the deleting lane, */
+    bool is_cleaning_queued;   /* and whether it is there. */
     tarn__record *records;
     tarn__driver_seat *seats;     /* [task_count]. */
     tarn_driver_outcome *history; /* [history_count], a ring. */

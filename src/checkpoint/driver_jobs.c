@@ -160,8 +160,8 @@ static void write_metadata(tarn_driver *driver, tarn__record *record)
         return;
     }
     bool is_in_doubt = false;
-    const tarn_status status =
-        tarn__checkpoint_commit(pending, &record->summary, &is_in_doubt, &record->answer.cause);
+    const tarn_status status = tarn__checkpoint_commit(
+        pending, /* cleans= */ false, &record->summary, &is_in_doubt, &record->answer.cause);
     if (status == TARN_OK) {
         answer->write_outcome = TARN_WRITE_DURABLE;
     } else if (is_in_doubt) {
@@ -199,43 +199,70 @@ static void run(tarn_driver *driver, const tarn__driver_job *job)
     case TARN__WORK_DISCARD:
         discard(driver, job->record);
         break;
+    case TARN__WORK_CLEAN:
+        tarn__store_clean(driver->options.store);
+        break;
     case TARN__WORK_NONE:
         break;
     }
 }
 
-bool tarn__driver_run_job(tarn_driver *driver, uint32_t lane)
+/* A commit is announced before anything is deleted, however long that takes. Under the mutex. */
+static void queue_cleaning(tarn_driver *driver)
+{
+    if (!driver->is_cleaning_queued) {
+        driver->is_cleaning_queued = true;
+        driver->cleaning = (tarn__driver_job){.work = TARN__WORK_CLEAN};
+        queue(driver, TARN__LANE_DELETE, &driver->cleaning);
+    }
+}
+
+/* Takes the first job of a lane out, as it may be queued again meanwhile. False: there is none. */
+static bool take_job(tarn_driver *driver, uint32_t lane, tarn__driver_job *out)
 {
     pthread_mutex_lock(&driver->mutex);
-    tarn__driver_job *job = driver->jobs[lane];
+    const tarn__driver_job *job = driver->jobs[lane];
     if (job != NULL) {
+        *out = *job;
         driver->jobs[lane] = job->next;
         if (job->next == NULL) {
             driver->job_ends[lane] = &driver->jobs[lane];
         }
         driver->busy_count++;
+        driver->is_cleaning_queued = driver->is_cleaning_queued && job != &driver->cleaning;
     }
     pthread_mutex_unlock(&driver->mutex);
-    if (job == NULL) {
-        return false;
-    }
+    return job != NULL;
+}
 
-    tarn__record *record = job->record;
-    tarn__mail *mail = job->mail; /* The job lies in it, or in the record. */
-    if (mail == NULL) {
-        record->answer.cause.status = TARN_OK;
-    }
-    run(driver, job);
-
-    pthread_mutex_lock(&driver->mutex);
+/* Says what came of a job. Under the mutex. */
+static void conclude(tarn_driver *driver, const tarn__driver_job *job)
+{
     driver->busy_count--;
-    if (mail != NULL) {
-        tarn__driver_release(driver, record);
-    } else {
-        tarn__driver_post(driver, &record->answer);
+    if (job->work == TARN__WORK_TAKE) {
+        tarn__driver_release(driver, job->record);
+    } else if (job->record != NULL) {
+        tarn__driver_post(driver, &job->record->answer);
+    }
+    if (job->work == TARN__WORK_WRITE) {
+        queue_cleaning(driver);
     }
     pthread_cond_broadcast(&driver->has_changed);
+}
+
+bool tarn__driver_run_job(tarn_driver *driver, uint32_t lane)
+{
+    tarn__driver_job job;
+    if (!take_job(driver, lane, &job)) {
+        return false;
+    }
+    if (job.record != NULL && job.mail == NULL) {
+        job.record->answer.cause.status = TARN_OK;
+    }
+    run(driver, &job);
+    pthread_mutex_lock(&driver->mutex);
+    conclude(driver, &job);
     pthread_mutex_unlock(&driver->mutex);
-    tarn__release(mail);
+    tarn__release(job.mail);
     return true;
 }

@@ -303,7 +303,10 @@ tarn_status tarn_driver_open_checkpoint(
     if (!is_found || path[0] == '\0') {
         snprintf(path, sizeof path, "%s/chk-%" PRIu64, driver->address, checkpoint_id);
     }
-    return tarn_checkpoint_open(path, &driver->options.account->face, out, error);
+    const tarn_allocator *allocator = &driver->options.account->face;
+    tarn_env *env = driver->options.env;
+    return env != NULL ? tarn_checkpoint_open_in(env, path, allocator, out, error)
+                       : tarn_checkpoint_open(path, allocator, out, error);
 }
 
 /* --- Asking --- */

@@ -211,6 +211,15 @@ static void start(tarn_coordinator *c, const tarn__request *request)
     }
 }
 
+/* Refuses a request that was, or would be, chosen. */
+static void refuse(
+    tarn_coordinator *c, const tarn__request *request, tarn_checkpoint_failure reason)
+{
+    tarn__request_reject(c, request, reason);
+    tarn__failure_account(
+        c, 0, request->kind, reason, /* is_from_task= */ false, TARN_COORDINATOR_NO_TASK);
+}
+
 void tarn__request_choose(tarn_coordinator *c)
 {
     tarn__request request;
@@ -220,9 +229,7 @@ void tarn__request_choose(tarn_coordinator *c)
             start(c, &request);
             return;
         }
-        tarn__request_reject(c, &request, reason);
-        tarn__failure_account(
-            c, 0, request.kind, reason, /* is_from_task= */ false, TARN_COORDINATOR_NO_TASK);
+        refuse(c, &request, reason);
         if (c->effects_max - c->effect_count < TARN__EFFECTS_MARGIN) {
             tarn__coordinator_defer(c, TARN__DEFERRED_CHOOSE);
             return;
@@ -248,9 +255,7 @@ void tarn__start_end(tarn_coordinator *c)
 
 static void refuse_start(tarn_coordinator *c, tarn_checkpoint_failure reason)
 {
-    tarn__request_reject(c, &c->starting, reason);
-    tarn__failure_account(
-        c, 0, c->starting.kind, reason, /* is_from_task= */ false, TARN_COORDINATOR_NO_TASK);
+    refuse(c, &c->starting, reason);
     tarn__start_end(c);
 }
 

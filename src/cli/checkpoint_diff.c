@@ -12,7 +12,7 @@
 #include "table.h"
 #include "text.h"
 
-enum { OPTION_KEYS = CLI_OPTION_OWN, SHOWN_BYTES_MAX = 60, PROGRESS_NS = 200000000 };
+enum { SHOWN_BYTES_MAX = 60, PROGRESS_NS = 200000000 };
 
 /* A comparison under way, and how it is shown. */
 typedef struct comparison {
@@ -262,22 +262,13 @@ static int open_and_compare(char **paths, bool as_json, bool with_keys)
 static int run(const cli_command *command, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"keys", no_argument, NULL, OPTION_KEYS}, CLI_OPTION_ROWS};
+        {"keys", no_argument, NULL, CLI_OPTION_OWN}, CLI_OPTION_ROWS};
     bool as_json = false;
     bool with_keys = false;
-    for (;;) {
-        const int option = cli_option_next(command, argc, argv, "", long_options);
-        if (option == -1) {
-            break;
-        }
-        if (option == CLI_OPTION_HELP) {
-            return cli_command_help(command);
-        }
-        if (option == CLI_OPTION_BAD) {
-            return CLI_USAGE;
-        }
-        as_json = as_json || option == CLI_OPTION_JSON;
-        with_keys = with_keys || option == OPTION_KEYS;
+    const int exit_status =
+        cli_options_read_flag(command, argc, argv, long_options, &with_keys, &as_json);
+    if (exit_status != -1) {
+        return exit_status;
     }
     if (optind + 2 != argc) {
         return cli_usage(command, "give two checkpoints");

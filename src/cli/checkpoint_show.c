@@ -9,7 +9,7 @@
 #include "table.h"
 #include "text.h"
 
-enum { OPTION_FILES = CLI_OPTION_OWN, CODEC_BYTES = CLI_NAME_BYTES + 16 };
+enum { CODEC_BYTES = CLI_NAME_BYTES + 16 };
 
 static void print_summary(const tarn_checkpoint *checkpoint)
 {
@@ -225,22 +225,13 @@ static int show(const char *address, bool as_json, bool with_files)
 static int run(const cli_command *command, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"files", no_argument, NULL, OPTION_FILES}, CLI_OPTION_ROWS};
+        {"files", no_argument, NULL, CLI_OPTION_OWN}, CLI_OPTION_ROWS};
     bool as_json = false;
     bool with_files = false;
-    for (;;) {
-        const int option = cli_option_next(command, argc, argv, "", long_options);
-        if (option == -1) {
-            break;
-        }
-        if (option == CLI_OPTION_HELP) {
-            return cli_command_help(command);
-        }
-        if (option == CLI_OPTION_BAD) {
-            return CLI_USAGE;
-        }
-        as_json = as_json || option == CLI_OPTION_JSON;
-        with_files = with_files || option == OPTION_FILES;
+    const int exit_status =
+        cli_options_read_flag(command, argc, argv, long_options, &with_files, &as_json);
+    if (exit_status != -1) {
+        return exit_status;
     }
     if (optind + 1 != argc) {
         return cli_usage(command, "give one checkpoint");

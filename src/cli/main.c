@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -148,8 +149,19 @@ static int run(int argc, char **argv)
     return command->run(command, argc - 1, argv + 1);
 }
 
+/* A core would hold the keys of storages. */
+static void forbid_core(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_CORE, &limit) == 0) {
+        limit.rlim_cur = 0;
+        (void)setrlimit(RLIMIT_CORE, &limit);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    forbid_core();
     if (!has_standard_files()) {
         cli_say("stdout is closed");
         return CLI_NO;

@@ -1,12 +1,12 @@
 /* storage.c - `tarn storage`: looks into a storage, copies to and from it, tries it. */
 #include "storage.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "file_out.h"
 #include "json.h"
 #include "options.h"
 #include "table.h"
@@ -166,18 +166,6 @@ static int list(const request *r)
 
 /* --- get and put --- */
 
-static bool fail_file(tarn_error *error, const char *doing, const char *path)
-{
-    snprintf(
-        error->message,
-        sizeof error->message,
-        "cannot %s %.300s: %s",
-        doing,
-        path,
-        strerror(errno));
-    return false;
-}
-
 static bool copy_out(
     tarn_storage *storage,
     const char *name,
@@ -202,7 +190,7 @@ static bool copy_out(
             is_good = false;
         }
         if (is_good && fwrite(piece, 1, got, file) != got) {
-            is_good = fail_file(error, "write", path);
+            is_good = cli_file_fail(error, "write", path);
         }
         *bytes += is_good ? got : 0;
         show_progress("read", *bytes, info.size);
@@ -210,6 +198,17 @@ static bool copy_out(
     end_progress();
     free(piece);
     return is_good;
+}
+
+static bool get_into(
+    tarn_storage *storage, const char *name, const char *path, uint64_t *bytes, tarn_error *error)
+{
+    cli_file_out out;
+    if (!cli_file_out_open(&out, path, error)) {
+        return false;
+    }
+    const bool is_good = copy_out(storage, name, out.file, path, bytes, error);
+    return cli_file_out_close(&out, is_good, error);
 }
 
 static int get(const request *r)
@@ -220,22 +219,14 @@ static int get(const request *r)
     const char *name = NULL;
     char *text = NULL;
     uint64_t bytes = 0;
-    bool is_good = open_parent(r, r->operands[1], &text, &storage, &name, &error);
-    const bool is_stdout = strcmp(path, "-") == 0;
-    FILE *file = is_good && !is_stdout ? fopen(path, "wb") : stdout;
-    if (is_good && file == NULL) {
-        is_good = fail_file(&error, "make", path);
-    }
-    is_good = is_good && copy_out(storage, name, file, path, &bytes, &error);
-    if (file != NULL && file != stdout && fclose(file) != 0 && is_good) {
-        is_good = fail_file(&error, "write", path);
-    }
+    const bool is_good = open_parent(r, r->operands[1], &text, &storage, &name, &error) &&
+                         get_into(storage, name, path, &bytes, &error);
     tarn_storage_close(storage);
     free(text);
     if (!is_good) {
         return refuse(r, &error);
     }
-    return is_stdout ? CLI_OK : answer(r, "read", bytes);
+    return strcmp(path, "-") == 0 ? CLI_OK : answer(r, "read", bytes);
 }
 
 static bool copy_in(
@@ -246,7 +237,7 @@ static bool copy_in(
     while (is_good && !feof(file)) {
         const size_t got = fread(piece, 1, CLI_STORAGE_PIECE_BYTES, file);
         if (ferror(file)) {
-            is_good = fail_file(error, "read", path);
+            is_good = cli_file_fail(error, "read", path);
         } else {
             is_good = tarn_storage_append(upload, tarn_bytes_at(piece, got), error) == TARN_OK;
         }
@@ -287,7 +278,7 @@ static int put(const request *r)
     char *text = NULL;
     uint64_t bytes = 0;
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    bool is_good = file != NULL || fail_file(&error, "open", path);
+    bool is_good = file != NULL || cli_file_fail(&error, "open", path);
     is_good = is_good && open_parent(r, r->operands[2], &text, &storage, &name, &error);
     is_good = is_good && upload_file(r, storage, name, file, &bytes, &error);
     if (file != NULL && file != stdin) {

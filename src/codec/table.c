@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/try.h"
 
 enum {
@@ -20,10 +21,13 @@ enum {
     COMPRESSION_LZ4 = 4,
     COMPRESSION_LZ4HC = 5,
     COMPRESSION_ZSTD = 7,
+    CHECK_XXH3 = 4,
+    CHECK_BYTES = 4,
     HASHED_BIT = 31, /* Of the count of restart points: a hash index is before them. */
 };
 
 static const uint64_t MAGIC = 0x88e241b785f4cff7;
+static const uint32_t LAST_BYTE_FACTOR = 0x6b9083d9; /* Of XXH3 checksums. */
 
 static uint64_t load(const uint8_t *at, size_t size)
 {
@@ -106,7 +110,10 @@ tarn_status tarn__table_decode_footer(
     if (file_size < TARN__TABLE_FOOTER_BYTES || load(bytes + magic_at, MAGIC_BYTES) != MAGIC) {
         return tarn__fail(error, TARN_CORRUPTION, "it is no block-based table of RocksDB");
     }
-    tarn__table_footer footer = {.version = (uint32_t)load(bytes + magic_at - 4, 4)};
+    tarn__table_footer footer = {
+        .version = (uint32_t)load(bytes + magic_at - 4, 4),
+        .check = bytes[0],
+    };
     if (footer.version < VERSION_MIN || footer.version > VERSION_MAX) {
         return tarn__fail(
             error,
@@ -131,6 +138,23 @@ tarn_status tarn__table_decode_footer(
 
 /* ---- blocks ----------------------------------------------------------------------------- */
 
+bool tarn__table_has_checks(const tarn__table_footer *footer)
+{
+    return footer->version < VERSION_CHECKED && footer->check == CHECK_XXH3;
+}
+
+/* The byte of the compression is mixed in, not hashed with the others. */
+bool tarn__table_check_block(tarn_bytes block)
+{
+    if (block.size < TARN__TABLE_TRAILER_BYTES) {
+        return false;
+    }
+    const uint8_t *data = block.data;
+    const size_t size = block.size - TARN__TABLE_TRAILER_BYTES;
+    const uint32_t hash = (uint32_t)tarn__hash64_of(tarn_bytes_at(data, size));
+    return (hash ^ data[size] * LAST_BYTE_FACTOR) == load(data + size + 1, CHECK_BYTES);
+}
+
 static bool unpack_lz4(tarn_bytes packed, tarn_bytes dictionary, uint8_t *into, size_t size)
 {
     const int got = LZ4_decompress_safe_usingDict(
@@ -143,19 +167,45 @@ static bool unpack_lz4(tarn_bytes packed, tarn_bytes dictionary, uint8_t *into, 
     return got >= 0 && (size_t)got == size;
 }
 
-static bool unpack_zstd(tarn_bytes packed, tarn_bytes dictionary, uint8_t *into, size_t size)
+/* Makes what zstd needs, once. */
+static bool prepare_zstd(tarn__table_unpacker *u, tarn_bytes dictionary)
 {
-    ZSTD_DCtx *context = ZSTD_createDCtx();
-    if (context == NULL) {
-        return false;
+    if (u->zstd == NULL) {
+        u->zstd = ZSTD_createDCtx();
     }
-    const size_t got = ZSTD_decompress_usingDict(
-        context, into, size, packed.data, packed.size, dictionary.data, dictionary.size);
-    ZSTD_freeDCtx(context);
-    return got == size;
+    if (u->dictionary == NULL && dictionary.size > 0) {
+        u->dictionary = ZSTD_createDDict(dictionary.data, dictionary.size);
+    }
+    return u->zstd != NULL && (u->dictionary != NULL || dictionary.size == 0);
+}
+
+static tarn_status unpack_zstd(
+    tarn__table_unpacker *u,
+    tarn_bytes packed,
+    tarn_bytes dictionary,
+    uint8_t *into,
+    size_t size,
+    bool *is_good,
+    tarn_error *error)
+{
+    if (!prepare_zstd(u, dictionary)) {
+        return tarn__fail_no_memory(error, "a context of zstd", dictionary.size);
+    }
+    const ZSTD_DDict *digested = dictionary.size > 0 ? u->dictionary : NULL;
+    *is_good =
+        size == ZSTD_decompress_usingDDict(u->zstd, into, size, packed.data, packed.size, digested);
+    return TARN_OK;
+}
+
+void tarn__table_unpacker_clear(tarn__table_unpacker *unpacker)
+{
+    ZSTD_freeDCtx(unpacker->zstd);
+    ZSTD_freeDDict(unpacker->dictionary);
+    *unpacker = (tarn__table_unpacker){.zstd = NULL};
 }
 
 static tarn_status unpack(
+    tarn__table_unpacker *unpacker,
     uint8_t compression,
     tarn_bytes stored,
     tarn_bytes dictionary,
@@ -172,9 +222,12 @@ static tarn_status unpack(
         return tarn__fail_no_memory(error, "a block of a table", (size_t)size);
     }
     const tarn_bytes rest = tarn_bytes_at(packed, stored.size - (size_t)(packed - at));
-    const bool is_good = compression == COMPRESSION_ZSTD
-                             ? unpack_zstd(rest, dictionary, out->data, (size_t)size)
-                             : unpack_lz4(rest, dictionary, out->data, (size_t)size);
+    bool is_good = false;
+    if (compression == COMPRESSION_ZSTD) {
+        TARN_TRY(unpack_zstd(unpacker, rest, dictionary, out->data, (size_t)size, &is_good, error));
+    } else {
+        is_good = unpack_lz4(rest, dictionary, out->data, (size_t)size);
+    }
     if (!is_good) {
         return tarn__fail(error, TARN_CORRUPTION, "a block of the table does not unpack");
     }
@@ -183,7 +236,11 @@ static tarn_status unpack(
 }
 
 tarn_status tarn__table_unpack(
-    tarn_bytes block, tarn_bytes dictionary, tarn_buffer *out, tarn_error *error)
+    tarn__table_unpacker *unpacker,
+    tarn_bytes block,
+    tarn_bytes dictionary,
+    tarn_buffer *out,
+    tarn_error *error)
 {
     if (block.size < TARN__TABLE_TRAILER_BYTES) {
         return tarn__fail(error, TARN_CORRUPTION, "a block of the table has no end");
@@ -198,7 +255,7 @@ tarn_status tarn__table_unpack(
     case COMPRESSION_LZ4:
     case COMPRESSION_LZ4HC:
     case COMPRESSION_ZSTD:
-        return unpack(data[stored.size], stored, dictionary, out, error);
+        return unpack(unpacker, data[stored.size], stored, dictionary, out, error);
     default:
         return tarn__fail(
             error,

@@ -8,11 +8,11 @@
  *
  * RocksDB's C API reads a file only as part of a database, which wants all of its files. What
  * changed between two checkpoints is in the few files that they do not share; so those are read
- * here. Checksums of blocks are not looked at: a file of a checkpoint is compared by its digest.
+ * here. Where a whole file is compared by its digest, checksums of blocks are not looked at.
  *
  * Source: RocksDB 7.8, table/format.h, table/block_based/block.h and block_builder.h.
  *
- * Thread: pure.
+ * Thread: pure, but for the unpacker.
  */
 #ifndef TARN_CODEC_TABLE_H
 #define TARN_CODEC_TABLE_H
@@ -45,6 +45,7 @@ typedef struct tarn__table_handle {
 
 typedef struct tarn__table_footer {
     uint32_t version;
+    uint8_t check; /* Which checksum its blocks have. */
     tarn__table_handle metaindex;
     tarn__table_handle index; /* Of version 6: in the metaindex, and 0 here. */
 } tarn__table_footer;
@@ -59,16 +60,34 @@ TARN_NODISCARD tarn_status tarn__table_decode_footer(
 /* Reads a handle; false: it is none. */
 bool tarn__table_decode_handle(tarn_bytes bytes, tarn__table_handle *out);
 
+/* Whether the checksums of a file's blocks can be compared: XXH3, up to version 5. */
+bool tarn__table_has_checks(const tarn__table_footer *footer);
+
+/* Compares the checksum of a block with its trailer. */
+bool tarn__table_check_block(tarn_bytes block);
+
+/* What unpacking needs from block to block; zero at the beginning. Thread: confined. */
+typedef struct tarn__table_unpacker {
+    void *zstd;       /* Owned; made when a block needs it. */
+    void *dictionary; /* The digested one, likewise. */
+} tarn__table_unpacker;
+
+void tarn__table_unpacker_clear(tarn__table_unpacker *unpacker);
+
 /*
  * Unpacks a block with its trailer, of a file of a footer's version.
  *
- * dictionary  Of the file; empty: none.
+ * dictionary  Of the file; empty: none. With one unpacker always the same.
  * out         Replaced by the block, without trailer.
  * Errors: TARN_CORRUPTION, TARN_NOT_SUPPORTED (a compression that Tarn never chooses),
  * TARN_NO_MEMORY.
  */
-TARN_NODISCARD tarn_status
-tarn__table_unpack(tarn_bytes block, tarn_bytes dictionary, tarn_buffer *out, tarn_error *error);
+TARN_NODISCARD tarn_status tarn__table_unpack(
+    tarn__table_unpacker *unpacker,
+    tarn_bytes block,
+    tarn_bytes dictionary,
+    tarn_buffer *out,
+    tarn_error *error);
 
 /* A walk over the entries of a block. */
 typedef struct tarn__table_cursor {

@@ -13,8 +13,8 @@
  *
  * Thread: confined to one thread, but for tarn__rocks_link_snapshot(), tarn__rocks_clean(),
  * tarn__rocks_get_sorted() and tarn__rocks_hold_open(), which any thread may call between open and
- * close (not beside a retuning), runs, iterators over what is held or what nobody writes, and the
- * flushes of the memory's watcher.
+ * close (not beside a retuning), runs, iterators that read ahead (likewise) or over what is held or
+ * what nobody writes, and the flushes of the memory's watcher.
  */
 #ifndef TARN_ROCKS_DB_H
 #define TARN_ROCKS_DB_H
@@ -273,6 +273,11 @@ TARN_NODISCARD tarn_status
 tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error);
 TARN_NODISCARD tarn_status
 tarn__rocks_run_put(tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error);
+/* The same with the family's mark behind the value, and for a removal. */
+TARN_NODISCARD tarn_status tarn__rocks_run_put_value(
+    tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__rocks_run_delete(tarn__rocks_run *run, tarn_bytes key, tarn_error *error);
 /* Has the database take the rows in, all or none; they replace rows of the same keys. */
 TARN_NODISCARD tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error);
 /* Frees a run, finished or not. *run may be NULL. */
@@ -302,8 +307,9 @@ typedef struct tarn__rocks_scan {
     tarn_bytes lower; /* Copied, as is upper. */
     tarn_bytes upper;
     bool is_backward;
-    bool fills_cache;             /* What is read is likely to be read again. */
-    bool is_raw;                  /* Values are given out as they are stored, with their marks. */
+    bool fills_cache; /* What is read is likely to be read again. */
+    bool is_raw;      /* Values are given out as they are stored, with their marks. */
+    bool is_ahead;    /* By any thread: TARN_NOT_SUPPORTED where a value had to be upgraded. */
     const tarn__rocks_hold *hold; /* Rows as they were then. NULL: as they are. */
     uint64_t readahead_bytes;     /* Read at once of each table file; 0: a block. */
 } tarn__rocks_scan;

@@ -71,7 +71,7 @@ void tarn__rocks_settings_init(tarn__rocks_settings *settings)
         .open_file_count = -1,
         .log_file_bytes = 25 * MIB,
         .log_file_count = 4,
-        .log_level = TARN__ROCKS_LOG_WARN,
+        .log_level = TARN__ROCKS_LOG_HEADER, /* See options.h. */
         .style = TARN__ROCKS_STYLE_LEVEL,
         .compression_count = 1,
         .compression = {TARN__ROCKS_COMPRESSION_LZ4},

@@ -336,6 +336,7 @@ struct tarn__rocks_iterator {
     tarn__rocks_family *family;
     tarn_buffer upgraded; /* The latest value, when it was of an older generation. */
     bool is_raw;
+    bool is_ahead;
     iterator_phase phase;
     bool is_backward;
     char bounds[]; /* RocksDB borrows them: lower, then upper. */
@@ -359,6 +360,7 @@ tarn_status tarn__rocks_iterate_scan(
     memcpy(iterator->bounds + lower.size, upper.data, upper.size);
     iterator->family = family;
     iterator->is_raw = scan->is_raw;
+    iterator->is_ahead = scan->is_ahead;
     iterator->upgraded.allocator = &rocks->account->face;
     iterator->is_backward = scan->is_backward;
     iterator->options = rocksdb_readoptions_create();
@@ -427,6 +429,9 @@ tarn_status tarn__rocks_iterator_next(
     }
     key->data = rocksdb_iter_key(iterator->rows, &key->size);
     value->data = rocksdb_iter_value(iterator->rows, &value->size);
+    if (iterator->is_ahead) {
+        return take_mark(iterator->family, value);
+    }
     return !iterator->is_raw && iterator->family->marks.is_on
                ? tarn__rocks_unmark(iterator->family, value, &iterator->upgraded, error)
                : TARN_OK;

@@ -129,16 +129,6 @@ TARN_NODISCARD tarn_status tarn__checkpoint_read_at(
     size_t *size_out,
     tarn_error *error);
 
-/* A file to be read by parts: the context of tarn__stored_read(). */
-typedef struct tarn__stored {
-    tarn_storage *storage;
-    const tarn__file_part *file;
-} tarn__stored;
-
-/* tarn__checkpoint_read_at() as a tarn__rows_read_fn and a tarn__table_read_fn. */
-TARN_NODISCARD tarn_status tarn__stored_read(
-    void *context, uint64_t offset, void *into, size_t size, size_t *size_out, tarn_error *error);
-
 /* Tells whether a file is a table of RocksDB, by its name. */
 bool tarn__file_is_table(const tarn__file_part *file);
 

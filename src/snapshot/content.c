@@ -91,14 +91,6 @@ tarn_status tarn__checkpoint_read_at(
     return read_stored(&r, offset, into, size, size_out, error);
 }
 
-tarn_status tarn__stored_read(
-    void *context, uint64_t offset, void *into, size_t size, size_t *size_out, tarn_error *error)
-{
-    const tarn__stored *stored = context;
-    return tarn__checkpoint_read_at(
-        stored->storage, stored->file, offset, into, size, size_out, error);
-}
-
 bool tarn__file_is_table(const tarn__file_part *file)
 {
     static const char suffix[] = ".sst";

@@ -39,7 +39,8 @@ static tarn_status open_rows(tarn__diff_input *in, tarn__account *account, tarn_
 
 static tarn_status open_input(tarn__diff_input *in, tarn__account *account, tarn_error *error)
 {
-    in->stored = (tarn__stored){.storage = in->checkpoint->storage, .file = in->file};
+    tarn__stored_init(
+        &in->stored, in->checkpoint->storage, in->file, account, TARN__STORED_AHEAD_BYTES_MANY);
     in->is_open = true;
     return in->is_canonical ? open_rows(in, account, error) : open_table(in, account, error);
 }
@@ -50,6 +51,9 @@ void tarn__diff_close(tarn__diff_input *in)
         tarn__rows_close(&in->reader.rows);
     } else if (in->is_open) {
         tarn__table_close(&in->reader.table);
+    }
+    if (in->is_open) {
+        tarn__stored_clear(&in->stored);
     }
     in->is_open = false;
 }

@@ -10,6 +10,7 @@
 
 #include "snapshot/checkpoint.h"
 #include "snapshot/rows.h"
+#include "snapshot/stored.h"
 #include "snapshot/table_file.h"
 
 /* A file of one of the two sides. */

@@ -1,51 +1,24 @@
 /* download.c - see download.h. */
-#include "snapshot/download.h"
+#include "snapshot/download_private.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/try.h"
-#include "snapshot/transfer.h"
 
-/* What is moved at once: a file, or the wanted ones of a segment. */
-typedef struct unit {
-    uint32_t first; /* Of order. */
-    uint32_t count;
-} unit;
-
-typedef struct download {
-    const tarn__download_options *options;
-    const tarn__file_calls *calls;
-    const tarn__subtask *subtask;
-    tarn__arena arena;
-    tarn__base_file *known; /* [file_count]; name NULL until the file is there. */
-    bool *is_written;       /* [file_count]; to be taken away after a failure. */
-    uint32_t *order;        /* [file_count]: what is wanted, files of a segment as they lie. */
-    unit *units;            /* [unit_count] */
-    uint32_t unit_count;
-} download;
-
-/* A local file being written. */
-typedef struct target {
-    download *download;
-    int file;
-    char path[PATH_MAX];
-} target;
-
-static void close_target(target *t)
+void tarn__target_close(tarn__target *t)
 {
     if (t->file >= 0) {
         (void)t->download->calls->close(t->file, t->download->calls->context);
     }
 }
 
-static tarn_status check_uncancelled(const download *d, tarn_error *error)
+tarn_status tarn__download_check_wanted(const tarn__download *d, tarn_error *error)
 {
     const atomic_bool *is_cancelled = d->options->is_cancelled;
     if (is_cancelled != NULL && atomic_load_explicit(is_cancelled, memory_order_relaxed)) {
@@ -56,7 +29,7 @@ static tarn_status check_uncancelled(const download *d, tarn_error *error)
 }
 
 static tarn_status name_target(
-    const download *d, const char *name, char path[PATH_MAX], tarn_error *error)
+    const tarn__download *d, const char *name, char path[PATH_MAX], tarn_error *error)
 {
     const int size = snprintf(path, PATH_MAX, "%s/%s", d->options->directory, name);
     return size > 0 && size < PATH_MAX ? TARN_OK
@@ -69,8 +42,8 @@ static tarn_status name_target(
 
 static tarn_status take(tarn_bytes part, void *context, tarn_error *error)
 {
-    target *t = context;
-    TARN_TRY(check_uncancelled(t->download, error));
+    tarn__target *t = context;
+    TARN_TRY(tarn__download_check_wanted(t->download, error));
     TARN_TRY(tarn__file_write(t->download->calls, t->file, part, t->path, error));
     if (t->download->options->progress != NULL) {
         atomic_fetch_add(&t->download->options->progress->bytes, part.size);
@@ -78,7 +51,7 @@ static tarn_status take(tarn_bytes part, void *context, tarn_error *error)
     return TARN_OK;
 }
 
-static tarn_status close_checked(target *t, tarn_error *error)
+static tarn_status close_checked(tarn__target *t, tarn_error *error)
 {
     const tarn__file_calls *calls = t->download->calls;
     const int file = t->file;
@@ -89,7 +62,7 @@ static tarn_status close_checked(target *t, tarn_error *error)
 }
 
 /* A file that the pool gave: it is identified as one that was downloaded. */
-static tarn_status accept_item(download *d, uint32_t item, target *t, tarn_error *error)
+static tarn_status accept_item(tarn__download *d, uint32_t item, tarn__target *t, tarn_error *error)
 {
     const tarn__file_part *part = &d->subtask->files[item];
     tarn__base_file *known = &d->known[item];
@@ -104,7 +77,7 @@ static tarn_status accept_item(download *d, uint32_t item, target *t, tarn_error
 }
 
 static bool take_from_pool(
-    const download *d, const tarn__file_part *part, const char *path, uint8_t *buffer)
+    const tarn__download *d, const tarn__file_part *part, const char *path, uint8_t *buffer)
 {
     return d->options->pool != NULL && tarn__pool_take(
                                            d->options->pool,
@@ -115,9 +88,9 @@ static bool take_from_pool(
                                            TARN__TRANSFER_BUFFER_BYTES);
 }
 
-static tarn_status open_target(download *d, uint32_t item, target *t, tarn_error *error)
+tarn_status tarn__target_open(tarn__download *d, uint32_t item, tarn__target *t, tarn_error *error)
 {
-    *t = (target){.download = d, .file = -1};
+    *t = (tarn__target){.download = d, .file = -1};
     TARN_TRY(name_target(d, d->subtask->files[item].local_name, t->path, error));
     TARN_TRY(tarn__file_open(
         d->calls, AT_FDCWD, t->path, O_WRONLY | O_CREAT | O_EXCL, t->path, &t->file, error));
@@ -126,7 +99,8 @@ static tarn_status open_target(download *d, uint32_t item, target *t, tarn_error
 }
 
 /* A file that was written in full. */
-static tarn_status finish_target(download *d, uint32_t item, target *t, tarn_error *error)
+tarn_status tarn__target_finish(
+    tarn__download *d, uint32_t item, tarn__target *t, tarn_error *error)
 {
     const tarn__file_part *part = &d->subtask->files[item];
     tarn__base_file *known = &d->known[item];
@@ -142,11 +116,11 @@ static tarn_status finish_target(download *d, uint32_t item, target *t, tarn_err
 }
 
 static tarn_status try_pool(
-    download *d, uint32_t item, uint8_t *buffer, bool *is_there, tarn_error *error)
+    tarn__download *d, uint32_t item, uint8_t *buffer, bool *is_there, tarn_error *error)
 {
     const tarn__file_part *part = &d->subtask->files[item];
-    TARN_AUTO(close_target) target t = {.download = d, .file = -1};
-    TARN_TRY(check_uncancelled(d, error));
+    TARN_AUTO(tarn__target_close) tarn__target t = {.download = d, .file = -1};
+    TARN_TRY(tarn__download_check_wanted(d, error));
     TARN_TRY(name_target(d, part->local_name, t.path, error));
     *is_there = take_from_pool(d, part, t.path, buffer);
     return *is_there ? accept_item(d, item, &t, error) : TARN_OK;
@@ -154,8 +128,8 @@ static tarn_status try_pool(
 
 static tarn_status count_linked(tarn_bytes part, void *context, tarn_error *error)
 {
-    const download *d = context;
-    TARN_TRY(check_uncancelled(d, error));
+    const tarn__download *d = context;
+    TARN_TRY(tarn__download_check_wanted(d, error));
     if (d->options->progress != NULL) {
         atomic_fetch_add(&d->options->progress->bytes, part.size);
     }
@@ -164,10 +138,10 @@ static tarn_status count_linked(tarn_bytes part, void *context, tarn_error *erro
 
 /* Links a table file, and reads through what the link has. *is_there: false: copy it. */
 static tarn_status try_link(
-    download *d, uint32_t item, uint8_t *buffer, bool *is_there, tarn_error *error)
+    tarn__download *d, uint32_t item, uint8_t *buffer, bool *is_there, tarn_error *error)
 {
     const tarn__file_part *part = &d->subtask->files[item];
-    TARN_AUTO(close_target) target t = {.download = d, .file = -1};
+    TARN_AUTO(tarn__target_close) tarn__target t = {.download = d, .file = -1};
     TARN_TRY(name_target(d, part->local_name, t.path, error));
     tarn_storage *storage = d->options->checkpoint->storage;
     *is_there = d->options->may_link && part->is_shared && !part->place.is_packed &&
@@ -177,20 +151,30 @@ static tarn_status try_link(
     }
     d->is_written[item] = true;
     TARN_TRY(tarn__file_open(d->calls, AT_FDCWD, t.path, O_RDONLY, t.path, &t.file, error));
-    TARN_TRY(tarn__checkpoint_read_file(
-        storage, part, buffer, TARN__TRANSFER_BUFFER_BYTES, count_linked, d, error));
-    return finish_target(d, item, &t, error);
+    bool is_read = false;
+    if (tarn__download_is_split(d, part)) {
+        TARN_TRY(tarn__download_check_part(d, part, buffer, &is_read, error));
+    }
+    if (!is_read) {
+        TARN_TRY(tarn__checkpoint_read_file(
+            storage, part, buffer, TARN__TRANSFER_BUFFER_BYTES, count_linked, d, error));
+    }
+    return tarn__target_finish(d, item, &t, error);
 }
 
-static tarn_status fetch_file(download *d, uint32_t item, uint8_t *buffer, tarn_error *error)
+static tarn_status fetch_file(tarn__download *d, uint32_t item, uint8_t *buffer, tarn_error *error)
 {
     bool is_there = false;
     TARN_TRY(try_link(d, item, buffer, &is_there, error));
+    if (!is_there && d->options->may_have_holes &&
+        tarn__download_is_split(d, &d->subtask->files[item])) {
+        TARN_TRY(tarn__download_with_holes(d, item, buffer, &is_there, error));
+    }
     if (is_there) {
         return TARN_OK;
     }
-    TARN_AUTO(close_target) target t = {.download = d, .file = -1};
-    TARN_TRY(open_target(d, item, &t, error));
+    TARN_AUTO(tarn__target_close) tarn__target t = {.download = d, .file = -1};
+    TARN_TRY(tarn__target_open(d, item, &t, error));
     TARN_TRY(tarn__checkpoint_read_file(
         d->options->checkpoint->storage,
         &d->subtask->files[item],
@@ -199,34 +183,34 @@ static tarn_status fetch_file(download *d, uint32_t item, uint8_t *buffer, tarn_
         take,
         &t,
         error));
-    return finish_target(d, item, &t, error);
+    return tarn__target_finish(d, item, &t, error);
 }
 
 /* Bytes of a segment, being cut into files. */
 typedef struct cutter {
-    download *download;
+    tarn__download *download;
     const uint32_t *items; /* [count]: each begins where the one before ends. */
     uint32_t count;
     uint32_t next;    /* The first that is not finished; open once it has been begun. */
     uint64_t written; /* Of it. */
     tarn__hasher hasher;
-    target target;
+    tarn__target target;
 } cutter;
 
 static void close_cutter(cutter *c)
 {
-    close_target(&c->target);
+    tarn__target_close(&c->target);
 }
 
 /* Ends the files that are full, and begins those behind them. */
 static tarn_status turn(cutter *c, tarn_error *error)
 {
-    download *d = c->download;
+    tarn__download *d = c->download;
     while (c->next < c->count) {
         const uint32_t item = c->items[c->next];
         const tarn__file_part *part = &d->subtask->files[item];
         if (c->target.file < 0) {
-            TARN_TRY(open_target(d, item, &c->target, error));
+            TARN_TRY(tarn__target_open(d, item, &c->target, error));
             tarn__hasher_init(&c->hasher);
             c->written = 0;
         }
@@ -235,7 +219,7 @@ static tarn_status turn(cutter *c, tarn_error *error)
         }
         TARN_TRY(tarn__checkpoint_check_content(
             d->options->checkpoint->storage, part, &c->hasher, c->written, error));
-        TARN_TRY(finish_target(d, item, &c->target, error));
+        TARN_TRY(tarn__target_finish(d, item, &c->target, error));
         c->next++;
     }
     return TARN_OK;
@@ -261,7 +245,7 @@ static tarn_status cut(cutter *c, tarn_bytes bytes, tarn_error *error)
 
 /* Fetches files that lie one behind the other, with as few requests as the buffer allows. */
 static tarn_status fetch_run(
-    download *d, const uint32_t *items, uint32_t count, uint8_t *buffer, tarn_error *error)
+    tarn__download *d, const uint32_t *items, uint32_t count, uint8_t *buffer, tarn_error *error)
 {
     const tarn__file_part *first = &d->subtask->files[items[0]];
     const tarn__file_part *last = &d->subtask->files[items[count - 1]];
@@ -275,7 +259,7 @@ static tarn_status fetch_run(
         const size_t wanted =
             left < TARN__TRANSFER_BUFFER_BYTES ? (size_t)left : TARN__TRANSFER_BUFFER_BYTES;
         size_t got = 0;
-        TARN_TRY(check_uncancelled(d, error));
+        TARN_TRY(tarn__download_check_wanted(d, error));
         TARN_TRY(tarn__storage_read(
             d->options->checkpoint->storage, first->path, offset, buffer, wanted, &got, error));
         TARN_TRY(cut(&c, tarn_bytes_at(buffer, got), error));
@@ -301,7 +285,8 @@ static bool is_alone(const tarn__file_part *part)
 }
 
 /* The files of a segment, less those that the pool has. */
-static tarn_status download_segment(download *d, const unit *u, uint8_t *buffer, tarn_error *error)
+static tarn_status download_segment(
+    tarn__download *d, const tarn__download_unit *u, uint8_t *buffer, tarn_error *error)
 {
     const uint32_t *items = d->order + u->first;
     uint32_t run = 0; /* Files before i that are to be fetched together. */
@@ -326,8 +311,8 @@ static tarn_status download_segment(download *d, const unit *u, uint8_t *buffer,
 
 static tarn_status download_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
 {
-    download *d = context;
-    const unit *u = &d->units[item];
+    tarn__download *d = context;
+    const tarn__download_unit *u = &d->units[item];
     const uint32_t file = d->order[u->first];
     if (d->subtask->files[file].place.is_packed) {
         return download_segment(d, u, buffer, error);
@@ -362,13 +347,13 @@ static int compare_packed(const void *a, const void *b)
     return (x->content.size > y->content.size) - (x->content.size < y->content.size);
 }
 
-static bool is_wanted(const download *d, const tarn__file_part *part)
+static bool is_wanted(const tarn__download *d, const tarn__file_part *part)
 {
     const tarn__download_options *options = d->options;
     return options->is_wanted == NULL || options->is_wanted(part, options->is_wanted_context);
 }
 
-static void add_segments(download *d, packed *files, uint32_t count, uint32_t first)
+static void add_segments(tarn__download *d, packed *files, uint32_t count, uint32_t first)
 {
     if (count > 1) {
         qsort(files, count, sizeof *files, compare_packed);
@@ -376,14 +361,14 @@ static void add_segments(download *d, packed *files, uint32_t count, uint32_t fi
     for (uint32_t i = 0; i < count; i++) {
         const bool goes_on = i > 0 && strcmp(files[i - 1].part->path, files[i].part->path) == 0;
         if (!goes_on) {
-            d->units[d->unit_count++] = (unit){.first = first + i};
+            d->units[d->unit_count++] = (tarn__download_unit){.first = first + i};
         }
         d->units[d->unit_count - 1].count++;
         d->order[first + i] = files[i].item;
     }
 }
 
-static tarn_status plan(download *d, tarn_error *error)
+static tarn_status plan(tarn__download *d, tarn_error *error)
 {
     const uint32_t count = d->subtask->file_count;
     d->known = tarn__arena_allocate(&d->arena, count, sizeof *d->known);
@@ -405,7 +390,7 @@ static tarn_status plan(download *d, tarn_error *error)
         if (part->place.is_packed) {
             files[packed_count++] = (packed){.part = part, .item = i};
         } else {
-            d->units[d->unit_count++] = (unit){.first = single_count, .count = 1};
+            d->units[d->unit_count++] = (tarn__download_unit){.first = single_count, .count = 1};
             d->order[single_count++] = i;
         }
     }
@@ -413,7 +398,7 @@ static tarn_status plan(download *d, tarn_error *error)
     return TARN_OK;
 }
 
-static void take_away(const download *d)
+static void take_away(const tarn__download *d)
 {
     for (uint32_t i = 0; i < d->subtask->file_count; i++) {
         char path[PATH_MAX];
@@ -424,7 +409,7 @@ static void take_away(const download *d)
     }
 }
 
-static tarn_status transfer_all(download *d, tarn_error *error)
+static tarn_status transfer_all(tarn__download *d, tarn_error *error)
 {
     const tarn__download_options *options = d->options;
     uint8_t *buffer = NULL;
@@ -445,7 +430,7 @@ static tarn_status transfer_all(download *d, tarn_error *error)
 }
 
 /* Only what is shared is worth knowing: private files are sent with every snapshot. */
-static tarn_status make_base(download *d, tarn__base **out, tarn_error *error)
+static tarn_status make_base(tarn__download *d, tarn__base **out, tarn_error *error)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < d->subtask->file_count; i++) {
@@ -461,7 +446,7 @@ tarn_status tarn__download_run(
 {
     const tarn__metadata *metadata = &options->checkpoint->metadata;
     assert(options->subtask < metadata->subtask_count);
-    download d = {
+    tarn__download d = {
         .options = options,
         .calls = options->calls != NULL ? options->calls : tarn__file_calls_system(),
         .subtask = &metadata->subtasks[options->subtask],

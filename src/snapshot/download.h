@@ -1,9 +1,10 @@
 /*
  * download.h - the files of one subtask, out of a checkpoint into a working directory.
  *
- * Every byte is digested on its way; a file that is missing, damaged or of another size fails the
- * download with its name, and what was written is taken away again. The files are not synchronised:
- * a working directory does not outlive its process.
+ * Every byte is digested on its way, or, of a file of which a part is wanted, compared by the
+ * checksums of its blocks (download_part.c); a file that is missing, damaged or of another size
+ * fails the download with its name, and what was written is taken away again. The files are not
+ * synchronised: a working directory does not outlive its process.
  *
  * What the pool of a second copy has is not downloaded (pool.h). Of a segment only the wanted files
  * are read, those that lie one behind the other together.
@@ -45,7 +46,15 @@ typedef struct tarn__download_options {
     bool may_link; /* Table files that are local get a second name instead of a copy. */
     /* Which files; it is asked more than once. NULL: all. */
     bool (*is_wanted)(const tarn__file_part *file, void *context);
-    void *is_wanted_context;
+    void *is_wanted_context; /* Of both. */
+    /*
+     * Table files of which only the rows of lower <= row < upper are wanted. NULL: none. Of others
+     * and of these, everything else may be missing.
+     */
+    bool (*is_split)(const tarn__file_part *file, void *context);
+    tarn_bytes lower;
+    tarn_bytes upper;
+    bool may_have_holes; /* Nobody will read other rows: they need not be there. */
 } tarn__download_options;
 
 /*

@@ -11,6 +11,7 @@
 #include "snapshot/checkpoint.h"
 #include "snapshot/claim.h"
 #include "snapshot/registry.h"
+#include "snapshot/server_clock.h"
 #include "snapshot/tree.h"
 
 enum { ATTEMPTS_MAX = 20 };
@@ -360,8 +361,24 @@ static void sweep_directory(collector *c, uint32_t index)
     }
 }
 
+/*
+ * Takes the storage's own time, by which files have theirs, instead of this machine's. A dry run
+ * writes nothing, and makes do with this one.
+ */
+static tarn_status read_clock(collector *c, tarn_error *error)
+{
+    int64_t now_ms = 0;
+    if (c->grace_ms == 0 || c->options->is_dry_run) {
+        return TARN_OK;
+    }
+    TARN_TRY(tarn__server_clock_read(c->storage, &now_ms, error));
+    c->now_ms = now_ms > 0 ? now_ms : c->now_ms;
+    return TARN_OK;
+}
+
 static tarn_status collect(collector *c, tarn_error *error)
 {
+    TARN_TRY(read_clock(c, error));
     TARN_TRY(list_all(c, error));
     TARN_TRY(read_settled(c, error));
     if (c->stats.unreadable_count == 0) {

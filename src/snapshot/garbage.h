@@ -8,8 +8,9 @@
  * Why that is safe beside a running job: a file that a pending checkpoint takes over from an
  * earlier one is named by a retained checkpoint at every moment until the pending one is committed,
  * as a table file lives for one stretch of time and every checkpoint in it names it; and a file
- * that it has written itself is younger than the grace age. What is listed first and found in no
- * checkpoint of one moment later is therefore named by nothing, then and after.
+ * that it has written itself is younger than the grace age, which the storage's own clock tells
+ * (server_clock.h). What is listed first and found in no checkpoint of one moment later is
+ * therefore named by nothing, then and after.
  */
 #ifndef TARN_SNAPSHOT_GARBAGE_H
 #define TARN_SNAPSHOT_GARBAGE_H

@@ -387,11 +387,19 @@ static void release_parts(tarn_pending_checkpoint *pending, bool keeps_reference
     pending->part_count = 0;
 }
 
+/* Now, unless somebody does it later; the store of a savepoint has no later. */
+static void clean(tarn_checkpoint_store *store, bool cleans)
+{
+    if (cleans || store->is_savepoint) {
+        tarn__store_clean(store);
+    }
+}
+
 /*
  * Takes a checkpoint back that was not committed. Its own files go even if uploads still run: they
  * delete what they write later.
  */
-static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt)
+static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cleans)
 {
     tarn_checkpoint_store *store = pending->store;
     release_parts(pending, /* keeps_references= */ false);
@@ -403,7 +411,7 @@ static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt)
         pending->grave = NULL;
         pthread_mutex_unlock(&store->mutex);
     }
-    tarn__store_clean(store);
+    clean(store, cleans);
     tarn__pending_leave(pending);
 }
 
@@ -411,7 +419,7 @@ void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint)
 {
     if (checkpoint != NULL) {
         close_pending(checkpoint);
-        withdraw(checkpoint, /* is_in_doubt= */ false);
+        withdraw(checkpoint, /* is_in_doubt= */ false, /* cleans= */ true);
     }
 }
 
@@ -526,7 +534,7 @@ static tarn_status write_metadata(tarn_pending_checkpoint *pending, commit *c, t
     return status;
 }
 
-static void conclude(tarn_pending_checkpoint *pending, commit *c)
+static void conclude(tarn_pending_checkpoint *pending, commit *c, bool cleans)
 {
     tarn_checkpoint_store *store = pending->store;
     for (uint32_t i = 0; i < c->metadata.subtask_count; i++) {
@@ -540,22 +548,13 @@ static void conclude(tarn_pending_checkpoint *pending, commit *c)
     }
     release_parts(pending, /* keeps_references= */ true);
     release_grants(pending);
-    tarn__store_clean(store);
+    clean(store, cleans);
     tarn__pending_leave(pending);
-}
-
-tarn_status tarn_checkpoint_commit(
-    tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error)
-{
-    if (checkpoint == NULL) {
-        return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
-    }
-    bool is_in_doubt = false;
-    return tarn__checkpoint_commit(checkpoint, summary, &is_in_doubt, error);
 }
 
 tarn_status tarn__checkpoint_commit(
     tarn_pending_checkpoint *checkpoint,
+    bool cleans,
     tarn_checkpoint_summary *summary,
     bool *is_in_doubt,
     tarn_error *error)
@@ -573,13 +572,23 @@ tarn_status tarn__checkpoint_commit(
         if (summary != NULL) {
             *summary = tarn__checkpoint_summarize(&c.metadata);
         }
-        conclude(checkpoint, &c);
+        conclude(checkpoint, &c, cleans);
     } else {
-        withdraw(checkpoint, c.is_in_doubt);
+        withdraw(checkpoint, c.is_in_doubt, cleans);
     }
     *is_in_doubt = c.is_in_doubt;
     tarn_buffer_clear(&c.bytes);
     tarn__arena_clear(&c.metadata.arena);
     tarn__release(c.record);
     return status;
+}
+
+tarn_status tarn_checkpoint_commit(
+    tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error)
+{
+    if (checkpoint == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
+    }
+    bool is_in_doubt = false;
+    return tarn__checkpoint_commit(checkpoint, /* cleans= */ true, summary, &is_in_doubt, error);
 }

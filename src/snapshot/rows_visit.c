@@ -10,6 +10,7 @@
 #include "codec/stamp.h"
 #include "snapshot/checkpoint.h"
 #include "snapshot/rows.h"
+#include "snapshot/stored.h"
 
 typedef struct visiting {
     tarn_stored_state_visit *visit_state;
@@ -139,7 +140,8 @@ static tarn_status visit_file(
     tarn__account *account,
     tarn_error *error)
 {
-    tarn__stored stored = {.storage = checkpoint->storage, .file = file};
+    TARN_AUTO(tarn__stored_clear) tarn__stored stored;
+    tarn__stored_init(&stored, checkpoint->storage, file, account, TARN__STORED_AHEAD_BYTES);
     const tarn__rows_options options = {
         .subtask = subtask,
         .file = file,

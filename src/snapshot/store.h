@@ -128,10 +128,15 @@ uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t 
  */
 void tarn__store_discard(tarn_checkpoint_store *store, uint64_t id);
 
-/* As tarn_checkpoint_commit(). *is_in_doubt: after a failure, _metadata may be there all the same.
+/*
+ * As tarn_checkpoint_commit().
+ *
+ * cleans        False: call tarn__store_clean() when there is time.
+ * *is_in_doubt  After a failure, _metadata may be there all the same.
  */
 TARN_NODISCARD tarn_status tarn__checkpoint_commit(
     tarn_pending_checkpoint *pending,
+    bool cleans,
     tarn_checkpoint_summary *summary,
     bool *is_in_doubt,
     tarn_error *error);

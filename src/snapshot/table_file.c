@@ -30,7 +30,12 @@ static tarn_status read_stored(tarn__table *t, const tarn__table_handle *handle,
     }
     TARN_TRY(t->options.read(
         t->options.context, handle->offset, t->stored.data, size, &t->stored.size, error));
-    return t->stored.size == size ? TARN_OK : damaged(error, "the table ends within a block");
+    if (t->stored.size != size) {
+        return damaged(error, "the table ends within a block");
+    }
+    return !t->options.checks_blocks || tarn__table_check_block(tarn_buffer_bytes(&t->stored))
+               ? TARN_OK
+               : damaged(error, "a block of the table has another checksum than it says");
 }
 
 static tarn_status read_block(
@@ -39,6 +44,7 @@ static tarn_status read_block(
     const tarn_bytes none = tarn_bytes_at(NULL, 0);
     TARN_TRY(read_stored(t, handle, error));
     TARN_TRY(tarn__table_unpack(
+        &t->unpacker,
         tarn_buffer_bytes(&t->stored),
         is_data ? tarn_buffer_bytes(&t->dictionary_bytes) : none,
         &t->block,
@@ -76,6 +82,11 @@ static tarn_status take_property(tarn__table *t, tarn_bytes value, tarn_error *e
         is_good = tarn__table_decode_number(value, &t->entry_count);
     } else if (is_key(t, "rocksdb.num.range-deletions")) {
         is_good = tarn__table_decode_number(value, &t->range_count);
+    } else if (is_key(t, "rocksdb.data.size")) {
+        is_good = tarn__table_decode_number(value, &t->data_size);
+    } else if (is_key(t, "rocksdb.index.key.is.user.key")) {
+        is_good = tarn__table_decode_number(value, &number);
+        t->has_row_keys = number != 0;
     } else if (is_key(t, "rocksdb.index.value.is.delta.encoded")) {
         is_good = tarn__table_decode_number(value, &number);
         t->has_plain_index = number == 0;
@@ -152,6 +163,22 @@ static tarn_status add_block(tarn__table *t, const tarn__table_handle *handle, t
     return TARN_OK;
 }
 
+/* The key of a block in the index is not before any of its own, and before all of the next's. */
+static bool may_have_rows(tarn__table *t)
+{
+    tarn_bytes key = tarn_buffer_bytes(&t->cursor.key);
+    if (!t->options.is_bounded) {
+        return true;
+    }
+    if (!t->has_row_keys) {
+        const size_t tail = TARN__TABLE_KEY_TAIL_BYTES;
+        key.size = key.size < tail ? 0 : key.size - tail;
+    }
+    const bool is_inside = !t->is_beyond && tarn_bytes_compare(key, t->options.lower) >= 0;
+    t->is_beyond = t->is_beyond || tarn_bytes_compare(key, t->options.upper) >= 0;
+    return is_inside;
+}
+
 static tarn_status read_index(tarn__table *t, const tarn__table_handle *where, tarn_error *error)
 {
     tarn__table_handle handle;
@@ -159,7 +186,9 @@ static tarn_status read_index(tarn__table *t, const tarn__table_handle *where, t
     TARN_TRY(read_block(t, where, false, error));
     t->cursor.has_values = t->has_plain_index;
     while ((status = tarn__table_next_handle(&t->cursor, &handle)) == TARN_OK) {
-        TARN_TRY(add_block(t, &handle, error));
+        if (may_have_rows(t)) {
+            TARN_TRY(add_block(t, &handle, error));
+        }
     }
     return status == TARN_DONE ? TARN_OK : explain(status, error);
 }
@@ -172,6 +201,7 @@ static tarn_status read_partitions(tarn__table *t, tarn_error *error)
     t->blocks = NULL;
     t->block_count = 0;
     t->block_capacity = 0;
+    t->is_beyond = false;
     tarn_status status = TARN_OK;
     for (size_t i = 0; status == TARN_OK && i < count; i++) {
         status = read_index(t, &parts[i], error);
@@ -201,7 +231,11 @@ static tarn_status read_dictionary(tarn__table *t, tarn_error *error)
     }
     TARN_TRY(read_stored(t, &t->dictionary, error));
     return tarn__table_unpack(
-        tarn_buffer_bytes(&t->stored), tarn_bytes_at(NULL, 0), &t->dictionary_bytes, error);
+        &t->unpacker,
+        tarn_buffer_bytes(&t->stored),
+        tarn_bytes_at(NULL, 0),
+        &t->dictionary_bytes,
+        error);
 }
 
 tarn_status tarn__table_open(
@@ -228,6 +262,7 @@ void tarn__table_close(tarn__table *table)
 {
     tarn__release(table->blocks);
     table->blocks = NULL;
+    tarn__table_unpacker_clear(&table->unpacker);
     tarn_buffer_clear(&table->stored);
     tarn_buffer_clear(&table->dictionary_bytes);
     tarn_buffer_clear(&table->block);
@@ -250,7 +285,8 @@ tarn_status tarn__table_read(tarn__table *table, tarn__table_entry *out, tarn_er
 {
     for (;;) {
         if (!table->is_in_block && table->next_block == table->block_count) {
-            return table->read_count + table->range_count == table->entry_count
+            return table->options.is_bounded ||
+                           table->read_count + table->range_count == table->entry_count
                        ? TARN_DONE
                        : damaged(error, "the table has another number of entries than it says");
         }

@@ -22,6 +22,10 @@ typedef struct tarn__table_options {
     tarn__table_read_fn *read;
     void *context;
     tarn__account *account;
+    bool is_bounded; /* Only blocks that may have rows of lower <= row < upper; */
+    tarn_bytes lower;
+    tarn_bytes upper;
+    bool checks_blocks; /* Refuses blocks with other checksums. */
 } tarn__table_options;
 
 /* An entry; its views are valid until the next call. */
@@ -38,17 +42,21 @@ typedef struct tarn__table {
     char family[TARN__METADATA_NAME_BYTES_MAX + 1]; /* The column family: a state. */
     uint64_t entry_count;                           /* As the file says, range deletions too. */
     uint64_t range_count;                           /* Of them range deletions. */
+    uint64_t data_size;                             /* Bytes before what is no data block. */
     tarn__table_handle index;
     tarn__table_handle ranges;     /* Size 0: none. */
     tarn__table_handle dictionary; /* Likewise. */
     bool is_partitioned;           /* The index is of indices. */
     bool has_plain_index;          /* Its values have sizes. */
+    bool has_row_keys;             /* Its keys are rows, without the tail of internal keys. */
+    bool is_beyond;                /* Blocks from here on are behind the upper bound. */
     tarn__table_handle *blocks;    /* [block_count], owned. */
     size_t block_count;
     size_t block_capacity;
     size_t next_block;
     tarn_buffer stored;
     tarn_buffer dictionary_bytes;
+    tarn__table_unpacker unpacker;
     tarn_buffer block;
     tarn__table_cursor cursor;
     uint64_t read_count; /* Entries given out. */
@@ -64,7 +72,8 @@ TARN_NODISCARD tarn_status
 tarn__table_open(tarn__table *table, const tarn__table_options *options, tarn_error *error);
 
 /* TARN_OK with the next entry in the order of keys, of one key the newest first; TARN_DONE when
- * there are as many as the file says. */
+ * there are as many as the file says; of a bounded one when its blocks end, which may have other
+ * rows too. */
 TARN_NODISCARD tarn_status
 tarn__table_read(tarn__table *table, tarn__table_entry *out, tarn_error *error);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/try.h"
+#include "snapshot/stored.h"
 
 static const char DEFAULT_FAMILY[] = "default";
 
@@ -99,7 +100,9 @@ tarn_status tarn__table_states_find(
         if (!tarn__file_is_table(&subtask->files[i])) {
             continue;
         }
-        tarn__stored stored = {.storage = storage, .file = &subtask->files[i]};
+        tarn__stored stored;
+        tarn__stored_init(
+            &stored, storage, &subtask->files[i], states->account, TARN__STORED_AHEAD_BYTES);
         const tarn__table_options options = options_of(states->account, &stored);
         tarn__table table;
         tarn_error reason;
@@ -108,6 +111,7 @@ tarn_status tarn__table_states_find(
             status = read_descriptors(states, &table, &reason);
         }
         tarn__table_close(&table);
+        tarn__stored_clear(&stored);
         if (status == TARN_NO_MEMORY) {
             return tarn__fail(error, status, "%s", reason.message);
         }
@@ -164,7 +168,8 @@ tarn_status tarn__verify_table(
     uint64_t *row_count,
     tarn_error *error)
 {
-    tarn__stored stored = {.storage = storage, .file = file};
+    TARN_AUTO(tarn__stored_clear) tarn__stored stored;
+    tarn__stored_init(&stored, storage, file, states->account, TARN__STORED_AHEAD_BYTES);
     const tarn__table_options options = options_of(states->account, &stored);
     tarn__table table;
     tarn_status status = tarn__table_open(&table, &options, error);

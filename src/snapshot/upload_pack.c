@@ -70,6 +70,12 @@ typedef struct candidate {
     uint32_t file;
 } candidate;
 
+/* A file that is moved alone. */
+typedef struct large {
+    uint64_t size; /* 0: not known. */
+    uint32_t file;
+} large;
+
 typedef struct plan {
     tarn__upload *upload;
     bool *is_small;        /* [file_count] */
@@ -77,6 +83,7 @@ typedef struct plan {
     bool *is_wasteful;     /* [file_count]: its segment is to go. */
     candidate *candidates; /* [candidate_count] */
     uint32_t candidate_count;
+    large *larges; /* [file_count] */
     uint32_t order_count;
 } plan;
 
@@ -166,13 +173,29 @@ static tarn_status name_private(plan *p, tarn_error *error)
     return TARN_OK;
 }
 
+static int compare_large(const void *a, const void *b)
+{
+    const large *x = a;
+    const large *y = b;
+    return x->size != y->size ? (x->size < y->size) - (x->size > y->size)
+                              : (x->file > y->file) - (x->file < y->file);
+}
+
+/* The largest first: a large one that begins last would be waited for alone. */
 static void add_large(plan *p)
 {
+    uint32_t count = 0;
     for (uint32_t i = 0; i < p->upload->file_count; i++) {
         if (!p->is_small[i] && !p->is_done[i]) {
-            p->upload->order[p->order_count++] = i;
-            add_unit(p, p->order_count - 1);
+            p->larges[count++] = (large){.size = p->upload->known[i].identity.size, .file = i};
         }
+    }
+    if (count > 1) {
+        qsort(p->larges, count, sizeof *p->larges, compare_large);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        p->upload->order[p->order_count++] = p->larges[i].file;
+        add_unit(p, p->order_count - 1);
     }
 }
 
@@ -221,8 +244,10 @@ tarn_status tarn__upload_plan(tarn__upload *upload, tarn_error *error)
         .is_done = tarn__arena_allocate(&upload->arena, count, sizeof(bool)),
         .is_wasteful = tarn__arena_allocate(&upload->arena, count, sizeof(bool)),
         .candidates = tarn__arena_allocate(&upload->arena, count, sizeof(candidate)),
+        .larges = tarn__arena_allocate(&upload->arena, count, sizeof(large)),
     };
-    if (p.is_small == NULL || p.is_done == NULL || p.is_wasteful == NULL || p.candidates == NULL) {
+    if (p.is_small == NULL || p.is_done == NULL || p.is_wasteful == NULL || p.candidates == NULL ||
+        p.larges == NULL) {
         return tarn__fail_no_memory(error, "the plan of an upload", count * sizeof(candidate));
     }
     TARN_TRY(tarn__upload_inline(upload, p.is_done, error));

@@ -7,6 +7,7 @@
 #include "snapshot/checkpoint.h"
 #include "snapshot/registry.h"
 #include "snapshot/rows.h"
+#include "snapshot/stored.h"
 #include "snapshot/table_rows.h"
 
 enum { BUFFER_BYTES = 1 << 20 };
@@ -27,7 +28,8 @@ typedef struct verifier {
 static tarn_status verify_rows(
     verifier *v, const tarn__subtask *subtask, const tarn__file_part *part, tarn_error *error)
 {
-    tarn__stored stored = {.storage = v->checkpoint->storage, .file = part};
+    TARN_AUTO(tarn__stored_clear) tarn__stored stored;
+    tarn__stored_init(&stored, v->checkpoint->storage, part, &v->account, TARN__STORED_AHEAD_BYTES);
     const tarn__rows_options options = {
         .subtask = subtask,
         .file = part,

@@ -9,6 +9,7 @@
 #include "base/process.h"
 #include "memory/budget.h"
 #include "state/hot.h"
+#include "state/hot_store.h"
 #include "state/restore.h"
 
 enum {
@@ -503,6 +504,7 @@ tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error)
     }
     if (backend->is_draining && --backend->drain_pause == 0) {
         backend->drain_pause = CALLS_PER_SLICE;
+        backend->has_streamed = true;
         TARN_TRY(tarn__snapshot_advance(backend->snapshot, error));
     }
     return tarn__cleaner_attend(backend, error);
@@ -579,6 +581,7 @@ void tarn__backend_wait_at_gate(tarn_backend *backend)
         tarn__snapshot_link(backend->snapshot);
     }
     tarn__backend_await_gate(backend);
+    tarn__hot_note_failure(backend);
     backend->snapshot_wait_count++;
     backend->snapshot_wait_ns += tarn__clock_monotonic_ns(clock) - begin_ns;
 }

@@ -79,6 +79,8 @@ struct tarn_backend {
     tarn_key_hash key_hash;
     tarn__rocks *rocks;
     tarn__workset *workset; /* NULL: it is off. */
+    tarn__runs *runs;       /* By which its frozen rows are written; NULL with it. */
+    bool has_tables;        /* Those of the snapshot become table files. */
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */
@@ -90,6 +92,7 @@ struct tarn_backend {
     tarn_buffer shown;        /* A value that a read has given out and changed. */
     tarn_buffer hot_row;      /* A row of it that is in two pieces. */
     tarn_buffer hot_block;    /* A block of it that is being made. */
+    tarn_buffer hot_scanned;  /* One that was read of the store. */
     tarn_buffer hot_beyond;   /* The first row behind such a block's. */
     tarn_env *env;
     tarn__env_child env_child;
@@ -108,7 +111,9 @@ struct tarn_backend {
     uint32_t iterator_count; /* Open over any state. */
     tarn_snapshot *snapshot; /* That is open, or NULL. */
     bool is_draining;        /* The snapshot waits for rows of the working set. */
-    uint32_t drain_pause;    /* Calls until the next slice. */
+    uint32_t drain_pause;    /* Calls until the next slice may be. */
+    double drain_share;      /* Of the time of the stream, that slices may take. */
+    bool has_streamed;       /* There were calls since somebody polled. */
     tarn__settler *settlers; /* Called before a snapshot. */
     tarn__bases bases;       /* What uploads build on. */
     tarn__cleaner cleaner;   /* Of states with a TTL. */

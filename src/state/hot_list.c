@@ -1,6 +1,7 @@
 /* hot_list.c - see hot_list.h. */
 #include "state/hot_list.h"
 
+#include "cache/ahead.h"
 #include "codec/chunk.h"
 
 enum { NUMBERS_PER_CALL = 2 };
@@ -255,13 +256,31 @@ tarn_status tarn__hot_list_read(
     return TARN_OK;
 }
 
-/* A partial and the store's chunk become one chunk of that number. */
-static tarn_status complete_partial(
-    hot_list *list,
-    tarn_bytes name_space,
-    tarn_bytes number,
+/* Writes elements as a chunk of a list that is found by its row alone. */
+static tarn_status write_own(
+    const hot_list *list,
+    const uint8_t number[TARN__CHUNK_SEQUENCE_BYTES],
     tarn_bytes elements,
     tarn_error *error)
+{
+    const tarn__change change = {
+        .family = list->keyed->family,
+        .kind = TARN__CHANGE_PUT,
+        .row = list->key.row,
+        .suffix = tarn_bytes_at(number, TARN__CHUNK_SEQUENCE_BYTES),
+        .value = elements,
+    };
+    tarn__hot_pass_gate(list->keyed->backend);
+    tarn__hot_note_put(list->keyed, list->key.hash);
+    return tarn__hot_write_changes(list->keyed->backend, &change, 1, error);
+}
+
+/*
+ * A partial and the store's chunk become one chunk of that number. The elements are all of both,
+ * and do not lie in the working set.
+ */
+static tarn_status complete_partial(
+    hot_list *list, tarn_bytes number, tarn_bytes elements, tarn_error *error)
 {
     uint8_t own[TARN__CHUNK_SEQUENCE_BYTES];
     const size_t own_size = list->row->value_size;
@@ -271,12 +290,25 @@ static tarn_status complete_partial(
     if (list->row == NULL) { /* It is not here any more: the store has the chunk before it. */
         const uint8_t *data = elements.data;
         const tarn_bytes later = tarn_bytes_at(data + (elements.size - own_size), own_size);
-        return write_chunk(list->keyed, name_space, own, later, error);
+        return write_own(list, own, later, error);
     }
     if (number.size > 0) {
         set_number(list, number.data);
     } else {
         list->row->is_new = 1;
+    }
+    return TARN_OK;
+}
+
+/* Keeps a list, of which nothing is here, as the store has it. */
+static tarn_status begin_whole(
+    hot_list *list, tarn_bytes number, tarn_bytes elements, tarn_error *error)
+{
+    const tarn__hot_state state = elements.size > 0 ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
+    TARN_TRY(tarn__workset_set(
+        list->keyed->workset, &list->key, list->row, state, elements, &list->row, error));
+    if (list->row != NULL && number.size > 0) {
+        set_number(list, number.data);
     }
     return TARN_OK;
 }
@@ -293,13 +325,126 @@ tarn_status tarn__hot_list_complete(
     if (list.row != NULL) {
         /* What is frozen becomes one more chunk of the store, and the list is not whole. */
         TARN_TRY(tarn__workset_hand_over(keyed->workset, &list.key, &list.row, error));
-        return list.row != NULL ? complete_partial(&list, name_space, number, elements, error)
-                                : TARN_OK;
+        return list.row != NULL ? complete_partial(&list, number, elements, error) : TARN_OK;
     }
-    const tarn__hot_state state = elements.size > 0 ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
-    TARN_TRY(tarn__workset_set(keyed->workset, &list.key, NULL, state, elements, &list.row, error));
-    if (list.row != NULL && number.size > 0) {
-        set_number(&list, number.data);
+    return begin_whole(&list, number, elements, error);
+}
+
+/* ---- reading ahead ---------------------------------------------------------------------- */
+
+tarn_status tarn__hot_list_expect(
+    tarn_keyed *keyed, tarn_bytes row, uint32_t batch, bool *is_pending, tarn_error *error)
+{
+    tarn__hot_key key;
+    tarn__hot_row *hot = tarn__workset_peek(keyed->workset, &keyed->hot, row, &key);
+    if (hot == NULL || hot->state != TARN__HOT_PARTIAL) {
+        return tarn__workset_expect(
+            keyed->workset, &keyed->hot, row, batch, keyed->value_bytes_seen, is_pending, error);
     }
+    hot->is_expected = 1;
+    *is_pending = true;
+    return TARN_OK;
+}
+
+static tarn_status take_rows(
+    tarn__rocks_iterator *rows, tarn_buffer *out, bool *is_whole_out, tarn_error *error)
+{
+    tarn_bytes row;
+    tarn_bytes chunk;
+    *is_whole_out = true;
+    tarn_status status = tarn__rocks_iterator_next(rows, &row, &chunk, error);
+    if (status == TARN_OK) {
+        *is_whole_out = false;
+        if (row.size < TARN__CHUNK_SEQUENCE_BYTES || chunk.size > TARN__HOT_LIST_WHOLE_BYTES_MAX) {
+            return TARN_OK;
+        }
+        const uint8_t *number = (const uint8_t *)row.data + row.size - TARN__CHUNK_SEQUENCE_BYTES;
+        if (tarn_buffer_assign(out, tarn_bytes_at(number, TARN__CHUNK_SEQUENCE_BYTES)) != TARN_OK ||
+            tarn_buffer_append(out, chunk) != TARN_OK) {
+            return tarn__fail_no_memory(error, "the elements of a list", chunk.size);
+        }
+        status = tarn__rocks_iterator_next(rows, &row, &chunk, error);
+        *is_whole_out = status == TARN_DONE;
+    }
+    return status == TARN_DONE ? TARN_OK : status;
+}
+
+tarn_status tarn__hot_list_scan(
+    tarn__rocks_family *family,
+    tarn_bytes row,
+    tarn_bytes beyond,
+    tarn_buffer *out,
+    bool *is_whole_out,
+    tarn_error *error)
+{
+    tarn__rocks_iterator *rows = NULL;
+    const tarn__rocks_scan scan = {
+        .lower = row,
+        .upper = beyond,
+        .fills_cache = true,
+        .is_ahead = true,
+    };
+    out->size = 0;
+    TARN_TRY(tarn__rocks_iterate_scan(family, &scan, &rows, error));
+    const tarn_status status = take_rows(rows, out, is_whole_out, error);
+    tarn__rocks_iterator_close(rows);
+    return status;
+}
+
+/* Puts what was read in front of a partial. False: that cannot be. */
+static tarn_status join_partial(
+    hot_list *list, tarn_bytes number, tarn_bytes elements, bool *is_taken_out, tarn_error *error)
+{
+    tarn_backend *backend = list->keyed->backend;
+    tarn_buffer *joined = &backend->hot_block;
+    const bool is_held = atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire);
+    const bool is_its_own =
+        number.size > 0 && memcmp(number.data, tarn__hot_row_suffix(list->row), number.size) == 0;
+    *is_taken_out = false;
+    if (is_held || is_its_own ||
+        elements.size + list->row->value_size > TARN__HOT_LIST_WHOLE_BYTES_MAX) {
+        return TARN_OK;
+    }
+    TARN_TRY(tarn__workset_hand_over(list->keyed->workset, &list->key, &list->row, error));
+    if (list->row == NULL) {
+        return TARN_OK;
+    }
+    if (tarn_buffer_assign(joined, elements) != TARN_OK ||
+        tarn_buffer_append(joined, elements_of(list)) != TARN_OK) {
+        return tarn__fail_no_memory(error, "the elements of a list", elements.size);
+    }
+    TARN_TRY(complete_partial(list, number, tarn_buffer_bytes(joined), error));
+    *is_taken_out = list->row != NULL;
+    return TARN_OK;
+}
+
+tarn_status tarn__hot_list_fulfil(
+    tarn_keyed *keyed,
+    tarn_bytes row,
+    uint32_t batch,
+    tarn_status outcome,
+    tarn_bytes content,
+    tarn_error *error)
+{
+    hot_list list = {.keyed = keyed};
+    const uint8_t *data = content.data;
+    tarn_bytes number = NOTHING;
+    tarn_bytes elements = NOTHING;
+    bool is_taken = false;
+    if (content.size > TARN__CHUNK_SEQUENCE_BYTES) {
+        number = tarn_bytes_at(data, TARN__CHUNK_SEQUENCE_BYTES);
+        elements = tarn_bytes_at(data + number.size, content.size - number.size);
+    }
+    list.row = tarn__workset_peek_expected(keyed->workset, &keyed->hot, row, batch, &list.key);
+    const bool is_pending = list.row != NULL && list.row->state == TARN__HOT_PENDING;
+    if (is_pending && outcome != TARN_OK) {
+        tarn__workset_drop_row(keyed->workset, &list.key); /* Who wants it reads it. */
+    } else if (is_pending) {
+        TARN_TRY(begin_whole(&list, number, elements, error));
+        is_taken = list.row != NULL;
+    } else if (list.row != NULL && outcome == TARN_OK) {
+        TARN_TRY(join_partial(&list, number, elements, &is_taken, error));
+    }
+    tarn__workset_note_ahead(keyed->workset, is_taken);
     return TARN_OK;
 }

@@ -83,4 +83,33 @@ TARN_NODISCARD tarn_status tarn__hot_list_complete(
     tarn_bytes elements,
     tarn_error *error);
 
+/* ---- reading ahead: cache/ahead.h -------------------------------------------------------- */
+
+/* Prepares for a list, by its row; *is_pending tells whether it is worth to be read. */
+TARN_NODISCARD tarn_status tarn__hot_list_expect(
+    tarn_keyed *keyed, tarn_bytes row, uint32_t batch, bool *is_pending, tarn_error *error);
+
+/*
+ * Reads a list of the store into a buffer: its number, then its elements; nothing, when it has
+ * none. Thread: any.
+ *
+ * is_whole_out  That is all of it. Else what is in the buffer is of no use.
+ */
+TARN_NODISCARD tarn_status tarn__hot_list_scan(
+    tarn__rocks_family *family,
+    tarn_bytes row,
+    tarn_bytes beyond,
+    tarn_buffer *out,
+    bool *is_whole_out,
+    tarn_error *error);
+
+/* Takes in what was read of a list; outcome TARN_OK: that is all of it. */
+TARN_NODISCARD tarn_status tarn__hot_list_fulfil(
+    tarn_keyed *keyed,
+    tarn_bytes row,
+    uint32_t batch,
+    tarn_status outcome,
+    tarn_bytes content,
+    tarn_error *error);
+
 #endif

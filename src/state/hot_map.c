@@ -96,8 +96,8 @@ tarn_status tarn__hot_map_install(tarn__hot_map *map, size_t size, tarn_error *e
     return map->hot != NULL ? TARN_OK : spill(map, size, error);
 }
 
-/* Begins a block of one entry. */
-static tarn_status begin(
+/* Makes a block of one entry. */
+static tarn_status make_first(
     tarn__hot_map *map, tarn_bytes value, tarn__entry_state state, bool is_large, tarn_error *error)
 {
     const size_t needed = sizeof(tarn__block) + tarn__entry_bytes(map->suffix.size, value.size);
@@ -116,10 +116,10 @@ static bool fits_alone(const tarn__hot_map *map, tarn_bytes value)
            tarn__hot_map_limit(map);
 }
 
-static tarn_status begin_and_install(
+tarn_status tarn__hot_map_begin(
     tarn__hot_map *map, tarn_bytes value, tarn__entry_state state, bool is_large, tarn_error *error)
 {
-    TARN_TRY(begin(map, value, state, is_large, error));
+    TARN_TRY(make_first(map, value, state, is_large, error));
     const size_t needed = sizeof(tarn__block) + tarn__entry_bytes(map->suffix.size, value.size);
     return tarn__hot_map_install(
         map, tarn__hot_map_round_up(needed, tarn__hot_map_limit(map)), error);
@@ -133,17 +133,21 @@ tarn_status tarn__hot_map_touch(tarn__hot_map *map, tarn_error *error)
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
-/* Keeps what the store has under the row, or that it has nothing, as far as there is room. */
-static tarn_status remember(
+bool tarn__hot_map_is_oversized(const tarn__hot_map *map, tarn_bytes value)
+{
+    return tarn__entry_bytes(map->suffix.size, value.size) > tarn__hot_map_limit(map) / READ_SHARE;
+}
+
+tarn_status tarn__hot_map_remember(
     tarn__hot_map *map, tarn_bytes value, tarn__entry_state state, tarn_error *error)
 {
     const size_t bytes = tarn__entry_bytes(map->suffix.size, value.size);
     uint32_t at = 0;
-    if (bytes > tarn__hot_map_limit(map) / READ_SHARE) {
+    if (tarn__hot_map_is_oversized(map, value)) {
         return TARN_OK;
     }
     if (map->hot == NULL) {
-        return begin_and_install(map, value, state, /* is_large= */ false, error);
+        return tarn__hot_map_begin(map, value, state, /* is_large= */ false, error);
     }
     tarn__block *block = tarn__hot_map_block(map);
     if (block->count == TARN__HOT_MAP_ENTRIES_MAX) {
@@ -165,6 +169,7 @@ static tarn_status remember(
     const size_t size = tarn__hot_map_round_up(kept + bytes, tarn__hot_map_limit(map));
     TARN_TRY(tarn__hot_map_reserve(map, size, error));
     tarn__block_pack(block, map->hot->value_size, has_clean, tarn__hot_map_made(map), size);
+    map->hot->is_expected &= has_clean;
     (void)tarn__block_find(tarn__hot_map_made(map), size, map->suffix, &at);
     tarn__block_insert(tarn__hot_map_made(map), size, at, map->suffix, value, state);
     return tarn__hot_map_install(map, size, error);
@@ -184,8 +189,8 @@ static tarn_status read_stored(
     if (status != TARN_OK && status != TARN_NOT_FOUND) {
         return status;
     }
-    const tarn_status kept =
-        remember(map, stored, status == TARN_OK ? TARN__ENTRY_CLEAN : TARN__ENTRY_ABSENT, error);
+    const tarn_status kept = tarn__hot_map_remember(
+        map, stored, status == TARN_OK ? TARN__ENTRY_CLEAN : TARN__ENTRY_ABSENT, error);
     if (kept != TARN_OK) {
         tarn__rocks_unpin(pin);
         return kept;
@@ -265,7 +270,7 @@ static tarn_status write_full(
     const size_t size =
         is_kept ? tarn__hot_map_round_up(needed, tarn__hot_map_limit(map)) : value.size;
     if (is_kept) {
-        TARN_TRY(begin(map, value, state, /* is_large= */ true, error));
+        TARN_TRY(make_first(map, value, state, /* is_large= */ true, error));
     } else {
         /* The value may lie in the block that goes. */
         TARN_TRY(tarn__hot_map_reserve(map, value.size, error));
@@ -310,6 +315,7 @@ static tarn_status write_anew(
     TARN_TRY(tarn__hot_map_reserve(map, size, error));
     tarn__block *made = tarn__hot_map_made(map);
     tarn__block_pack(block, old_size, has_clean, made, size);
+    map->hot->is_expected &= has_clean;
     is_there = tarn__block_find(made, size, map->suffix, &at);
     if (is_there) {
         tarn__block_set(made, size, at, value, state);
@@ -356,7 +362,7 @@ static tarn_status write_first(
         state = TARN__ENTRY_NEW;
     }
     return fits_alone(map, value)
-               ? begin_and_install(map, value, state, /* is_large= */ false, error)
+               ? tarn__hot_map_begin(map, value, state, /* is_large= */ false, error)
                : write_full(map, value, state, error);
 }
 
@@ -428,6 +434,7 @@ bool tarn__hot_map_forget_expired(tarn_keyed *keyed, tarn_bytes row)
     tarn__block *block = tarn__hot_map_block(&map);
     const size_t size = map.hot->value_size;
     if (!tarn__block_find(block, size, map.suffix, &at)) {
+        map.hot->is_expected = 0; /* It may have been read before it goes. */
         return true;
     }
     if (tarn__block_read(block, size, at).state >= TARN__ENTRY_DIRTY) {

@@ -2,89 +2,129 @@
 #include "state/hot_map_private.h"
 #include "state/new_keys.h"
 
-/* Takes a row of the store into the made block, unless what is here says something else of it. */
-static bool take_stored(tarn__hot_map *map, size_t size, tarn_bytes suffix, tarn_bytes value)
+static bool has_room(const tarn__block *block, size_t size, tarn_bytes key, tarn_bytes value)
 {
-    tarn__block *made = tarn__hot_map_made(map);
-    tarn__entry_state state = TARN__ENTRY_CLEAN;
-    uint32_t at;
-    if (map->hot != NULL &&
-        tarn__block_find(tarn__hot_map_block(map), map->hot->value_size, suffix, &at)) {
-        const tarn__block_entry own =
-            tarn__block_read(tarn__hot_map_block(map), map->hot->value_size, at);
-        if (own.state >= TARN__ENTRY_DIRTY) {
-            state = own.state == TARN__ENTRY_TOMBSTONE ? own.state : TARN__ENTRY_DIRTY;
-            value = own.value;
-        }
-    }
-    if (made->count == TARN__HOT_MAP_ENTRIES_MAX ||
-        tarn__block_room(made, size) < tarn__entry_bytes(suffix.size, value.size)) {
-        return false;
-    }
-    tarn__block_insert(made, size, made->count, suffix, value, state);
-    return true;
+    return block->count < TARN__HOT_MAP_ENTRIES_MAX &&
+           tarn__block_room(block, size) >= tarn__entry_bytes(key.size, value.size);
 }
 
-/* Takes the values that are here and that the store has not heard of. */
-static bool take_own(tarn__hot_map *map, size_t size)
-{
-    tarn__block *made = tarn__hot_map_made(map);
-    const size_t own_size = map->hot != NULL ? map->hot->value_size : 0;
-    const uint32_t count = map->hot != NULL ? tarn__hot_map_block(map)->count : 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const tarn__block_entry own = tarn__block_read(tarn__hot_map_block(map), own_size, i);
-        uint32_t at;
-        if ((own.state != TARN__ENTRY_DIRTY && own.state != TARN__ENTRY_NEW) ||
-            tarn__block_find(made, size, own.key, &at)) {
-            continue;
-        }
-        if (tarn__block_room(made, size) < tarn__entry_bytes(own.key.size, own.value.size)) {
-            return false;
-        }
-        tarn__block_insert(made, size, at, own.key, own.value, TARN__ENTRY_NEW);
-    }
-    return true;
-}
+/* ---- scanning: any thread --------------------------------------------------------------- */
 
 static tarn_status take_rows(
-    tarn__hot_map *map, size_t size, tarn__rocks_iterator *rows, bool *fits_out, tarn_error *error)
+    tarn__rocks_iterator *rows,
+    size_t prefix_size,
+    tarn__block *out,
+    size_t size,
+    bool *fits_out,
+    tarn_error *error)
 {
-    const size_t prefix_size = map->key.row.size;
     tarn_bytes row;
     tarn_bytes value;
     tarn_status status;
-    *fits_out = true;
+    *fits_out = false;
     while ((status = tarn__rocks_iterator_next(rows, &row, &value, error)) == TARN_OK) {
         const tarn_bytes suffix =
             tarn_bytes_at((const uint8_t *)row.data + prefix_size, row.size - prefix_size);
-        if (!take_stored(map, size, suffix, value)) {
-            *fits_out = false;
+        if (!has_room(out, size, suffix, value)) {
             return TARN_OK;
         }
+        tarn__block_insert(out, size, out->count, suffix, value, TARN__ENTRY_CLEAN);
     }
-    *fits_out = status != TARN_DONE || take_own(map, size);
+    *fits_out = status == TARN_DONE;
     return status == TARN_DONE ? TARN_OK : status;
 }
 
-static tarn_status iterate_map(tarn__hot_map *map, tarn__rocks_iterator **rows, tarn_error *error)
+tarn_status tarn__hot_map_scan(
+    tarn__rocks_family *family,
+    tarn_bytes prefix,
+    tarn_bytes beyond,
+    bool is_ahead,
+    tarn__block *out,
+    size_t size,
+    bool *fits_out,
+    tarn_error *error)
 {
-    tarn_buffer *beyond = &map->keyed->backend->hot_beyond;
-    if (tarn_buffer_assign(beyond, map->key.row) != TARN_OK) {
-        return tarn__fail_no_memory(error, "a bound of a map", map->key.row.size);
-    }
-    beyond->size = tarn__row_successor(beyond->data, beyond->size);
+    tarn__rocks_iterator *rows = NULL;
     const tarn__rocks_scan scan = {
-        .lower = map->key.row,
-        .upper = tarn_buffer_bytes(beyond),
+        .lower = prefix,
+        .upper = beyond,
         .fills_cache = true,
+        .is_ahead = is_ahead,
     };
-    return tarn__rocks_iterate_scan(map->keyed->family, &scan, rows, error);
+    tarn__block_init(out, /* is_complete= */ true);
+    TARN_TRY(tarn__rocks_iterate_scan(family, &scan, &rows, error));
+    const tarn_status status = take_rows(rows, prefix.size, out, size, fits_out, error);
+    tarn__rocks_iterator_close(rows);
+    return status;
 }
 
-/* Remembers that the store has more of the map than fits here. */
-static tarn_status set_large(tarn__hot_map *map, tarn_error *error)
+/* ---- merging ---------------------------------------------------------------------------- */
+
+/* Adds an entry to the made block. */
+static bool add(
+    tarn__hot_map *map,
+    size_t size,
+    uint32_t at,
+    tarn_bytes key,
+    tarn_bytes value,
+    tarn__entry_state state)
 {
-    if (map->hot != NULL) {
+    tarn__block *made = tarn__hot_map_made(map);
+    if (!has_room(made, size, key, value)) {
+        return false;
+    }
+    tarn__block_insert(made, size, at, key, value, state);
+    return true;
+}
+
+/* Takes what the store has, unless what is here says something else of it. */
+static bool take_stored(tarn__hot_map *map, const tarn__stored_map *stored, size_t size)
+{
+    const tarn__block *own = tarn__hot_map_block(map);
+    for (uint32_t i = 0; i < stored->block->count; i++) {
+        tarn__block_entry entry = tarn__block_read(stored->block, stored->size, i);
+        const tarn_bytes key = entry.key;
+        uint32_t at;
+        if (tarn__block_find(own, map->hot->value_size, key, &at)) {
+            entry = tarn__block_read(own, map->hot->value_size, at);
+            entry.state = entry.state == TARN__ENTRY_NEW ? TARN__ENTRY_DIRTY : entry.state;
+        }
+        if (entry.state != TARN__ENTRY_ABSENT &&
+            !add(map, size, tarn__hot_map_made(map)->count, key, entry.value, entry.state)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Takes what is here and was not in the store. */
+static bool take_own(tarn__hot_map *map, const tarn__stored_map *stored, size_t size)
+{
+    const tarn__block *own = tarn__hot_map_block(map);
+    for (uint32_t i = 0; i < own->count; i++) {
+        const tarn__block_entry entry = tarn__block_read(own, map->hot->value_size, i);
+        const bool has_value = tarn__entry_has_value(entry.state);
+        /* Of what the store has now only a value that it has not got can be missing there. */
+        const bool is_wanted = stored->is_current ? has_value && entry.state != TARN__ENTRY_CLEAN
+                                                  : entry.state != TARN__ENTRY_ABSENT;
+        uint32_t at;
+        if (is_wanted && !tarn__block_find(tarn__hot_map_made(map), size, entry.key, &at) &&
+            !add(
+                map,
+                size,
+                at,
+                entry.key,
+                entry.value,
+                stored->is_current ? TARN__ENTRY_NEW : entry.state)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+tarn_status tarn__hot_map_set_large(tarn__hot_map *map, tarn_error *error)
+{
+    if (map->hot != NULL && map->hot->state != TARN__HOT_PENDING) {
         tarn__hot_map_block(map)->is_large = 1;
         return TARN_OK;
     }
@@ -108,23 +148,67 @@ static tarn_status install_loaded(tarn__hot_map *map, size_t size, tarn_error *e
     return tarn__hot_map_install(map, fitting, error);
 }
 
+tarn_status tarn__hot_map_set_whole(
+    tarn__hot_map *map, const tarn__stored_map *stored, tarn_error *error)
+{
+    const size_t size = tarn__hot_map_limit(map);
+    TARN_TRY(tarn__hot_map_reserve(map, size, error));
+    tarn__block_init(tarn__hot_map_made(map), /* is_complete= */ true);
+    return take_stored(map, stored, size) && take_own(map, stored, size)
+               ? install_loaded(map, size, error)
+               : tarn__hot_map_set_large(map, error);
+}
+
+/* Reads the map of the store into a buffer. */
+static tarn_status scan_map(
+    tarn__hot_map *map, tarn__block *out, size_t size, bool *fits_out, tarn_error *error)
+{
+    tarn_buffer *beyond = &map->keyed->backend->hot_beyond;
+    if (tarn_buffer_assign(beyond, map->key.row) != TARN_OK) {
+        return tarn__fail_no_memory(error, "a bound of a map", map->key.row.size);
+    }
+    beyond->size = tarn__row_successor(beyond->data, beyond->size);
+    return tarn__hot_map_scan(
+        map->keyed->family,
+        map->key.row,
+        tarn_buffer_bytes(beyond),
+        /* is_ahead= */ false,
+        out,
+        size,
+        fits_out,
+        error);
+}
+
+/* Of which nothing is here. */
+static tarn_status load_anew(tarn__hot_map *map, size_t size, tarn_error *error)
+{
+    bool fits = false;
+    TARN_TRY(tarn__hot_map_reserve(map, size, error));
+    TARN_TRY(scan_map(map, tarn__hot_map_made(map), size, &fits, error));
+    tarn__new_keys_note_read(map->keyed, !fits || tarn__hot_map_made(map)->count > 0);
+    return fits ? install_loaded(map, size, error) : tarn__hot_map_set_large(map, error);
+}
+
 tarn_status tarn__hot_map_load(tarn__hot_map *map, tarn_error *error)
 {
     const size_t size = tarn__hot_map_limit(map);
-    tarn__rocks_iterator *rows = NULL;
     bool fits = false;
     TARN_TRY(tarn__workset_hand_over(map->keyed->workset, &map->key, &map->hot, error));
     if (size < sizeof(tarn__block)) {
         return TARN_OK;
     }
-    TARN_TRY(tarn__hot_map_reserve(map, size, error));
-    tarn__block_init(tarn__hot_map_made(map), /* is_complete= */ true);
-    TARN_TRY(iterate_map(map, &rows, error));
-    const tarn_status status = take_rows(map, size, rows, &fits, error);
-    tarn__rocks_iterator_close(rows);
-    TARN_TRY(status);
     if (map->hot == NULL) {
-        tarn__new_keys_note_read(map->keyed, !fits || tarn__hot_map_made(map)->count > 0);
+        return load_anew(map, size, error);
     }
-    return fits ? install_loaded(map, size, error) : set_large(map, error);
+    tarn_buffer *scanned = &map->keyed->backend->hot_scanned;
+    if (tarn_buffer_reserve(scanned, size) != TARN_OK) {
+        return tarn__fail_no_memory(error, "entries of a map", size);
+    }
+    tarn__block *block = (tarn__block *)(void *)scanned->data;
+    TARN_TRY(scan_map(map, block, size, &fits, error));
+    if (!fits) {
+        return tarn__hot_map_set_large(map, error);
+    }
+    const tarn__stored_map stored = {.block = block, .size = size, .is_current = true};
+    return tarn__hot_map_set_whole(map, &stored, error);
 }

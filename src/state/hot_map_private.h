@@ -48,7 +48,54 @@ tarn__hot_map_install(tarn__hot_map *map, size_t size, tarn_error *error);
 /* Marks the block as changed; it may move, and is otherwise as it was. */
 TARN_NODISCARD tarn_status tarn__hot_map_touch(tarn__hot_map *map, tarn_error *error);
 
-/* hot_map_load.c: tries to have all of the map here. */
+/* Begins a block of one entry, in the place of what is here. */
+TARN_NODISCARD tarn_status tarn__hot_map_begin(
+    tarn__hot_map *map,
+    tarn_bytes value,
+    tarn__entry_state state,
+    bool is_large,
+    tarn_error *error);
+
+/* Keeps what the store has under the row, or that it has nothing, as far as there is room. */
+TARN_NODISCARD tarn_status tarn__hot_map_remember(
+    tarn__hot_map *map, tarn_bytes value, tarn__entry_state state, tarn_error *error);
+
+/* Whether what was read is too large for that. */
+bool tarn__hot_map_is_oversized(const tarn__hot_map *map, tarn_bytes value);
+
+/* ---- hot_map_load.c --------------------------------------------------------------------- */
+
+/* What the store had of a map. */
+typedef struct tarn__stored_map {
+    const tarn__block *block; /* Complete, and all clean. */
+    size_t size;
+    bool is_current; /* Nothing was written since. */
+} tarn__stored_map;
+
+/*
+ * Reads a map of the store. Thread: any, with is_ahead.
+ *
+ * out       A block of size bytes, aligned.
+ * fits_out  It is all of the map. Else what is in the block is of no use.
+ */
+TARN_NODISCARD tarn_status tarn__hot_map_scan(
+    tarn__rocks_family *family,
+    tarn_bytes prefix,
+    tarn_bytes beyond,
+    bool is_ahead,
+    tarn__block *out,
+    size_t size,
+    bool *fits_out,
+    tarn_error *error);
+
+/* Makes the block that is here, which is not frozen, one of all of the map; or it is large. */
+TARN_NODISCARD tarn_status
+tarn__hot_map_set_whole(tarn__hot_map *map, const tarn__stored_map *stored, tarn_error *error);
+
+/* Remembers that the store has more of the map than fits here. */
+TARN_NODISCARD tarn_status tarn__hot_map_set_large(tarn__hot_map *map, tarn_error *error);
+
+/* Tries to have all of the map here. */
 TARN_NODISCARD tarn_status tarn__hot_map_load(tarn__hot_map *map, tarn_error *error);
 
 #endif

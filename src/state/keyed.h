@@ -52,6 +52,7 @@ struct tarn_keyed {
     bool has_namespaces;  /* One with bytes was set, or named otherwise, once. */
     bool has_hot_rows;    /* Of a kind whose rows go through the working set, when there is one. */
     bool has_single_rows; /* A key and a namespace have one row at most. */
+    bool is_map;          /* A key and a namespace have entries. */
     bool is_created;      /* Its family was made when it was opened: it had no rows. */
     bool has_filter;      /* Of new keys, as its options say. */
     double filter_bits;   /* For a key. */
@@ -181,18 +182,22 @@ TARN_NODISCARD tarn_status tarn__span_remove(
     tarn_bytes upper,
     tarn_error *error);
 
+/* How far a removal of several spans is. A failure once something was removed loses the rest. */
+typedef struct tarn__removal {
+    bool has_removed;
+    bool has_sealed; /* The memtable of the family. */
+} tarn__removal;
+
 /*
  * The same for spans that may be large: table files that hold nothing else are dropped, and before
  * the first range delete of a removal the memtable is sealed.
- *
- * has_sealed  False before the first span of a removal.
  */
 TARN_NODISCARD tarn_status tarn__span_drop(
     tarn_backend *backend,
     tarn__rocks_family *family,
     tarn_bytes lower,
     tarn_bytes upper,
-    bool *has_sealed,
+    tarn__removal *removal,
     tarn_error *error);
 
 /* The same for keyed->lower and keyed->upper. */

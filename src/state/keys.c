@@ -11,6 +11,7 @@
  */
 #include "state/descriptors.h"
 #include "state/hot.h"
+#include "state/timers.h"
 
 /* Goes through the prefixes of a state, or those of one namespace. */
 typedef struct prefix_scan {
@@ -224,7 +225,7 @@ static tarn_status remove_all_with(
     tarn_backend *backend,
     tarn__rocks_family *family,
     tarn_bytes bytes,
-    bool *has_sealed,
+    tarn__removal *removal,
     tarn_error *error)
 {
     TARN_AUTO(tarn_buffer_clear) tarn_buffer upper = {.allocator = &backend->account->face};
@@ -232,14 +233,14 @@ static tarn_status remove_all_with(
         return fail_target(bytes.size, error);
     }
     upper.size = tarn__row_successor(upper.data, upper.size);
-    return tarn__span_drop(backend, family, bytes, tarn_buffer_bytes(&upper), has_sealed, error);
+    return tarn__span_drop(backend, family, bytes, tarn_buffer_bytes(&upper), removal, error);
 }
 
-/* A removal that failed after the working set forgot its rows has lost writes. */
+/* A removal that failed half way, in the working set or in the store, has lost writes. */
 static tarn_status finish_removal(
-    tarn_backend *backend, bool has_dropped, tarn_status status, tarn_error *error)
+    tarn_backend *backend, const tarn__removal *removal, tarn_status status, tarn_error *error)
 {
-    return has_dropped ? tarn__backend_finish_write(backend, status, error) : status;
+    return removal->has_removed ? tarn__backend_finish_write(backend, status, error) : status;
 }
 
 /* Removes the rows of each prefix that a scan finds; with namespaces first those of each group. */
@@ -248,9 +249,9 @@ static tarn_status remove_found(
     tarn__rocks_family *family,
     prefix_scan *scan,
     tarn__rocks_iterator *rows,
+    tarn__removal *removal,
     tarn_error *error)
 {
-    bool has_sealed = false;
     for (;;) {
         tarn_bytes row;
         tarn__row decoded;
@@ -264,7 +265,7 @@ static tarn_status remove_found(
                                 : tarn__row_head_size(row, scan->layout, &decoded);
         const tarn_bytes prefix = tarn_bytes_at(row.data, size);
         TARN_TRY(skip(scan, prefix, error));
-        TARN_TRY(remove_all_with(backend, family, prefix, &has_sealed, error));
+        TARN_TRY(remove_all_with(backend, family, prefix, removal, error));
     }
 }
 
@@ -283,16 +284,16 @@ tarn_status tarn_keyed_drop_namespace(tarn_keyed *state, tarn_bytes name_space, 
     tarn__rocks_iterator *rows = NULL;
     TARN_TRY(tarn__rocks_iterate_raw(state->family, first, end, &rows, error));
     /* Nothing is written for what the store never had. */
-    const bool has_dropped = tarn__hot_drop_namespace(state, name_space);
+    tarn__removal removal = {.has_removed = tarn__hot_drop_namespace(state, name_space)};
     prefix_scan scan = {
         .layout = state->layout,
         .wanted = &wanted,
         .target = {.allocator = &backend->account->face},
     };
-    const tarn_status status = remove_found(backend, state->family, &scan, rows, error);
+    const tarn_status status = remove_found(backend, state->family, &scan, rows, &removal, error);
     tarn_buffer_clear(&scan.target);
     tarn__rocks_iterator_close(rows);
-    return finish_removal(backend, has_dropped, status, error);
+    return finish_removal(backend, &removal, status, error);
 }
 
 tarn_status tarn_keyed_clear(tarn_keyed *state, tarn_error *error)
@@ -305,13 +306,10 @@ tarn_status tarn_keyed_clear(tarn_keyed *state, tarn_error *error)
     all_groups(backend, lower, upper);
     const tarn_bytes first = tarn_bytes_at(lower, sizeof lower);
     const tarn_bytes end = tarn_bytes_at(upper, sizeof upper);
-    bool has_sealed = false;
-    const bool has_dropped = tarn__hot_drop_range(backend, state->family, first, end);
-    return finish_removal(
-        backend,
-        has_dropped,
-        tarn__span_drop(backend, state->family, first, end, &has_sealed, error),
-        error);
+    tarn__removal removal = {
+        .has_removed = tarn__hot_drop_range(backend, state->family, first, end)};
+    const tarn_status status = tarn__span_drop(backend, state->family, first, end, &removal, error);
+    return finish_removal(backend, &removal, status, error);
 }
 
 /* ---- a key in all states ---------------------------------------------------------------- */
@@ -323,9 +321,9 @@ static tarn_status remove_key_from_namespaces(
     tarn__rocks_iterator *rows,
     prefix_scan *scan,
     const tarn_buffer *key,
+    tarn__removal *removal,
     tarn_error *error)
 {
-    bool has_sealed = false;
     for (;;) {
         tarn_bytes row;
         tarn__row decoded;
@@ -341,22 +339,25 @@ static tarn_status remove_key_from_namespaces(
             return fail_target(head + key->size, error);
         }
         TARN_TRY(skip(scan, tarn_bytes_at(row.data, head), error));
-        TARN_TRY(remove_all_with(backend, family, tarn_buffer_bytes(&prefix), &has_sealed, error));
+        TARN_TRY(remove_all_with(backend, family, tarn_buffer_bytes(&prefix), removal, error));
     }
 }
 
 static tarn_status remove_key_of_family(
-    tarn_backend *backend, tarn__rocks_family *family, const tarn_buffer *row, tarn_error *error)
+    tarn_backend *backend,
+    tarn__rocks_family *family,
+    const tarn_buffer *row,
+    tarn__removal *removal,
+    tarn_error *error)
 {
     TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
     tarn__descriptor descriptor;
     TARN_TRY(tarn__descriptor_read(backend, family->name, &pin, &descriptor, error));
     if (descriptor.kind == TARN__STATE_TIMERS) {
-        return TARN_OK; /* Their rows begin with the time. */
+        return tarn__timers_remove_key(backend, family, removal, error);
     }
     if ((descriptor.flags & TARN__STATE_NAMESPACE_FIRST) == 0) {
-        bool has_sealed = false;
-        return remove_all_with(backend, family, tarn_buffer_bytes(row), &has_sealed, error);
+        return remove_all_with(backend, family, tarn_buffer_bytes(row), removal, error);
     }
     uint8_t upper[TARN__ROW_GROUP_BYTES];
     memcpy(upper, row->data, sizeof upper);
@@ -374,7 +375,7 @@ static tarn_status remove_key_of_family(
     const tarn_buffer key = {
         .data = row->data + TARN__ROW_GROUP_BYTES, .size = row->size - TARN__ROW_GROUP_BYTES};
     const tarn_status status =
-        remove_key_from_namespaces(backend, family, rows, &scan, &key, error);
+        remove_key_from_namespaces(backend, family, rows, &scan, &key, removal, error);
     tarn_buffer_clear(&scan.target);
     tarn__rocks_iterator_close(rows);
     return status;
@@ -392,11 +393,14 @@ tarn_status tarn_backend_remove_key(tarn_backend *backend, tarn_error *error)
             backend->operator_name,
             backend->subtask_index);
     }
+    tarn__removal removal = {.has_removed = false};
     for (tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks); family != NULL;
          family = family->next) {
-        const bool has_dropped = tarn__hot_drop_key(backend, family);
-        const tarn_status status = remove_key_of_family(backend, family, &backend->row, error);
-        TARN_TRY(finish_removal(backend, has_dropped, status, error));
+        removal.has_sealed = false;
+        removal.has_removed = tarn__hot_drop_key(backend, family) || removal.has_removed;
+        const tarn_status status =
+            remove_key_of_family(backend, family, &backend->row, &removal, error);
+        TARN_TRY(finish_removal(backend, &removal, status, error));
     }
     return TARN_OK;
 }
@@ -412,5 +416,7 @@ void tarn_keyed_measure(tarn_keyed *state, tarn_keyed_stats *out)
         .live_file_bytes_estimate = stats.live_data_bytes,
         .file_bytes = stats.live_file_bytes,
         .memtable_bytes = stats.memtable_bytes,
+        .held_row_count = state->workset != NULL ? state->hot.row_count : 0,
+        .unwritten_row_count = state->workset != NULL ? state->hot.dirty_count : 0,
     };
 }

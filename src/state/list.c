@@ -251,9 +251,10 @@ tarn_status tarn_list_clear(tarn_list *state, tarn_error *error)
 
 /* ---- merging namespaces ----------------------------------------------------------------- */
 
-/* Chunks on their way to another namespace. */
+/* Chunks on their way to another namespace; small ones are joined. */
 typedef struct moving {
     tarn__rocks_batch batch;
+    tarn_buffer joined; /* The next chunk to write, with its mark. Empty: there is none. */
     bool has_written; /* From here on a failure leaves half of a move: a list that nobody wrote. */
 } moving;
 
@@ -261,6 +262,47 @@ static tarn_status write_moving(tarn_keyed *keyed, moving *chunks, tarn_error *e
 {
     chunks->has_written = true;
     return tarn__rocks_batch_write(keyed->backend->rocks, &chunks->batch, error);
+}
+
+/* Adds what was joined to the batch, as a new chunk of the target. */
+static tarn_status put_joined(
+    tarn_keyed *keyed, tarn_bytes target, moving *chunks, tarn_error *error)
+{
+    tarn_bytes row;
+    if (chunks->joined.size == 0) {
+        return TARN_OK;
+    }
+    TARN_TRY(new_row(keyed, target, &row, error));
+    if (keyed->workset != NULL) {
+        tarn__hot_list_note_chunk(keyed, row);
+    }
+    tarn__rocks_batch_put_raw(
+        &chunks->batch, keyed->family, row, tarn_buffer_bytes(&chunks->joined));
+    chunks->joined.size = 0;
+    return chunks->batch.bytes >= BATCH_BYTES_MAX ? write_moving(keyed, chunks, error) : TARN_OK;
+}
+
+/* Whether a chunk's elements may stand behind those that were joined: of one schema, without times
+ * of their own. */
+static bool can_join(const tarn_keyed *keyed, const moving *chunks, tarn_bytes chunk)
+{
+    const tarn_buffer *joined = &chunks->joined;
+    return keyed->family->marks.is_on && joined->size > 0 && chunk.size > 0 && !keyed->has_ttl &&
+           !keyed->is_untimed && joined->size + chunk.size <= CHUNK_BYTES_MAX &&
+           joined->data[joined->size - 1] == ((const uint8_t *)chunk.data)[chunk.size - 1];
+}
+
+static tarn_status join(
+    tarn_keyed *keyed, tarn_bytes chunk, tarn_bytes target, moving *chunks, tarn_error *error)
+{
+    if (can_join(keyed, chunks, chunk)) {
+        chunks->joined.size--; /* Its mark is that of the other one. */
+    } else {
+        TARN_TRY(put_joined(keyed, target, chunks, error));
+    }
+    return tarn_buffer_append(&chunks->joined, chunk) == TARN_OK
+               ? TARN_OK
+               : tarn__fail_no_memory(error, "a chunk of a list", chunk.size);
 }
 
 /* Writes the chunks that an iterator finds anew under the target, marks and all. */
@@ -271,24 +313,17 @@ static tarn_status copy_chunks(
     moving *chunks,
     tarn_error *error)
 {
-    for (;;) {
+    tarn_status status;
+    chunks->joined.size = 0;
+    do {
         tarn_bytes source_row;
-        tarn_bytes row;
         tarn_bytes chunk;
-        const tarn_status status = tarn__rocks_iterator_next(rows, &source_row, &chunk, error);
-        if (status == TARN_DONE) {
-            return TARN_OK;
+        status = tarn__rocks_iterator_next(rows, &source_row, &chunk, error);
+        if (status == TARN_OK) {
+            status = join(keyed, chunk, target, chunks, error);
         }
-        TARN_TRY(status);
-        TARN_TRY(new_row(keyed, target, &row, error));
-        if (keyed->workset != NULL) {
-            tarn__hot_list_note_chunk(keyed, row);
-        }
-        tarn__rocks_batch_put_raw(&chunks->batch, keyed->family, row, chunk);
-        if (chunks->batch.bytes >= BATCH_BYTES_MAX) {
-            TARN_TRY(write_moving(keyed, chunks, error));
-        }
-    }
+    } while (status == TARN_OK);
+    return status == TARN_DONE ? put_joined(keyed, target, chunks, error) : status;
 }
 
 /* Moves a list that is whole in the working set; else all of both is in the store afterwards. */
@@ -398,7 +433,7 @@ static tarn_status merge(
     tarn_bytes target,
     tarn_error *error)
 {
-    moving chunks = {.has_written = false};
+    moving chunks = {.joined = {.allocator = &keyed->backend->account->face}};
     bool has_written = false;
     tarn__rocks_batch_init(&chunks.batch);
     tarn_status status = TARN_OK;
@@ -407,5 +442,6 @@ static tarn_status merge(
         has_written = has_written || chunks.has_written;
     }
     tarn__rocks_batch_clear(&chunks.batch);
+    tarn_buffer_clear(&chunks.joined);
     return has_written ? tarn__backend_finish_write(keyed->backend, status, error) : status;
 }

@@ -1,44 +1,18 @@
 /* prefetch.c - see prefetch.h. */
-#include "state/prefetch.h"
+#include "state/prefetch_private.h"
 
 #include <assert.h>
 
 #include "base/options.h"
 #include "cache/ahead.h"
+#include "state/hot_list.h"
+#include "state/hot_map_ahead.h"
 
 enum {
     FIRST_ROWS = 64,
     ROW_BYTES_MAX = 1 << 20,
-    VALUE_BYTES_MAX = 4 << 20,
     VALUE_BYTES_EXPECTED = 32, /* Of a state of which none was read yet. */
     ORDER_BYTES = 8,
-};
-
-/* A row that is to be read. */
-typedef struct item {
-    tarn_keyed *keyed;
-    uint64_t order; /* Its first bytes: they decide most comparisons. */
-    uint32_t at;    /* In the batch's bytes. */
-    uint32_t size;
-} item;
-
-struct tarn__prefetch {
-    tarn_backend *backend;
-    tarn__workers *helper; /* One thread. NULL: there is none. */
-    uint32_t batch;        /* Its number. */
-    tarn_buffer bytes;     /* Of its rows. */
-    item *items;
-    tarn__rocks_read *reads; /* In the order of items, once those are sorted. */
-    uint32_t capacity;       /* Of both. */
-    uint32_t count;
-
-    pthread_mutex_t mutex; /* From here on: under it, as are items and reads while published. */
-    pthread_cond_t is_quiet;
-    bool is_sorted;
-    uint32_t published_count; /* Rows that may be read. */
-    uint32_t next;            /* The first one that nobody reads yet. */
-    uint32_t reader_count;    /* Chunks that are being read. */
-    uint64_t value_bytes;     /* Of what was read. */
 };
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -60,23 +34,11 @@ static tarn_status open_once(tarn_backend *backend, tarn_error *error)
     }
     prefetch->backend = backend;
     prefetch->bytes.allocator = &backend->account->face;
+    prefetch->contents.allocator = &backend->account->face;
     (void)pthread_mutex_init(&prefetch->mutex, NULL);
     (void)pthread_cond_init(&prefetch->is_quiet, NULL);
     backend->prefetch = prefetch;
     return TARN_OK;
-}
-
-/* Takes back what nobody reads yet, and waits for the rest. */
-static void withdraw(tarn__prefetch *p)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    p->next = p->published_count;
-    while (p->reader_count > 0) {
-        (void)pthread_cond_wait(&p->is_quiet, &p->mutex);
-    }
-    p->published_count = 0;
-    p->next = 0;
-    (void)pthread_mutex_unlock(&p->mutex);
 }
 
 void tarn__prefetch_drop(tarn__prefetch *prefetch)
@@ -84,7 +46,7 @@ void tarn__prefetch_drop(tarn__prefetch *prefetch)
     if (prefetch == NULL || prefetch->count == 0) {
         return;
     }
-    withdraw(prefetch);
+    tarn__ahead_withdraw(prefetch);
     for (uint32_t i = 0; prefetch->is_sorted && i < prefetch->count; i++) {
         tarn__rocks_unpin(&prefetch->reads[i].pin);
     }
@@ -101,95 +63,10 @@ void tarn__prefetch_close(tarn__prefetch *prefetch)
     (void)pthread_cond_destroy(&prefetch->is_quiet);
     (void)pthread_mutex_destroy(&prefetch->mutex);
     tarn_buffer_clear(&prefetch->bytes);
+    tarn_buffer_clear(&prefetch->contents);
     tarn__release(prefetch->reads);
     tarn__release(prefetch->items);
     tarn__release(prefetch);
-}
-
-/* ---- reading: any thread ---------------------------------------------------------------- */
-
-static bool is_before(const tarn__prefetch *p, const item *a, const item *b)
-{
-    if (a->keyed != b->keyed) {
-        return (uintptr_t)a->keyed < (uintptr_t)b->keyed;
-    }
-    if (a->order != b->order) {
-        return a->order < b->order;
-    }
-    return tarn_bytes_compare(
-               tarn_bytes_at(p->bytes.data + a->at, a->size),
-               tarn_bytes_at(p->bytes.data + b->at, b->size)) < 0;
-}
-
-/* Shell's sort, as qsort() may allocate; and the reads in that order, which nobody began yet. */
-static void sort(tarn__prefetch *p)
-{
-    static const uint32_t GAPS[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
-    for (size_t g = 0; g < sizeof GAPS / sizeof GAPS[0]; g++) {
-        const uint32_t gap = GAPS[g];
-        for (uint32_t i = gap; i < p->count; i++) {
-            const item moved = p->items[i];
-            uint32_t at = i;
-            while (at >= gap && is_before(p, &moved, &p->items[at - gap])) {
-                p->items[at] = p->items[at - gap];
-                at -= gap;
-            }
-            p->items[at] = moved;
-        }
-    }
-    for (uint32_t i = 0; i < p->count; i++) {
-        p->reads[i] = (tarn__rocks_read){
-            .key = tarn_bytes_at(p->bytes.data + p->items[i].at, p->items[i].size),
-            .status = TARN_ABANDONED,
-        };
-    }
-    p->is_sorted = true;
-}
-
-/* Takes rows of one state to read; none: there are no more, or their values take too much. */
-static uint32_t claim(tarn__prefetch *p, uint32_t *first)
-{
-    uint32_t count = 0;
-    (void)pthread_mutex_lock(&p->mutex);
-    if (p->next < p->published_count && p->value_bytes < VALUE_BYTES_MAX) {
-        if (!p->is_sorted) {
-            sort(p);
-        }
-        *first = p->next;
-        while (count < TARN__ROCKS_READS_MAX && p->next < p->published_count &&
-               p->items[p->next].keyed == p->items[*first].keyed) {
-            p->next++;
-            count++;
-        }
-        p->reader_count++;
-    }
-    (void)pthread_mutex_unlock(&p->mutex);
-    return count;
-}
-
-static void finish_chunk(tarn__prefetch *p, const tarn__rocks_read *reads, uint32_t count)
-{
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        bytes += reads[i].status == TARN_OK ? reads[i].value.size : 0;
-    }
-    (void)pthread_mutex_lock(&p->mutex);
-    p->value_bytes += bytes;
-    p->reader_count--;
-    (void)pthread_cond_broadcast(&p->is_quiet);
-    (void)pthread_mutex_unlock(&p->mutex);
-}
-
-/* Reads until there is nothing left. The helper's job, and the task thread's when it waits. */
-static void read_rows(void *context)
-{
-    tarn__prefetch *p = context;
-    uint32_t first = 0;
-    uint32_t count = 0;
-    while ((count = claim(p, &first)) > 0) {
-        tarn__rocks_get_sorted(p->items[first].keyed->family, p->reads + first, count);
-        finish_chunk(p, p->reads + first, count);
-    }
 }
 
 /* ---- taking in -------------------------------------------------------------------------- */
@@ -202,12 +79,32 @@ static tarn__hot_state state_of(const tarn__rocks_read *read)
     return read->status == TARN_NOT_FOUND ? TARN__HOT_ABSENT : TARN__HOT_FREE;
 }
 
+static tarn_status take_in_whole(tarn__prefetch *p, uint32_t index, tarn_error *error)
+{
+    const tarn__ahead_item *item = &p->items[index];
+    tarn_keyed *keyed = item->keyed;
+    const tarn_bytes row = tarn__ahead_row(p, item);
+    const tarn_status outcome = p->reads[index].status;
+    tarn_bytes content = {NULL, 0};
+    if (outcome == TARN_OK && item->content_size > 0) {
+        content = tarn_bytes_at(p->contents.data + item->content_at, item->content_size);
+        keyed->value_bytes_seen = item->content_size;
+    }
+    return keyed->hot.is_of_blocks
+               ? tarn__hot_map_fulfil(keyed, row, p->batch, outcome, content, error)
+               : tarn__hot_list_fulfil(keyed, row, p->batch, outcome, content, error);
+}
+
 static tarn_status take_in_row(tarn__prefetch *p, uint32_t index, tarn_error *error)
 {
-    tarn_keyed *keyed = p->items[index].keyed;
+    const tarn__ahead_item *item = &p->items[index];
+    tarn_keyed *keyed = item->keyed;
     const tarn__rocks_read *read = &p->reads[index];
     const tarn__hot_state state = state_of(read);
     const bool has_value = state == TARN__HOT_CLEAN;
+    if (keyed->hot.is_of_blocks) {
+        return tarn__hot_map_fulfil_entry(keyed, read->key, item->head_size, p->batch, read, error);
+    }
     if (has_value) {
         keyed->value_bytes_seen = read->value.size < UINT32_MAX ? (uint32_t)read->value.size : 0;
     }
@@ -228,11 +125,11 @@ static tarn_status take_in(tarn__prefetch *p, tarn_error *error)
     if (p->count == 0) {
         return TARN_OK;
     }
-    read_rows(p);
-    withdraw(p);
+    tarn__ahead_read(p);
+    tarn__ahead_withdraw(p);
     for (uint32_t i = 0; i < p->count; i++) {
         if (status == TARN_OK) {
-            status = take_in_row(p, i, error);
+            status = p->items[i].limit != 0 ? take_in_whole(p, i, error) : take_in_row(p, i, error);
         }
         tarn__rocks_unpin(&p->reads[i].pin);
     }
@@ -249,7 +146,7 @@ static tarn_status reserve_item(tarn__prefetch *p, tarn_error *error)
     }
     tarn__account *account = p->backend->account;
     const uint32_t capacity = p->capacity == 0 ? FIRST_ROWS : p->capacity * 2;
-    item *items = tarn__reallocate(account, p->items, capacity * sizeof *items);
+    tarn__ahead_item *items = tarn__reallocate(account, p->items, capacity * sizeof *items);
     if (items != NULL) {
         p->items = items;
         tarn__rocks_read *reads = tarn__reallocate(account, p->reads, capacity * sizeof *reads);
@@ -286,12 +183,61 @@ static uint64_t order_of(const uint8_t *row, size_t size)
     return order;
 }
 
-static tarn_status add_row(
-    tarn__prefetch *p, tarn_keyed *keyed, uint32_t group, tarn_bytes key, tarn_error *error)
+/* What of a key is to be read in a state. */
+typedef struct wanted {
+    tarn_keyed *keyed;
+    uint32_t group;
+    tarn_bytes key;
+    bool is_entry;       /* Of a map; else all that the key has. */
+    tarn_bytes user_key; /* Of the entry. */
+} wanted;
+
+/* Has the working set expect a row whose bytes are in the batch; an item of 0 bytes: it does not.
+ */
+static tarn_status expect(
+    tarn__prefetch *p, const wanted *what, tarn__ahead_item *item, tarn_error *error)
+{
+    tarn_keyed *keyed = what->keyed;
+    const uint8_t *bytes = p->bytes.data + item->at;
+    const tarn_bytes row = tarn_bytes_at(bytes, item->size);
+    bool is_pending = false;
+    if (keyed->has_single_rows) {
+        const size_t value_bytes =
+            keyed->value_bytes_seen != 0 ? keyed->value_bytes_seen : VALUE_BYTES_EXPECTED;
+        TARN_TRY(tarn__workset_expect(
+            keyed->workset, &keyed->hot, row, p->batch, value_bytes, &is_pending, error));
+    } else if (!keyed->hot.is_of_blocks) {
+        item->limit = TARN__HOT_LIST_WHOLE_BYTES_MAX;
+        TARN_TRY(tarn__hot_list_expect(keyed, row, p->batch, &is_pending, error));
+    } else {
+        const tarn_bytes prefix = tarn_bytes_at(bytes, item->head_size);
+        const uint32_t limit = tarn__hot_map_ahead_limit(keyed, prefix);
+        const tarn_bytes suffix =
+            what->is_entry ? tarn_bytes_at(bytes + item->head_size, item->size - item->head_size)
+                           : tarn_bytes_at(NULL, 0);
+        item->limit = what->is_entry ? 0 : limit;
+        if (limit > 0) {
+            TARN_TRY(tarn__hot_map_expect(keyed, prefix, suffix, p->batch, &is_pending, error));
+        }
+    }
+    item->size = is_pending ? item->size : 0;
+    return TARN_OK;
+}
+
+/* Puts the row behind all rows of a whole map or list behind its own. */
+static void add_beyond(tarn__prefetch *p, tarn__ahead_item *item)
+{
+    uint8_t *beyond = p->bytes.data + item->at + item->size;
+    memcpy(beyond, p->bytes.data + item->at, item->size);
+    item->head_size = (uint32_t)tarn__row_successor(beyond, item->size);
+}
+
+static tarn_status add_row(tarn__prefetch *p, const wanted *what, tarn_error *error)
 {
     const size_t at = p->bytes.size;
-    const size_t most =
-        at + TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + key.size + keyed->name_space.size;
+    const size_t row_bytes = TARN__ROW_GROUP_BYTES + TARN__ROW_VARINT_BYTES_MAX + what->key.size +
+                             what->keyed->name_space.size + what->user_key.size;
+    const size_t most = at + 2 * row_bytes; /* Of a whole one, with the row behind. */
     if (p->count == TARN_PREFETCH_ROWS_MAX || most > ROW_BYTES_MAX) {
         return TARN_OK;
     }
@@ -300,22 +246,28 @@ static tarn_status add_row(
         return tarn__fail_no_memory(error, "a prefetch", most);
     }
     uint8_t *row = p->bytes.data + at;
-    const size_t size = encode_row(keyed, group, key, row);
-    const size_t value_bytes =
-        keyed->value_bytes_seen != 0 ? keyed->value_bytes_seen : VALUE_BYTES_EXPECTED;
-    bool is_pending = false;
-    TARN_TRY(tarn__workset_expect(
-        keyed->workset,
-        &keyed->hot,
-        tarn_bytes_at(row, size),
-        p->batch,
-        value_bytes,
-        &is_pending,
-        error));
-    if (is_pending) {
-        p->items[p->count++] = (item){keyed, order_of(row, size), (uint32_t)at, (uint32_t)size};
-        p->bytes.size += size;
+    const size_t head_size = encode_row(what->keyed, what->group, what->key, row);
+    if (what->user_key.size > 0) {
+        memcpy(row + head_size, what->user_key.data, what->user_key.size);
     }
+    const size_t size = head_size + what->user_key.size;
+    tarn__ahead_item item = {
+        .keyed = what->keyed,
+        .order = order_of(row, size),
+        .at = (uint32_t)at,
+        .size = (uint32_t)size,
+        .head_size = (uint32_t)head_size,
+    };
+    TARN_TRY(expect(p, what, &item, error));
+    if (item.size == 0) {
+        return TARN_OK;
+    }
+    p->bytes.size += item.size;
+    if (item.limit != 0) {
+        add_beyond(p, &item);
+        p->bytes.size += item.head_size;
+    }
+    p->items[p->count++] = item;
     return TARN_OK;
 }
 
@@ -362,23 +314,20 @@ static tarn_status add_rows(tarn__prefetch *p, const tarn_prefetch *what, tarn_e
         uint32_t group = 0;
         TARN_TRY(group_of(p->backend, what, k, &group, error));
         for (size_t s = 0; s < what->state_count; s++) {
-            tarn_keyed *keyed = what->states[s];
-            if (keyed->workset != NULL) {
-                TARN_TRY(add_row(p, keyed, group, what->keys[k], error));
+            const bool is_entry = what->states[s]->is_map && what->user_keys != NULL;
+            const wanted row = {
+                .keyed = what->states[s],
+                .group = group,
+                .key = what->keys[k],
+                .is_entry = is_entry,
+                .user_key = is_entry ? what->user_keys[k] : tarn_bytes_at(NULL, 0),
+            };
+            if (row.keyed->workset != NULL) {
+                TARN_TRY(add_row(p, &row, error));
             }
         }
     }
     return TARN_OK;
-}
-
-static void publish(tarn__prefetch *p)
-{
-    (void)pthread_mutex_lock(&p->mutex);
-    p->is_sorted = false;
-    p->value_bytes = 0;
-    p->next = 0;
-    p->published_count = p->count;
-    (void)pthread_mutex_unlock(&p->mutex);
 }
 
 /* ---- calls ------------------------------------------------------------------------------ */
@@ -406,12 +355,8 @@ static tarn_status check(const tarn_backend *backend, const tarn_prefetch *what,
             return tarn__fail(
                 error, TARN_INVALID_ARGUMENT, "state %zu to prefetch is not of this backend", i);
         }
-        if (!keyed->has_single_rows) {
-            return tarn__fail(
-                error,
-                TARN_NOT_SUPPORTED,
-                "state \"%s\" cannot be prefetched: a key has not one row in it",
-                keyed->family->name);
+        for (size_t k = 0; keyed->is_map && what->user_keys != NULL && k < what->key_count; k++) {
+            TARN_TRY(tarn__keyed_check_user_key(keyed, what->user_keys[k].size, error));
         }
     }
     return TARN_OK;
@@ -442,7 +387,7 @@ static tarn_status begin(tarn_backend *backend, const tarn_prefetch *what, tarn_
         return tarn__backend_explain(backend, refused_count, status, error);
     }
     if (backend->prefetch->count > 0) {
-        publish(backend->prefetch);
+        tarn__ahead_publish(backend->prefetch);
     }
     return TARN_OK;
 }
@@ -466,7 +411,7 @@ tarn_status tarn_backend_prefetch_ahead(
         p->helper != NULL ||
         tarn__workers_open(backend->account, 1, 1, "tarn-prefetch", &p->helper, NULL) == TARN_OK;
     if (has_helper) { /* No room: a job that has not begun yet does this batch too. */
-        (void)tarn__workers_try_submit(p->helper, read_rows, p);
+        (void)tarn__workers_try_submit(p->helper, tarn__ahead_read, p);
     }
     return TARN_OK; /* Without one this thread reads, when it takes the rows in. */
 }

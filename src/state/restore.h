@@ -9,7 +9,8 @@
  *
  *     fetch     of each old part first what is no table file; MANIFEST says which key groups each
  *               table file has (trim.c), and only those that hold some of this backend's are
- * fetched complete  once the database is open: rows of other groups at the borders are covered by a
+ *               fetched; of one that has others too only its blocks are read
+ *     complete  once the database is open: rows of other groups at the borders are covered by a
  *               range delete, and the rows of the other parts are taken over
  *
  * The base is the part from which most bytes come. Its files are those of the checkpoint, so that

@@ -7,12 +7,13 @@
 #include "state/backend.h"
 #include "state/canonical.h"
 #include "state/descriptors.h"
+#include "state/hot_store.h"
 
 #define TABLE_FILE_SUFFIX ".sst"
 
 enum {
     SLICE_ROWS = 64,         /* Drained by a call on the backend: some tens of microseconds. */
-    SLICE_ROWS_POLLED = 512, /* By a poll, which waits for nothing else. */
+    SLICE_ROWS_POLLED = 512, /* By a poll of who does nothing else. */
 };
 
 struct tarn_snapshot {
@@ -29,7 +30,8 @@ struct tarn_snapshot {
     uint32_t piece_capacity;
     const tarn__base *base; /* What the upload builds on; borrowed of the backend. */
     uint64_t sync_ns;
-    bool is_submitted; /* A worker has it: all that it holds is in the store. */
+    uint64_t next_slice_ns; /* Not before the stream has had its share of the time. */
+    bool is_submitted;      /* A worker has it: all that it holds is in the store. */
 
     pthread_mutex_t mutex; /* For ended alone. */
     pthread_cond_t ended;
@@ -68,6 +70,7 @@ static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
     TARN_TRY(tarn__directory_remove(backend->directory.links, error));
+    TARN_TRY(tarn__hot_await_runs(backend, error)); /* All that was frozen is in them. */
     if (snapshot->is_canonical) {
         return tarn__canonical_hold(&snapshot->canonical, error);
     }
@@ -177,6 +180,7 @@ static void wait_until_done(tarn_snapshot *snapshot)
 static void submit(tarn_snapshot *snapshot)
 {
     snapshot->is_submitted = true;
+    tarn__hot_send_runs(snapshot->backend); /* A write may have handed the last row over. */
     tarn__backend_set_draining(snapshot->backend, false);
     tarn__workers_submit(tarn__env_workers(snapshot->backend->env), run, snapshot);
 }
@@ -187,10 +191,12 @@ static void give_up(tarn_snapshot *snapshot, const tarn_error *error)
     atomic_store(&snapshot->is_link_claimed, true);
     snapshot->linked = error->status;
     snapshot->error = *error;
+    tarn__hot_land(snapshot->backend); /* Nothing is on its way once others may write. */
     submit(snapshot);
     tarn__backend_open_gate(snapshot->backend);
 }
 
+/* row_count  UINT32_MAX: all, as long as it takes. */
 static tarn_status drain_slice(tarn_snapshot *snapshot, uint32_t row_count, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
@@ -198,8 +204,11 @@ static tarn_status drain_slice(tarn_snapshot *snapshot, uint32_t row_count, tarn
         *error = backend->poison; /* What is frozen may be lost. */
         return error->status;
     }
-    return backend->workset != NULL ? tarn__workset_drain(backend->workset, row_count, error)
-                                    : TARN_OK;
+    if (backend->workset == NULL) {
+        return TARN_OK;
+    }
+    return row_count == UINT32_MAX ? tarn__workset_drain_all(backend->workset, error)
+                                   : tarn__workset_drain(backend->workset, row_count, error);
 }
 
 static bool is_drained(const tarn_backend *backend)
@@ -226,7 +235,15 @@ static tarn_status advance(tarn_snapshot *snapshot, uint32_t row_count, tarn_err
 
 tarn_status tarn__snapshot_advance(tarn_snapshot *snapshot, tarn_error *error)
 {
-    return snapshot->is_submitted ? TARN_OK : advance(snapshot, SLICE_ROWS, error);
+    const uint64_t begin_ns = now_ns(snapshot);
+    if (snapshot->is_submitted || begin_ns < snapshot->next_slice_ns) {
+        return TARN_OK;
+    }
+    const tarn_status status = advance(snapshot, SLICE_ROWS, error);
+    const uint64_t end_ns = now_ns(snapshot);
+    const double pauses = 1 / snapshot->backend->drain_share - 1; /* As long as the slice. */
+    snapshot->next_slice_ns = end_ns + (uint64_t)((double)(end_ns - begin_ns) * pauses);
+    return status;
 }
 
 void tarn__snapshot_drain(tarn_snapshot *snapshot)
@@ -373,6 +390,7 @@ tarn_status tarn_snapshot_begin(
     tarn__backend_adopt(backend, &snapshot->child, "snapshot", "of a checkpoint");
     tarn__backend_shut_gate(backend);
     if (backend->workset != NULL) {
+        tarn__hot_prepare_drain(backend);
         tarn__workset_freeze(backend->workset);
     }
     if (is_drained(backend)) {
@@ -389,9 +407,11 @@ tarn_status tarn_snapshot_begin(
 
 tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
 {
-    for (uint32_t drained = 0; drained < SLICE_ROWS_POLLED && !snapshot->is_submitted;
+    const bool is_idle = !snapshot->backend->has_streamed;
+    snapshot->backend->has_streamed = false;
+    for (uint32_t drained = 0; is_idle && drained < SLICE_ROWS_POLLED && !snapshot->is_submitted;
          drained += SLICE_ROWS) {
-        const tarn_status advanced = tarn__snapshot_advance(snapshot, NULL);
+        const tarn_status advanced = advance(snapshot, SLICE_ROWS, NULL);
         (void)advanced; /* finish() tells. */
     }
     return atomic_load(&snapshot->is_done) ? TARN_OK : TARN_PENDING;
@@ -530,6 +550,7 @@ tarn_status tarn_snapshot_finish(
 {
     tarn__snapshot_drain(snapshot);
     wait_until_done(snapshot);
+    tarn__hot_note_failure(snapshot->backend);
     tarn_status status = snapshot->status;
     if (status != TARN_OK && error != NULL) {
         *error = snapshot->error;
@@ -567,6 +588,7 @@ void tarn_snapshot_abandon(tarn_snapshot *snapshot)
         atomic_store(&snapshot->is_cancelled, true);
         tarn__upload_cancel(snapshot->upload);
         wait_until_done(snapshot);
+        tarn__hot_note_failure(snapshot->backend);
     } else {
         thaw(snapshot->backend);
     }

@@ -35,16 +35,19 @@ static tarn_status collect(
     return TARN_OK;
 }
 
-/* Removes a span's few rows, or leaves its many; *is_many_out tells which. */
+/* Removes a span's few rows, or leaves its many; *is_many_out tells which, *has_any_out whether
+ * there are any. */
 static tarn_status remove_few(
     tarn_backend *backend,
     tarn__rocks_family *family,
     tarn_bytes lower,
     tarn_bytes upper,
     bool *is_many_out,
+    bool *has_any_out,
     tarn_error *error)
 {
     *is_many_out = false;
+    *has_any_out = false;
     if (tarn_bytes_compare(lower, upper) >= 0) {
         return TARN_OK;
     }
@@ -59,6 +62,7 @@ static tarn_status remove_few(
     tarn__rocks_iterator_close(rows);
     TARN_TRY(status);
     *is_many_out = count > POINTS_MAX;
+    *has_any_out = count > 0;
     if (count == 0 || *is_many_out) {
         return TARN_OK;
     }
@@ -74,7 +78,8 @@ tarn_status tarn__span_remove(
     tarn_error *error)
 {
     bool is_many = false;
-    TARN_TRY(remove_few(backend, family, lower, upper, &is_many, error));
+    bool has_any = false;
+    TARN_TRY(remove_few(backend, family, lower, upper, &is_many, &has_any, error));
     if (!is_many) {
         return TARN_OK;
     }
@@ -87,17 +92,19 @@ tarn_status tarn__span_drop(
     tarn__rocks_family *family,
     tarn_bytes lower,
     tarn_bytes upper,
-    bool *has_sealed,
+    tarn__removal *removal,
     tarn_error *error)
 {
     bool is_many = false;
-    TARN_TRY(remove_few(backend, family, lower, upper, &is_many, error));
+    bool has_any = false;
+    TARN_TRY(remove_few(backend, family, lower, upper, &is_many, &has_any, error));
+    removal->has_removed = removal->has_removed || has_any;
     if (!is_many) {
         return TARN_OK;
     }
-    if (!*has_sealed) {
+    if (!removal->has_sealed) {
         tarn__rocks_seal_memtable(family);
-        *has_sealed = true;
+        removal->has_sealed = true;
     }
     tarn_status status = tarn__rocks_delete_range(family, lower, upper, error);
     if (status == TARN_OK) {

@@ -23,8 +23,7 @@ size_t tarn__timer_encode_row(uint8_t *out, uint32_t key_group, const tarn__time
     return TARN__TIMER_TAIL_OFFSET + timer->tail.size;
 }
 
-/* Reads a row of the store: its group, and its timer, which lies in the row. */
-static bool decode_row(tarn_bytes row, uint32_t *group_out, tarn__timer *out)
+bool tarn__timer_decode_row(tarn_bytes row, uint32_t *group_out, tarn__timer *out)
 {
     const uint8_t *data = row.data;
     if (row.size < TARN__TIMER_TAIL_OFFSET) {
@@ -153,7 +152,7 @@ static tarn_status restore_row(
     (void)context;
     uint32_t key_group = 0;
     tarn__timer timer;
-    if (!decode_row(row, &key_group, &timer) || key_group < timers->first_group ||
+    if (!tarn__timer_decode_row(row, &key_group, &timer) || key_group < timers->first_group ||
         key_group - timers->first_group >= timers->group_count) {
         return fail_row(timers, row.size, error);
     }
@@ -195,7 +194,7 @@ static tarn_status count_row(tarn_timers *timers, tarn_bytes row, void *context,
     tarn__timer timer;
     tarn_bytes key;
     tarn_bytes name_space;
-    if (!decode_row(row, &key_group, &timer) ||
+    if (!tarn__timer_decode_row(row, &key_group, &timer) ||
         !tarn__row_decode_tail(timer.tail, &key, &name_space)) {
         return fail_row(timers, row.size, error);
     }
@@ -252,7 +251,7 @@ static tarn_status fill_from(
         TARN_TRY(status);
         uint32_t key_group = 0;
         tarn__timer timer;
-        if (!decode_row(row, &key_group, &timer)) {
+        if (!tarn__timer_decode_row(row, &key_group, &timer)) {
             return fail_row(timers, row.size, error);
         }
         const tarn_status taken = take_row(timers, group, &timer, error);
@@ -370,6 +369,14 @@ tarn_status tarn__timers_flush(tarn_timers *timers, tarn_error *error)
     return TARN_OK;
 }
 
+tarn_status tarn__timers_begin_rows(
+    tarn_timers *timers, uint32_t index, tarn__rocks_iterator **out, tarn_error *error)
+{
+    tarn_bytes lower;
+    TARN_TRY(lower_bound(timers, index, &lower, error));
+    return begin_rows(timers, lower, index, /* fills_cache= */ true, out, error);
+}
+
 tarn_status tarn__timers_fill(tarn_timers *timers, uint32_t index, tarn_error *error)
 {
     tarn__timer_group *group = &timers->groups[index];
@@ -381,10 +388,8 @@ tarn_status tarn__timers_fill(tarn_timers *timers, uint32_t index, tarn_error *e
         TARN_TRY(remove_dead(timers, index, error));
     }
     tarn__timer_head_empty(&group->head, tarn__timers_scratch(timers));
-    tarn_bytes lower;
-    TARN_TRY(lower_bound(timers, index, &lower, error));
     TARN_AUTO(close_rows) tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(begin_rows(timers, lower, index, /* fills_cache= */ true, &rows, error));
+    TARN_TRY(tarn__timers_begin_rows(timers, index, &rows, error));
     bool is_whole = false;
     TARN_TRY(fill_from(timers, group, rows, &is_whole, error));
     const uint32_t found = tarn__timer_head_count(&group->head);

@@ -87,6 +87,16 @@ static inline uint8_t *tarn__timers_scratch(const tarn_timers *timers)
 /* Writes a row; answers its bytes. Room: TARN__TIMER_TAIL_OFFSET + tail. */
 size_t tarn__timer_encode_row(uint8_t *out, uint32_t key_group, const tarn__timer *timer);
 
+/* Reads a row of the store: its key group, and its timer, which lies in the row. */
+bool tarn__timer_decode_row(tarn_bytes row, uint32_t *group_out, tarn__timer *out);
+
+/*
+ * Removes the timers of the current key from a family of timers, which may be open. Others stay in
+ * memory or in the store, where they are.
+ */
+TARN_NODISCARD tarn_status tarn__timers_remove_key(
+    tarn_backend *backend, tarn__rocks_family *family, tarn__removal *removal, tarn_error *error);
+
 /* Puts a group where the heap should have it. */
 void tarn__timers_place(tarn_timers *timers, uint32_t group);
 
@@ -98,6 +108,10 @@ TARN_NODISCARD tarn_status tarn__timers_restore(tarn_timers *timers, tarn_error 
 /* Fills the head of a group, which is empty while the group is not. */
 TARN_NODISCARD tarn_status
 tarn__timers_fill(tarn_timers *timers, uint32_t group, tarn_error *error);
+
+/* Begins to read the rows of a group that are not dead. */
+TARN_NODISCARD tarn_status tarn__timers_begin_rows(
+    tarn_timers *timers, uint32_t group, tarn__rocks_iterator **out, tarn_error *error);
 
 /* Writes what is in the buffer. */
 TARN_NODISCARD tarn_status tarn__timers_flush(tarn_timers *timers, tarn_error *error);

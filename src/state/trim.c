@@ -35,17 +35,23 @@ static tarn_bytes group_bytes(const uint8_t group[TARN__ROW_GROUP_BYTES])
 
 /* ---- fetching --------------------------------------------------------------------------- */
 
-/* The table files that are to be fetched. */
+/* A table file that is to be fetched. */
+typedef struct table_name {
+    const char *name;
+    bool is_split; /* It has rows that are not kept, too. */
+} table_name;
+
 typedef struct table_names {
     tarn__arena arena;
-    const char **items; /* [capacity]; sorted once all are there. */
+    const outside *outside;
+    table_name *items; /* [capacity]; sorted once all are there. */
     size_t count;
     size_t capacity;
 } table_names;
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(((const table_name *)a)->name, ((const table_name *)b)->name);
 }
 
 static tarn_status count_table(const tarn__rocks_table *table, void *context, tarn_error *error)
@@ -63,7 +69,13 @@ static tarn_status add_table(const tarn__rocks_table *table, void *context, tarn
     if (name == NULL) {
         return tarn__fail_no_memory(error, "the files of a subtask", strlen(table->name));
     }
-    names->items[names->count++] = name;
+    const outside *o = names->outside;
+    names->items[names->count++] = (table_name){
+        .name = name,
+        .is_split = strcmp(table->family, TARN__ROCKS_DEFAULT_FAMILY) != 0 &&
+                    (tarn_bytes_compare(table->smallest, group_bytes(o->first)) < 0 ||
+                     tarn_bytes_compare(table->largest, group_bytes(o->beyond)) >= 0),
+    };
     return TARN_OK;
 }
 
@@ -73,27 +85,36 @@ static bool is_no_table(const tarn__file_part *file, void *context)
     return !tarn__rocks_is_table_name(file->local_name);
 }
 
+static const table_name *find_name(const table_names *names, const tarn__file_part *file)
+{
+    const table_name wanted = {.name = file->local_name};
+    return names->count == 0
+               ? NULL
+               : bsearch(
+                     &wanted, names->items, names->count, sizeof names->items[0], compare_names);
+}
+
 static bool is_listed(const tarn__file_part *file, void *context)
 {
-    const table_names *names = context;
-    return names->count > 0 && bsearch(
-                                   &file->local_name,
-                                   names->items,
-                                   names->count,
-                                   sizeof names->items[0],
-                                   compare_names) != NULL;
+    return find_name(context, file) != NULL;
+}
+
+static bool is_split(const tarn__file_part *file, void *context)
+{
+    const table_name *name = find_name(context, file);
+    return name != NULL && name->is_split;
 }
 
 /* Drops the table files that have no kept group out of a database, and lists the others. */
-static tarn_status drop_and_list(
-    tarn__rocks *rocks, const tarn_key_group_range *kept, table_names *names, tarn_error *error)
+static tarn_status drop_and_list(tarn__rocks *rocks, table_names *names, tarn_error *error)
 {
-    const outside o = make_outside(kept);
+    const outside *o = names->outside;
     for (tarn__rocks_family *family = tarn__rocks_first_family(rocks); family != NULL;
          family = family->next) {
-        TARN_TRY(tarn__rocks_drop_files(family, group_bytes(o.lower), group_bytes(o.first), error));
         TARN_TRY(
-            tarn__rocks_drop_files(family, group_bytes(o.beyond), group_bytes(o.upper), error));
+            tarn__rocks_drop_files(family, group_bytes(o->lower), group_bytes(o->first), error));
+        TARN_TRY(
+            tarn__rocks_drop_files(family, group_bytes(o->beyond), group_bytes(o->upper), error));
     }
     TARN_TRY(tarn__rocks_visit_tables(rocks, count_table, names, error));
     names->items = tarn__arena_allocate(&names->arena, names->capacity, sizeof names->items[0]);
@@ -107,11 +128,7 @@ static tarn_status drop_and_list(
 }
 
 static tarn_status survey(
-    const tarn_backend *backend,
-    const char *directory,
-    const tarn_key_group_range *kept,
-    table_names *names,
-    tarn_error *error)
+    const tarn_backend *backend, const char *directory, table_names *names, tarn_error *error)
 {
     const tarn__rocks_open_options options = {
         .account = backend->account,
@@ -122,12 +139,16 @@ static tarn_status survey(
     };
     tarn__rocks *rocks = NULL;
     TARN_TRY(tarn__rocks_open(&options, &rocks, error));
-    const tarn_status status = drop_and_list(rocks, kept, names, error);
+    const tarn_status status = drop_and_list(rocks, names, error);
     tarn__rocks_close(rocks);
     return status;
 }
 
-/* Fetches what is no table file, learns from it which table files are needed, fetches those. */
+/*
+ * Fetches what is no table file, learns from it which table files are needed, fetches those. Of one
+ * that has other rows too, as all in level 0 have, only the kept ones are read: it is linked, or,
+ * of a part that is only read, copied with holes.
+ */
 static tarn_status fetch_trimmed(
     const tarn__restore *restore,
     const tarn__restore_part *part,
@@ -137,12 +158,17 @@ static tarn_status fetch_trimmed(
 {
     options->is_wanted = is_no_table;
     TARN_TRY(tarn__download_run(options, NULL, error));
-    table_names names = {.count = 0};
+    const outside o = make_outside(&part->kept);
+    table_names names = {.outside = &o};
     tarn__arena_init(&names.arena, restore->backend->account);
-    tarn_status status = survey(restore->backend, options->directory, &part->kept, &names, error);
+    tarn_status status = survey(restore->backend, options->directory, &names, error);
     if (status == TARN_OK) {
         options->is_wanted = is_listed;
         options->is_wanted_context = &names;
+        options->is_split = is_split;
+        options->lower = group_bytes(o.first);
+        options->upper = group_bytes(o.beyond);
+        options->may_have_holes = base_out == NULL;
         status = tarn__download_run(options, base_out, error);
     }
     tarn__arena_clear(&names.arena);

@@ -31,6 +31,12 @@ static ssize_t system_write(int file, const void *bytes, size_t size, void *cont
     return write(file, bytes, size);
 }
 
+static int system_seek(int file, off_t offset, void *context)
+{
+    (void)context;
+    return lseek(file, offset, SEEK_SET) == offset ? 0 : -1;
+}
+
 static int system_sync(int file, void *context)
 {
     (void)context;
@@ -93,6 +99,7 @@ const tarn__file_calls *tarn__file_calls_system(void)
         .close = system_close,
         .read_at = system_read_at,
         .write = system_write,
+        .seek = system_seek,
         .sync = system_sync,
         .stat = system_stat,
         .stat_at = system_stat_at,

@@ -23,6 +23,7 @@ typedef struct tarn__file_calls {
     int (*close)(int file, void *context);
     ssize_t (*read_at)(int file, void *into, size_t size, off_t offset, void *context);
     ssize_t (*write)(int file, const void *bytes, size_t size, void *context);
+    int (*seek)(int file, off_t offset, void *context); /* What is passed over is a hole. */
     int (*sync)(int file, void *context);
     int (*stat)(int file, struct stat *out, void *context);
     int (*stat_at)(int directory, const char *name, struct stat *out, void *context);

@@ -20,6 +20,7 @@ typedef struct lane {
     CURLM *multi;
     pthread_t thread;
     bool is_running;
+    atomic_uint_least32_t load; /* Transfers that are queued or active. */
 
     pthread_mutex_t mutex; /* For the queue and the flags of transfers. A leaf. */
     pthread_cond_t done;
@@ -50,6 +51,7 @@ const tarn__clock *tarn__http_clock(const tarn__http *http)
 static void finish(lane *l, tarn__http_transfer *t)
 {
     tarn__http_transfer_end(t);
+    atomic_fetch_sub(&l->load, 1);
     pthread_mutex_lock(&l->mutex);
     t->is_done = true;
     pthread_cond_broadcast(&l->done);
@@ -265,9 +267,22 @@ tarn_status tarn__http_open(const tarn__http_options *options, tarn__http **out,
 
 /* --- Transfers --- */
 
+/* The lane with the least to do, of several in turn: a large transfer fills one for long. */
+static lane *choose_lane(tarn__http *http)
+{
+    const uint32_t first = atomic_fetch_add(&http->next_lane, 1);
+    lane *best = &http->lanes[first % LANES];
+    for (uint32_t i = 1; i < LANES; i++) {
+        lane *other = &http->lanes[(first + i) % LANES];
+        best = atomic_load(&other->load) < atomic_load(&best->load) ? other : best;
+    }
+    atomic_fetch_add(&best->load, 1);
+    return best;
+}
+
 void tarn__http_start(tarn__http *http, tarn__http_transfer *t)
 {
-    lane *l = &http->lanes[atomic_fetch_add(&http->next_lane, 1) % LANES];
+    lane *l = choose_lane(http);
     t->http = http;
     t->lane = l;
     t->next = NULL;

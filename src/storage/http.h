@@ -1,9 +1,9 @@
 /*
  * http.h - requests over HTTP: one client, four threads, a bounded number of connections.
  *
- *     start(transfer) ──► queue of a lane, in turn ──► [connections in curl's multi handle] ──►
- * wait() any thread                                       the lane's own thread calls curl,
- * sources, sinks
+ *     any thread            a lane's own thread: curl, sources and sinks
+ *     start(transfer) ──► queue of the idlest lane ──► [connections]
+ *     wait(transfer)  ◄──────────────────────────────────────┘
  *
  * A transfer ends with TARN_OK when a whole reply came, whatever its HTTP status; what that means
  * is the caller's to say. Nothing is tried again and no redirect is followed here.

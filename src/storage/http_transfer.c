@@ -8,6 +8,7 @@
 enum {
     RECEIVE_BUFFER_BYTES = 256 << 10,
     SEND_BUFFER_BYTES = 256 << 10,
+    EXPECT_MS = 200, /* How long a server may take to allow a large body; then it comes anyway. */
     DRIP_BYTES = 16 << 10, /* What must move within the stall timeout. */
     HOST_TEXT_BYTES = 160,
     MS_PER_S = 1000,
@@ -176,23 +177,37 @@ static int on_progress(
     return 0;
 }
 
+/* Adds a line to the list, which is freed on failure. */
+static bool add_header(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (longer == NULL) {
+        curl_slist_free_all(*list);
+        return false;
+    }
+    *list = longer;
+    return true;
+}
+
+/*
+ * Bytes are sent without asking first. What is signed asks: curl 7.88 signs a header that is only
+ * named in order not to be sent, and a server that looks for it refuses the request.
+ */
 static bool add_headers(tarn__http_transfer *t)
 {
     struct curl_slist *list = NULL;
-    for (uint32_t i = 0; i <= TARN__HTTP_HEADERS_MAX; i++) {
-        const char *line = i < TARN__HTTP_HEADERS_MAX ? t->request.headers[i] : NULL;
-        struct curl_slist *longer = curl_slist_append(list, line != NULL ? line : "Expect:");
-        if (longer == NULL) {
-            curl_slist_free_all(list);
+    for (uint32_t i = 0; i < TARN__HTTP_HEADERS_MAX && t->request.headers[i] != NULL; i++) {
+        if (!add_header(&list, t->request.headers[i])) {
             return false;
         }
-        list = longer;
-        if (line == NULL) {
-            break;
-        }
+    }
+    if (t->request.sigv4 == NULL && !add_header(&list, "Expect:")) {
+        return false;
     }
     t->headers = list;
-    return curl_easy_setopt((CURL *)t->easy, CURLOPT_HTTPHEADER, list) == CURLE_OK;
+    return curl_easy_setopt((CURL *)t->easy, CURLOPT_HTTPHEADER, list) == CURLE_OK &&
+           curl_easy_setopt((CURL *)t->easy, CURLOPT_EXPECT_100_TIMEOUT_MS, (long)EXPECT_MS) ==
+               CURLE_OK;
 }
 
 static bool set_method(CURL *easy, tarn__http_transfer *t)

@@ -188,6 +188,8 @@ static tarn_status status_of(int http_status, const char *code)
         {"InternalError", TARN_REMOTE_ERROR},
         {"ServiceUnavailable", TARN_REMOTE_ERROR},
         {"OperationAborted", TARN_REMOTE_ERROR},
+        /* Of a server on a file system, while another request removes the directory. */
+        {"ExistingObjectIsDirectory", TARN_REMOTE_ERROR},
         {"BadDigest", TARN_REMOTE_ERROR},
         {"XAmzContentSHA256Mismatch", TARN_REMOTE_ERROR},
         {"IncompleteBody", TARN_REMOTE_ERROR},

@@ -59,6 +59,27 @@ static tarn_status read_failed(
     return status;
 }
 
+/* Asks for a range, which goes where the call says; *got: how many bytes went there. */
+static tarn_status open_range(
+    tarn__webhdfs *self,
+    tarn__webhdfs_call *call,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    size_t *got,
+    tarn_error *error)
+{
+    char operation[96];
+    snprintf(operation, sizeof operation, "OPEN&offset=%" PRIu64 "&length=%" PRIu64, offset, size);
+    call->method = "GET";
+    call->name = name;
+    call->operation = operation;
+    call->limit = size;
+    const tarn_status status = tarn__webhdfs_call_perform(self, call, error);
+    *got = (size_t)call->transfer.reply.size;
+    return *got > 0 ? status : read_failed(self, name, offset, status, got, error);
+}
+
 static tarn_status webhdfs_read(
     tarn_storage *base,
     const char *name,
@@ -68,30 +89,48 @@ static tarn_status webhdfs_read(
     size_t *size_out,
     tarn_error *error)
 {
-    tarn__webhdfs *self = storage_of(base);
     if (size == 0 || offset > INT64_MAX - size) {
         *size_out = 0;
         return TARN_OK;
     }
+    tarn__webhdfs *self = storage_of(base);
     tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
     if (call == NULL) {
         return TARN_NO_MEMORY;
     }
-    char operation[96];
-    snprintf(operation, sizeof operation, "OPEN&offset=%" PRIu64 "&length=%zu", offset, size);
-    call->method = "GET";
-    call->name = name;
-    call->operation = operation;
+    size_t got = 0;
     call->into = into;
-    call->limit = size;
-    const tarn_status status = tarn__webhdfs_call_perform(self, call, error);
-    const size_t got = call->transfer.reply.size;
+    const tarn_status status = open_range(self, call, name, offset, size, &got, error);
     tarn__webhdfs_call_free(call);
-    if (status == TARN_OK && got > 0) {
+    if (status == TARN_OK) {
         *size_out = got;
+    }
+    return status;
+}
+
+static tarn_status webhdfs_get(
+    tarn_storage *base,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    tarn_storage_sink *sink,
+    void *context,
+    tarn_error *error)
+{
+    if (size == 0 || offset > INT64_MAX - size) {
         return TARN_OK;
     }
-    return read_failed(self, name, offset, status, size_out, error);
+    tarn__webhdfs *self = storage_of(base);
+    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
+    if (call == NULL) {
+        return TARN_NO_MEMORY;
+    }
+    size_t got = 0;
+    call->sink = sink;
+    call->sink_context = context;
+    const tarn_status status = open_range(self, call, name, offset, size, &got, error);
+    tarn__webhdfs_call_free(call);
+    return status;
 }
 
 /* --- Removal --- */
@@ -233,6 +272,7 @@ static const tarn_storage_ops WEBHDFS_OPS = {
     .list = webhdfs_list,
     .free = webhdfs_free,
     .try_finish = tarn__webhdfs_try_finish,
+    .get = webhdfs_get,
 };
 
 /* --- Opening --- */

@@ -48,12 +48,15 @@ typedef struct tarn__webhdfs_call {
     const char *start_after; /* To be added as startAfter=, or NULL. */
     tarn_bytes body;
     bool has_body;
-    void *into; /* As in tarn__http_request; only one of into and buffer. */
-    size_t limit;
+    /* Where what is read goes, as in tarn__http_request: one of both, or neither. */
+    tarn_storage_sink *sink;
+    void *sink_context;
+    void *into;
+    uint64_t limit; /* Of these two. */
 
     tarn__http_transfer transfer;
     tarn_buffer url;
-    tarn_buffer reply; /* What came, when into is NULL. */
+    tarn_buffer reply; /* What came, when both are NULL. */
     tarn__webhdfs_problem problem;
 } tarn__webhdfs_call;
 

@@ -159,6 +159,7 @@ static tarn_status fail(
 static tarn_status exchange(
     tarn__webhdfs *self, tarn__webhdfs_call *call, bool has_body, tarn_error *error)
 {
+    const bool is_reading = call->sink != NULL || call->into != NULL;
     call->reply.size = 0;
     call->transfer = (tarn__http_transfer){
         .request =
@@ -168,9 +169,11 @@ static tarn_status exchange(
                 .headers = {"Content-Type: application/octet-stream"},
                 .body = has_body ? call->body : tarn_bytes_at(NULL, 0),
                 .has_body = strcmp(call->method, "GET") != 0 && strcmp(call->method, "DELETE") != 0,
+                .sink = call->sink,
+                .sink_context = call->sink_context,
                 .into = call->into,
-                .limit = call->into != NULL ? call->limit : TARN__WEBHDFS_REPLY_BYTES_MAX,
-                .buffer = call->into != NULL ? NULL : &call->reply,
+                .limit = is_reading ? call->limit : (uint64_t)TARN__WEBHDFS_REPLY_BYTES_MAX,
+                .buffer = is_reading ? NULL : &call->reply,
             },
     };
     const tarn_status status = tarn__http_perform(self->http, &call->transfer, error);

@@ -35,11 +35,14 @@ typedef struct bench_options {
     const char *output;       /* Where keygen writes such a file. */
     const char *others[BENCH_ASSIGNMENTS_MAX]; /* Those of Tarn as its own baseline. */
     uint32_t other_count;
-    uint64_t prefetch; /* Keys that are read ahead together, where a side can. 0: none. */
-    bool waits;        /* Between loading and measuring, for a line on stdin. */
-    bool is_sorted;    /* Timers come in the order of their times. */
-    bool is_served;    /* By commands on stdin. */
-    bool is_json;      /* The JSON line alone; else the rounds before it. */
+    uint64_t prefetch;      /* Keys that are read ahead together, where a side can. 0: none. */
+    bool waits;             /* Between loading and measuring, for a line on stdin. */
+    bool is_sorted;         /* Timers come, and keys are loaded, in their order. */
+    bool is_served;         /* By commands on stdin. */
+    bool is_json;           /* The JSON line alone; else the rounds before it. */
+    char *const *arguments; /* Of the program, for one that is to play a side. */
+    uint64_t commands;      /* File descriptors of such a one; 0: it is none. side.h */
+    uint64_t answers;
 } bench_options;
 
 /* One side of a workload, by round. Units: operations a second. */
@@ -81,6 +84,8 @@ int bench_duel(const char *name, const bench_options *options);
 int bench_suite(const char *name, const char *prefix, const bench_options *options);
 /* Plays a workload on Tarn by commands on stdin; tests/bench/side.h has them. */
 int bench_serve(const char *name, const bench_options *options);
+/* The same by the pipes of another process. */
+int bench_serve_pipes(const char *name, const bench_options *options);
 /* The same for timers; tests/bench/timers_served.c has the answers. */
 int bench_serve_timers(const bench_options *options);
 int bench_checkpoint(const bench_options *options);

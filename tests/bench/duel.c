@@ -35,6 +35,7 @@ static const bench_store_ops *const BASELINES[] = {
     &BENCH_STORE_TUNED,
     &BENCH_STORE_HASH,
     &BENCH_STORE_OTHER,
+    &BENCH_STORE_UNACCOUNTED,
 };
 
 static const bench_store_ops *baseline_of(const bench_workload *workload, const char *name)
@@ -47,7 +48,8 @@ static const bench_store_ops *baseline_of(const bench_workload *workload, const 
             return BASELINES[i];
         }
     }
-    bench_fail("%s is measured --against defaults, tuned, other or hash", workload->name);
+    bench_fail(
+        "%s is measured --against defaults, tuned, other, unaccounted or hash", workload->name);
 }
 
 static void play_round(duel_run *duel, bench_turn turn, uint64_t round, uint64_t ns[2])

@@ -3,29 +3,28 @@
  *
  *     tarn-bench WORKLOAD --against BASELINE [--json] [OPTION VALUE]... [-D KEY=VALUE]...
  *
- * The workloads of tests/bench/workload.h run --against defaults, tuned, other or hash (store.h
- * says what those are), each side in a process of its own with the same --memory. Beside them, in
- * one process:
+ * The workloads of tests/bench/workload.h run --against defaults, tuned, other, unaccounted or hash
+ * (store.h says what those are), each side in a process of its own with the same --memory. Beside
+ * them, in one process:
  *
- *     value         raw     get and put of random keys
- *     map           clean   iterate 100 entries, beside --keys tombstones of other keys or without
- *     window        points  drop a window of --keys keys, or remove them one by one; then scan
- *     append-drain  raw     append --elements to lists one by one, read and clear them
- *     long-list     empty   append --ops to a list of --elements, or to an empty one; read the
- * first timers        raw     register --timers, then fire them all in order; --sorted: in time
- * order ttl             plain        write --ops values with a TTL and a deadline, or without; what
- *                                  is expired is looked for in the table files
- *     rescale         iterate      restore 3 to 2 and 2 to 3 subtasks, or iterate and put
- *     checkpoint      undisturbed  count up --keys while checkpoints are taken; what those cost
- *     local-recovery  limited      restore from the second copy, or download at 100 MB/s
- *     storage         curl         checkpoint to and restore from --output s3://BUCKET/PREFIX
+ *     value --against raw              get and put of random keys
+ *     map --against clean              iterate 100 entries, beside --keys tombstones or without
+ *     window --against points          drop a window of --keys keys, or remove them; then scan
+ *     append-drain --against raw       append --elements to lists, read and clear them
+ *     long-list --against empty        append to a list of --elements, or to none; read it
+ *     timers --against raw             register --timers, fire them; --sorted: in time order
+ *     ttl --against plain              write --ops values with a TTL and a deadline, or without;
+ *                                      what is expired is looked for in the table files
+ *     rescale --against iterate        restore 3 to 2 and 2 to 3 subtasks, or iterate and put
+ *     checkpoint --against undisturbed count up --keys while checkpoints are taken
+ *     local-recovery --against limited restore from the second copy, or download at 100 MB/s
+ *     storage --against curl           checkpoint to and restore from --output s3://BUCKET/PREFIX
  *
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
  * --output, for --input of any program.
  *
  * -D sets an option of Tarn's configuration; "raw" runs with what it comes to. "other" is Tarn with
- * the options of -E instead. The last line on
- * stdout is one JSON object.
+ * the options of -E instead. The last line on stdout is one JSON object.
  *
  * Exit status: 0, 1 (something failed, or the sides do not agree), 2 (usage).
  */
@@ -61,6 +60,8 @@ static const number NUMBERS[] = {
     {"--heap-percent", offsetof(bench_options, heap_percent), 1, 99},
     {"--rounds", offsetof(bench_options, rounds), 1, BENCH_ROUNDS_MAX},
     {"--seed", offsetof(bench_options, seed), 0, UINT64_MAX},
+    {"--commands", offsetof(bench_options, commands), 3, INT32_MAX},
+    {"--answers", offsetof(bench_options, answers), 3, INT32_MAX},
     {"--managed-mib", offsetof(bench_options, managed_mib), 32, 1 << 20},
 };
 
@@ -104,7 +105,7 @@ static int usage(const char *problem, const char *what)
         "           rescale --against iterate,\n"
         "           checkpoint --against undisturbed,\n"
         "           storage --against curl --output s3://BUCKET/PREFIX\n"
-        "in two, --against defaults, tuned, other or hash:\n",
+        "in two, --against defaults, tuned, other, unaccounted or hash:\n",
         problem,
         what);
     for (size_t i = 0; i < BENCH_WORKLOAD_COUNT; i++) {
@@ -215,6 +216,9 @@ static int run(const char *name, bench_options *options)
         return bench_suite(name, "q", options);
     }
     if (bench_workload_find(name) != NULL) {
+        if (options->commands != 0 && options->answers != 0) {
+            return bench_serve_pipes(name, options);
+        }
         return options->is_served ? bench_serve(name, options) : bench_duel(name, options);
     }
     return usage(is_known ? "not a baseline of this workload: " : "unknown workload ", name);
@@ -235,6 +239,7 @@ int main(int argc, char **argv)
         .heap_percent = 50,
         .distribution = "zipf",
         .directory = temporary != NULL ? temporary : "/tmp",
+        .arguments = argv,
     };
     if (argc < 2) {
         return usage("a workload is missing", "");

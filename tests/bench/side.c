@@ -195,6 +195,51 @@ int bench_serve(const char *name, const bench_options *options)
     return 0;
 }
 
+int bench_serve_pipes(const char *name, const bench_options *options)
+{
+    side_player player;
+    begin(&player, bench_workload_find(name), &BENCH_STORE_TARN, options, options->directory);
+    serve(&player, (int)options->commands, (int)options->answers);
+}
+
+/* Has another program, beside this one, play the side. */
+_Noreturn static void become(
+    const char *program,
+    const bench_workload *workload,
+    const bench_options *options,
+    const char *directory,
+    int commands,
+    int answers)
+{
+    char path[BENCH_PATH_BYTES];
+    char numbers[2][16];
+    size_t count = 0;
+    const ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[size > 0 ? size : 0] = '\0';
+    char *name = strrchr(path, '/');
+    if (name == NULL || (size_t)(name - path) + 2 + strlen(program) > sizeof path) {
+        bench_fail("cannot tell where %s is", program);
+    }
+    memcpy(name + 1, program, strlen(program) + 1);
+    (void)snprintf(numbers[0], sizeof numbers[0], "%d", commands);
+    (void)snprintf(numbers[1], sizeof numbers[1], "%d", answers);
+    const char *const added[] = {
+        "--directory", directory, "--commands", numbers[0], "--answers", numbers[1]};
+    const size_t added_count = sizeof added / sizeof added[0];
+    while (options->arguments[count] != NULL) {
+        count++;
+    }
+    char **arguments = bench_allocate((count + added_count + 1) * sizeof *arguments);
+    memcpy(arguments, options->arguments, count * sizeof *arguments);
+    for (size_t i = 0; i < added_count; i++) {
+        arguments[count + i] = strdup(added[i]);
+    }
+    arguments[0] = path;
+    arguments[1] = strdup(workload->name);
+    (void)execv(path, arguments);
+    bench_fail("cannot run %s", path);
+}
+
 /* ---- the parent ------------------------------------------------------------------------- */
 
 bench_side_process bench_side_start(
@@ -217,6 +262,9 @@ bench_side_process bench_side_start(
         (void)close(commands[1]);
         (void)close(answers[0]);
         side_player player;
+        if (ops->program != NULL) {
+            become(ops->program, workload, options, directory, commands[0], answers[1]);
+        }
         begin(&player, workload, ops, options, directory);
         serve(&player, commands[0], answers[1]);
     }

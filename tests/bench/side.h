@@ -4,6 +4,9 @@
  * The parent owns two pipes to each child. A command is answered when it is done; between commands
  * a side does nothing but what its store does in the background.
  *
+ * A store that another program has is played by that one, started with the same arguments,
+ * --commands and --answers.
+ *
  * With --serve the program is such a side itself, for duels with what is no library: commands are
  * lines on stdin, answers lines on stdout.
  *

@@ -2,6 +2,7 @@
  * storage.c - a checkpoint to a bucket and back, beside curl alone with the same bytes.
  *
  *     round: checkpoint ─► plain put ─► restore ─► plain get ─► all is deleted
+ *     The first round is not counted: it warms the server, whose code may be compiled as it runs.
  *
  * --keys rows of --value-bytes that do not pack are put into a backend and flushed into files. Each
  * round takes a full checkpoint of them to --output s3://bucket/prefix and restores it. The
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -24,7 +26,14 @@
 #include "tarn/snapshot.h"
 #include "tarn/state.h"
 
-enum { ROUNDS = 3, VALUE_BYTES = 1000, PROCESS_MIB_BESIDES = 1024, PARALLELISM = 4 };
+enum {
+    ROUNDS = 3,
+    VALUE_BYTES = 1000,
+    PROCESS_MIB_BESIDES = 1024,
+    PARALLELISM = 4,
+    SETTLE_NS = 200 * 1000 * 1000,
+    SETTLE_PAUSES_MAX = 300,
+};
 
 typedef enum phase { PHASE_PUT, PHASE_PLAIN_PUT, PHASE_GET, PHASE_PLAIN_GET, PHASES } phase;
 
@@ -42,6 +51,7 @@ typedef struct transfer {
     uint64_t bytes; /* Of the baseline's files. */
     uint32_t file_count;
     figures phases[PHASES];
+    uint32_t run_count;
     uint64_t resident_growth; /* Of a put or a get of ours, the most. */
     uint64_t began_ns;
     double began_cpu_s;
@@ -83,8 +93,10 @@ static uint64_t read_status(const char *name)
     return kib << 10;
 }
 
+/* Each phase begins with nothing to be written by those before it, ours and the server's. */
 static void start(transfer *t)
 {
+    sync();
     FILE *file = fopen("/proc/self/clear_refs", "w"); /* Peaks begin anew. */
     if (file != NULL) {
         fputs("5", file);
@@ -211,14 +223,21 @@ static void checkpoint(
     tarn_buffer_clear(&acknowledgement);
 }
 
+/* Waits until RocksDB compacts no more, which would go on beside what is measured. */
+static void settle(tarn_backend *backend)
+{
+    const struct timespec pause = {.tv_nsec = SETTLE_NS};
+    tarn_backend_stats stats = {.pending_compaction_bytes = 1};
+    for (int i = 0, quiet = 0; i < SETTLE_PAUSES_MAX && quiet < 3; i++) {
+        tarn_backend_measure(backend, &stats);
+        quiet = stats.pending_compaction_bytes == 0 ? quiet + 1 : 0;
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* Opens a backend of a checkpoint and closes it. */
 static void restore(transfer *t, tarn_checkpoint *from, uint64_t round, uint64_t bytes)
 {
-    char old[BENCH_PATH_BYTES];
-    snprintf(old, sizeof old, "%.3000s/restored", t->directory);
-    if (access(old, F_OK) == 0) {
-        bench_directory_remove(old); /* Opening would, in the time that is measured. */
-    }
     start(t);
     tarn_backend *backend = open_backend(t, "restored", from);
     stop(t, PHASE_GET, round, bytes);
@@ -281,16 +300,39 @@ static void prepare_plain(transfer *t, tarn_backend *backend)
     bench_directory_remove(address);
 }
 
+/*
+ * What came back in the round before goes at once, on both sides: neither has old files to truncate
+ * in the time that is measured, nor memory that was given back a moment before.
+ */
+static void make_room(const transfer *t, char back[BENCH_PATH_BYTES])
+{
+    char restored[BENCH_PATH_BYTES];
+    snprintf(restored, sizeof restored, "%.3000s/restored", t->directory);
+    snprintf(back, BENCH_PATH_BYTES, "%.3000s/back", t->directory);
+    if (access(restored, F_OK) == 0) {
+        bench_directory_remove(restored);
+    }
+    if (access(back, F_OK) == 0) {
+        bench_directory_remove(back);
+    }
+    if (mkdir(back, 0755) != 0) {
+        bench_fail("cannot create %s", back);
+    }
+}
+
 static void run_round(transfer *t, tarn_backend *backend, uint64_t round)
 {
     const char *address = t->options->output;
     const char *bucket_path = address + strlen("s3://");
     char job[64];
     char place[BENCH_PATH_BYTES];
-    snprintf(job, sizeof job, "round-%llu", (unsigned long long)round);
+    snprintf(job, sizeof job, "round-%u", t->run_count++);
     snprintf(place, sizeof place, "%.3000s/%s", address, job);
     tarn_checkpoint_store *store = open_store(t, address, job);
     tarn_checkpoint_summary summary;
+    char back[BENCH_PATH_BYTES];
+    make_room(t, back);
+    settle(backend);
     start(t);
     checkpoint(t, store, backend, &summary);
     stop(t, PHASE_PUT, round, summary.total_bytes);
@@ -305,7 +347,7 @@ static void run_round(transfer *t, tarn_backend *backend, uint64_t round)
     restore(t, opened, round, summary.total_bytes);
     tarn_checkpoint_free(opened);
     start(t);
-    plain_curl_run(PLAIN_CURL_GET, bucket_path, t->plain, t->file_count, PARALLELISM);
+    plain_curl_run(PLAIN_CURL_GET, bucket_path, back, t->file_count, PARALLELISM);
     stop(t, PHASE_PLAIN_GET, round, t->bytes);
     plain_curl_run(PLAIN_CURL_DELETE, bucket_path, t->plain, t->file_count, PARALLELISM);
     check(t, tarn_checkpoint_remove(store, 1, &t->error));
@@ -344,10 +386,14 @@ static void report(const transfer *t)
         (unsigned long long)t->resident_growth);
     for (uint32_t i = 0; i < PHASES; i++) {
         printf(
-            ",\"%s\":{\"mb_per_s\":%.1f,\"cpu_s_per_gib\":%.2f}",
+            ",\"%s\":{\"mb_per_s\":%.1f,\"cpu_s_per_gib\":%.2f,\"rounds\":[",
             names[i],
             median(t, (phase)i) / 1e6,
             t->phases[i].cpu_s * (double)(1 << 30) / (double)t->phases[i].bytes);
+        for (uint64_t round = 0; round < t->options->rounds; round++) {
+            printf("%s%.1f", round > 0 ? "," : "", t->phases[i].rates[round] / 1e6);
+        }
+        printf("]}");
     }
     printf("}\n");
 }
@@ -367,6 +413,9 @@ int bench_storage(const bench_options *given)
     tarn_backend *backend = open_backend(t, "work", NULL);
     fill(t, backend);
     prepare_plain(t, backend);
+    run_round(t, backend, 0);
+    memset(t->phases, 0, sizeof t->phases);
+    t->resident_growth = 0;
     for (uint64_t round = 0; round < options.rounds; round++) {
         run_round(t, backend, round);
     }

@@ -9,6 +9,7 @@
  *     tuned     RocksDB with the whole budget: filters, partitioned and pinned index, hash index
  *               in data blocks, lz4
  *     other     Tarn again, with the options of -E instead of those of -D, and without --prefetch
+ *     unaccounted  Tarn again, in a program of which no account counts: unaccounted.c
  *     hash      an open-addressing hash table in memory, without a budget: values and sums alone
  */
 #ifndef TARN_TESTS_BENCH_STORE_H
@@ -49,14 +50,18 @@ typedef void bench_visit(void *context, tarn_bytes key, tarn_bytes value);
 
 typedef struct bench_store_ops {
     const char *name;
-    bool has_budget; /* What it uses is bounded by --memory. */
-    uint32_t kinds;  /* 1 << bench_kind for each that it has. */
+    const char *program; /* Beside this one, that has the store. NULL: this one has it. */
+    bool has_budget;     /* What it uses is bounded by --memory. */
+    uint32_t kinds;      /* 1 << bench_kind for each that it has. */
 
     bench_store *(*open)(const bench_options *options, const char *directory);
     void (*close)(bench_store *store);
     bench_table *(*open_table)(bench_store *store, const bench_table_options *options);
     void (*set_key)(bench_store *store, const void *key, size_t size);
     void (*set_namespace)(bench_table *table, const void *name_space, size_t size);
+
+    /* What a key is sorted by before its bytes, below groups. NULL: nothing. */
+    uint32_t (*group)(const bench_store *store, tarn_bytes key, uint32_t *groups);
 
     /* BENCH_VALUE. get: false, there is none; the bytes are borrowed until the next call. */
     bool (*get)(bench_table *table, tarn_bytes *out);
@@ -91,6 +96,7 @@ typedef struct bench_store_ops {
 
 extern const bench_store_ops BENCH_STORE_TARN;
 extern const bench_store_ops BENCH_STORE_OTHER;
+extern const bench_store_ops BENCH_STORE_UNACCOUNTED;
 extern const bench_store_ops BENCH_STORE_DEFAULTS;
 extern const bench_store_ops BENCH_STORE_TUNED;
 extern const bench_store_ops BENCH_STORE_HASH;

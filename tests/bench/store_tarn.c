@@ -5,6 +5,7 @@
 #include "store_tarn.h"
 #include "tarn/checkpoint.h"
 #include "tarn/config.h"
+#include "tarn/key_group.h"
 #include "tarn/keyed.h"
 #include "tarn/prefetch.h"
 
@@ -198,6 +199,13 @@ static void set_key(bench_store *base, const void *key, size_t size)
     check(store, tarn_backend_set_key(store->backend, tarn_bytes_at(key, size), &store->error));
 }
 
+static uint32_t group_of(const bench_store *base, tarn_bytes key, uint32_t *groups)
+{
+    const tarn_store *store = (const tarn_store *)base;
+    *groups = tarn_backend_key_groups(store->backend).last + 1u;
+    return tarn_key_group_of(tarn_hash_bytes(key), *groups);
+}
+
 static tarn_keyed *keyed_of(tarn_table *table)
 {
     switch (table->base.options.kind) {
@@ -381,11 +389,13 @@ static void remove_all(bench_table *table)
 #define OPERATIONS                                                                          \
     .has_budget = true,                                                                     \
     .kinds = 1u << BENCH_VALUE | 1u << BENCH_SUM | 1u << BENCH_LIST | 1u << BENCH_MAP,      \
-    .close = close_store, .open_table = open_table, .set_key = set_key,                     \
+    .close = close_store, .open_table = open_table, .set_key = set_key, .group = group_of,  \
     .set_namespace = set_namespace, .get = get, .put = put, .edit = edit, .edited = edited, \
     .add = add, .sum = sum, .append = append, .replace = replace, .map_get = map_get,       \
     .map_put = map_put, .map_remove = map_remove, .visit = visit, .remove = remove_all
 
 const bench_store_ops BENCH_STORE_TARN = {
     .name = "ours", .open = open_store, .prefetch = prefetch, OPERATIONS};
+const bench_store_ops BENCH_STORE_UNACCOUNTED = {
+    .name = "unaccounted", .program = "tarn-bench-unaccounted", OPERATIONS};
 const bench_store_ops BENCH_STORE_OTHER = {.name = "other", .open = open_other, OPERATIONS};

@@ -1,6 +1,9 @@
 """`tarn storage`: listing, copying and trying a place, here a directory."""
 import os
+import resource
+import signal
 import subprocess
+import time
 
 from command import COMMAND, TIMEOUT_S, Case, main
 
@@ -24,6 +27,29 @@ class Storage(Case):
             self.assertEqual(one.read(), two.read())
         self.good("storage", "rm", self.place + "/d/x")
         self.assertEqual(self.good_json("storage", "ls", self.place + "/d")["entries"], [])
+
+    def test_a_copy_that_fails_leaves_what_was_there(self):
+        self.good("storage", "put", self.file, self.place + "/x")
+        for before in (None, b"as it was"):
+            back = os.path.join(self.folder, "back")
+            if before is not None:
+                with open(back, "wb") as out:
+                    out.write(before)
+
+            def limit():  # A file may not grow further: half-way, writing fails.
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (5000000, 5000000))
+
+            run = subprocess.run([COMMAND, "storage", "get", self.place + "/x", back], preexec_fn=limit,
+                                 capture_output=True, timeout=TIMEOUT_S, check=False)
+            self.assertEqual(run.returncode, 1)
+            self.assertIn(b"too large", run.stderr)
+            self.assertEqual(sorted(os.listdir(self.folder)),
+                             ["file", "place"] if before is None else ["back", "file", "place"])
+            if before is not None:
+                with open(back, "rb") as file:
+                    self.assertEqual(file.read(), before)
+        self.good("storage", "get", self.place + "/x", "/dev/null")
 
     def test_stdin_and_stdout_are_files_too(self):
         run = subprocess.run([COMMAND, "storage", "put", "-", self.place + "/x"], input=b"text",
@@ -64,6 +90,22 @@ class Storage(Case):
         told = self.refused("storage", "ls", "s3://bucket/x", "-D", "s3.access-key=hidden-one", "-D",
                             "s3.endpoint=http://user:hidden-two@127.0.0.1:1")
         self.assertNotIn("hidden", told)
+
+    def test_no_core_is_left_that_could_hold_keys(self):
+        def allow():
+            hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+            resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+
+        run = subprocess.Popen([COMMAND, "storage", "put", "-", self.place + "/x"], stdin=subprocess.PIPE, preexec_fn=allow)
+        try:
+            soft = None
+            end = time.monotonic() + TIMEOUT_S
+            while soft != "0" and time.monotonic() < end:  # It has begun by then, and waits for its input.
+                with open("/proc/%d/limits" % run.pid, encoding="ascii") as limits:
+                    soft = next(line.split()[4] for line in limits if line.startswith("Max core file size"))
+            self.assertEqual(soft, "0")
+        finally:
+            run.communicate(b"", timeout=TIMEOUT_S)
 
     def test_wrong_usage_is_said(self):
         self.misused("storage")

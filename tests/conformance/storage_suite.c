@@ -58,6 +58,7 @@ int storage_suite_run(const storage_maker *maker)
     kit.report = tarn_testkit_print;
     kit.context = &s;
     kit.large_bytes = maker->large_bytes;
+    kit.rounds = maker->rounds;
     kit.has_gaps = maker->has_gaps;
     printf("-- %s\n", maker->name);
     const uint32_t failed = tarn_testkit_storage_run(&kit);

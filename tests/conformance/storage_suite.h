@@ -19,6 +19,7 @@ typedef struct storage_maker {
     void (*clean)(void *context);
     void *context;
     uint64_t large_bytes; /* As of tarn_testkit_storage. */
+    uint32_t rounds;      /* Likewise. */
     bool has_gaps;        /* Likewise. */
 } storage_maker;
 

@@ -7,6 +7,7 @@ replays one set, TARN_LONG=1 asks for 50 points instead of 5.
 """
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,25 @@ class Kill(flights.FlightsTest):
         self.assertIn("in flight kept", run.stdout)
         shutil.rmtree(self.flights.path("checkpoints"))
         self.run_points((POINTS + 1) // 2)
+
+    def test_a_full_queue_that_a_barrier_passed_is_restored(self):
+        """One worker, slower than the source: all batches of its queue are full when the barrier comes."""
+        def options(out):
+            return ["--repeat", "4", "--workers", "1", "--unaligned", "--checkpoint-interval", "50", "--out", out,
+                    "--checkpoint-dir", self.flights.path("checkpoints")]
+        shutil.rmtree(self.flights.path("checkpoints"), ignore_errors=True)
+        shown = self.flights.run(*options(self.flights.path("shown.tsv")))
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        kept = re.search(r"up to ([0-9.]+) of the ([0-9]+) KiB of a queue", shown.stdout)
+        self.assertIsNotNone(kept, shown.stdout)
+        # One of the four batches has the barrier itself, behind fewer records.
+        self.assertGreaterEqual(float(kept.group(1)), 0.7 * float(kept.group(2)), shown.stdout)
+        shutil.rmtree(self.flights.path("checkpoints"))
+        killed = self.flights.run(*options(self.flights.path("killed.tsv")), "--kill-at", "0.8")
+        self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
+        run = self.flights.run(*options(self.flights.path("killed.tsv")), "--restore", "latest", "--parallelism", "3")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(read(self.flights.path("killed.tsv")), read(self.flights.path("shown.tsv")))
 
     def run_points(self, points):
         self.restores = 0

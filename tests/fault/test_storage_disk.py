@@ -1,6 +1,6 @@
 """A file system that is full, then read-only, under `file` storage: what is there stays, and what fails says why.
 
-Usage: test_storage_disk.py TARN. Mounts a tmpfs, in a namespace of its own where it is not root.
+Usage: test_storage_disk.py TARN. Mounts a tmpfs, and ext4 on a loop device where that may be had, in a namespace of its own where it is not root.
 """
 import json
 import os
@@ -33,18 +33,22 @@ def enter_namespace():
 
 
 class Disk(unittest.TestCase):
+    """A file system in memory."""
     tarn = None
+
+    def mount(self):
+        mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", self.disk], capture_output=True, text=True)
+        if mount.returncode != 0:
+            skip("this machine does not permit to mount a tmpfs: " + mount.stderr.strip())
 
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.disk = os.path.join(self.folder.name, "disk")
         os.mkdir(self.disk)
-        mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", self.disk], capture_output=True, text=True)
-        if mount.returncode != 0:
-            skip("this machine does not permit to mount a tmpfs: " + mount.stderr.strip())
+        self.mount()
         self.place = os.path.join(self.disk, "checkpoints")
         self.small = self.make_file("small", 1000)
-        self.large = self.make_file("large", 8 << 20)
+        self.large = self.make_file("large", 32 << 20)
 
     def tearDown(self):
         subprocess.run(["umount", self.disk], check=True)
@@ -90,6 +94,23 @@ class Disk(unittest.TestCase):
             self.assertIn("Read-only file system", answer["error"])
         self.assertEqual([entry["name"] for entry in self.run_tarn("ls", self.place)["entries"]], ["x"])
         self.expect_whole("x", self.small)
+
+
+class Loop(Disk):
+    """A file system with a journal, on a loop device."""
+
+    def mount(self):
+        image = os.path.join(self.folder.name, "image")
+        with open(image, "wb") as file:
+            file.truncate(24 << 20)
+        for command in (["mkfs.ext4", "-q", "-m", "0", image], ["mount", "-o", "loop", image, self.disk]):
+            try:
+                run = subprocess.run(command, capture_output=True, text=True)
+                reason = run.stderr.strip() if run.returncode != 0 else None
+            except FileNotFoundError as missing:
+                reason = str(missing)
+            if reason is not None:
+                self.skipTest("this machine does not permit a loop device: " + reason)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@
 #include "storage/shim.h"
 #include "support/support.h"
 
-enum { NAME_BYTES = 128 };
+enum { NAME_BYTES = 128, ROUNDS = 15 };
 
 static uint64_t next_prefix;
 
@@ -41,12 +41,19 @@ static tarn_storage *open_at(const char *address, tarn__account *account, const 
     return storage;
 }
 
+static char newest_address[NAME_BYTES];
+
 static tarn_storage *make(tarn__account *account, void *context)
 {
     (void)context;
-    char address[NAME_BYTES];
-    fresh_address(address);
-    return open_at(address, account, NULL);
+    fresh_address(newest_address);
+    return open_at(newest_address, account, NULL);
+}
+
+static tarn_storage *make_again(tarn__account *account, void *context)
+{
+    (void)context;
+    return open_at(newest_address, account, NULL);
 }
 
 typedef struct fixture {
@@ -268,6 +275,11 @@ int main(void)
         TEST(test_a_bucket_that_is_not_there_is_said),
     };
 #undef TEST
-    const storage_maker maker = {.name = "s3", .make = make};
+    const storage_maker maker = {
+        .name = "s3",
+        .make = make,
+        .make_again = make_again,
+        .rounds = getenv("TARN_LONG") != NULL ? 0 : ROUNDS,
+    };
     return cmocka_run_group_tests_name("s3 server", tests, NULL, NULL) + storage_suite_run(&maker);
 }

@@ -10,9 +10,11 @@
 #include "conformance/storage_suite.h"
 #include "support/support.h"
 
+enum { ROUNDS = 10 };
+
 static uint64_t next_directory;
 
-static tarn_storage *open_at(const char *server, tarn__account *account)
+static tarn_storage *open_at(const char *server, uint64_t number, tarn__account *account)
 {
     char address[256];
     snprintf(
@@ -21,7 +23,7 @@ static tarn_storage *open_at(const char *server, tarn__account *account)
         "webhdfs://%s/tarn-%d/a b/%llu",
         server,
         (int)getpid(),
-        (unsigned long long)next_directory++);
+        (unsigned long long)number);
     const tarn__storage_options options = {.address = address, .account = account};
     tarn_storage *storage = NULL;
     tarn_error error;
@@ -31,7 +33,12 @@ static tarn_storage *open_at(const char *server, tarn__account *account)
 
 static tarn_storage *make(tarn__account *account, void *context)
 {
-    return open_at(getenv(context), account);
+    return open_at(getenv(context), ++next_directory, account);
+}
+
+static tarn_storage *make_again(tarn__account *account, void *context)
+{
+    return open_at(getenv(context), next_directory, account);
 }
 
 static void test_large_files_keep_every_byte(void **state)
@@ -39,7 +46,7 @@ static void test_large_files_keep_every_byte(void **state)
     const char *variable = *state;
     tarn__account account;
     tarn__account_init(&account, "test", NULL);
-    tarn_storage *storage = open_at(getenv(variable), &account);
+    tarn_storage *storage = open_at(getenv(variable), ++next_directory, &account);
     const size_t size = (size_t)9 * 1024 * 1024 + 77;
     uint8_t *content = malloc(size);
     uint8_t *back = malloc(size + 1);
@@ -80,6 +87,8 @@ int main(void)
         const storage_maker maker = {
             .name = variables[i],
             .make = make,
+            .make_again = make_again,
+            .rounds = getenv("TARN_LONG") != NULL ? 0 : ROUNDS,
             .context = variables[i],
             .has_gaps = strcmp(variables[i], "TARN_HTTPFS") == 0, /* It knows no OVERWRITE. */
         };

@@ -38,5 +38,6 @@ launch "${java_small[@]}" -Dhttpfs.home.dir="$scratch" -Dhttpfs.config.dir="$scr
     org.apache.hadoop.fs.http.server.HttpFSServerWebServer
 wait_for curl -sf "http://127.0.0.1:$httpfs_port/webhdfs/v1/?op=LISTSTATUS&user.name=$user"
 
+unset AWS_ENDPOINT_URL
 export TARN_WEBHDFS=127.0.0.1:$http_port TARN_HTTPFS=127.0.0.1:$httpfs_port HADOOP_USER_NAME=$user
 "$@"

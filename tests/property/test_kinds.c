@@ -2,7 +2,8 @@
  * Property of all kinds of keyed state and of timers: whatever random programs do under whatever
  * keys and namespaces, in either layout, with or without a TTL on a clock that also goes back, with
  * flushes, compactions, re-opened and dropped states, checkpoints and restores of the last one in
- * between, every answer is that of a plain model in memory.
+ * between, every answer is that of a plain model in memory; and what is read by and by is what was
+ * there when the reading was begun.
  */
 #include "support/support.h"
 
@@ -31,6 +32,7 @@ enum {
     BYTES_MAX = 400,
     STEPS = 2000,
     SECONDS = 10,
+    READINGS = 3,
 };
 
 typedef enum kind { VALUE, MAP, LIST, NUMBER, TEXT, AVERAGE, KINDS } kind;
@@ -60,6 +62,20 @@ typedef struct cell {
     uint32_t element_count;
 } cell;
 
+/* A reading that goes on while the program does: of one list, or of the rows or keys of a state. */
+typedef struct reading {
+    enum { READS_NOTHING, READS_LIST, READS_VALUES, READS_KEYS } what;
+    kind of;             /* Of keys: of which state. */
+    uint32_t name_space; /* Of keys: NAMESPACES, all of them. */
+    tarn_list_iterator *list;
+    tarn_value_iterator *values;
+    tarn_key_iterator *keys;
+    uint32_t next;                      /* Of a list. */
+    cell begun;                         /* The list as it was. */
+    bool is_left[KEYS][NAMESPACES];     /* Rows or keys that are still to come. */
+    uint64_t numbers[KEYS][NAMESPACES]; /* Of values. */
+} reading;
+
 typedef struct program {
     tarn_env *env;
     tarn_backend *backend;
@@ -83,6 +99,7 @@ typedef struct program {
     cell saved[KINDS][KEYS][NAMESPACES]; /* As the last checkpoint has them. */
     bool is_registered[KEYS][NAMESPACES][TIMES];
     bool was_registered[KEYS][NAMESPACES][TIMES]; /* As the last checkpoint has them. */
+    reading readings[READINGS];
     tarn_checkpoint_store *store;
     bool has_checkpoint;
     bool is_first_directory; /* A restored backend works in the other one. */
@@ -751,11 +768,136 @@ static void merge_namespaces(program *p, kind k)
     merge_cells(p, k, sources, count, to);
 }
 
+/* ---- readings that go on ---------------------------------------------------------------- */
+
+static void end_reading(reading *r)
+{
+    tarn_list_iterator_close(r->list);
+    tarn_value_iterator_close(r->values);
+    tarn_key_iterator_close(r->keys);
+    *r = (reading){.what = READS_NOTHING};
+}
+
+/* States with open iterators cannot be closed. */
+static void end_readings(program *p)
+{
+    for (uint32_t i = 0; i < READINGS; i++) {
+        end_reading(&p->readings[i]);
+    }
+}
+
+static void begin_list(program *p, reading *r)
+{
+    r->what = READS_LIST;
+    r->begun = *current(p, LIST);
+    assert_ok(tarn_list_iterate(p->list, NULL, &r->list, &p->error), &p->error);
+}
+
+static void begin_values(program *p, reading *r)
+{
+    r->what = READS_VALUES;
+    for (uint32_t key = 0; key < KEYS; key++) {
+        for (uint32_t n = 0; n < NAMESPACES; n++) {
+            r->is_left[key][n] = p->cells[VALUE][key][n].one.is_present;
+            r->numbers[key][n] = p->cells[VALUE][key][n].one.number;
+        }
+    }
+    assert_ok(tarn_value_iterate(p->value, NULL, &r->values, &p->error), &p->error);
+}
+
+static void begin_keys(program *p, reading *r)
+{
+    r->what = READS_KEYS;
+    r->of = (kind)below(p, KINDS);
+    r->name_space = below(p, NAMESPACES + 1);
+    const tarn_bytes name =
+        tarn_bytes_of(NAMESPACE_NAMES[r->name_space < NAMESPACES ? r->name_space : 0]);
+    for (uint32_t key = 0; key < KEYS; key++) {
+        for (uint32_t n = 0; n < NAMESPACES; n++) {
+            r->is_left[key][n] = (r->name_space == NAMESPACES || r->name_space == n) &&
+                                 has_any(&p->cells[r->of][key][n], r->of);
+        }
+    }
+    assert_ok(
+        tarn_keyed_iterate_keys(
+            keyed_of(p, r->of),
+            r->name_space < NAMESPACES ? &name : NULL,
+            NULL,
+            &r->keys,
+            &p->error),
+        &p->error);
+}
+
+/* Without a TTL, which would have a reading change what it reads. */
+static void begin_reading(program *p, reading *r)
+{
+    const uint32_t dice = below(p, 3);
+    if (dice == 0 && !p->has_ttl[LIST]) {
+        begin_list(p, r);
+    } else if (dice == 1 && !p->has_ttl[VALUE]) {
+        begin_values(p, r);
+    } else {
+        begin_keys(p, r);
+    }
+}
+
+static tarn_status next_of_list(program *p, reading *r)
+{
+    tarn_bytes read;
+    const tarn_status status = tarn_list_iterator_next(r->list, &read, &p->error);
+    if (status == TARN_OK) {
+        assert_true(r->next < r->begun.element_count);
+        expect_bytes(read, r->begun.elements[r->next++].number);
+    } else {
+        assert_int_equal(r->next, r->begun.element_count);
+    }
+    return status;
+}
+
+static tarn_status next_of_rows(program *p, reading *r)
+{
+    tarn_row row;
+    const tarn_status status = r->what == READS_VALUES
+                                   ? tarn_value_iterator_next(r->values, &row, &p->error)
+                                   : tarn_key_iterator_next(r->keys, &row, &p->error);
+    for (uint32_t i = 0; status == TARN_DONE && i < KEYS * NAMESPACES; i++) {
+        assert_false(r->is_left[i / NAMESPACES][i % NAMESPACES]);
+    }
+    if (status == TARN_OK) {
+        const uint32_t key = index_of(KEY_NAMES, KEYS, row.key);
+        const uint32_t n = index_of(NAMESPACE_NAMES, NAMESPACES, row.name_space);
+        assert_true(r->is_left[key][n]);
+        r->is_left[key][n] = false;
+        if (r->what == READS_VALUES) {
+            expect_bytes(row.value, r->numbers[key][n]);
+        }
+    }
+    return status;
+}
+
+static void step_reading(program *p)
+{
+    reading *r = &p->readings[below(p, READINGS)];
+    if (r->what == READS_NOTHING) {
+        begin_reading(p, r);
+        return;
+    }
+    tarn_status status = TARN_OK;
+    for (uint32_t i = below(p, 8); i > 0 && status == TARN_OK; i--) {
+        status = r->what == READS_LIST ? next_of_list(p, r) : next_of_rows(p, r);
+        assert_true(status == TARN_OK || status == TARN_DONE);
+    }
+    if (status == TARN_DONE || below(p, 20) == 0) {
+        end_reading(r);
+    }
+}
+
 /* Closes some states and drops what is not open then: it is gone, the others are not. */
 static void drop_untaken(program *p)
 {
     bool is_closed[KINDS];
     uint32_t count = 0;
+    end_readings(p);
     for (uint32_t k = 0; k < KINDS; k++) {
         is_closed[k] = below(p, KINDS) == 0;
         if (is_closed[k]) {
@@ -795,6 +937,7 @@ static void remove_key(program *p)
     for (uint32_t k = 0; k < KINDS; k++) {
         memset(p->cells[k][p->key], 0, sizeof p->cells[k][p->key]);
     }
+    memset(p->is_registered[p->key], 0, sizeof p->is_registered[p->key]);
 }
 
 static void step_whole(program *p)
@@ -819,6 +962,7 @@ static void step_whole(program *p)
     } else if (dice < 37) {
         tarn__rocks_compact(tarn__rocks_find_family(p->backend->rocks, KIND_NAMES[k]));
     } else if (dice < 39) {
+        end_readings(p);
         assert_ok(close_kind(p, k), &p->error);
         assert_ok(open_kind(p, k), &p->error);
         set_namespace(p, k, p->name_space[k]);
@@ -928,18 +1072,20 @@ static void step_kind(program *p)
 /* Reads some keys of some states, now or one batch ahead. */
 static void prefetch(program *p)
 {
-    static const kind KINDS_WITH_ROWS[] = {VALUE, NUMBER, TEXT, AVERAGE};
-    tarn_keyed *states[4];
-    tarn_bytes keys[KEYS];
+    tarn_keyed *states[KINDS];
+    tarn_bytes keys[MAP_KEYS];
+    tarn_bytes user_keys[MAP_KEYS];
     tarn_prefetch what = TARN_PREFETCH_INIT;
     what.states = states;
     what.keys = keys;
-    for (uint32_t i = 0; i < 4; i++) {
+    what.user_keys = below(p, 2) == 0 ? user_keys : NULL;
+    for (uint32_t i = 0; i < KINDS; i++) {
         if (below(p, 2) == 0) {
-            states[what.state_count++] = keyed_of(p, KINDS_WITH_ROWS[i]);
+            states[what.state_count++] = keyed_of(p, (kind)i);
         }
     }
-    for (uint32_t i = below(p, KEYS + 1); i > 0; i--) {
+    for (uint32_t i = below(p, MAP_KEYS + 1); i > 0; i--) {
+        user_keys[what.key_count] = tarn_bytes_of(MAP_KEY_NAMES[below(p, MAP_KEYS)]);
         keys[what.key_count++] = tarn_bytes_of(KEY_NAMES[below(p, KEYS)]);
     }
     if (below(p, 4) == 0) {
@@ -981,6 +1127,10 @@ static void go_on(program *p, tarn_snapshot *snapshot)
         } else if (dice < 18) {
             const tarn_status status = tarn_snapshot_poll(snapshot);
             assert_true(status == TARN_OK || status == TARN_PENDING);
+        } else if (dice < 20) {
+            step_timers(p);
+        } else if (dice < 23) {
+            step_reading(p);
         } else {
             step_kind(p);
         }
@@ -990,6 +1140,7 @@ static void go_on(program *p, tarn_snapshot *snapshot)
 static void take_checkpoint(program *p)
 {
     static cell begun[KINDS][KEYS][NAMESPACES];
+    static bool begun_timers[KEYS][NAMESPACES][TIMES];
     tarn_pending_checkpoint *pending = NULL;
     tarn_snapshot *snapshot = NULL;
     tarn_buffer acknowledgement = TARN_BUFFER_INIT;
@@ -997,6 +1148,7 @@ static void take_checkpoint(program *p)
     assert_ok(tarn_checkpoint_begin(p->store, id, &pending, &p->error), &p->error);
     assert_ok(tarn_snapshot_begin(p->backend, pending, &snapshot, &p->error), &p->error);
     memcpy(begun, p->cells, sizeof begun);
+    memcpy(begun_timers, p->is_registered, sizeof begun_timers);
     go_on(p, snapshot);
     if (below(p, 3) == 0) {
         tarn_snapshot_abandon(snapshot);
@@ -1011,7 +1163,7 @@ static void take_checkpoint(program *p)
     assert_ok(tarn_checkpoint_commit(pending, NULL, &p->error), &p->error);
     tarn_backend_notify_complete(p->backend, id);
     memcpy(p->saved, begun, sizeof p->saved);
-    memcpy(p->was_registered, p->is_registered, sizeof p->was_registered);
+    memcpy(p->was_registered, begun_timers, sizeof p->was_registered);
     p->has_checkpoint = true;
 }
 
@@ -1039,6 +1191,7 @@ static void open_program(program *p, tarn_checkpoint *checkpoint)
 
 static void close_program(program *p)
 {
+    end_readings(p);
     for (uint32_t k = 0; k < KINDS; k++) {
         assert_ok(close_kind(p, (kind)k), &p->error);
     }
@@ -1085,6 +1238,8 @@ static void step(program *p)
         step_whole(p);
     } else if (dice < 50) {
         step_timers(p);
+    } else if (dice < 54) {
+        step_reading(p);
     } else {
         step_kind(p);
     }

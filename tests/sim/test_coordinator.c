@@ -8,36 +8,22 @@
 #include "support/support.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
 #include "checkpoint/coordinator.h"
+#include "sim/sim_witness.h"
 
 enum {
     SEEDS = 6000,
     SEEDS_LONG = 200000,
     EVENTS = 600, /* Of one seed. */
     TASKS_MAX = 6,
-    PENDING_MAX = 16,
-    STORED_MAX = 16,
-    IDS_MAX = 2048,
     MAIL_MAX = 8192,
     REST_EVENTS_MAX = 10000,
 };
-
-typedef enum fate { FATE_NONE, FATE_BEGUN, FATE_COMPLETED, FATE_ABORTED } fate;
-
-/* What the world saw of a checkpoint. */
-typedef struct seen {
-    fate fate;
-    bool is_savepoint;
-    bool has_place;   /* There is something to delete. */
-    bool is_durable;  /* Its metadata can be found. */
-    bool is_doubtful; /* It may be found: nobody may delete it. */
-    bool was_notified;
-    bool is_discarded;
-} seen;
 
 typedef struct world {
     uint64_t seed;
@@ -48,11 +34,8 @@ typedef struct world {
     uint32_t attempts[TASKS_MAX];
     tarn_task_state states[TASKS_MAX];
     uint64_t now_ms;
-    uint64_t highest_id;
-    uint64_t spare_id; /* One that nothing bears: the next checkpoint may take it. */
-    seen seen[IDS_MAX];
-    bool heard[IDS_MAX]; /* By request: whoever asked has an answer. */
-    uint64_t request_count;
+    witness witness;
+    char label[64];
     tarn_coordinator_event mail[MAIL_MAX]; /* On its way; now_ms is when it arrives. */
     size_t mail_count;
     bool is_over; /* Nothing fails any more, so that the world can come to rest. */
@@ -77,12 +60,6 @@ static bool chance(uint32_t percent)
     return !w.is_over && below(100) < percent;
 }
 
-static seen *seen_of(uint64_t id)
-{
-    CHECK(id > 0 && id < IDS_MAX);
-    return &w.seen[id];
-}
-
 static void post(tarn_coordinator_event event, uint64_t delay_ms)
 {
     CHECK(w.mail_count < MAIL_MAX);
@@ -95,20 +72,12 @@ static void post(tarn_coordinator_event event, uint64_t delay_ms)
 static void begin(const tarn_coordinator_effect *effect)
 {
     const uint64_t id = effect->checkpoint_id;
-    CHECK(id > w.highest_id || id == w.spare_id);
-    w.highest_id = id > w.highest_id ? id : w.highest_id;
-    w.spare_id = 0;
     tarn_coordinator_event event = {
         .kind = TARN_COORDINATOR_BEGUN, .checkpoint_id = id, .is_id_spent = true};
     if (chance(5)) {
         event.kind = TARN_COORDINATOR_NOT_BEGUN;
         event.is_id_spent = chance(50);
     }
-    *seen_of(id) = (seen){
-        .fate = FATE_BEGUN,
-        .is_savepoint = tarn__kind_is_savepoint(effect->checkpoint_kind),
-        .has_place = event.kind == TARN_COORDINATOR_BEGUN,
-    };
     post(event, chance(50) ? 0 : below(60));
 }
 
@@ -136,7 +105,6 @@ static void take_snapshot(uint64_t id, uint32_t task)
 
 static void trigger(const tarn_coordinator_effect *effect)
 {
-    CHECK(effect->task_count > 0);
     for (uint32_t task = 0; task < w.task_count; task++) {
         if (w.states[task] == TARN_TASK_RUNNING) {
             take_snapshot(effect->checkpoint_id, task);
@@ -160,37 +128,8 @@ static void write_metadata(const tarn_coordinator_effect *effect)
     post(event, below(chance(10) ? 400 : 30));
 }
 
-static void hear(const tarn_coordinator_effect *effect)
-{
-    if (!effect->is_periodic) {
-        CHECK(effect->request_id < w.request_count);
-        CHECK(!w.heard[effect->request_id]);
-        w.heard[effect->request_id] = true;
-    }
-}
-
-static void end(const tarn_coordinator_effect *effect, fate how)
-{
-    seen *s = seen_of(effect->checkpoint_id);
-    CHECK(s->fate == FATE_BEGUN);
-    CHECK((how == FATE_COMPLETED) == s->is_durable);
-    s->fate = how;
-    hear(effect);
-}
-
-static void notify(const tarn_coordinator_effect *effect, fate how)
-{
-    seen *s = seen_of(effect->checkpoint_id);
-    CHECK(s->fate == how && !s->was_notified);
-    s->was_notified = true;
-}
-
 static void discard(const tarn_coordinator_effect *effect)
 {
-    seen *s = seen_of(effect->checkpoint_id);
-    CHECK(!s->is_discarded && !s->is_doubtful);
-    CHECK(s->fate == FATE_ABORTED || (s->fate == FATE_COMPLETED && !s->is_savepoint));
-    s->is_discarded = true;
     if (effect->is_awaited) {
         post(
             (tarn_coordinator_event){
@@ -201,6 +140,7 @@ static void discard(const tarn_coordinator_effect *effect)
 
 static void perform(const tarn_coordinator_effect *effect)
 {
+    witness_note_effect(&w.witness, effect);
     switch (effect->kind) {
     case TARN_EFFECT_BEGIN:
         begin(effect);
@@ -211,24 +151,14 @@ static void perform(const tarn_coordinator_effect *effect)
     case TARN_EFFECT_WRITE:
         write_metadata(effect);
         break;
-    case TARN_EFFECT_COMPLETED:
-        end(effect, FATE_COMPLETED);
-        break;
-    case TARN_EFFECT_NOTIFY_COMPLETE:
-        notify(effect, FATE_COMPLETED);
-        break;
-    case TARN_EFFECT_ABORTED:
-        end(effect, FATE_ABORTED);
-        break;
-    case TARN_EFFECT_NOTIFY_ABORTED:
-        notify(effect, FATE_ABORTED);
-        break;
-    case TARN_EFFECT_REJECTED:
-        hear(effect);
-        break;
     case TARN_EFFECT_DISCARD:
         discard(effect);
         break;
+    case TARN_EFFECT_COMPLETED:
+    case TARN_EFFECT_NOTIFY_COMPLETE:
+    case TARN_EFFECT_ABORTED:
+    case TARN_EFFECT_NOTIFY_ABORTED:
+    case TARN_EFFECT_REJECTED:
     case TARN_EFFECT_SUBSUMED:
     case TARN_EFFECT_DISCARD_STATE:
     case TARN_EFFECT_FAIL_JOB:
@@ -236,60 +166,15 @@ static void perform(const tarn_coordinator_effect *effect)
     }
 }
 
-/* Invariants */
-
-static void check_pending(void)
-{
-    uint64_t ids[PENDING_MAX];
-    const uint32_t count = tarn_coordinator_list_pending(w.coordinator, ids, NULL, PENDING_MAX);
-    uint32_t ordinary = 0;
-    CHECK(count <= w.options.pending_max);
-    for (uint32_t i = 0; i < count; i++) {
-        CHECK(seen_of(ids[i])->fate == FATE_BEGUN);
-        ordinary += seen_of(ids[i])->is_savepoint ? 0 : 1;
-    }
-    CHECK(ordinary <= w.options.max_concurrent);
-}
-
-static void check_stored(void)
-{
-    uint64_t ids[STORED_MAX];
-    const uint32_t count = tarn_coordinator_list_stored(w.coordinator, ids, STORED_MAX);
-    CHECK(count <= w.options.retained_count);
-    for (uint32_t i = 0; i < count; i++) {
-        const seen *s = seen_of(ids[i]);
-        CHECK(s->fate == FATE_COMPLETED && s->is_durable && !s->is_discarded);
-    }
-}
-
-/* What an answer means to the world, at the moment when it is given. */
-static void note_answer(const tarn_coordinator_event *event)
-{
-    if (event->kind == TARN_COORDINATOR_WRITTEN) {
-        seen *s = seen_of(event->checkpoint_id);
-        s->is_durable = event->write_outcome == TARN_WRITE_DURABLE;
-        s->is_doubtful = event->write_outcome == TARN_WRITE_UNKNOWN;
-    }
-    if (event->kind == TARN_COORDINATOR_NOT_BEGUN && !event->is_id_spent) {
-        seen *s = seen_of(event->checkpoint_id);
-        if (s->fate == FATE_BEGUN) {
-            w.spare_id = event->checkpoint_id;
-            s->fate = FATE_NONE;
-        }
-    }
-}
-
 static tarn_coordinator_effects step(tarn_coordinator_event event)
 {
     event.now_ms = w.now_ms;
-    note_answer(&event);
+    witness_note_event(&w.witness, &event);
     const tarn_coordinator_effects effects = tarn_coordinator_step(w.coordinator, &event);
     for (uint32_t i = 0; i < effects.count; i++) {
         perform(&effects.items[i]);
     }
-    CHECK(tarn__coordinator_is_valid(w.coordinator));
-    check_pending();
-    check_stored();
+    witness_check(&w.witness, w.coordinator, &w.options);
     return effects;
 }
 
@@ -321,7 +206,7 @@ static void disturb(void)
     tarn_coordinator_read_figures(w.coordinator, &before);
     const tarn_coordinator_event event = {
         .kind = kinds[below(sizeof kinds / sizeof kinds[0])],
-        .checkpoint_id = IDS_MAX + below(100),
+        .checkpoint_id = WITNESS_IDS_MAX + below(100),
         .task = (uint32_t)below(TASKS_MAX + 2),
         .now_ms = w.now_ms,
         .is_id_spent = true,
@@ -338,11 +223,11 @@ static void disturb(void)
 
 static void request(void)
 {
-    if (w.request_count < IDS_MAX) {
+    if (w.witness.request_count < WITNESS_IDS_MAX) {
         step((tarn_coordinator_event){
             .kind = TARN_COORDINATOR_REQUEST,
             .kind_wanted = (tarn_checkpoint_kind)below(5),
-            .request_id = w.request_count++,
+            .request_id = w.witness.request_count++,
         });
     }
 }
@@ -454,30 +339,7 @@ static void come_to_rest(bool is_shut_down)
     for (uint32_t i = 0; advance(0); i++) {
         CHECK(i < REST_EVENTS_MAX);
     }
-    tarn_coordinator_figures figures;
-    tarn_coordinator_read_figures(w.coordinator, &figures);
-    CHECK(figures.pending_count == 0 && figures.queued_count == 0 && figures.cleaning_count == 0);
-    CHECK(!is_shut_down || figures.stored_count == 0);
-    for (uint64_t i = 0; i < w.request_count; i++) {
-        CHECK(w.heard[i]);
-    }
-}
-
-/* Every place that was made is retained, the user's, deleted, or must not be deleted. */
-static void check_garbage(void)
-{
-    uint64_t ids[STORED_MAX];
-    const uint32_t count = tarn_coordinator_list_stored(w.coordinator, ids, STORED_MAX);
-    for (uint64_t id = 1; id <= w.highest_id; id++) {
-        const seen *s = &w.seen[id];
-        bool is_kept = s->fate == FATE_COMPLETED && s->is_savepoint;
-        for (uint32_t i = 0; i < count; i++) {
-            is_kept = is_kept || ids[i] == id;
-        }
-        CHECK(s->fate != FATE_BEGUN);
-        CHECK(!s->has_place || is_kept != (s->is_discarded || s->is_doubtful));
-        CHECK(s->fate != FATE_ABORTED || s->was_notified);
-    }
+    witness_check_rest(&w.witness, w.coordinator, is_shut_down);
 }
 
 static void configure(tarn_coordinator_options *o)
@@ -502,6 +364,8 @@ static void run_seed(uint64_t seed)
     memset(&w, 0, sizeof w);
     w.seed = seed;
     w.random.state = seed;
+    snprintf(w.label, sizeof w.label, "TARN_SEED=%" PRIu64, seed);
+    w.witness.label = w.label;
     const uint32_t parallelism[] = {1 + (uint32_t)below(3), 1 + (uint32_t)below(3)};
     const tarn_coordinator_edge edge = {.from = 0, .to = 1, .is_pointwise = chance(50)};
     w.options = (tarn_coordinator_options)TARN_COORDINATOR_OPTIONS_INIT;
@@ -514,11 +378,10 @@ static void run_seed(uint64_t seed)
     tarn_error error;
     assert_ok(tarn_coordinator_open(&w.options, &w.coordinator, &error), &error);
     start();
-    for (uint32_t i = 0; i < EVENTS && w.highest_id < IDS_MAX - 64; i++) {
+    for (uint32_t i = 0; i < EVENTS && w.witness.highest_id < WITNESS_IDS_MAX - 64; i++) {
         advance(below(30));
     }
     come_to_rest(chance(30));
-    check_garbage();
     tarn_coordinator_close(w.coordinator);
 }
 

@@ -18,6 +18,12 @@ static const char *thing_of(const char *path)
     if (strcmp(last, "_metadata") == 0) {
         return "_metadata";
     }
+    if (strstr(path, "claims/") != NULL) {
+        return "claim";
+    }
+    if (strstr(path, "savepoint-") != NULL) {
+        return "savepoint";
+    }
     if (strstr(path, "shared/") != NULL && strchr(last, '-') != NULL) {
         return "shared";
     }
@@ -86,6 +92,14 @@ static ssize_t crash_write(int file, const void *bytes, size_t size, void *conte
     return answer;
 }
 
+static int crash_link(const char *from, const char *to, void *context)
+{
+    reach(context, "before", "link", to);
+    const int answer = tarn__file_calls_system()->link(from, to, NULL);
+    reach(context, "after", "link", to);
+    return answer;
+}
+
 void crash_files_init(crash_files *crash, const char *point, uint32_t nth, int log)
 {
     crash->base = *tarn__file_calls_system();
@@ -95,6 +109,7 @@ void crash_files_init(crash_files *crash, const char *point, uint32_t nth, int l
     crash->base.unlink_at = crash_unlink_at;
     crash->base.make_directory_at = crash_make_directory_at;
     crash->base.write = crash_write;
+    crash->base.link = crash_link;
     crash->point = point;
     crash->nth = nth;
     crash->log = log;

@@ -86,6 +86,11 @@ static ssize_t fault_write(int file, const void *bytes, size_t size, void *conte
     return written;
 }
 
+static int fault_seek(int file, off_t offset, void *context)
+{
+    return must_fail(context) ? -1 : below()->seek(file, offset, NULL);
+}
+
 static int fault_sync(int file, void *context)
 {
     /* The real call is left out: tests do not lose power, and it costs milliseconds. */
@@ -93,14 +98,31 @@ static int fault_sync(int file, void *context)
     return must_fail(context) ? -1 : 0;
 }
 
+static void age_time(const fault_files *fault, struct timespec *time)
+{
+    if (time->tv_sec * 1000 + time->tv_nsec / 1000000 < fault->aged_before_ms) {
+        time->tv_sec -= fault->aged_by_ms / 1000;
+    }
+}
+
+static int age(int answer, const fault_files *fault, struct stat *status)
+{
+    if (answer == 0) {
+        age_time(fault, &status->st_mtim);
+        age_time(fault, &status->st_ctim);
+    }
+    return answer;
+}
+
 static int fault_stat(int file, struct stat *out, void *context)
 {
-    return must_fail(context) ? -1 : below()->stat(file, out, NULL);
+    return must_fail(context) ? -1 : age(below()->stat(file, out, NULL), context, out);
 }
 
 static int fault_stat_at(int directory, const char *name, struct stat *out, void *context)
 {
-    return must_fail(context) ? -1 : below()->stat_at(directory, name, out, NULL);
+    return must_fail(context) ? -1
+                              : age(below()->stat_at(directory, name, out, NULL), context, out);
 }
 
 static int fault_rename_at(
@@ -143,6 +165,7 @@ void fault_files_init(fault_files *fault, uint64_t nth, int code)
                 .close = fault_close,
                 .read_at = fault_read_at,
                 .write = fault_write,
+                .seek = fault_seek,
                 .sync = fault_sync,
                 .stat = fault_stat,
                 .stat_at = fault_stat_at,

@@ -502,7 +502,10 @@ static bool serve_one(fault_server *server, int socket, char *head)
     uint8_t *body = malloc(request.body_size + 1);
     body[request.body_size] = '\0';
     request.body = body;
-    bool goes_on = receive_all(socket, body, request.body_size);
+    char expected[64];
+    bool goes_on = !fake_head_find(head, "Expect", expected, sizeof expected) ||
+                   send_all(socket, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    goes_on = goes_on && receive_all(socket, body, request.body_size);
     if (goes_on) {
         const rule r = decide(server, request.method);
         if (!misbehave_alone(server, &request, socket, &r, &goes_on)) {

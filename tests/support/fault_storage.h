@@ -1,32 +1,80 @@
 /*
- * fault_storage.h - a storage in memory whose requests and answers get lost, and that can die.
+ * fault_storage.h - a storage in memory behind a network that loses, delays, doubles and tears what
+ * is sent through it, and that a process may die in the middle of.
  *
- * Before each operation that changes something, `fate` is asked. LOST: it fails and changes nothing
- * (an append is torn: half of it arrives); UNANSWERED: it happens, and fails all the same. What was
- * answered with success is there, and stays. While it is dead, every operation fails and changes
- * nothing: what the process does meanwhile, a crashed one did not do.
+ *     view of a directory ──► fate? ──► DONE        it happens, and is answered
+ *                               │  ├──► LOST        it fails and changes nothing; an append is torn
+ *                               │  ├──► UNANSWERED  it happens, and fails all the same
+ *                               │  ├──► REPEATED    it happens, is answered, and happens once more
+ *                               │  └──► LATE        it fails, and happens later     ─┐     │
+ *                               ▼                                                    ▼     ▼
+ *                             memory ◄── in any order among names, in theirs for one ── [under way]
+ *
+ * What was answered with success is there, and stays: the storage lies about nothing. Whatever is
+ * still under way when somebody asks for the same name is done before the asking is.
+ *
+ * While it is dead, every operation fails and changes nothing: what the process does meanwhile, a
+ * crashed one did not do. What was under way before still arrives.
  */
 #ifndef TARN_TESTS_FAULT_STORAGE_H
 #define TARN_TESTS_FAULT_STORAGE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "storage/storage.h"
 
-typedef enum fault_fate { FAULT_FATE_DONE, FAULT_FATE_LOST, FAULT_FATE_UNANSWERED } fault_fate;
+typedef enum fault_fate {
+    FAULT_FATE_DONE,
+    FAULT_FATE_LOST,
+    FAULT_FATE_UNANSWERED,
+    FAULT_FATE_REPEATED,
+    FAULT_FATE_LATE,
+} fault_fate;
 
 /* What an operation is about: its kind, and the object's name (NULL: none yet). */
 typedef fault_fate fault_storage_fate(const char *operation, const char *name, void *context);
 
+typedef struct fault_request fault_request;
+
+enum { FAULT_LOCKS_MAX = 16 };
+
 typedef struct fault_storage {
-    tarn_storage base;   /* Hand this out; freeing it does nothing. */
-    tarn_storage *inner; /* What it really holds, for who looks from outside. */
+    tarn_storage *inner; /* What it really holds. */
+    tarn__account *account;
     fault_storage_fate *fate;
     void *context;
-    bool is_dead;
+    atomic_bool is_dead;
+    atomic_uint_least64_t change_count; /* Objects stored and removed, whoever asked for it. */
+    uint32_t features;                  /* Of its views: those of the memory, or fewer. */
+    pthread_mutex_t mutex;              /* For the two below. */
+    fault_request *requests;            /* Under way, the oldest first. */
+    uint32_t request_count;
+    char locks[FAULT_LOCKS_MAX][256]; /* Directories that somebody writes to; "": none. */
 } fault_storage;
 
 /* fate NULL: nothing fails. It must not move afterwards. */
 void fault_storage_init(
     fault_storage *storage, tarn__account *account, fault_storage_fate *fate, void *context);
 void fault_storage_clear(fault_storage *storage);
+
+/*
+ * Opens a directory. is_plain: past all faults, for who looks from outside.
+ *
+ * Errors: TARN_NO_MEMORY.
+ */
+TARN_NODISCARD tarn_status fault_storage_open(
+    fault_storage *storage,
+    const char *directory,
+    bool is_plain,
+    tarn_storage **out,
+    tarn_error *error);
+
+/* As fault_storage_open() by address "fault://sim/DIRECTORY": the open() of a scheme "fault". */
+tarn_status fault_storage_open_address(
+    const char *address, void *storage, tarn_storage **out, tarn_error *error);
+
+/* The request under way of that number arrives, and those for the same name before it. */
+void fault_storage_deliver(fault_storage *storage, uint32_t number);
 
 #endif

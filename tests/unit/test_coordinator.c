@@ -591,6 +591,27 @@ static void test_shutdown_ends_the_store_after_the_write_under_way(void **state)
         expect(f, TARN_EFFECT_REJECTED, 0)->reason, TARN_FAILURE_CHECKPOINT_COORDINATOR_SHUTDOWN);
 }
 
+/* What is asked for after the end waits for a write under way, or for deletions, and not longer. */
+static void test_a_request_after_the_end_is_heard_when_it_could_have_begun(void **state)
+{
+    fixture *f = open_with(state);
+    TELL(f, REQUEST);
+    expect_start(f, 1);
+    acknowledge_all(f, 1);
+    expect(f, TARN_EFFECT_WRITE, 1);
+    TELL(f, SHUTDOWN, .job_end = TARN_JOB_FINISHED);
+    TELL(f, REQUEST, .request_id = 7);
+    expect_nothing(f);
+    TELL(f, WRITTEN, .checkpoint_id = 1);
+    expect(f, TARN_EFFECT_COMPLETED, 1);
+    expect(f, TARN_EFFECT_NOTIFY_COMPLETE, 1);
+    expect(f, TARN_EFFECT_DISCARD, 1);
+    const tarn_coordinator_effect *refusal = expect(f, TARN_EFFECT_REJECTED, 0);
+    assert_int_equal(refusal->request_id, 7);
+    assert_int_equal(refusal->reason, TARN_FAILURE_CHECKPOINT_COORDINATOR_SHUTDOWN);
+    assert_int_equal(figures_of(f).queued_count, 0);
+}
+
 static void test_stop_hears_out_whoever_waits(void **state)
 {
     fixture *f = open_with(state);
@@ -844,6 +865,7 @@ int main(void)
         TEST(test_the_first_checkpoint_after_an_unclaimed_restore_is_full),
         TEST(test_an_owned_restored_checkpoint_is_deleted_when_it_is_subsumed),
         TEST(test_shutdown_ends_the_store_after_the_write_under_way),
+        TEST(test_a_request_after_the_end_is_heard_when_it_could_have_begun),
         TEST(test_stop_hears_out_whoever_waits),
         TEST(test_start_needs_an_interval),
         TEST(test_the_first_delay_lies_between_pause_and_interval),

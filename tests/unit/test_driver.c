@@ -13,6 +13,8 @@
 
 #include "base/try.h"
 #include "checkpoint/driver.h"
+#include "snapshot/store_private.h"
+#include "support/fault_storage.h"
 #include "support/state_fixture.h"
 #include "tarn/driver.h"
 
@@ -35,6 +37,7 @@ typedef struct fixture {
     tarn_driver_outcome heard[HEARD_MAX];
     uint32_t heard_count;
     uint32_t failed_count;
+    bool is_deleting_slow; /* No deletion gets done. */
 } fixture;
 
 static uint64_t clock_monotonic_ns(void *context)
@@ -152,7 +155,9 @@ static void settle(fixture *f)
     while (has_moved) {
         tarn__driver_poll(f->driver);
         has_moved = tarn__driver_run_job(f->driver, TARN__LANE_WRITE);
-        has_moved = tarn__driver_run_job(f->driver, TARN__LANE_DELETE) || has_moved;
+        if (!f->is_deleting_slow) {
+            has_moved = tarn__driver_run_job(f->driver, TARN__LANE_DELETE) || has_moved;
+        }
     }
 }
 
@@ -289,6 +294,28 @@ static void test_older_checkpoint_is_deleted_by_the_next(void **state)
     assert_int_equal(take_checkpoint(f), 2);
     assert_false(scratch_exists(rig_job(&f->rig, "chk-1")));
     assert_true(is_stored(f, 2));
+}
+
+/* What is to be deleted, or could not be before, is no business of who takes the next one. */
+static void test_checkpoints_complete_while_a_deletion_takes_its_time(void **state)
+{
+    fixture *f = *state;
+    tarn_checkpoint_store *store = f->driver->options.store;
+    const tarn__content content = {.size = 7};
+    bool is_present = false;
+    f->is_deleting_slow = true;
+    assert_int_equal(take_checkpoint(f), 1);
+    assert_ok(tarn__store_ref(store, &content, &is_present, &f->rig.error), &f->rig.error);
+    tarn__store_unref(store, &content, 1);
+    assert_int_equal(take_checkpoint(f), 2);
+    assert_int_equal(take_checkpoint(f), 3);
+    assert_true(is_stored(f, 1));
+    assert_int_equal(store->registry.garbage_count, 1);
+    f->is_deleting_slow = false;
+    settle(f);
+    assert_false(is_stored(f, 1));
+    assert_false(is_stored(f, 2));
+    assert_int_equal(store->registry.garbage_count, 0);
 }
 
 static void test_timeout_aborts_and_late_answers_change_nothing(void **state)
@@ -658,6 +685,29 @@ static void hear_savepoint(const tarn_driver_outcome *outcome, void *context)
     pthread_mutex_unlock(&e->mutex);
 }
 
+static void start_engine_tasks(engine *e)
+{
+    tarn_error error;
+    const tarn_driver_task task = {
+        .struct_size = sizeof task,
+        .trigger = answer_trigger,
+        .notify_complete = count_completion,
+        .context = e,
+    };
+    for (uint32_t i = 0; i < TASKS; i++) {
+        assert_ok(tarn_driver_start_task(e->driver, i, &task, &e->attempts[i], &error), &error);
+    }
+}
+
+static void await_completions(engine *e, uint32_t count)
+{
+    pthread_mutex_lock(&e->mutex);
+    while (e->completed_count < count) {
+        pthread_cond_wait(&e->changed, &e->mutex);
+    }
+    pthread_mutex_unlock(&e->mutex);
+}
+
 static void test_threads_take_periodic_checkpoints_until_closed(void **state)
 {
     (void)state;
@@ -689,21 +739,9 @@ static void test_threads_take_periodic_checkpoints_until_closed(void **state)
     assert_ok(tarn_driver_close(e.driver, TARN_JOB_FINISHED, &error), &error);
     options.savepoint_address = scratch_join(directory, "savepoints");
     assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
-    const tarn_driver_task task = {
-        .struct_size = sizeof task,
-        .trigger = answer_trigger,
-        .notify_complete = count_completion,
-        .context = &e,
-    };
-    for (uint32_t i = 0; i < TASKS; i++) {
-        assert_ok(tarn_driver_start_task(e.driver, i, &task, &e.attempts[i], &error), &error);
-    }
+    start_engine_tasks(&e);
     assert_ok(tarn_driver_start(e.driver, &error), &error);
-    pthread_mutex_lock(&e.mutex);
-    while (e.completed_count < 5) {
-        pthread_cond_wait(&e.changed, &e.mutex);
-    }
-    pthread_mutex_unlock(&e.mutex);
+    await_completions(&e, 5);
     assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_SAVEPOINT, 1, &error), &error);
     pthread_mutex_lock(&e.mutex);
     while (e.savepoint[0] == '\0') {
@@ -723,6 +761,52 @@ static void test_threads_take_periodic_checkpoints_until_closed(void **state)
     assert_ok(tarn_env_close(env, &error), &error);
     assert_int_equal(scratch_count(scratch_join(directory, "job"), "chk-"), 2);
     fixture_remove_directory(directory);
+}
+
+/* A restart opens what the driver wrote where the driver wrote it, with the same means. */
+static void test_checkpoint_in_a_storage_of_the_programs_own_is_opened(void **state)
+{
+    (void)state;
+    tarn_error error;
+    tarn__account account;
+    fault_storage storage;
+    tarn__account_init(&account, "test", NULL);
+    fault_storage_init(&storage, &account, NULL, NULL);
+    const tarn_storage_scheme scheme = {
+        .name = "fault", .open = fault_storage_open_address, .context = &storage};
+    tarn_config *config = fixture_new_config(64);
+    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
+    env_options.config = config;
+    env_options.storage_schemes = &scheme;
+    env_options.storage_scheme_count = 1;
+    tarn_env *env = NULL;
+    assert_ok(tarn_env_open(&env_options, &env, &error), &error);
+    tarn_config_free(config);
+    engine e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    const uint32_t parallelism[] = {TASKS};
+    tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
+    options.env = env;
+    options.address = "fault://sim";
+    options.job = "job";
+    options.parallelism = parallelism;
+    options.operator_count = 1;
+    assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
+    start_engine_tasks(&e);
+    assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_INCREMENTAL, 1, &error), &error);
+    await_completions(&e, TASKS);
+    uint64_t id = 0;
+    assert_ok(tarn_driver_fail_over(e.driver, &id, &error), &error);
+    tarn_checkpoint *checkpoint = NULL;
+    assert_ok(tarn_driver_open_checkpoint(e.driver, id, &checkpoint, &error), &error);
+    assert_int_equal(tarn_checkpoint_summarize(checkpoint).id, id);
+    tarn_checkpoint_free(checkpoint);
+    for (uint32_t i = 0; i < TASKS; i++) {
+        tarn_driver_end_task(e.driver, i, TARN_TASK_END_STOPPED);
+    }
+    assert_ok(tarn_driver_close(e.driver, TARN_JOB_FINISHED, &error), &error);
+    assert_ok(tarn_env_close(env, &error), &error);
+    fault_storage_clear(&storage);
+    assert_int_equal(atomic_load(&account.block_count), 0);
 }
 
 static void test_bad_options_are_refused(void **state)
@@ -756,6 +840,7 @@ int main(void)
         TEST(test_checkpoint_is_announced_when_it_is_durable),
         TEST(test_acknowledgement_of_another_attempt_does_not_count),
         TEST(test_older_checkpoint_is_deleted_by_the_next),
+        TEST(test_checkpoints_complete_while_a_deletion_takes_its_time),
         TEST(test_timeout_aborts_and_late_answers_change_nothing),
         TEST(test_outcome_says_why_a_task_declined),
         TEST(test_task_that_cannot_be_told_aborts_the_checkpoint),
@@ -774,6 +859,7 @@ int main(void)
         TEST(test_wrong_tasks_are_refused),
         cmocka_unit_test(test_running_out_of_memory_costs_checkpoints_at_most),
         cmocka_unit_test(test_threads_take_periodic_checkpoints_until_closed),
+        cmocka_unit_test(test_checkpoint_in_a_storage_of_the_programs_own_is_opened),
         cmocka_unit_test(test_bad_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

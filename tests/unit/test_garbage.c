@@ -8,15 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "snapshot/garbage.h"
+#include "snapshot/server_clock.h"
 #include "support/snapshot_rig.h"
 
 enum { HOUR_MS = 60 * 60 * 1000 };
 
 typedef struct fixture {
     snapshot_rig rig;
-    int64_t now_ms; /* Of the collector's clock, added to the machine's. */
+    int64_t now_ms; /* Of the collector's clock, added to that of the machine and the storage. */
     tarn__clock clock;
     tarn_garbage_stats stats;
     char seen[4096]; /* Kinds and problems of the last collection. */
@@ -99,12 +101,22 @@ static void leave_garbage(fixture *f)
     write_below_job(f, "", "README");
 }
 
+/* Has all files of the job be written so long ago, and none of those to come. */
+static void age_all(fixture *f, int64_t age_ms)
+{
+    static const struct timespec tick = {.tv_nsec = 6000000}; /* Of a file system's clock. */
+    (void)nanosleep(&tick, NULL);
+    f->rig.files.aged_before_ms = tarn__clock_wall_ms(tarn__clock_system());
+    f->rig.files.aged_by_ms = age_ms;
+    (void)nanosleep(&tick, NULL);
+}
+
 static void test_only_what_nothing_names_goes(void **state)
 {
     fixture *f = *state;
     assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
     leave_garbage(f);
-    f->now_ms = 25 * (int64_t)HOUR_MS;
+    age_all(f, 25 * (int64_t)HOUR_MS);
     assert_ok(collect(f, 0, /* is_dry_run= */ true), &f->rig.error);
     assert_int_equal(f->stats.found_count, 3);
     assert_int_equal(f->stats.found_bytes, 21);
@@ -130,13 +142,30 @@ static void test_what_is_young_stays(void **state)
     fixture *f = *state;
     assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
     leave_garbage(f);
-    f->now_ms = 23 * (int64_t)HOUR_MS;
+    age_all(f, 23 * (int64_t)HOUR_MS);
     assert_ok(collect(f, 0, false), &f->rig.error);
     assert_int_equal(f->stats.found_count, 0);
     assert_int_equal(f->stats.young_count, 3);
     assert_int_equal(f->stats.young_bytes, 21);
     assert_ok(collect(f, 22 * (uint64_t)HOUR_MS, false), &f->rig.error);
     assert_int_equal(f->stats.removed_count, 3);
+}
+
+/* Whatever the collector's machine believes, files are as old as the storage says. */
+static void test_ages_are_told_by_the_storage(void **state)
+{
+    fixture *f = *state;
+    assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
+    leave_garbage(f);
+    f->now_ms = 1000 * (int64_t)HOUR_MS;
+    assert_ok(collect(f, 0, false), &f->rig.error);
+    assert_int_equal(f->stats.removed_count, 0);
+    assert_int_equal(f->stats.young_count, 3);
+    age_all(f, 25 * (int64_t)HOUR_MS);
+    f->now_ms = -1000 * (int64_t)HOUR_MS;
+    assert_ok(collect(f, 0, false), &f->rig.error);
+    assert_int_equal(f->stats.removed_count, 3);
+    assert_false(scratch_exists(rig_job(&f->rig, TARN__SERVER_CLOCK_NAME)));
 }
 
 /* A checkpoint that is being taken beside the collector is complete afterwards. */
@@ -147,7 +176,7 @@ static void test_a_pending_checkpoint_loses_nothing(void **state)
     assert_ok(tarn_checkpoint_begin(f->rig.store, 4, &pending, &f->rig.error), &f->rig.error);
     rig_snapshot snapshot = {.operator_name = "op", .instance = "a", .parallelism = 1};
     assert_ok(rig_take(&f->rig, pending, &snapshot), &f->rig.error);
-    f->now_ms = HOUR_MS;
+    age_all(f, HOUR_MS);
     assert_ok(collect(f, 2 * (uint64_t)HOUR_MS, false), &f->rig.error);
     assert_int_equal(f->stats.found_count, 0);
     assert_int_equal(f->stats.young_count, 3);
@@ -173,7 +202,7 @@ static void test_nothing_is_garbage_beside_a_checkpoint_that_cannot_be_read(void
     assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
     leave_garbage(f);
     write_below_job(f, "chk-5", "_metadata");
-    f->now_ms = 25 * (int64_t)HOUR_MS;
+    age_all(f, 25 * (int64_t)HOUR_MS);
     assert_ok(collect(f, 0, false), &f->rig.error);
     assert_int_equal(f->stats.unreadable_count, 1);
     assert_int_equal(f->stats.found_count, 0);
@@ -184,10 +213,10 @@ static void test_failures_are_reported_and_harm_nothing(void **state)
 {
     fixture *f = *state;
     assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
-    f->now_ms = 25 * (int64_t)HOUR_MS;
     for (uint64_t nth = 0;; nth++) {
         leave_garbage(f);
         fault_files_init(&f->rig.files, nth, EIO);
+        age_all(f, 25 * (int64_t)HOUR_MS);
         const tarn_status status = collect(f, 0, false);
         const bool fired = atomic_load(&f->rig.files.fired);
         fault_files_init(&f->rig.files, FAULT_FILES_NEVER, 0);
@@ -205,7 +234,7 @@ static void test_running_out_of_memory_is_said(void **state)
     fixture *f = *state;
     assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
     leave_garbage(f);
-    f->now_ms = 25 * (int64_t)HOUR_MS;
+    age_all(f, 25 * (int64_t)HOUR_MS);
     for (uint64_t nth = 0;; nth++) {
         fault_allocator fault;
         fault_allocator_init(&fault, nth);
@@ -262,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_only_what_nothing_names_goes),
         TEST(test_what_is_young_stays),
+        TEST(test_ages_are_told_by_the_storage),
         TEST(test_a_pending_checkpoint_loses_nothing),
         TEST(test_no_grace_is_refused_while_a_job_is_running),
         TEST(test_nothing_is_garbage_beside_a_checkpoint_that_cannot_be_read),

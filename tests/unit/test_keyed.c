@@ -138,6 +138,60 @@ static void test_a_key_is_removed_from_all_states_open_or_not(void **state)
     assert_ok(tarn_map_close(second, &f->error), &f->error);
 }
 
+/* What no file and no memtable has is counted, too; without a working set there is no such thing.
+ */
+static void test_figures_tell_what_is_only_in_the_working_set(void **state)
+{
+    kinds_fixture *f = *state;
+    tarn_value *value = NULL;
+    tarn_keyed_stats stats;
+    enum { COUNT = 50 };
+    assert_ok(tarn_value_open(f->backend, kinds_options(f, "value"), &value, &f->error), &f->error);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_ok(
+            tarn_backend_set_key(f->backend, tarn_bytes_at(&i, sizeof i), &f->error), &f->error);
+        assert_ok(tarn_value_put(value, tarn_bytes_of("v"), &f->error), &f->error);
+    }
+    tarn_keyed_measure(tarn_value_keyed(value), &stats);
+    assert_int_equal(stats.held_row_count, COUNT);
+    assert_int_equal(stats.unwritten_row_count, COUNT);
+    assert_int_equal(stats.row_count_estimate, 0);
+    assert_int_equal(stats.file_bytes, 0);
+    assert_ok(tarn__backend_settle_all(f->backend, &f->error), &f->error);
+    tarn_keyed_measure(tarn_value_keyed(value), &stats);
+    assert_int_equal(stats.held_row_count, COUNT);
+    assert_int_equal(stats.unwritten_row_count, 0);
+    assert_int_equal(stats.row_count_estimate, COUNT);
+    assert_ok(tarn_backend_resize_working_set(f->backend, 0, &f->error), &f->error);
+    tarn_keyed_measure(tarn_value_keyed(value), &stats);
+    assert_int_equal(stats.held_row_count, 0);
+    assert_int_equal(stats.row_count_estimate, COUNT);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+}
+
+/* Of a window in one piece: a range tombstone for each key group, whatever the number of rows. */
+static void test_a_window_goes_by_one_range_delete_for_each_group(void **state)
+{
+    kinds_fixture *f = *state;
+    tarn_map *map = open_map(f, "map", TARN_LAYOUT_NAMESPACE_FIRST);
+    tarn__rocks_family *family = tarn__rocks_find_family(f->backend->rocks, "map");
+    enum { KEYS_EACH = 3, ENTRIES_EACH = 100, ROWS = 2 * KEYS_EACH * ENTRIES_EACH };
+    tarn__rocks_stats stats;
+    fill(f, map, "old", KEYS_EACH, ENTRIES_EACH);
+    fill(f, map, "young", KEYS_EACH, ENTRIES_EACH);
+    assert_ok(tarn__backend_settle_all(f->backend, &f->error), &f->error);
+    tarn__rocks_measure_family(family, &stats);
+    assert_int_equal(stats.row_count_estimate, ROWS);
+    assert_ok(
+        tarn_keyed_drop_namespace(tarn_map_keyed(map), tarn_bytes_of("old"), &f->error), &f->error);
+    assert_int_equal(kinds_count_keys(f, tarn_map_keyed(map), "old"), 0);
+    assert_int_equal(kinds_count_keys(f, tarn_map_keyed(map), "young"), KEYS_EACH);
+    /* RocksDB reckons that each delete takes a row, and a range tombstone none. */
+    tarn__rocks_measure_family(family, &stats);
+    assert_in_range(stats.row_count_estimate, ROWS, ROWS + KEYS_EACH);
+    assert_ok(tarn_map_close(map, &f->error), &f->error);
+}
+
 /* ---- merging ---------------------------------------------------------------------------- */
 
 static void append(kinds_fixture *f, tarn_list *list, const char *name_space, const char *element)
@@ -442,6 +496,8 @@ int main(void)
         TEST(test_dropping_files_brings_nothing_back),
         TEST(test_clearing_a_state_leaves_the_others),
         TEST(test_a_key_is_removed_from_all_states_open_or_not),
+        TEST(test_figures_tell_what_is_only_in_the_working_set),
+        TEST(test_a_window_goes_by_one_range_delete_for_each_group),
         TEST(test_lists_merge_in_the_order_of_the_sources),
         TEST(test_lists_merge_with_namespaces_first),
         TEST(test_what_cannot_be_merged_is_refused),

@@ -5,6 +5,7 @@
 #include "support/kinds_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct list_test {
@@ -127,6 +128,35 @@ static void test_elements_of_all_sizes_come_back_across_chunks(void **state)
     close_list(&t);
 }
 
+/* A list is no row, so the limit of one is none of a list: with TARN_LONG=1 this one has more than
+ * 2 GiB, else a few MiB. Neither side ever holds more than a chunk of it. */
+static void test_a_list_may_be_larger_than_a_row(void **state)
+{
+    list_test t = open_list(state);
+    enum { ELEMENT_BYTES = 1 << 20, COUNT = 20, COUNT_LONG = 2100 };
+    static uint8_t data[ELEMENT_BYTES];
+    const char *is_long = getenv("TARN_LONG");
+    const uint32_t count = is_long != NULL && is_long[0] == '1' ? COUNT_LONG : COUNT;
+    tarn_list_iterator *iterator = NULL;
+    tarn_bytes element;
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(data, &i, sizeof i);
+        assert_ok(
+            tarn_list_append(t.list, tarn_bytes_at(data, sizeof data), &t.f->error), &t.f->error);
+    }
+    assert_ok(tarn_list_iterate(t.list, NULL, &iterator, &t.f->error), &t.f->error);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_ok(tarn_list_iterator_next(iterator, &element, &t.f->error), &t.f->error);
+        assert_int_equal(element.size, ELEMENT_BYTES);
+        assert_memory_equal(element.data, &i, sizeof i);
+    }
+    assert_int_equal(tarn_list_iterator_next(iterator, &element, &t.f->error), TARN_DONE);
+    tarn_list_iterator_close(iterator);
+    assert_ok(tarn_list_clear(t.list, &t.f->error), &t.f->error);
+    expect(&t, "");
+    close_list(&t);
+}
+
 static void test_a_reading_sees_the_list_as_it_was_and_is_named_when_it_leaks(void **state)
 {
     list_test t = open_list(state);
@@ -241,6 +271,7 @@ int main(void)
         TEST(test_appending_nothing_and_replacing_by_nothing_make_no_list),
         TEST(test_replacing_leaves_only_what_is_new),
         TEST(test_elements_of_all_sizes_come_back_across_chunks),
+        TEST(test_a_list_may_be_larger_than_a_row),
         TEST(test_a_reading_sees_the_list_as_it_was_and_is_named_when_it_leaks),
         TEST(test_borrowed_elements_can_be_appended),
         TEST(test_a_damaged_chunk_is_reported_once_and_ends_the_reading),

@@ -265,13 +265,7 @@ static void test_what_cannot_be_prefetched_is_refused_with_why(void **state)
 {
     static const uint8_t LONG[70000];
     fixture *f = open_fixture(state);
-    tarn_map *map = NULL;
     const int32_t hashes[KEYS] = {0};
-    assert_ok(
-        tarn_map_open(f->base.backend, kinds_options(&f->base, "map"), &map, &f->base.error),
-        &f->base.error);
-    f->states[1] = tarn_map_keyed(map);
-    expect_refused(f, TARN_NOT_SUPPORTED, "map");
     f->states[1] = NULL;
     expect_refused(f, TARN_INVALID_ARGUMENT, "state 1");
     f->states[1] = tarn_reducing_keyed(f->sum);
@@ -288,7 +282,6 @@ static void test_what_cannot_be_prefetched_is_refused_with_why(void **state)
     expect_refused(f, TARN_INVALID_ARGUMENT, "tarn_prefetch");
     f->what.struct_size = sizeof f->what;
     prefetch_ahead(f, &f->what);
-    assert_ok(tarn_map_close(map, &f->base.error), &f->base.error);
     close_fixture(f);
 }
 

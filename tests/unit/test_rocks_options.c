@@ -148,7 +148,7 @@ static void test_defaults_are_the_documented_ones(void **state)
         "use_fsync=false",
         "stats_dump_period_sec=0",
         "stats_persist_period_sec=0",
-        "info_log_level=WARN_LEVEL",
+        "info_log_level=HEADER_LEVEL",
         "max_log_file_size=26214400",
         "keep_log_file_num=4",
     };
@@ -290,7 +290,7 @@ static void test_every_option_beats_the_profile(void **state)
         {"files.open", "1000", "max_open_files=1000"},
         {"log.max-file-size", "1m", "max_log_file_size=1048576"},
         {"log.file-num", "7", "keep_log_file_num=7"},
-        {"log.level", "HEADER_LEVEL", "info_log_level=HEADER_LEVEL"},
+        {"log.level", "WARN_LEVEL", "info_log_level=WARN_LEVEL"},
         {"compaction.style", "UNIVERSAL", "compaction_style=kCompactionStyleUniversal"},
         {"compaction.level.use-dynamic-size",
          "false",

@@ -10,7 +10,8 @@
 #include "tarn/keyed.h"
 #include "tarn/timer.h"
 
-#include "state/timer_filter.h"
+#include "state/backend.h"
+#include "state/timers.h"
 #include "support/state_fixture.h"
 
 typedef struct fixture {
@@ -304,20 +305,156 @@ static void test_what_is_stored_as_something_else_is_refused(void **state)
     assert_int_equal(tarn_timers_open(f->backend, &options, &timers, &f->error), TARN_INCOMPATIBLE);
 }
 
-static void test_removing_a_key_leaves_its_timers(void **state)
+/* Some timers of a key, in two namespaces; more of them than a head has room for. */
+static void add_many(fixture *f, tarn_timers *timers, const char *key, uint32_t count)
+{
+    assert_ok(tarn_backend_set_key(f->backend, tarn_bytes_of(key), &f->error), &f->error);
+    for (uint32_t i = 0; i < count; i++) {
+        const tarn_bytes name_space = tarn_bytes_of(i % 2 == 0 ? "" : "w");
+        assert_ok(
+            tarn_timers_register(timers, (int64_t)(i * 7919u % 10007u), name_space, &f->error),
+            &f->error);
+    }
+}
+
+/* What is left are the timers of another key of the same group, in order. */
+static void expect_only(fixture *f, tarn_timers *timers, const char *key, uint32_t count)
+{
+    int64_t last = INT64_MIN;
+    tarn_timer timer;
+    assert_int_equal(tarn_timers_count(timers), count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_ok(tarn_timers_poll(timers, INT64_MAX, &timer, &f->error), &f->error);
+        assert_true(tarn_bytes_is_equal(timer.key, tarn_bytes_of(key)));
+        assert_true(timer.time >= last);
+        last = timer.time;
+    }
+    assert_int_equal(tarn_timers_poll(timers, INT64_MAX, &timer, &f->error), TARN_DONE);
+}
+
+/* Finds a key of the same group as "a", so that their timers lie among each other. */
+static void find_neighbour(char key[16])
+{
+    const uint32_t group = tarn_key_group_of(tarn_hash_bytes(tarn_bytes_of("a")), 128);
+    uint32_t number = 0;
+    do {
+        (void)snprintf(key, 16, "a%u", number++);
+    } while (tarn_key_group_of(tarn_hash_bytes(tarn_bytes_of(key)), 128) != group);
+}
+
+/* Whoever removes a key does not want to be woken for it: neither in memory nor in the store,
+ * neither in open timers nor in closed ones is anything left, and the others stay. */
+static void test_a_key_that_is_removed_takes_its_timers_along(void **state)
 {
     fixture *f = *state;
-    /* Rows begin with group and time: these times look like the key's size and bytes. */
-    add(f, "a", INT64_MIN | INT64_C(0x0161000000000000), "");
-    assert_ok(tarn_backend_remove_key(f->backend, &f->error), &f->error);
+    static const uint32_t COUNTS[] = {1, 3, 40, 3000};
+    char neighbour[16];
+    find_neighbour(neighbour);
+    for (size_t i = 0; i < sizeof COUNTS / sizeof COUNTS[0]; i++) {
+        const uint32_t count = COUNTS[i];
+        tarn_timers *closed = open_timers(f, "closed", TARN_TIME_PROCESSING);
+        add_many(f, f->timers, "a", count);
+        add_many(f, f->timers, neighbour, count);
+        add_many(f, closed, neighbour, count);
+        add_many(f, closed, "a", count);
+        assert_ok(tarn_timers_close(closed, &f->error), &f->error);
+        assert_ok(tarn_backend_set_key(f->backend, tarn_bytes_of("a"), &f->error), &f->error);
+        assert_ok(tarn_backend_remove_key(f->backend, &f->error), &f->error);
+        assert_ok(tarn_backend_remove_key(f->backend, &f->error), &f->error);
+        closed = open_timers(f, "closed", TARN_TIME_PROCESSING);
+        expect_only(f, closed, neighbour, count);
+        expect_only(f, f->timers, neighbour, count);
+        assert_ok(tarn_timers_close(closed, &f->error), &f->error);
+    }
+}
+
+/* Rows begin with group and time: a time that looks like another key is none. */
+static void test_removing_a_key_leaves_the_timers_of_others(void **state)
+{
+    fixture *f = *state;
     uint64_t count = 0;
+    add(f, "b", INT64_MIN | INT64_C(0x0161000000000000), "");
+    assert_ok(tarn_backend_set_key(f->backend, tarn_bytes_of("a"), &f->error), &f->error);
+    for (uint32_t i = 0; i < 2; i++) { /* In memory, then in the store. */
+        assert_ok(tarn_backend_remove_key(f->backend, &f->error), &f->error);
+        assert_ok(
+            tarn_timers_count_namespace(f->timers, tarn_bytes_of(""), &count, &f->error),
+            &f->error);
+        assert_int_equal(count, 1);
+    }
+    take_away(f, "b", INT64_MIN | INT64_C(0x0161000000000000), "");
+    assert_int_equal(tarn_timers_count(f->timers), 0);
+}
+
+/* ---- what reaches the store ------------------------------------------------------------- */
+
+/* Rows of the store, dead ones too. */
+static uint32_t count_rows(fixture *f)
+{
+    tarn__rocks_family *family = tarn__rocks_find_family(f->backend->rocks, "timers.event/timers");
+    tarn__rocks_iterator *rows = NULL;
+    tarn_bytes row;
+    tarn_bytes value;
+    uint32_t count = 0;
     assert_ok(
-        tarn_timers_count_namespace(f->timers, tarn_bytes_of(""), &count, &f->error), &f->error);
-    assert_int_equal(count, 1);
-    assert_ok(tarn_backend_remove_key(f->backend, &f->error), &f->error);
-    assert_ok(
-        tarn_timers_count_namespace(f->timers, tarn_bytes_of(""), &count, &f->error), &f->error);
-    assert_int_equal(count, 1);
+        tarn__rocks_iterate(
+            family, tarn_bytes_at("\0\0", 2), tarn_bytes_at("\x7f\xff", 2), &rows, &f->error),
+        &f->error);
+    while (tarn__rocks_iterator_next(rows, &row, &value, &f->error) == TARN_OK) {
+        count++;
+    }
+    tarn__rocks_iterator_close(rows);
+    return count;
+}
+
+/* Firing writes nothing: what fired goes at the next snapshot, as one range of a group. */
+static void test_what_fired_is_dropped_as_a_range(void **state)
+{
+    fixture *f = *state;
+    enum { COUNT = 2000, FIRED = 1500 };
+    tarn_timer timer;
+    tarn__rocks_family *family = tarn__rocks_find_family(f->backend->rocks, "timers.event/timers");
+    tarn__rocks_stats before;
+    tarn__rocks_stats after;
+    add_many(f, f->timers, "a", COUNT);
+    assert_ok(tarn__backend_settle_buffers(f->backend, &f->error), &f->error);
+    assert_int_equal(count_rows(f), COUNT);
+    tarn__rocks_measure_family(family, &before);
+    for (uint32_t i = 0; i < FIRED; i++) {
+        assert_ok(tarn_timers_poll(f->timers, INT64_MAX, &timer, &f->error), &f->error);
+    }
+    assert_int_equal(count_rows(f), COUNT);
+    tarn__rocks_measure_family(family, &after);
+    assert_int_equal(after.memtable_bytes, before.memtable_bytes);
+    assert_ok(tarn__backend_settle_buffers(f->backend, &f->error), &f->error);
+    assert_int_equal(count_rows(f), COUNT - FIRED);
+    tarn__rocks_measure_family(family, &after);
+    /* RocksDB reckons that a delete takes a row: there were none, but a range tombstone. */
+    assert_in_range(after.row_count_estimate, COUNT, COUNT + 1);
+    assert_int_equal(tarn_timers_count(f->timers), COUNT - FIRED);
+}
+
+/* Opening reads all rows once, and from then on each group knows its first timers. */
+static void test_opening_fills_the_heads_of_all_groups(void **state)
+{
+    fixture *f = *state;
+    enum { COUNT = 2000 };
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "%u", i);
+        add(f, key, (int64_t)i * 31 % COUNT, "");
+    }
+    assert_ok(tarn_timers_close(f->timers, &f->error), &f->error);
+    f->timers = open_timers(f, "timers", TARN_TIME_EVENT);
+    assert_int_equal(tarn_timers_count(f->timers), COUNT);
+    for (uint32_t i = 0; i < f->timers->group_count; i++) {
+        const tarn__timer_group *group = &f->timers->groups[i];
+        const uint32_t held = tarn__timer_head_count(&group->head);
+        const uint32_t room = group->head.count_max;
+        assert_int_equal(held, group->count < room ? group->count : room);
+        assert_int_equal(group->buffered_count, 0);
+    }
+    assert_int_equal(f->timers->heap.count, f->timers->group_count);
 }
 
 /* ---- the failure loop ------------------------------------------------------------------- */
@@ -447,7 +584,10 @@ int main(void)
         WITH_TIMERS(test_bad_arguments_are_refused_by_name),
         WITH_TIMERS(test_the_configured_head_is_checked),
         WITH_TIMERS(test_what_is_stored_as_something_else_is_refused),
-        WITH_TIMERS(test_removing_a_key_leaves_its_timers),
+        WITH_TIMERS(test_a_key_that_is_removed_takes_its_timers_along),
+        WITH_TIMERS(test_removing_a_key_leaves_the_timers_of_others),
+        WITH_TIMERS(test_what_fired_is_dropped_as_a_range),
+        WITH_TIMERS(test_opening_fills_the_heads_of_all_groups),
         cmocka_unit_test(test_no_memory_changes_nothing_and_is_got_over),
         cmocka_unit_test(test_the_filter_never_says_no_to_what_was_added),
     };

@@ -1,0 +1,217 @@
+/* sim_snapshots.c - what a worker uploads and acknowledges. */
+#include "sim/sim_world.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void sim_drop_snapshot(snapshot *s)
+{
+    if (s->is_used && w.is_real) {
+        sim_real_abandon(s);
+        tarn_buffer_clear(&s->kept);
+        s->is_used = false;
+    } else if (s->is_used) {
+        tarn__upload_free(s->upload);
+        tarn__base_free(s->base);
+        tarn_buffer_clear(&s->kept);
+        scratch_remove(s->directory);
+        s->is_used = false;
+    }
+}
+
+void sim_drop_checkpoint(worker *k, uint64_t id)
+{
+    for (uint32_t i = 0; i < SNAPSHOTS_MAX; i++) {
+        if (k->snapshots[i].id == id) {
+            sim_drop_snapshot(&k->snapshots[i]);
+        }
+    }
+}
+
+static void decline(worker *k, uint64_t id, tarn_checkpoint_failure reason)
+{
+    sim_drop_checkpoint(k, id);
+    tarn_driver_decline(w.driver, k->task, id, reason, NULL);
+}
+
+typedef struct row {
+    uint64_t group;
+    uint64_t count;
+    uint64_t sum;
+} row;
+
+/* Writes what has changed to new files, as a store of immutable tables does, and links all. */
+static void link_files(worker *k, const char *directory)
+{
+    char name[PATH_MAX];
+    char linked[PATH_MAX];
+    scratch_make_directory(directory);
+    for (uint32_t chunk = 0; chunk < CHUNKS; chunk++) {
+        row rows[CHUNK_GROUPS];
+        uint32_t count = 0;
+        for (uint32_t g = chunk * CHUNK_GROUPS; g < (chunk + 1) * CHUNK_GROUPS; g++) {
+            if (g >= k->first && g <= k->last) {
+                rows[count++] =
+                    (row){.group = g, .count = k->cells[g].count, .sum = k->cells[g].sum};
+            }
+        }
+        if (count == 0) {
+            continue;
+        }
+        if (k->files[chunk] == 0) {
+            k->files[chunk] = ++w.file_number;
+            snprintf(name, sizeof name, "%.3000s/%06u.sst", k->directory, k->files[chunk]);
+            scratch_write(name, rows, count * sizeof rows[0]);
+        }
+        snprintf(name, sizeof name, "%.3000s/%06u.sst", k->directory, k->files[chunk]);
+        snprintf(linked, sizeof linked, "%.3000s/%06u.sst", directory, k->files[chunk]);
+        CHECK(link(name, linked) == 0);
+    }
+    snprintf(name, sizeof name, "%.3000s/CURRENT", directory);
+    scratch_write(name, &k->index, sizeof k->index);
+}
+
+static tarn_status open_upload(worker *k, snapshot *s, tarn_pending_checkpoint *pending)
+{
+    snprintf(s->directory, sizeof s->directory, "%.3000s/snap-%u", root.path, ++w.file_number);
+    link_files(k, s->directory);
+    const tarn__upload_options options = {
+        .checkpoint = pending,
+        .operator_name = "worker",
+        .subtask_index = k->index,
+        .account = &w.account,
+        .buffers = &w.account,
+        .packing = w.packing,
+    };
+    return tarn__upload_open(&options, &s->upload, &w.error);
+}
+
+void sim_take_snapshot(worker *k, uint64_t id)
+{
+    snapshot *s = NULL;
+    for (uint32_t i = 0; i < SNAPSHOTS_MAX; i++) {
+        s = !k->snapshots[i].is_used ? &k->snapshots[i] : s;
+    }
+    tarn_pending_checkpoint *pending = NULL;
+    if (s == NULL || sim_chance(2) ||
+        tarn_driver_borrow(w.driver, id, &pending, &w.error) != TARN_OK) {
+        decline(k, id, TARN_FAILURE_CHECKPOINT_DECLINED);
+        return;
+    }
+    *s = (snapshot){.is_used = true, .id = id};
+    const tarn_status status =
+        w.is_real ? sim_real_begin(k, s, pending) : open_upload(k, s, pending);
+    tarn_driver_give_back(w.driver, id);
+    if (status != TARN_OK) {
+        decline(k, id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION);
+    }
+}
+
+static void remember_base(worker *k, snapshot *s)
+{
+    if (k->base_count == BASES_MAX) {
+        tarn__base_free(k->bases[0].base);
+        memmove(k->bases, k->bases + 1, (BASES_MAX - 1) * sizeof k->bases[0]);
+        k->base_count--;
+    }
+    k->bases[k->base_count].id = s->id;
+    k->bases[k->base_count++].base = s->base;
+    s->base = NULL;
+}
+
+static tarn_status run_upload(worker *k, snapshot *s)
+{
+    s->has_run = true;
+    if (w.is_real) {
+        sim_real_upload(s);
+        return TARN_OK; /* What came of it is said at its end. */
+    }
+    tarn__local_files files;
+    CHECK_OK(tarn__local_files_list(
+        tarn__file_calls_system(), &w.account, s->directory, ".sst", &files, &w.error));
+    tarn_status status = tarn__upload_run(s->upload, s->directory, &files, k->base, &w.error);
+    tarn__local_files_clear(&files);
+    if (status == TARN_OK) {
+        status = tarn__upload_copy_base(s->upload, &w.account, &s->base, &w.error);
+    }
+    return status;
+}
+
+static tarn_status encode_upload(worker *k, snapshot *s, tarn_buffer *bytes)
+{
+    tarn__state_part state = {.name = "cells", .kind = "value", .codec_name = "cell"};
+    tarn__piece_part piece = {
+        .name = TARN_CHANNEL_STATE_NAME, .bytes = tarn_buffer_bytes(&s->kept)};
+    tarn__subtask subtask = {
+        .operator_name = "worker",
+        .subtask_index = k->index,
+        .parallelism = w.parallelism[1],
+        .has_keyed_state = true,
+        .max_parallelism = GROUPS,
+        .key_groups = {.first = (uint16_t)k->first, .last = (uint16_t)k->last},
+        .states = &state,
+        .state_count = 1,
+        .pieces = &piece,
+        .piece_count = s->kept.size > 0 ? 1 : 0,
+    };
+    tarn__upload_describe(s->upload, &subtask);
+    const tarn_status status = tarn__acknowledgement_encode(s->id, &subtask, bytes, &w.error);
+    return status == TARN_OK ? tarn__upload_keep(s->upload, &w.error) : status;
+}
+
+/* What is acknowledged may be said twice, or never be heard. */
+static tarn_status finish_upload(worker *k, snapshot *s)
+{
+    tarn_buffer bytes = TARN_BUFFER_INIT;
+    tarn_status status = w.is_real ? sim_real_finish(s, &bytes) : encode_upload(k, s, &bytes);
+    const tarn_bytes part = tarn_buffer_bytes(&bytes);
+    const uint32_t repeats = sim_chance(5) ? 2 : 1;
+    for (uint32_t i = 0; i < repeats && status == TARN_OK && !sim_chance(1); i++) {
+        status = tarn_driver_acknowledge(w.driver, k->task, k->attempt, s->id, &part, 1, &w.error);
+    }
+    tarn_buffer_clear(&bytes);
+    return status;
+}
+
+/* One step of some snapshot; false: there was nothing to do. */
+bool sim_advance_snapshot(worker *k)
+{
+    const uint32_t from = (uint32_t)sim_below(SNAPSHOTS_MAX);
+    for (uint32_t i = 0; i < SNAPSHOTS_MAX; i++) {
+        snapshot *s = &k->snapshots[(from + i) % SNAPSHOTS_MAX];
+        if (!s->is_used || (s->has_run && !s->is_complete)) {
+            continue;
+        }
+        if (!s->has_run) {
+            if (run_upload(k, s) != TARN_OK) {
+                decline(k, s->id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION);
+            }
+        } else if (finish_upload(k, s) == TARN_OK) {
+            if (!w.is_real) {
+                remember_base(k, s);
+            }
+            sim_drop_snapshot(s);
+        } else {
+            decline(k, s->id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION);
+        }
+        return true;
+    }
+    return false;
+}
+void sim_note_complete(worker *k, uint64_t id)
+{
+    if (w.is_real) {
+        tarn_backend_notify_complete(k->backend, id);
+    }
+    for (uint32_t i = 0; i < k->base_count; i++) {
+        if (k->bases[i].id == id && id > k->base_id) {
+            tarn__base_free(k->base);
+            k->base = k->bases[i].base;
+            k->base_id = id;
+            k->base_count--;
+            memmove(&k->bases[i], &k->bases[i + 1], (k->base_count - i) * sizeof k->bases[0]);
+            return;
+        }
+    }
+}

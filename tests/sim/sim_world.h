@@ -1,0 +1,260 @@
+/*
+ * sim_world.h - the world of test_system.c: a job, its storage, and the model that it is held to.
+ *
+ *     sim_process.c   a process: store, driver, tasks; how it dies, restarts, claims
+ *     sim_tasks.c     sources, channels, aligners
+ *     sim_snapshots.c what a worker uploads and acknowledges; its state is cells in memory, in
+ * files sim_real.c      the same with a backend over RocksDB sim_model.c     what the state must
+ * be, and what a checkpoint says it is
+ *
+ * All of it is one thread's, and all chance is drawn from the seed. A backend over RocksDB has a
+ * worker thread; it gets to the storage only while the world stands still (sim_real.c).
+ */
+#ifndef TARN_TESTS_SIM_WORLD_H
+#define TARN_TESTS_SIM_WORLD_H
+
+#include "support/support.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+
+#include "base/random.h"
+#include "checkpoint/aligner.h"
+#include "checkpoint/coordinator.h"
+#include "checkpoint/driver.h"
+#include "snapshot/checkpoint.h"
+#include "snapshot/store_private.h"
+#include "snapshot/upload.h"
+#include "support/fault_storage.h"
+#include "support/scratch.h"
+#include "tarn/channel_state.h"
+#include "tarn/claim.h"
+#include "tarn/snapshot.h"
+#include "tarn/state.h"
+
+#define SIM_ADDRESS    "fault://sim"
+#define SIM_CELLS_NAME "cells" /* A piece of what a worker with RocksDB acknowledges. */
+
+enum {
+    GROUPS = 12,
+    CHUNK_GROUPS = 4, /* Of one file. */
+    CHUNKS = GROUPS / CHUNK_GROUPS,
+    SOURCES_MAX = 2,
+    WORKERS_MAX = 3,
+    RECORDS_QUEUED_MAX = 12,
+    ITEMS_MAX = 64,
+    BARRIERS_MAX = 8,
+    SNAPSHOTS_MAX = 16,
+    BASES_MAX = 16,
+    STORED_MAX = 64,
+    JOBS_MAX = 8,
+    JOB_NAME_BYTES = 16,
+};
+
+/* What a key group has seen. */
+typedef struct cell {
+    uint64_t count;
+    uint64_t sum; /* Of the records' hashes. */
+} cell;
+
+typedef struct item {
+    enum { ITEM_RECORD, ITEM_BARRIER } kind;
+    uint32_t group;
+    uint64_t hash;
+    tarn_driver_barrier barrier;
+} item;
+
+typedef struct channel {
+    item items[ITEMS_MAX];
+    uint32_t count;
+    uint32_t record_count;
+    bool is_blocked;
+    bool is_kept; /* What arrives is kept as well. */
+} channel;
+
+typedef struct snapshot {
+    bool is_used;
+    bool is_complete; /* All that was in flight is in kept. */
+    bool has_run;
+    uint64_t id;
+    tarn_snapshot *real; /* With RocksDB; then the four below are not used. */
+    tarn__upload *upload;
+    tarn__base *base;
+    char directory[PATH_MAX];
+    tarn_buffer kept;
+} snapshot;
+
+typedef struct worker {
+    uint32_t index;
+    uint32_t task;
+    uint32_t attempt;
+    uint32_t first; /* Key groups. */
+    uint32_t last;
+    cell cells[GROUPS];     /* With RocksDB: what the backend must hold. */
+    uint32_t files[CHUNKS]; /* Numbers of the live files; 0: to be written anew. */
+    tarn_backend *backend;  /* With RocksDB. */
+    tarn_value *value;
+    tarn_aligner *aligner;
+    tarn_buffer kept; /* Of the checkpoint that is being aligned. */
+    channel channels[SOURCES_MAX];
+    snapshot snapshots[SNAPSHOTS_MAX];
+    tarn__base *base; /* Of the latest complete checkpoint. */
+    uint64_t base_id;
+    struct {
+        uint64_t id;
+        tarn__base *base;
+    } bases[BASES_MAX];
+    uint32_t base_count;
+    char directory[PATH_MAX];
+} worker;
+
+/* What a checkpoint holds. */
+typedef struct content {
+    uint64_t positions[SOURCES_MAX];
+    cell cells[GROUPS];
+    bool has_cell[GROUPS];
+    cell in_flight[GROUPS];
+} content;
+
+/* A directory of checkpoints. A job that is restored from another's has one of its own. */
+typedef struct job {
+    char name[JOB_NAME_BYTES];
+    tarn_storage *plain;   /* Past all faults. */
+    tarn_claim_mode mode;  /* Of what it was restored from: the latest of the job before it. */
+    uint64_t untouched_id; /* Restored from here without a claim: it stays. 0: none. */
+} job;
+
+typedef struct world {
+    uint64_t seed;
+    tarn__random random;
+    tarn__random fates; /* Apart, so that a file more or less changes nothing else. */
+    uint64_t now_ns;
+    tarn__clock clock;
+    tarn__account account;
+    fault_storage storage;
+    tarn_storage_scheme scheme;
+    bool is_retried; /* The library's own retries are in between. */
+    bool is_late;    /* Requests may arrive late, and twice. */
+    bool is_real;    /* Workers have RocksDB. */
+    tarn_env *env;   /* With RocksDB. */
+    job jobs[JOBS_MAX];
+    uint32_t job_count;
+    tarn_coordinator_options options;
+    uint32_t parallelism[2];
+    tarn_driver *driver;
+    tarn_error error;
+    uint64_t positions[SOURCES_MAX];
+    uint32_t source_attempts[SOURCES_MAX];
+    tarn_driver_barrier barriers[SOURCES_MAX][BARRIERS_MAX]; /* To be sent. */
+    uint32_t barrier_counts[SOURCES_MAX];
+    worker workers[WORKERS_MAX];
+    uint32_t file_number;
+    uint32_t fault_percent;
+    tarn__packing packing;
+    uint32_t dies_after; /* Operations of the storage; 0: not. */
+    uint64_t announced_id;
+    uint64_t restorable_id;   /* Without savepoints: no restart begins there. */
+    uint64_t checked_changes; /* Of the storage, when what it holds was last looked at. */
+    uint64_t completed_count;
+    uint64_t restart_count;
+    uint64_t claim_count;
+    uint64_t rescale_count;
+    uint64_t late_count;
+    uint64_t kept_count; /* Records in flight that a checkpoint took along. */
+    uint64_t request_count;
+    uint64_t answered_count;
+    bool is_over; /* Nothing fails any more. */
+    bool has_crashed;
+    bool is_in_doubt; /* Nobody knows whether some checkpoint was written. */
+    bool must_fail_over;
+} world;
+
+extern world w;
+extern scratch root; /* For local files; one for all seeds. */
+
+#define CHECK(condition)                                       \
+    do {                                                       \
+        if (!(condition)) {                                    \
+            fail_msg(                                          \
+                "TARN_SEED=%" PRIu64 " at %" PRIu64 " ms: %s", \
+                w.seed,                                        \
+                w.now_ns / 1000000,                            \
+                #condition);                                   \
+        }                                                      \
+    } while (0)
+
+#define CHECK_OK(call)                           \
+    do {                                         \
+        const tarn_status check_status = (call); \
+        if (check_status != TARN_OK) {           \
+            fail_msg(                            \
+                "TARN_SEED=%" PRIu64 ": %s: %s", \
+                w.seed,                          \
+                tarn_status_name(check_status),  \
+                w.error.message);                \
+        }                                        \
+    } while (0)
+
+/* --- sim_model.c --- */
+
+uint64_t sim_below(uint64_t bound);
+bool sim_chance(uint32_t percent); /* Never, once the world is over. */
+uint64_t sim_now_ms(void);
+
+item sim_record_at(uint32_t source, uint64_t position);
+void sim_add_record(cell *cells, uint32_t group, uint64_t hash);
+uint32_t sim_owner_of(uint32_t group);
+
+/* Reads a checkpoint of the running job, wherever it lies, past all faults. */
+void sim_read_checkpoint(uint64_t id, content *out);
+
+/* The same of a certain job. */
+void sim_read_checkpoint_of(const job *j, uint64_t id, content *out);
+
+void sim_read_savepoint(const char *path, content *out);
+
+/* A checkpoint holds what its positions say: not a record is lost, and none is doubled. */
+void sim_check_content(const content *c);
+
+/* --- sim_snapshots.c --- */
+
+void sim_take_snapshot(worker *k, uint64_t id);
+void sim_drop_snapshot(snapshot *s);
+void sim_drop_checkpoint(worker *k, uint64_t id);
+bool sim_advance_snapshot(worker *k); /* One step of some snapshot; false: there was none. */
+void sim_note_complete(worker *k, uint64_t id);
+
+/* --- sim_real.c --- */
+
+void sim_real_open(void);
+void sim_real_close(void);
+
+/* In draw of fates: whoever is not the world's thread waits until it may. */
+void sim_real_wait(void);
+
+void sim_real_start(worker *k, uint64_t restore_id, const content *restored);
+void sim_real_stop(worker *k);
+void sim_real_add(worker *k, uint32_t group, cell more);
+tarn_status sim_real_begin(worker *k, snapshot *s, tarn_pending_checkpoint *pending);
+tarn_status sim_real_finish(snapshot *s, tarn_buffer *bytes);
+void sim_real_upload(snapshot *s); /* Lets it get to its end. */
+void sim_real_abandon(snapshot *s);
+
+/* --- sim_tasks.c --- */
+
+void sim_tell_aligner(worker *k, tarn_barrier event);
+bool sim_work(worker *k);             /* One item; false: there is none. */
+bool sim_run_source(uint32_t source); /* True: it has sent a barrier. */
+void sim_start_tasks(uint64_t restore_id);
+void sim_stop_tasks(void);
+
+/* --- sim_process.c --- */
+
+void sim_open_world(void);
+void sim_close_world(void);
+void sim_start_process(void);
+void sim_crash(void);
+void sim_fail_over(void);
+uint32_t sim_list_stored(uint64_t *ids);
+
+#endif

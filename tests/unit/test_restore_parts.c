@@ -1,0 +1,405 @@
+/*
+ * Unit tests of restores that read parts of table files (snapshot/table_part.h): only what a
+ * subtask owns is read, linked or copied; damage is told by whom it concerns; nothing else differs
+ * from a restore of whole files.
+ */
+#include "support/support.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tarn/checkpoint.h"
+#include "tarn/snapshot.h"
+
+#include "support/scratch.h"
+#include "support/state_fixture.h"
+
+enum {
+    KEYS = 6000,
+    VALUE_BYTES = 1000,
+    FILE_BYTES_MIN = 1 << 20,
+    MEMORY_STRIDE = 3 * FAULT_STRIDE
+};
+
+typedef struct fixture {
+    scratch root;
+    tarn_config *config;
+    fault_allocator memory;
+    tarn_env *env;
+    tarn_checkpoint *checkpoint;
+    uint32_t old_parallelism;
+    uint64_t owned_bytes; /* Of table files of the checkpoint. */
+    char file[256];       /* The large one of the first subtask. */
+    tarn_error error;
+} fixture;
+
+static tarn_backend_options options_of(
+    fixture *f, const char *directory, uint32_t index, uint32_t parallelism)
+{
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = f->env;
+    options.operator_name = "op";
+    options.directory = scratch_join(f->root.path, directory);
+    options.subtask_index = index;
+    options.parallelism = parallelism;
+    return options;
+}
+
+static bool set_key(fixture *f, tarn_backend *backend, uint32_t key)
+{
+    return tarn_backend_set_key(backend, tarn_bytes_at(&key, sizeof key), &f->error) == TARN_OK;
+}
+
+/* Bytes that cannot be compressed. */
+static tarn_bytes make_value(uint32_t key, uint8_t room[VALUE_BYTES])
+{
+    uint64_t number = key;
+    for (size_t i = 0; i < VALUE_BYTES; i++) {
+        number = number * UINT64_C(6364136223846793005) + 1442695040888963407;
+        room[i] = (uint8_t)(number >> 56);
+    }
+    return tarn_bytes_at(room, VALUE_BYTES);
+}
+
+static void take_part(fixture *f, tarn_backend *backend, tarn_pending_checkpoint *pending)
+{
+    tarn_snapshot *snapshot = NULL;
+    tarn_buffer acknowledgement = {.allocator = NULL};
+    assert_ok(tarn_snapshot_begin(backend, pending, &snapshot, &f->error), &f->error);
+    assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &f->error), &f->error);
+    assert_ok(
+        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &f->error),
+        &f->error);
+    tarn_buffer_clear(&acknowledgement);
+}
+
+static void write_subtask(fixture *f, tarn_pending_checkpoint *pending, uint32_t index)
+{
+    tarn_backend *backend = NULL;
+    const tarn_backend_options options = options_of(f, "old", index, f->old_parallelism);
+    assert_ok(tarn_backend_open(&options, &backend, &f->error), &f->error);
+    tarn_value *value = fixture_open_value(backend, "value");
+    for (uint32_t key = 0; key < KEYS; key++) {
+        uint8_t room[VALUE_BYTES];
+        if (set_key(f, backend, key)) {
+            assert_ok(tarn_value_put(value, make_value(key, room), &f->error), &f->error);
+        }
+    }
+    take_part(f, backend, pending);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+}
+
+static void open_store(fixture *f, tarn_checkpoint_store **out)
+{
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = f->env;
+    options.address = scratch_join(f->root.path, "checkpoints");
+    options.job = "job";
+    assert_ok(tarn_checkpoint_store_open(&options, out, &f->error), &f->error);
+}
+
+/* Sums up table files, of which each subtask has one that is large enough to be read by parts. */
+static void look_at_files(fixture *f)
+{
+    for (uint32_t i = 0; i < f->old_parallelism; i++) {
+        const uint32_t count = tarn_checkpoint_subtask_at(f->checkpoint, i).file_count;
+        bool has_large = false;
+        for (uint32_t k = 0; k < count; k++) {
+            const tarn_checkpoint_file file = tarn_checkpoint_file_at(f->checkpoint, i, k);
+            f->owned_bytes += file.is_shared ? file.size : 0;
+            if (file.is_shared && file.size >= FILE_BYTES_MIN) {
+                has_large = true;
+                if (f->file[0] == '\0') {
+                    (void)snprintf(f->file, sizeof f->file, "%.200s", file.path);
+                }
+            }
+        }
+        assert_true(has_large);
+    }
+}
+
+static void write_checkpoint(fixture *f, uint32_t old_parallelism)
+{
+    tarn_checkpoint_store *store = NULL;
+    tarn_pending_checkpoint *pending = NULL;
+    f->old_parallelism = old_parallelism;
+    open_store(f, &store);
+    assert_ok(tarn_checkpoint_begin(store, 1, &pending, &f->error), &f->error);
+    for (uint32_t i = 0; i < old_parallelism; i++) {
+        write_subtask(f, pending, i);
+    }
+    assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
+    assert_ok(tarn_checkpoint_store_close(store, &f->error), &f->error);
+    assert_ok(
+        tarn_checkpoint_open(
+            scratch_join(f->root.path, "checkpoints/job"), NULL, &f->checkpoint, &f->error),
+        &f->error);
+    look_at_files(f);
+}
+
+static int set_up(void **state)
+{
+    static fixture f;
+    f = (fixture){.env = NULL};
+    scratch_init(&f.root);
+    f.config = fixture_new_config(64);
+    fault_allocator_init(&f.memory, FAULT_NEVER);
+    *state = &f;
+    return 0;
+}
+
+static int set_up_linked(void **state)
+{
+    (void)set_up(state);
+    fixture *f = *state;
+    f->env = fixture_open_env(f->config, &f->memory.base);
+    return 0;
+}
+
+static int set_up_copied(void **state)
+{
+    (void)set_up(state);
+    fixture *f = *state;
+    fixture_set(f->config, "tarn.restore.link-files", "false");
+    f->env = fixture_open_env(f->config, &f->memory.base);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    tarn_checkpoint_free(f->checkpoint);
+    assert_ok(tarn_env_close(f->env, &f->error), &f->error);
+    assert_int_equal(atomic_load(&f->memory.live_count), 0);
+    tarn_config_free(f->config);
+    scratch_clear(&f->root);
+    return 0;
+}
+
+static tarn_status restore(fixture *f, uint32_t index, uint32_t parallelism, tarn_backend **out)
+{
+    tarn_backend_options options = options_of(f, "restored", index, parallelism);
+    options.restore = f->checkpoint;
+    return tarn_backend_open(&options, out, &f->error);
+}
+
+/* Every key of the backend by get, and no other by iterating. Answers the count. */
+static uint32_t expect_own_keys(fixture *f, tarn_backend *backend)
+{
+    uint32_t count = 0;
+    tarn_value *value = fixture_open_value(backend, "value");
+    for (uint32_t key = 0; key < KEYS; key++) {
+        uint8_t room[VALUE_BYTES];
+        tarn_bytes got;
+        if (set_key(f, backend, key)) {
+            assert_ok(tarn_value_get(value, &got, &f->error), &f->error);
+            assert_true(tarn_bytes_is_equal(got, make_value(key, room)));
+            count++;
+        }
+    }
+    uint32_t rows = 0;
+    tarn_value_iterator *iterator = NULL;
+    tarn_row row;
+    assert_ok(tarn_value_iterate(value, "test", &iterator, &f->error), &f->error);
+    while (tarn_value_iterator_next(iterator, &row, &f->error) == TARN_OK) {
+        rows++;
+    }
+    tarn_value_iterator_close(iterator);
+    assert_int_equal(rows, count);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+    return count;
+}
+
+/* Restores all subtasks of another parallelism; answers what they read of the checkpoint. */
+static uint64_t restore_all(fixture *f, uint32_t parallelism)
+{
+    uint32_t keys = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < parallelism; i++) {
+        tarn_backend *backend = NULL;
+        tarn_backend_stats stats;
+        assert_ok(restore(f, i, parallelism, &backend), &f->error);
+        tarn_backend_measure(backend, &stats);
+        bytes += stats.restored_bytes;
+        keys += expect_own_keys(f, backend);
+        assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+    }
+    assert_int_equal(keys, KEYS);
+    return bytes;
+}
+
+static void test_of_linked_files_each_subtask_reads_what_it_owns(void **state)
+{
+    fixture *f = *state;
+    write_checkpoint(f, 2);
+    assert_in_range(restore_all(f, 3), f->owned_bytes, f->owned_bytes + f->owned_bytes / 10);
+}
+
+/* The middle one of three takes a sixth of all from either: one is its base, and whole. */
+static void test_rows_that_are_taken_over_come_out_of_files_with_holes(void **state)
+{
+    fixture *f = *state;
+    write_checkpoint(f, 2);
+    tarn_backend *backend = NULL;
+    tarn_backend_stats stats;
+    assert_ok(restore(f, 1, 3, &backend), &f->error);
+    tarn_backend_measure(backend, &stats);
+    const uint64_t expected = f->owned_bytes / 2 + f->owned_bytes / 6;
+    assert_in_range(stats.restored_bytes, expected * 9 / 10, expected * 11 / 10);
+    assert_in_range(expect_own_keys(f, backend), KEYS / 4, KEYS / 2);
+    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+    (void)restore_all(f, 3);
+    (void)restore_all(f, 5);
+}
+
+static void flip(fixture *f, uint32_t percent)
+{
+    char path[2 * PATH_MAX];
+    struct stat status;
+    uint8_t byte = 0;
+    (void)snprintf(path, sizeof path, "%s/checkpoints/job/%s", f->root.path, f->file);
+    const int file = open(path, O_RDWR);
+    assert_int_equal(fstat(file, &status), 0);
+    const off_t at = status.st_size / 100 * percent;
+    assert_int_equal(pread(file, &byte, 1, at), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(file, &byte, 1, at), 1);
+    assert_int_equal(close(file), 0);
+}
+
+static void expect_refused(fixture *f, uint32_t index, uint32_t parallelism)
+{
+    tarn_backend *backend = NULL;
+    assert_int_equal(restore(f, index, parallelism, &backend), TARN_CORRUPTION);
+    assert_null(backend);
+    if (strstr(f->error.message, f->file) == NULL) {
+        fail_msg("\"%s\" is not in: %s", f->file, f->error.message);
+    }
+    assert_int_equal(scratch_count(scratch_join(f->root.path, "restored"), ""), 0);
+}
+
+static void expect_restored(fixture *f, uint32_t index, uint32_t parallelism)
+{
+    tarn_backend *backend = NULL;
+    assert_ok(restore(f, index, parallelism, &backend), &f->error);
+    assert_in_range(expect_own_keys(f, backend), 1, KEYS);
+    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+}
+
+static void test_damage_is_told_by_the_subtask_that_owns_it(void **state)
+{
+    fixture *f = *state;
+    write_checkpoint(f, 1);
+    flip(f, 10);
+    expect_refused(f, 0, 2);
+    expect_restored(f, 1, 2);
+    flip(f, 10);
+    flip(f, 90);
+    expect_restored(f, 0, 2);
+    expect_refused(f, 1, 2);
+    expect_refused(f, 0, 1);
+}
+
+static void test_damage_is_found_in_rows_that_are_taken_over(void **state)
+{
+    fixture *f = *state;
+    write_checkpoint(f, 2);
+    for (uint32_t percent = 75; percent < 100; percent += 20) {
+        flip(f, percent); /* The first old subtask has the last third of its groups there. */
+        expect_refused(f, 1, 3);
+        flip(f, percent);
+    }
+    (void)restore_all(f, 3);
+}
+
+static void test_a_file_that_is_cut_short_is_refused(void **state)
+{
+    fixture *f = *state;
+    char path[2 * PATH_MAX];
+    struct stat status;
+    write_checkpoint(f, 1);
+    (void)snprintf(path, sizeof path, "%s/checkpoints/job/%s", f->root.path, f->file);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(truncate(path, status.st_size / 2), 0);
+    expect_refused(f, 0, 2);
+    expect_refused(f, 1, 2);
+}
+
+/* What was read by parts is a file of the checkpoint still: the next one shares it. */
+static void test_the_first_checkpoint_after_a_rescale_is_incremental(void **state)
+{
+    fixture *f = *state;
+    tarn_checkpoint_store *store = NULL;
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_checkpoint_summary summary;
+    tarn_checkpoint_verification verified;
+    write_checkpoint(f, 1);
+    open_store(f, &store);
+    assert_ok(tarn_checkpoint_begin(store, 2, &pending, &f->error), &f->error);
+    for (uint32_t i = 0; i < 2; i++) {
+        tarn_backend *backend = NULL;
+        assert_ok(restore(f, i, 2, &backend), &f->error);
+        take_part(f, backend, pending);
+        assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+    }
+    assert_ok(tarn_checkpoint_commit(pending, &summary, &f->error), &f->error);
+    assert_in_range(summary.new_bytes, 1, f->owned_bytes / 10);
+    assert_ok(tarn_checkpoint_store_close(store, &f->error), &f->error);
+    tarn_checkpoint_free(f->checkpoint);
+    assert_ok(
+        tarn_checkpoint_open(
+            scratch_join(f->root.path, "checkpoints/job/chk-2"), NULL, &f->checkpoint, &f->error),
+        &f->error);
+    assert_ok(tarn_checkpoint_verify(f->checkpoint, NULL, NULL, &verified, &f->error), &f->error);
+    assert_int_equal(verified.bad_count, 0);
+    (void)restore_all(f, 3);
+}
+
+static void test_every_refusal_of_memory_is_survived(void **state)
+{
+    fixture *f = *state;
+    write_checkpoint(f, 2);
+    uint32_t refused = 0;
+    bool is_over = false;
+    for (uint64_t nth = 0; !is_over; nth += MEMORY_STRIDE) {
+        tarn_backend *backend = NULL;
+        atomic_store(&f->memory.fired, false);
+        atomic_store(&f->memory.request_count, 0);
+        f->memory.fail_at = nth;
+        const tarn_status status = restore(f, 1, 3, &backend);
+        f->memory.fail_at = FAULT_NEVER;
+        is_over = !atomic_load(&f->memory.fired);
+        /* Without memory for its tail a file is read as a whole. */
+        assert_true(status == TARN_OK || (!is_over && status == TARN_NO_MEMORY));
+        refused += status == TARN_NO_MEMORY ? 1 : 0;
+        if (status == TARN_OK) {
+            assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+        }
+    }
+    assert_in_range(refused, 5, 1000);
+    (void)restore_all(f, 3);
+}
+
+int main(void)
+{
+#define LINKED(name) cmocka_unit_test_setup_teardown(name, set_up_linked, tear_down)
+#define COPIED(name) cmocka_unit_test_setup_teardown(name, set_up_copied, tear_down)
+    const struct CMUnitTest tests[] = {
+        LINKED(test_of_linked_files_each_subtask_reads_what_it_owns),
+        COPIED(test_rows_that_are_taken_over_come_out_of_files_with_holes),
+        LINKED(test_damage_is_told_by_the_subtask_that_owns_it),
+        LINKED(test_damage_is_found_in_rows_that_are_taken_over),
+        COPIED(test_damage_is_found_in_rows_that_are_taken_over),
+        LINKED(test_a_file_that_is_cut_short_is_refused),
+        COPIED(test_a_file_that_is_cut_short_is_refused),
+        LINKED(test_the_first_checkpoint_after_a_rescale_is_incremental),
+        COPIED(test_the_first_checkpoint_after_a_rescale_is_incremental),
+        LINKED(test_every_refusal_of_memory_is_survived),
+        COPIED(test_every_refusal_of_memory_is_survived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
