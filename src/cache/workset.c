@@ -8,9 +8,7 @@
 #include "cache/workset_private.h"
 
 enum {
-    PAGES_WANTED = 64, /* So many at least, when pages are chosen by capacity. */
     FAMILIES_FIRST = 8,
-    LARGE_CAPACITY_BYTES = 32 << 20, /* From here on large pages lose little. */
     GIB_LOG2 = 30,
 };
 
@@ -19,23 +17,6 @@ static const uint64_t SLAB_REACH_BYTES = UINT64_C(64) << GIB_LOG2;
 static const uint64_t INDEX_REACH_BYTES = UINT64_C(16) << GIB_LOG2;
 
 /* ---- life ------------------------------------------------------------------------------- */
-
-static uint32_t choose_page_bytes(uint64_t capacity_bytes)
-{
-    uint32_t bytes = TARN__SLAB_PAGE_BYTES_MIN;
-    while (bytes < TARN__SLAB_PAGE_BYTES_MAX && (uint64_t)bytes * PAGES_WANTED < capacity_bytes) {
-        bytes *= 2;
-    }
-    return bytes;
-}
-
-static void choose_large_pages(tarn__workset *set)
-{
-    const bool is_large = set->slab.page_bytes == TARN__SLAB_PAGE_BYTES_MAX &&
-                          set->figures.capacity_bytes >= LARGE_CAPACITY_BYTES;
-    set->slab.is_large = is_large;
-    set->index.is_large = is_large;
-}
 
 tarn_status tarn__workset_open(
     const tarn__workset_options *options, tarn__workset **out, tarn_error *error)
@@ -46,16 +27,19 @@ tarn_status tarn__workset_open(
     }
     set->account = options->account;
     set->store = options->store;
+    set->runs = options->runs;
     set->figures.capacity_bytes = options->capacity_bytes;
-    const uint32_t page_bytes =
-        options->page_bytes != 0 ? options->page_bytes : choose_page_bytes(options->capacity_bytes);
+    set->has_given_pages = options->page_bytes != 0;
+    const uint32_t page_bytes = set->has_given_pages
+                                    ? options->page_bytes
+                                    : tarn__workset_choose_page_bytes(options->capacity_bytes);
     tarn__index_init(&set->index, options->account, INDEX_REACH_BYTES);
     if (!tarn__slab_init(&set->slab, options->account, page_bytes, SLAB_REACH_BYTES)) {
         tarn__workset_close(set);
         return tarn__fail(
             error, TARN_NO_MEMORY, "there is no address space for the rows of a working set");
     }
-    choose_large_pages(set);
+    tarn__workset_choose_large_pages(set);
     *out = set;
     return TARN_OK;
 }
@@ -70,20 +54,6 @@ void tarn__workset_close(tarn__workset *set)
     tarn__ghosts_clear(&set->ghosts);
     tarn__release(set->families);
     tarn__release(set);
-}
-
-tarn_status tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, tarn_error *error)
-{
-    const uint64_t before = set->figures.capacity_bytes;
-    set->figures.capacity_bytes = capacity_bytes;
-    set->held = 0;
-    choose_large_pages(set);
-    const tarn_status status = tarn__workset_shrink(set, error);
-    if (status != TARN_OK) {
-        set->figures.capacity_bytes = before;
-    }
-    choose_large_pages(set);
-    return status;
 }
 
 uint64_t tarn__workset_memory(const tarn__workset *set)
@@ -130,6 +100,7 @@ void tarn__workset_remove_family(tarn__workset *set, tarn__workset_family *famil
 {
     tarn__cursor cursor = {0};
     uint32_t reference = 0;
+    tarn__workset_settle_down(set); /* The store's family may be closed next. */
     while (family->row_count > 0 && (reference = tarn__workset_step(set, &cursor)) != 0) {
         const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
         if (row->state != TARN__HOT_FREE && row->family == family->index) {
@@ -297,6 +268,9 @@ static void mark(tarn__workset *set, tarn__hot_row *row, tarn__hot_state state)
     } else {
         tarn__workset_unmark(set, row);
         row->is_new = 0;
+        if (row->is_sent) {
+            row->epoch = tarn__runs_number(set->runs); /* With that one at the latest. */
+        }
     }
     row->state = (uint8_t)state;
 }
@@ -305,6 +279,9 @@ void tarn__workset_forget(tarn__workset *set, uint32_t reference)
 {
     tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
     tarn__workset_family *family = set->families[row->family];
+    if (__builtin_expect(tarn__workset_row_is_flying(set, row), 0)) {
+        tarn__workset_settle_down(set); /* Who reads the row next looks into the store. */
+    }
     tarn__workset_unmark(set, row);
     tarn__index_replace(
         &set->index, tarn__workset_hash(family, tarn__hot_row_key(row)), reference, 0);
@@ -320,7 +297,10 @@ tarn_status tarn__workset_hand_over(
         return TARN_OK;
     }
     const bool is_partial = (*row)->state == TARN__HOT_PARTIAL;
-    TARN_TRY(tarn__workset_drain_row(set, key->reference, error));
+    if (!tarn__workset_is_sendable(set, *row) ||
+        !tarn__workset_send(set, key->reference, /* can_wait= */ false)) {
+        TARN_TRY(tarn__workset_drain_row(set, key->reference, error));
+    }
     *row = is_partial ? NULL : *row;
     return TARN_OK;
 }

@@ -12,7 +12,10 @@ enum {
     COLD_ROWS = 20000,
     HOT_ROWS = 500,
     ROUNDS = 40,
-    LAST_ROUNDS = 5
+    LAST_ROUNDS = 5,
+    SMALL_BYTES = 64 << 10,
+    SIZES = 12,
+    LARGEST_BYTES = 200
 };
 
 typedef struct fixture {
@@ -65,6 +68,25 @@ static bool is_hit(fixture *f, uint32_t number)
     return was_there;
 }
 
+static void open_set(fixture *f, uint64_t capacity_bytes)
+{
+    tarn__account_init(&f->account, "test", NULL);
+    const tarn__workset_options options = {
+        .account = &f->account,
+        .store = {.write = write_nothing, .is_held = is_never_held, .release = release_nothing},
+        .capacity_bytes = capacity_bytes,
+    };
+    assert_ok(tarn__workset_open(&options, &f->set, &f->error), &f->error);
+    assert_ok(tarn__workset_add_family(f->set, &f->family, &f->error), &f->error);
+}
+
+static void close_set(fixture *f)
+{
+    tarn__workset_remove_family(f->set, &f->family);
+    tarn__workset_close(f->set);
+    assert_int_equal(f->account.bytes, 0);
+}
+
 /*
  * The rows that a program turns to stay, whatever filled the memory before. Evicting what had just
  * come, because the page of the row that was given out was left alone as a whole, let none of them.
@@ -73,14 +95,7 @@ static void test_rows_that_are_used_again_displace_those_that_are_not(void **sta
 {
     (void)state;
     static fixture f;
-    tarn__account_init(&f.account, "test", NULL);
-    const tarn__workset_options options = {
-        .account = &f.account,
-        .store = {.write = write_nothing, .is_held = is_never_held, .release = release_nothing},
-        .capacity_bytes = CAPACITY_BYTES,
-    };
-    assert_ok(tarn__workset_open(&options, &f.set, &f.error), &f.error);
-    assert_ok(tarn__workset_add_family(f.set, &f.family, &f.error), &f.error);
+    open_set(&f, CAPACITY_BYTES);
     for (uint32_t i = 0; i < COLD_ROWS; i++) {
         (void)is_hit(&f, i);
     }
@@ -92,15 +107,51 @@ static void test_rows_that_are_used_again_displace_those_that_are_not(void **sta
         }
     }
     assert_int_equal(missed, 0);
-    tarn__workset_remove_family(f.set, &f.family);
-    tarn__workset_close(f.set);
-    assert_int_equal(f.account.bytes, 0);
+    close_set(&f);
+}
+
+/* Writes a row of a size of its own; false: it is not kept. */
+static bool is_kept(fixture *f, uint8_t number)
+{
+    static const uint8_t VALUE[LARGEST_BYTES];
+    tarn__hot_key key;
+    const tarn_bytes row = tarn_bytes_at(&number, 1);
+    tarn__hot_row *found = tarn__workset_find(f->set, &f->family, row, &key);
+    tarn__hot_row *kept = NULL;
+    const tarn_bytes value = tarn_bytes_at(VALUE, (size_t)number * LARGEST_BYTES / SIZES);
+    assert_ok(
+        tarn__workset_set(f->set, &key, found, TARN__HOT_DIRTY, value, &kept, &f->error),
+        &f->error);
+    return kept != NULL;
+}
+
+/* What was made far smaller has room for rows of many sizes, as if it had been opened so. */
+static void test_a_set_that_was_made_smaller_has_smaller_pages(void **state)
+{
+    static const uint64_t CAPACITIES[] = {64 << 20, SMALL_BYTES, 1 << 20, SMALL_BYTES};
+    (void)state;
+    static fixture f;
+    tarn__workset_figures figures;
+    open_set(&f, 32 << 20);
+    for (size_t i = 0; i < sizeof CAPACITIES / sizeof CAPACITIES[0]; i++) {
+        assert_ok(tarn__workset_resize(f.set, CAPACITIES[i], &f.error), &f.error);
+        for (uint8_t number = 0; number < SIZES; number++) {
+            assert_true(is_kept(&f, number));
+        }
+        tarn__workset_measure(f.set, &figures);
+        assert_int_equal(figures.row_count, SIZES);
+        assert_true(figures.memory_bytes <= CAPACITIES[i]);
+    }
+    tarn__workset_measure(f.set, &figures);
+    assert_true(figures.written_count >= SIZES); /* What was dirty when all left. */
+    close_set(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_that_are_used_again_displace_those_that_are_not),
+        cmocka_unit_test(test_a_set_that_was_made_smaller_has_smaller_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
