@@ -12,6 +12,11 @@
  * ones it has what was used of late, or appended. What expires by its TTL while it is here is not
  * written at all. Nothing else that a program can read or restore depends on the working set.
  *
+ * What a snapshot froze of value, and of reducing and aggregating states that hold whole values, is
+ * copied by the caller's thread and written by the environment's workers; until they have, up to
+ * three quarters of the capacity (at most 48 MiB) are taken of the heap pool besides, as far as it
+ * has them. A write of theirs that fails poisons the backend.
+ *
  * When hits are rare, as with keys at random over a state far larger than memory, rows that are
  * only read are not kept, until ghosts of them tell that they would be hits again.
  *

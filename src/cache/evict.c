@@ -6,14 +6,19 @@
  * dirty rows are collected and written together. When the hand finds no slot of the wanted size for
  * long, a whole page is vacated and serves that size.
  *
- * While the store is held, dirty rows stay unless they are frozen. When nothing else is left the
- * store is released, which takes as long as it takes: back-pressure, not failure.
+ * While the store is held, dirty rows stay unless they are frozen. Those that go by a run stay
+ * until it has landed; when nothing else leaves, a few of them are written here at a time. When
+ * nothing is left at all the store is released, which takes as long as it takes: back-pressure, not
+ * failure.
  */
 #include <assert.h>
 
 #include "cache/workset_private.h"
 
-enum { SWEEP_SLOTS_MAX = 4096 };
+enum {
+    SWEEP_SLOTS_MAX = 4096,
+    PRESSED_ROWS = 32, /* Written at once while a run may have them soon: others wait for it. */
+};
 
 static bool is_spared(const tarn__workset *set, uint32_t reference)
 {
@@ -29,6 +34,12 @@ static bool has_spared(const tarn__workset *set, uint32_t page)
 static bool may_write(const tarn__workset *set, const tarn__hot_row *row)
 {
     return tarn__workset_is_frozen(set, row) || !set->store.is_held(set->store.context);
+}
+
+/* Whether a dirty row is left to a run, which will have it soon. */
+static bool is_left(const tarn__workset *set, const tarn__hot_row *row)
+{
+    return !set->is_pressed && set->is_draining && tarn__workset_is_sendable(set, row);
 }
 
 /* Writes the rows of the batch and evicts them. */
@@ -57,7 +68,12 @@ static bool judge(tarn__workset *set, uint32_t reference)
         return false;
     }
     if (tarn__hot_row_is_dirty(row)) {
-        return may_write(set, row) && tarn__workset_batch_add(set, reference);
+        return may_write(set, row) && !is_left(set, row) &&
+               (tarn__workset_batch_add(set, reference) ||
+                (set->is_pressed && set->batch_count >= PRESSED_ROWS));
+    }
+    if (tarn__workset_row_is_flying(set, row)) {
+        return false;
     }
     tarn__workset_forget(set, reference);
     set->figures.evicted_count++;
@@ -109,7 +125,8 @@ static bool may_vacate(const tarn__workset *set, uint32_t index)
     for (uint32_t slot = 0; slot < page->slot_count; slot++) {
         const tarn__hot_row *row =
             tarn__slab_at(&set->slab, tarn__slab_reference(&set->slab, index, slot));
-        if (tarn__hot_row_is_dirty(row) && !may_write(set, row)) {
+        if (tarn__hot_row_is_dirty(row) ? !may_write(set, row) || is_left(set, row)
+                                        : tarn__workset_row_is_flying(set, row)) {
             return false;
         }
     }
@@ -204,11 +221,25 @@ static tarn_status reserve_slot(tarn__workset *set, size_t bytes, bool *has_room
     return TARN_OK;
 }
 
+/* The same, and what a run would have soon leaves too, if nothing else does. */
+static tarn_status press_slot(tarn__workset *set, size_t bytes, bool *has_room, tarn_error *error)
+{
+    TARN_TRY(reserve_slot(set, bytes, has_room, error));
+    if (*has_room || !set->is_draining || set->runs == NULL) {
+        return TARN_OK;
+    }
+    set->is_pressed = true;
+    const tarn_status status = reserve_slot(set, bytes, has_room, error);
+    set->is_pressed = false;
+    return status;
+}
+
 static tarn_status reserve(
     tarn__workset *set, uint64_t hash, size_t bytes, bool *has_room, tarn_error *error)
 {
+    TARN_TRY(tarn__workset_check_runs(set, error));
     TARN_TRY(reserve_index(set, hash, has_room, error));
-    return *has_room ? reserve_slot(set, bytes, has_room, error) : TARN_OK;
+    return *has_room ? press_slot(set, bytes, has_room, error) : TARN_OK;
 }
 
 tarn_status tarn__workset_make_room(

@@ -41,12 +41,14 @@ typedef enum tarn__hot_state {
 
 /* A row in a slot. Its row bytes follow, then its value. */
 typedef struct tarn__hot_row {
-    uint32_t epoch;      /* Of the write that made it dirty. In a free slot: the next free one. */
+    uint32_t epoch;      /* Of the write that made it dirty; of a clean one that was sent, the run.
+                            In a free slot: the next free one. */
     uint16_t value_size; /* Units: bytes. */
     uint16_t key_size;   /* Of the row bytes. */
     uint16_t family;
-    uint8_t state;    /* A tarn__hot_state. */
-    uint8_t heat : 6; /* Grows with hits, shrinks when the clock's hand comes by. */
+    uint8_t state;       /* A tarn__hot_state. */
+    uint8_t heat : 5;    /* Grows with hits, shrinks when the clock's hand comes by. */
+    uint8_t is_sent : 1; /* It was copied into a run, which may not have landed. */
     uint8_t
         is_expected : 1; /* Nothing that was here went to the store alone since it was: ahead.h. */
     uint8_t is_new : 1;  /* Dirty, and the store has no such row. */

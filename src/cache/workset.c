@@ -27,6 +27,7 @@ tarn_status tarn__workset_open(
     }
     set->account = options->account;
     set->store = options->store;
+    set->runs = options->runs;
     set->figures.capacity_bytes = options->capacity_bytes;
     set->has_given_pages = options->page_bytes != 0;
     const uint32_t page_bytes = set->has_given_pages
@@ -99,6 +100,7 @@ void tarn__workset_remove_family(tarn__workset *set, tarn__workset_family *famil
 {
     tarn__cursor cursor = {0};
     uint32_t reference = 0;
+    tarn__workset_settle_down(set); /* The store's family may be closed next. */
     while (family->row_count > 0 && (reference = tarn__workset_step(set, &cursor)) != 0) {
         const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
         if (row->state != TARN__HOT_FREE && row->family == family->index) {
@@ -266,6 +268,9 @@ static void mark(tarn__workset *set, tarn__hot_row *row, tarn__hot_state state)
     } else {
         tarn__workset_unmark(set, row);
         row->is_new = 0;
+        if (row->is_sent) {
+            row->epoch = tarn__runs_number(set->runs); /* With that one at the latest. */
+        }
     }
     row->state = (uint8_t)state;
 }
@@ -274,6 +279,9 @@ void tarn__workset_forget(tarn__workset *set, uint32_t reference)
 {
     tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
     tarn__workset_family *family = set->families[row->family];
+    if (__builtin_expect(tarn__workset_row_is_flying(set, row), 0)) {
+        tarn__workset_settle_down(set); /* Who reads the row next looks into the store. */
+    }
     tarn__workset_unmark(set, row);
     tarn__index_replace(
         &set->index, tarn__workset_hash(family, tarn__hot_row_key(row)), reference, 0);
@@ -289,7 +297,10 @@ tarn_status tarn__workset_hand_over(
         return TARN_OK;
     }
     const bool is_partial = (*row)->state == TARN__HOT_PARTIAL;
-    TARN_TRY(tarn__workset_drain_row(set, key->reference, error));
+    if (!tarn__workset_is_sendable(set, *row) ||
+        !tarn__workset_send(set, key->reference, /* can_wait= */ false)) {
+        TARN_TRY(tarn__workset_drain_row(set, key->reference, error));
+    }
     *row = is_partial ? NULL : *row;
     return TARN_OK;
 }

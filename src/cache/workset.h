@@ -19,6 +19,13 @@
  * dirty then is frozen, and is drained in slices. A write to a frozen row drains it first. Rows of
  * the new epoch are held back as long as the store is: until the snapshot's links are made.
  *
+ *     frozen row ──► value or tombstone of a single row: copied into a run (runs.h)   "sent"
+ *                └─► rows of blocks, with a suffix, partials: written by the task
+ *
+ * A row that was sent is clean, and may be written again; but it stays until its run has landed, as
+ * the store does not have it before. Runs are on their way only while the store is held: whoever
+ * waits for that has waited for them.
+ *
  * Invariants
  *   - Reads through here answer as if each write had gone to the store at once.
  *   - A row is written to the store with the value of its epoch, and in a snapshot only then.
@@ -27,7 +34,9 @@
  *     ghosts beside it, of at most a byte for each row; when it is refused, rows are evicted, and
  * what finds no room is not kept: the caller writes it itself.
  *   - The row that is held is not moved or evicted before another one is.
- *   - A failed write to the store leaves the rows dirty.
+ *   - A failed write to the store leaves the rows dirty. One of a run leaves its rows here, and is
+ *     told by the next call that looks for room, settles or drains.
+ *   - No two writes of a row are under way at once.
  *
  * Thread: confined, with the backend.
  */
@@ -40,23 +49,10 @@
 #include "tarn/bytes.h"
 
 #include "base/account.h"
+#include "cache/change.h"
 #include "cache/filter.h"
+#include "cache/runs.h"
 #include "cache/slab.h"
-
-/* How a row is to be changed in the store. */
-typedef enum tarn__change_kind {
-    TARN__CHANGE_PUT,
-    TARN__CHANGE_DELETE,
-    TARN__CHANGE_MERGE,
-} tarn__change_kind;
-
-typedef struct tarn__change {
-    void *family; /* The store's. */
-    tarn__change_kind kind;
-    tarn_bytes row;
-    tarn_bytes suffix; /* Behind the row. */
-    tarn_bytes value;
-} tarn__change;
 
 /* What is below. */
 typedef struct tarn__workset_store {
@@ -67,6 +63,8 @@ typedef struct tarn__workset_store {
     bool (*is_held)(void *context);
     /* Waits until it is not held; may drain. */
     tarn_status (*release)(void *context, tarn_error *error);
+    /* Is told that the write of a run has failed, and passes it on. NULL: nobody cares. */
+    tarn_status (*fail)(void *context, tarn_status status, tarn_error *error);
     void *context;
 } tarn__workset_store;
 
@@ -101,7 +99,9 @@ typedef struct tarn__workset_figures {
     uint64_t hit_count;
     uint64_t miss_count;
     uint64_t evicted_count;
-    uint64_t written_count;       /* Rows written to the store. */
+    uint64_t written_count;       /* Rows written to the store, by the task or by runs. */
+    uint64_t sent_count;          /* Of these, by runs. */
+    uint64_t land_count;          /* Waits for runs by calls that could not go on. */
     uint64_t refused_count;       /* Rows that found no room. */
     bool is_aside;                /* Rows that are only read are not kept. */
     uint64_t declined_count;      /* Such rows. */
@@ -114,6 +114,7 @@ typedef struct tarn__workset_options {
     tarn__workset_store store;
     uint64_t capacity_bytes;
     uint32_t page_bytes; /* A power of two, 512 .. 65,536. 0: by the capacity. */
+    tarn__runs *runs;    /* Borrowed. NULL: the task writes all frozen rows. */
 } tarn__workset_options;
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -135,7 +136,7 @@ tarn__workset_resize(tarn__workset *set, uint64_t capacity_bytes, tarn_error *er
 TARN_NODISCARD tarn_status
 tarn__workset_add_family(tarn__workset *set, tarn__workset_family *family, tarn_error *error);
 
-/* Forgets a state and its rows, written or not. */
+/* Forgets a state and its rows, written or not; waits for those that were sent. */
 void tarn__workset_remove_family(tarn__workset *set, tarn__workset_family *family);
 
 /* ---- rows ------------------------------------------------------------------------------- */
@@ -205,8 +206,9 @@ size_t tarn__workset_row_bytes_max(const tarn__workset *set);
 void tarn__workset_hold(tarn__workset *set, const tarn__hot_key *key);
 
 /*
- * Drains the row that was found when it is frozen, with others. *row becomes NULL when it was a
- * partial, of which the store now has the operand. Before something is computed from a partial.
+ * Drains the row that was found when it is frozen; with others, when the task writes it. *row
+ * becomes NULL when it was a partial, of which the store now has the operand. Before something is
+ * computed from a partial.
  */
 TARN_NODISCARD tarn_status tarn__workset_hand_over(
     tarn__workset *set, const tarn__hot_key *key, tarn__hot_row **row, tarn_error *error);
@@ -293,12 +295,23 @@ void tarn__workset_drop_row(tarn__workset *set, const tarn__hot_key *key);
 /* Begins a new epoch: what is dirty now is frozen. Nothing may be frozen. */
 void tarn__workset_freeze(tarn__workset *set);
 
-/* Writes up to row_count_max frozen rows; tarn__workset_is_draining() tells whether some are left.
+/*
+ * Sends or writes up to row_count_max frozen rows, as far as there is room;
+ * tarn__workset_is_draining() tells whether some are left.
  */
 TARN_NODISCARD tarn_status
 tarn__workset_drain(tarn__workset *set, uint32_t row_count_max, tarn_error *error);
 
-/* The snapshot is given up: what is frozen is dirty as before. */
+/* Drains all, and waits for room where there is none. */
+TARN_NODISCARD tarn_status tarn__workset_drain_all(tarn__workset *set, tarn_error *error);
+
+/* Waits until the store has all that was sent. */
+TARN_NODISCARD tarn_status tarn__workset_land(tarn__workset *set, tarn_error *error);
+
+/* Whether something was sent that the store may not have. */
+bool tarn__workset_is_flying(const tarn__workset *set);
+
+/* The snapshot is given up: what is frozen is dirty as before. Waits for what was sent. */
 void tarn__workset_thaw(tarn__workset *set);
 
 bool tarn__workset_is_draining(const tarn__workset *set);

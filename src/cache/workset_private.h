@@ -31,6 +31,9 @@ struct tarn__workset {
     tarn__workset_family **families; /* By index; NULL: unused. */
     uint32_t family_capacity;
     tarn__workset_store store;
+    tarn__runs *runs; /* NULL: none. */
+    bool is_pressed;  /* Nothing else leaves: frozen rows are written and go, sendable or not. */
+    bool is_blocked;  /* The last slice found no room in the runs. */
     tarn__account *account;
     tarn__cursor hand;        /* Where eviction goes on. */
     tarn__cursor drain_begin; /* Where draining goes on. */
@@ -57,6 +60,24 @@ static inline bool tarn__workset_is_frozen(const tarn__workset *set, const tarn_
 
 /* Finds a row, pending or not, and sets key->reference; counts and warms nothing. */
 tarn__hot_row *tarn__workset_look_up(const tarn__workset *set, tarn__hot_key *key);
+
+/* Whether a frozen row goes by a run. What does not is never sent. */
+static inline bool tarn__workset_is_sendable(const tarn__workset *set, const tarn__hot_row *row)
+{
+    const tarn__workset_family *family = set->families[row->family];
+    return set->runs != NULL && row->state != TARN__HOT_PARTIAL && !family->is_of_blocks &&
+           family->suffix_bytes == 0;
+}
+
+/* Whether a row was sent, and its run has not landed. */
+static inline bool tarn__workset_row_is_flying(const tarn__workset *set, const tarn__hot_row *row)
+{
+    if (__builtin_expect(!row->is_sent, 1) || row->state == TARN__HOT_FREE) {
+        return false;
+    }
+    return tarn__hot_row_is_dirty(row) ? tarn__runs_is_busy(set->runs)
+                                       : !tarn__runs_has_landed(set->runs, row->epoch);
+}
 
 /* Units: bytes. */
 uint64_t tarn__workset_memory(const tarn__workset *set);
@@ -95,6 +116,15 @@ void tarn__workset_choose_large_pages(tarn__workset *set);
 
 /* Moves to the next slot; 0: the cursor came to the end, and stands at the beginning again. */
 uint32_t tarn__workset_step(tarn__workset *set, tarn__cursor *cursor);
+
+/* Sends a frozen row that is sendable: it is clean then. False: there is no room for it. */
+bool tarn__workset_send(tarn__workset *set, uint32_t reference, bool can_wait);
+
+/* tarn__workset_land() for who cannot fail: a failure is told later. */
+void tarn__workset_settle_down(tarn__workset *set);
+
+/* Answers that the write of a run has failed, if one has. */
+TARN_NODISCARD tarn_status tarn__workset_check_runs(tarn__workset *set, tarn_error *error);
 
 /* Adds a dirty row to the batch, which has room. True: it has none left. */
 bool tarn__workset_batch_add(tarn__workset *set, uint32_t reference);

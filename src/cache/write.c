@@ -1,11 +1,12 @@
-/* write.c - how dirty rows come to the store: batches, settling of ranges, epochs. */
+/* write.c - how dirty rows come to the store: batches, runs, settling of ranges, epochs. */
 #include <assert.h>
 
 #include "cache/workset_private.h"
 
 enum {
     DRAINED_WITH_ROW = 16, /* Frozen rows that go along when one must. */
-    SLOTS_PER_ROW = 32,    /* Looked at for each row that is to be drained. */
+    SLOTS_PER_ROW = 16,    /* Looked at for each row that is to be drained. */
+    RUN_SHARE = 4,         /* A run has at most one part in so many of the capacity. */
 };
 
 /* ---- going through the slabs ------------------------------------------------------------ */
@@ -123,14 +124,15 @@ static tarn_status add_block(
     return TARN_OK;
 }
 
-static tarn_status add_row(tarn__workset *set, tarn__hot_row *row, tarn_error *error)
+/*
+ * What a row that is no block comes to in the store. A dead value becomes a tombstone. False: the
+ * store need not hear of it.
+ */
+static bool make_change(
+    const tarn__workset_family *family, tarn__hot_row *row, tarn__change *change)
 {
-    const tarn__workset_family *family = set->families[row->family];
     const bool is_merged = row->state == TARN__HOT_PARTIAL && family->suffix_bytes == 0;
-    if (family->is_of_blocks) {
-        return add_block(set, family, row, error);
-    }
-    tarn__change change = {
+    *change = (tarn__change){
         .family = family->store_family,
         .kind = TARN__CHANGE_DELETE,
         .row = tarn_bytes_at(row + 1, (size_t)row->key_size + family->suffix_bytes),
@@ -140,17 +142,27 @@ static tarn_status add_row(tarn__workset *set, tarn__hot_row *row, tarn_error *e
         is_dead(family, value, row->state == TARN__HOT_PARTIAL)) {
         row->state = TARN__HOT_TOMBSTONE;
         if (row->is_new) {
-            return TARN_OK; /* The store need not hear of it. */
+            return false;
         }
     }
     if (row->state != TARN__HOT_TOMBSTONE) {
-        change.kind = is_merged ? TARN__CHANGE_MERGE : TARN__CHANGE_PUT;
-        change.value = value;
+        change->kind = is_merged ? TARN__CHANGE_MERGE : TARN__CHANGE_PUT;
+        change->value = value;
     }
-    return add_change(set, &change, error);
+    return true;
 }
 
-/* The store has the row now. */
+static tarn_status add_row(tarn__workset *set, tarn__hot_row *row, tarn_error *error)
+{
+    const tarn__workset_family *family = set->families[row->family];
+    tarn__change change;
+    if (family->is_of_blocks) {
+        return add_block(set, family, row, error);
+    }
+    return make_change(family, row, &change) ? add_change(set, &change, error) : TARN_OK;
+}
+
+/* The store has the row now, or a run has it. */
 static void clean(tarn__workset *set, uint32_t reference)
 {
     tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
@@ -168,6 +180,7 @@ static void clean(tarn__workset *set, uint32_t reference)
     tarn__workset_unmark(set, row);
     row->state = row->state == TARN__HOT_DIRTY ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
     row->is_new = 0;
+    row->is_sent = 0;
 }
 
 tarn_status tarn__workset_batch_write(tarn__workset *set, tarn_error *error)
@@ -188,6 +201,60 @@ tarn_status tarn__workset_batch_write(tarn__workset *set, tarn_error *error)
         clean(set, set->batch[i]);
     }
     return TARN_OK;
+}
+
+/* ---- runs ------------------------------------------------------------------------------- */
+
+bool tarn__workset_send(tarn__workset *set, uint32_t reference, bool can_wait)
+{
+    tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+    const tarn__workset_family *family = set->families[row->family];
+    tarn__change change;
+    const bool is_told = make_change(family, row, &change);
+    if (is_told && !tarn__runs_add(set->runs, &change, family->index, can_wait)) {
+        return false;
+    }
+    clean(set, reference);
+    if (is_told) {
+        row->is_sent = 1;
+        row->epoch = tarn__runs_number(set->runs);
+        set->figures.written_count++;
+        set->figures.sent_count++;
+    }
+    return true;
+}
+
+static tarn_status pass_on(tarn__workset *set, tarn_status status, tarn_error *error)
+{
+    return status != TARN_OK && set->store.fail != NULL
+               ? set->store.fail(set->store.context, status, error)
+               : status;
+}
+
+tarn_status tarn__workset_check_runs(tarn__workset *set, tarn_error *error)
+{
+    return set->runs != NULL ? pass_on(set, tarn__runs_check(set->runs, error), error) : TARN_OK;
+}
+
+bool tarn__workset_is_flying(const tarn__workset *set)
+{
+    return set->runs != NULL && tarn__runs_is_busy(set->runs);
+}
+
+tarn_status tarn__workset_land(tarn__workset *set, tarn_error *error)
+{
+    if (!tarn__workset_is_flying(set)) {
+        return TARN_OK;
+    }
+    set->figures.land_count++;
+    return pass_on(set, tarn__runs_finish(set->runs, error), error);
+}
+
+void tarn__workset_settle_down(tarn__workset *set)
+{
+    tarn_error error;
+    const tarn_status status = tarn__workset_land(set, &error);
+    (void)status;
 }
 
 tarn_status tarn__workset_expel(tarn__workset *set, const tarn__hot_key *key, tarn_error *error)
@@ -244,6 +311,7 @@ tarn_status tarn__workset_settle(
 {
     const range wanted = {.family = family, .lower = lower, .upper = upper};
     tarn__cursor cursor = {0};
+    TARN_TRY(tarn__workset_land(set, error)); /* Who settles looks into the store. */
     if ((family != NULL ? family->dirty_count : set->figures.dirty_count) == 0 ||
         next_within(set, &wanted, &cursor) == 0) {
         return TARN_OK;
@@ -310,10 +378,14 @@ void tarn__workset_freeze(tarn__workset *set)
     set->figures.frozen_count = set->figures.dirty_count;
     set->is_draining = set->figures.frozen_count > 0;
     set->drain_begin = (tarn__cursor){0};
+    if (set->runs != NULL) {
+        tarn__runs_set_bytes(set->runs, set->figures.capacity_bytes / RUN_SHARE);
+    }
 }
 
 void tarn__workset_thaw(tarn__workset *set)
 {
+    tarn__workset_settle_down(set); /* The store is no longer held: nothing may be under way. */
     set->is_draining = false;
     set->figures.frozen_count = 0;
 }
@@ -323,33 +395,85 @@ bool tarn__workset_is_draining(const tarn__workset *set)
     return set->is_draining;
 }
 
-/* Writes frozen rows from the cursor on, and one more that is frozen, if first is not 0. */
-static tarn_status drain(
-    tarn__workset *set, uint32_t first, uint32_t row_count_max, tarn_error *error)
+/*
+ * Sends a frozen row, or adds it to the batch. False: the slice ends, as there is no room; the
+ * cursor stands behind the row only if it was taken.
+ */
+static bool take(tarn__workset *set, uint32_t reference, tarn__cursor before)
 {
-    bool is_full = first != 0 && tarn__workset_batch_add(set, first);
+    const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+    if (tarn__workset_is_sendable(set, row)) {
+        if (tarn__workset_send(set, reference, /* can_wait= */ true)) {
+            return true;
+        }
+        if (tarn__workset_is_flying(set)) {
+            set->drain_begin = before;
+            set->is_blocked = true;
+            return false;
+        } /* Else there is no memory for runs, or it is too large for one. */
+    }
+    return !tarn__workset_batch_add(set, reference);
+}
+
+/* Takes frozen rows from the cursor on. */
+static tarn_status drain(tarn__workset *set, uint32_t row_count_max, tarn_error *error)
+{
+    const uint64_t written = set->figures.written_count;
     uint64_t slots = (uint64_t)row_count_max * SLOTS_PER_ROW;
-    for (; slots > 0 && !is_full && set->batch_count < row_count_max; slots--) {
+    bool goes_on = true;
+    set->is_blocked = false;
+    TARN_TRY(tarn__workset_check_runs(set, error));
+    while (goes_on && set->is_draining && slots-- > 0 &&
+           set->figures.written_count - written + set->batch_count < row_count_max) {
+        const tarn__cursor before = set->drain_begin;
         const uint32_t reference = tarn__workset_step(set, &set->drain_begin);
         if (reference == 0) {
-            break; /* What is frozen does not move: all of it is in the batch, or was written. */
+            break; /* What is frozen does not move: all of it is in the batch, or was taken. */
         }
-        if (reference != first &&
-            tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, reference))) {
-            is_full = tarn__workset_batch_add(set, reference);
-        }
+        goes_on = !tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, reference)) ||
+                  take(set, reference, before);
     }
-    return tarn__workset_batch_write(set, error);
+    TARN_TRY(tarn__workset_batch_write(set, error));
+    if (!set->is_draining && set->runs != NULL) {
+        tarn__runs_send(set->runs);
+    }
+    return TARN_OK;
 }
 
 tarn_status tarn__workset_drain(tarn__workset *set, uint32_t row_count_max, tarn_error *error)
 {
     const uint32_t count =
         row_count_max < TARN__WORKSET_BATCH_ROWS ? row_count_max : TARN__WORKSET_BATCH_ROWS;
-    return set->is_draining ? drain(set, 0, count, error) : TARN_OK;
+    return set->is_draining ? drain(set, count, error) : TARN_OK;
 }
 
+tarn_status tarn__workset_drain_all(tarn__workset *set, tarn_error *error)
+{
+    while (set->is_draining) {
+        TARN_TRY(tarn__workset_drain(set, TARN__WORKSET_BATCH_ROWS, error));
+        if (set->is_blocked) {
+            TARN_TRY(tarn__workset_land(set, error));
+        }
+    }
+    return tarn__workset_land(set, error);
+}
+
+/* The task writes a frozen row that is not sent, and others of its kind with it. */
 tarn_status tarn__workset_drain_row(tarn__workset *set, uint32_t reference, tarn_error *error)
 {
-    return drain(set, reference, DRAINED_WITH_ROW, error);
+    bool is_full = tarn__workset_batch_add(set, reference);
+    const bool is_sendable = tarn__workset_is_sendable(set, tarn__slab_at(&set->slab, reference));
+    uint32_t slots = is_sendable ? 0 : DRAINED_WITH_ROW * SLOTS_PER_ROW;
+    for (; slots > 0 && !is_full && set->batch_count < DRAINED_WITH_ROW; slots--) {
+        const uint32_t other = tarn__workset_step(set, &set->drain_begin);
+        if (other == 0) {
+            break;
+        }
+        const tarn__hot_row *row = tarn__slab_at(&set->slab, other);
+        if (other != reference && tarn__workset_is_frozen(set, row) &&
+            !tarn__workset_is_sendable(set, row)) {
+            is_full = tarn__workset_batch_add(set, other);
+        }
+    }
+    return tarn__workset_batch_write(set, error);
 }

@@ -273,6 +273,11 @@ TARN_NODISCARD tarn_status
 tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error);
 TARN_NODISCARD tarn_status
 tarn__rocks_run_put(tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error);
+/* The same with the family's mark behind the value, and for a removal. */
+TARN_NODISCARD tarn_status tarn__rocks_run_put_value(
+    tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__rocks_run_delete(tarn__rocks_run *run, tarn_bytes key, tarn_error *error);
 /* Has the database take the rows in, all or none; they replace rows of the same keys. */
 TARN_NODISCARD tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error);
 /* Frees a run, finished or not. *run may be NULL. */

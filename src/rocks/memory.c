@@ -250,6 +250,11 @@ uint64_t tarn__rocks_memory_fit_arena(const tarn__rocks_memory *memory, uint64_t
     return arena_bytes < fitting ? arena_bytes : fitting;
 }
 
+uint64_t tarn__rocks_memory_memtable_limit(const tarn__rocks_memory *memory)
+{
+    return memory->is_managed ? memory->hard_limit_bytes : UINT64_MAX;
+}
+
 bool tarn__rocks_memory_is_managed(const tarn__rocks_memory *memory)
 {
     return memory->is_managed;
@@ -434,7 +439,7 @@ static void wait_for_room(tarn__rocks_memory *memory)
 void tarn__rocks_meter_look(tarn__rocks_meter *meter)
 {
     tarn__rocks_memory *memory = meter->memory;
-    meter->unseen_bytes = 0;
+    atomic_store_explicit(&meter->unseen_bytes, 0, memory_order_relaxed);
     refresh(meter);
     if (atomic_load(&memory->active_bytes) > memory->mutable_limit_bytes) {
         refresh_all(memory);

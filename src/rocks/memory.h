@@ -102,6 +102,9 @@ uint64_t tarn__rocks_memory_fit_arena(const tarn__rocks_memory *memory, uint64_t
 
 /* The options that every database and family starts from: they hold the shared cache. Borrowed. */
 const struct rocksdb_options_t *tarn__rocks_memory_base(const tarn__rocks_memory *memory);
+/* What memtables may hold together; UINT64_MAX: as much as they like. */
+uint64_t tarn__rocks_memory_memtable_limit(const tarn__rocks_memory *memory);
+
 bool tarn__rocks_memory_is_managed(const tarn__rocks_memory *memory);
 
 /* Refuses an arena block that no budget of memtables can hold: they would flush without end. */
@@ -111,8 +114,8 @@ TARN_NODISCARD tarn_status tarn__rocks_memory_check_arena(
 /* One column family under watch. Embedded in tarn__rocks_family; does not move. */
 typedef struct tarn__rocks_meter {
     tarn__rocks_memory *memory;
-    uint64_t unseen_bytes; /* Written since the last look. The writer's own. */
-    uint64_t look_bytes;   /* When to look again. */
+    atomic_uint_least64_t unseen_bytes; /* Written since the last look; some may be missing. */
+    uint64_t look_bytes;                /* When to look again. */
 
     struct rocksdb_t *db;
     struct rocksdb_column_family_handle_t *handle;
@@ -134,14 +137,18 @@ void tarn__rocks_meter_open(
     struct rocksdb_column_family_handle_t *handle);
 void tarn__rocks_meter_close(tarn__rocks_meter *meter);
 
-/* Looks at the real figures, and flushes or waits when they ask for it. The writer's thread. */
+/* Looks at the real figures, and flushes or waits when they ask for it. Thread: any writer. */
 void tarn__rocks_meter_look(tarn__rocks_meter *meter);
 
-/* Counts bytes about to be written. Cost: one add and one compare. */
+/*
+ * Counts bytes about to be written. Cost: one add and one compare. Of what two threads count at
+ * once one may get lost, which a look that comes later makes good.
+ */
 static inline void tarn__rocks_meter_add(tarn__rocks_meter *meter, uint64_t bytes)
 {
-    meter->unseen_bytes += bytes;
-    if (__builtin_expect(meter->unseen_bytes >= meter->look_bytes, 0)) {
+    const uint64_t sum = atomic_load_explicit(&meter->unseen_bytes, memory_order_relaxed) + bytes;
+    atomic_store_explicit(&meter->unseen_bytes, sum, memory_order_relaxed);
+    if (__builtin_expect(sum >= meter->look_bytes, 0)) {
         tarn__rocks_meter_look(meter);
     }
 }

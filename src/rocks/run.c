@@ -16,7 +16,8 @@ struct tarn__rocks_run {
     rocksdb_options_t *options;
     rocksdb_envoptions_t *env_options;
     rocksdb_sstfilewriter_t *writer;
-    bool is_written; /* There may be a file to remove. */
+    bool is_written;    /* There may be a file to remove. */
+    tarn_buffer joined; /* A value with its mark. */
     char path[];
 };
 
@@ -34,6 +35,7 @@ tarn_status tarn__rocks_run_open(
     const unsigned number = atomic_fetch_add(&family->rocks->run_count, 1);
     (void)snprintf(run->path, path_size, "%s/" RUN_NAME, directory, number);
     run->family = family;
+    run->joined.allocator = &family->rocks->account->face;
     TARN_TRY(tarn__rocks_family_options(family, &run->options, error));
     run->env_options = rocksdb_envoptions_create();
     run->writer = rocksdb_sstfilewriter_create(run->env_options, run->options);
@@ -60,6 +62,30 @@ tarn_status tarn__rocks_run_put(
 tarn_status tarn__rocks_run_add(tarn__rocks_run *run, tarn_bytes key, tarn_error *error)
 {
     return tarn__rocks_run_put(run, key, tarn_bytes_at("", 0), error);
+}
+
+tarn_status tarn__rocks_run_put_value(
+    tarn__rocks_run *run, tarn_bytes key, tarn_bytes value, tarn_error *error)
+{
+    const tarn__rocks_marks *marks = &run->family->marks;
+    if (!marks->is_on) {
+        return tarn__rocks_run_put(run, key, value, error);
+    }
+    if (tarn_buffer_assign(&run->joined, value) != TARN_OK ||
+        tarn_buffer_append(&run->joined, tarn_bytes_at(&marks->generation, 1)) != TARN_OK) {
+        return tarn__fail_no_memory(error, "a value", value.size + TARN__ROCKS_MARK_BYTES);
+    }
+    return tarn__rocks_run_put(run, key, tarn_buffer_bytes(&run->joined), error);
+}
+
+tarn_status tarn__rocks_run_delete(tarn__rocks_run *run, tarn_bytes key, tarn_error *error)
+{
+    char *message = NULL;
+    rocksdb_sstfilewriter_delete(run->writer, key.data, key.size, &message);
+    if (__builtin_expect(message != NULL, 0)) {
+        return tarn__rocks_outcome("write", run->path, &message, error);
+    }
+    return TARN_OK;
 }
 
 tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error)
@@ -93,6 +119,7 @@ void tarn__rocks_run_close(tarn__rocks_run **slot)
     if (run->is_written) {
         (void)unlink(run->path); /* Gone already when it was taken in. */
     }
+    tarn_buffer_clear(&run->joined);
     tarn__release(run);
     *slot = NULL;
 }

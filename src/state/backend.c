@@ -9,6 +9,7 @@
 #include "base/process.h"
 #include "memory/budget.h"
 #include "state/hot.h"
+#include "state/hot_store.h"
 #include "state/restore.h"
 
 enum {
@@ -579,6 +580,7 @@ void tarn__backend_wait_at_gate(tarn_backend *backend)
         tarn__snapshot_link(backend->snapshot);
     }
     tarn__backend_await_gate(backend);
+    tarn__hot_note_failure(backend);
     backend->snapshot_wait_count++;
     backend->snapshot_wait_ns += tarn__clock_monotonic_ns(clock) - begin_ns;
 }

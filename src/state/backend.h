@@ -79,6 +79,8 @@ struct tarn_backend {
     tarn_key_hash key_hash;
     tarn__rocks *rocks;
     tarn__workset *workset; /* NULL: it is off. */
+    tarn__runs *runs;       /* By which its frozen rows are written; NULL with it. */
+    bool has_tables;        /* Those of the snapshot become table files. */
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */

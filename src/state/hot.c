@@ -3,92 +3,36 @@
 
 #include "codec/chunk.h"
 #include "codec/reduction.h"
+#include "state/hot_store.h"
 #include "state/new_keys.h"
 #include "state/prefetch.h"
 
-/* ---- what the working set asks of the backend -------------------------------------------- */
-
-/* The row of a change in one piece. */
-static tarn_status join_row(
-    tarn_backend *backend, const tarn__change *change, tarn_bytes *out, tarn_error *error)
-{
-    tarn_buffer *row = &backend->hot_row;
-    if (change->suffix.size == 0) {
-        *out = change->row;
-        return TARN_OK;
-    }
-    if (tarn_buffer_assign(row, change->row) != TARN_OK ||
-        tarn_buffer_append(row, change->suffix) != TARN_OK) {
-        return tarn__fail_no_memory(error, "a row", change->row.size + change->suffix.size);
-    }
-    *out = tarn_buffer_bytes(row);
-    return TARN_OK;
-}
-
-static tarn_status add_change(tarn_backend *backend, const tarn__change *change, tarn_error *error)
-{
-    tarn__rocks_batch *batch = &backend->hot_batch;
-    tarn_bytes row;
-    TARN_TRY(join_row(backend, change, &row, error));
-    switch (change->kind) {
-    case TARN__CHANGE_PUT:
-        tarn__rocks_batch_put(batch, change->family, row, change->value);
-        break;
-    case TARN__CHANGE_DELETE:
-        tarn__rocks_batch_delete(batch, change->family, row);
-        break;
-    case TARN__CHANGE_MERGE:
-        tarn__rocks_batch_merge(batch, change->family, row, change->value);
-        break;
-    }
-    return TARN_OK;
-}
-
-tarn_status tarn__hot_write_changes(
-    tarn_backend *backend, const tarn__change *changes, size_t count, tarn_error *error)
-{
-    tarn_status status = TARN_OK;
-    for (size_t i = 0; i < count && status == TARN_OK; i++) {
-        status = add_change(backend, &changes[i], error);
-    }
-    if (status == TARN_OK) {
-        status = tarn__rocks_batch_write(backend->rocks, &backend->hot_batch, error);
-    }
-    return tarn__backend_finish_write(backend, status, error);
-}
-
-static tarn_status write_changes(
-    void *context, const tarn__change *changes, size_t count, tarn_error *error)
-{
-    return tarn__hot_write_changes(context, changes, count, error);
-}
-
-static bool is_held(void *context)
-{
-    const tarn_backend *backend = context;
-    return atomic_load_explicit(&backend->is_gate_shut, memory_order_acquire);
-}
-
-static tarn_status release(void *context, tarn_error *error)
-{
-    tarn_backend *backend = context;
-    tarn__backend_wait_at_gate(backend);
-    if (backend->poison.status != TARN_OK) {
-        return tarn__fail(error, TARN_POISONED, "%s", backend->poison.message);
-    }
-    return TARN_OK;
-}
-
 /* ---- life ------------------------------------------------------------------------------- */
+
+static void close_both(tarn_backend *backend)
+{
+    tarn__workset_close(backend->workset);
+    backend->workset = NULL;
+    tarn__hot_close_runs(backend);
+}
 
 static tarn_status open_of_bytes(tarn_backend *backend, uint64_t bytes, tarn_error *error)
 {
+    if (bytes == 0) {
+        return TARN_OK;
+    }
+    TARN_TRY(tarn__hot_open_runs(backend, error));
     const tarn__workset_options options = {
         .account = backend->account,
-        .store = {write_changes, is_held, release, backend},
+        .store = tarn__hot_store(backend),
         .capacity_bytes = bytes,
+        .runs = backend->runs,
     };
-    return bytes > 0 ? tarn__workset_open(&options, &backend->workset, error) : TARN_OK;
+    const tarn_status status = tarn__workset_open(&options, &backend->workset, error);
+    if (status != TARN_OK) {
+        close_both(backend);
+    }
+    return status;
 }
 
 tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tarn_error *error)
@@ -128,14 +72,14 @@ void tarn__hot_quiet(tarn_backend *backend)
     tarn__tidier_stop_all(backend);
     tarn__new_keys_stop(backend);
     tarn__prefetch_drop(backend->prefetch);
+    tarn__hot_land(backend);
 }
 
 void tarn__hot_close(tarn_backend *backend)
 {
     tarn__prefetch_close(backend->prefetch);
     backend->prefetch = NULL;
-    tarn__workset_close(backend->workset);
-    backend->workset = NULL;
+    close_both(backend);
     tarn__rocks_batch_clear(&backend->hot_batch);
     tarn__new_keys_tear_down(backend);
     tarn_buffer_clear(&backend->shown);
@@ -233,8 +177,7 @@ static tarn_status switch_off(tarn_backend *backend, tarn_error *error)
             leave(keyed);
         }
     }
-    tarn__workset_close(backend->workset);
-    backend->workset = NULL;
+    close_both(backend);
     return TARN_OK;
 }
 

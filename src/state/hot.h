@@ -40,7 +40,7 @@ tarn__hot_configure(tarn_keyed *keyed, const tarn_config *options, tarn_error *e
 
 /*
  * Ends what other threads do with the store for the states of a backend (clean-ups, prefetches,
- * filters that are being built), before the database is closed and opened.
+ * filters that are being built, rows that were sent), before the database is closed and opened.
  */
 void tarn__hot_quiet(tarn_backend *backend);
 

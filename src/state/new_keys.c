@@ -266,6 +266,9 @@ static void begin_build(tarn__new_keys *keys)
     const tarn_backend *backend = keys->keyed->backend;
     const uint64_t rows = estimate_rows(keys->keyed);
     keys->pause_reads = PAUSE_READS_MIN + rows / 4;
+    if (tarn__workset_is_flying(keys->keyed->workset)) {
+        return; /* What was sent has been told to the filter, and the store may not have it yet. */
+    }
     if (!tarn__filter_begin(&keys->filter, rows)) {
         if (!keys->filter.is_complete) {
             return;

@@ -7,6 +7,7 @@
 #include "state/backend.h"
 #include "state/canonical.h"
 #include "state/descriptors.h"
+#include "state/hot_store.h"
 
 #define TABLE_FILE_SUFFIX ".sst"
 
@@ -68,6 +69,7 @@ static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
     TARN_TRY(tarn__directory_remove(backend->directory.links, error));
+    TARN_TRY(tarn__hot_await_runs(backend, error)); /* All that was frozen is in them. */
     if (snapshot->is_canonical) {
         return tarn__canonical_hold(&snapshot->canonical, error);
     }
@@ -187,10 +189,12 @@ static void give_up(tarn_snapshot *snapshot, const tarn_error *error)
     atomic_store(&snapshot->is_link_claimed, true);
     snapshot->linked = error->status;
     snapshot->error = *error;
+    tarn__hot_land(snapshot->backend); /* Nothing is on its way once others may write. */
     submit(snapshot);
     tarn__backend_open_gate(snapshot->backend);
 }
 
+/* row_count  UINT32_MAX: all, as long as it takes. */
 static tarn_status drain_slice(tarn_snapshot *snapshot, uint32_t row_count, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
@@ -198,8 +202,11 @@ static tarn_status drain_slice(tarn_snapshot *snapshot, uint32_t row_count, tarn
         *error = backend->poison; /* What is frozen may be lost. */
         return error->status;
     }
-    return backend->workset != NULL ? tarn__workset_drain(backend->workset, row_count, error)
-                                    : TARN_OK;
+    if (backend->workset == NULL) {
+        return TARN_OK;
+    }
+    return row_count == UINT32_MAX ? tarn__workset_drain_all(backend->workset, error)
+                                   : tarn__workset_drain(backend->workset, row_count, error);
 }
 
 static bool is_drained(const tarn_backend *backend)
@@ -373,6 +380,7 @@ tarn_status tarn_snapshot_begin(
     tarn__backend_adopt(backend, &snapshot->child, "snapshot", "of a checkpoint");
     tarn__backend_shut_gate(backend);
     if (backend->workset != NULL) {
+        tarn__hot_prepare_drain(backend);
         tarn__workset_freeze(backend->workset);
     }
     if (is_drained(backend)) {
@@ -530,6 +538,7 @@ tarn_status tarn_snapshot_finish(
 {
     tarn__snapshot_drain(snapshot);
     wait_until_done(snapshot);
+    tarn__hot_note_failure(snapshot->backend);
     tarn_status status = snapshot->status;
     if (status != TARN_OK && error != NULL) {
         *error = snapshot->error;
@@ -567,6 +576,7 @@ void tarn_snapshot_abandon(tarn_snapshot *snapshot)
         atomic_store(&snapshot->is_cancelled, true);
         tarn__upload_cancel(snapshot->upload);
         wait_until_done(snapshot);
+        tarn__hot_note_failure(snapshot->backend);
     } else {
         thaw(snapshot->backend);
     }

@@ -55,9 +55,9 @@ enum {
     BUDGETS = 4,     /* State is so many times both. */
     KEYS = (MANAGED_MIB + WORKING_SET_MIB) * 1024 * 1024 / ROW_BYTES * BUDGETS,
     KEYS_SHORT = KEYS / 8,
-    SECONDS = 15,
+    SECONDS = 9,
     SECONDS_LONG = 1200,
-    LIFE_MS = 4000, /* Of a job until it is killed, at most. */
+    LIFE_MS = 3000, /* Of a job until it is killed, at most. */
     LIFE_MS_LONG = 20000,
     SAMPLE_MS = 20,
     PADDING_BYTES = 104,

@@ -1,0 +1,376 @@
+/* runs.c - see runs.h. */
+#include "cache/runs.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/try.h"
+#include "cache/run_sort.h"
+
+typedef enum run_state {
+    RUN_FREE,
+    RUN_FILLING,
+    RUN_SENT,
+} run_state;
+
+/* A change in a run; its row and its value follow. */
+typedef struct record {
+    void *family;
+    uint16_t value_size;
+    uint16_t row_size;
+    uint8_t kind;
+} record;
+
+_Static_assert(sizeof(record) == 16, "a counter with its place in the order takes 64 bytes");
+
+/* Records grow from the begin of the bytes, places of records from their end. */
+struct tarn__run {
+    tarn__runs *runs;
+    uint8_t *bytes;     /* NULL: it is free. */
+    uint32_t byte_size; /* Of bytes. */
+    uint32_t size;      /* Of records. */
+    uint32_t count;
+    uint32_t number;
+    atomic_uint state;
+};
+
+struct tarn__runs {
+    tarn__runs_options options;
+    uint32_t run_bytes;
+    uint32_t number;            /* Of the run that is filled, or was last. */
+    tarn__run runs[TARN__RUNS]; /* By number, modulo. */
+    atomic_bool has_failed;
+
+    pthread_mutex_t mutex; /* For what follows. */
+    pthread_cond_t changed;
+    uint32_t sent_count; /* Runs that have not landed. */
+    tarn_error failure;
+};
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+tarn_status tarn__runs_open(const tarn__runs_options *options, tarn__runs **out, tarn_error *error)
+{
+    tarn__runs *runs = tarn__allocate_zeroed(options->account, 1, sizeof *runs);
+    if (runs == NULL) {
+        return tarn__fail_no_memory(error, "runs of rows", sizeof *runs);
+    }
+    runs->options = *options;
+    runs->run_bytes = TARN__RUN_BYTES_MIN;
+    (void)pthread_mutex_init(&runs->mutex, NULL);
+    (void)pthread_cond_init(&runs->changed, NULL);
+    for (uint32_t i = 0; i < TARN__RUNS; i++) {
+        runs->runs[i].runs = runs;
+    }
+    *out = runs;
+    return TARN_OK;
+}
+
+/* Waits for every job, also after a failure. */
+static void await_jobs(tarn__runs *runs)
+{
+    (void)pthread_mutex_lock(&runs->mutex);
+    while (runs->options.workers != NULL && runs->sent_count > 0) {
+        (void)pthread_cond_wait(&runs->changed, &runs->mutex);
+    }
+    (void)pthread_mutex_unlock(&runs->mutex);
+}
+
+void tarn__runs_close(tarn__runs *runs)
+{
+    if (runs == NULL) {
+        return;
+    }
+    await_jobs(runs);
+    for (uint32_t i = 0; i < TARN__RUNS; i++) {
+        tarn__release(runs->runs[i].bytes);
+    }
+    (void)pthread_cond_destroy(&runs->changed);
+    (void)pthread_mutex_destroy(&runs->mutex);
+    tarn__release(runs);
+}
+
+void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes)
+{
+    const uint64_t most = bytes < TARN__RUN_BYTES_MAX ? bytes : TARN__RUN_BYTES_MAX;
+    const uint64_t chosen = most > TARN__RUN_BYTES_MIN ? most : TARN__RUN_BYTES_MIN;
+    runs->run_bytes = (uint32_t)(chosen & ~(uint64_t)(sizeof(void *) - 1));
+}
+
+/* ---- what a run has --------------------------------------------------------------------- */
+
+static tarn__run_place *places_of(const tarn__run *run)
+{
+    uint8_t *end = run->bytes + run->byte_size;
+    return (tarn__run_place *)(void *)end - run->count;
+}
+
+static const record *record_at(const tarn__run *run, uint32_t place)
+{
+    return (const record *)(const void *)(run->bytes + place);
+}
+
+uint32_t tarn__run_count(const tarn__run *run)
+{
+    return run->count;
+}
+
+static tarn_bytes row_of(const record *r)
+{
+    return tarn_bytes_at(r + 1, r->row_size);
+}
+
+tarn__change tarn__run_at(const tarn__run *run, uint32_t at)
+{
+    const record *r = record_at(run, places_of(run)[at].record);
+    return (tarn__change){
+        .family = r->family,
+        .kind = (tarn__change_kind)r->kind,
+        .row = row_of(r),
+        .value = tarn_bytes_at((const uint8_t *)(r + 1) + r->row_size, r->value_size),
+    };
+}
+
+/* ---- writing: a worker ------------------------------------------------------------------ */
+
+static tarn_bytes find_row(const void *context, uint32_t place)
+{
+    return row_of(record_at(context, place));
+}
+
+static void note_failure(tarn__runs *runs, tarn_status status, const tarn_error *error)
+{
+    if (!atomic_load(&runs->has_failed)) {
+        runs->failure = *error;
+        runs->failure.status = status;
+        atomic_store(&runs->has_failed, true);
+    }
+}
+
+/* The job of a run that was sent. */
+static void write_run(void *context)
+{
+    tarn__run *run = context;
+    tarn__runs *runs = run->runs;
+    tarn_error error = {.status = TARN_OK};
+    tarn_status status = TARN_OK;
+    const bool is_tried = !atomic_load(&runs->has_failed);
+    if (is_tried) {
+        tarn__run_sort(places_of(run), run->count, find_row, run);
+        status = runs->options.write(runs->options.context, run, &error);
+        tarn__release(run->bytes);
+        run->bytes = NULL;
+    }
+    (void)pthread_mutex_lock(&runs->mutex);
+    runs->sent_count--;
+    if (status != TARN_OK) {
+        note_failure(runs, status, &error);
+    } else if (is_tried) {
+        atomic_store_explicit(&run->state, RUN_FREE, memory_order_release);
+    }
+    (void)pthread_cond_broadcast(&runs->changed);
+    (void)pthread_mutex_unlock(&runs->mutex);
+}
+
+bool tarn__runs_write_next(tarn__runs *runs)
+{
+    assert(runs->options.workers == NULL);
+    for (uint32_t i = 0; i < TARN__RUNS && !atomic_load(&runs->has_failed); i++) {
+        if (atomic_load(&runs->runs[i].state) == RUN_SENT) {
+            write_run(&runs->runs[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- adding ----------------------------------------------------------------------------- */
+
+static tarn__run *run_of(tarn__runs *runs, uint32_t number)
+{
+    return &runs->runs[number % TARN__RUNS];
+}
+
+static bool is_free(const tarn__run *run)
+{
+    return atomic_load_explicit(&run->state, memory_order_acquire) == RUN_FREE;
+}
+
+static bool is_filling(const tarn__run *run)
+{
+    return atomic_load_explicit(&run->state, memory_order_relaxed) == RUN_FILLING;
+}
+
+static void note_sent(tarn__runs *runs, tarn__run *run)
+{
+    (void)pthread_mutex_lock(&runs->mutex);
+    runs->sent_count++;
+    atomic_store(&run->state, RUN_SENT);
+    (void)pthread_mutex_unlock(&runs->mutex);
+}
+
+void tarn__runs_send(tarn__runs *runs)
+{
+    tarn__run *run = run_of(runs, runs->number);
+    if (!is_filling(run)) {
+        return;
+    }
+    note_sent(runs, run);
+    if (runs->options.workers != NULL) {
+        tarn__workers_submit(runs->options.workers, write_run, run);
+    }
+}
+
+static size_t bytes_of(const tarn__change *change)
+{
+    const size_t bytes =
+        sizeof(record) + change->row.size + change->suffix.size + change->value.size;
+    return (bytes + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+}
+
+bool tarn__runs_can_hold(const tarn__runs *runs, const tarn__change *change)
+{
+    return bytes_of(change) + sizeof(tarn__run_place) <= runs->run_bytes &&
+           change->row.size + change->suffix.size <= UINT16_MAX && change->value.size <= UINT16_MAX;
+}
+
+static bool has_room(const tarn__run *run, size_t bytes)
+{
+    return run->size + bytes + (run->count + 1) * sizeof(tarn__run_place) <= run->byte_size;
+}
+
+/* The number of the next run that is free, behind that of the last; how many are free. */
+static uint32_t find_free(tarn__runs *runs, uint32_t *count_out)
+{
+    uint32_t number = 0;
+    *count_out = 0;
+    for (uint32_t i = TARN__RUNS; i > 0; i--) {
+        if (is_free(run_of(runs, runs->number + i))) {
+            number = runs->number + i;
+            ++*count_out;
+        }
+    }
+    return number;
+}
+
+/* Begins a run; NULL: none is free, or there is no memory for it. */
+static tarn__run *begin_run(tarn__runs *runs, bool can_wait)
+{
+    uint32_t free_count = 0;
+    const uint32_t number = find_free(runs, &free_count);
+    if (free_count <= (can_wait ? 1 : 0) ||
+        atomic_load_explicit(&runs->has_failed, memory_order_relaxed)) {
+        return NULL;
+    }
+    tarn__run *run = run_of(runs, number);
+    run->bytes = tarn__allocate(runs->options.account, runs->run_bytes);
+    if (run->bytes == NULL) {
+        return NULL;
+    }
+    runs->number = number;
+    run->number = number;
+    run->byte_size = runs->run_bytes;
+    run->size = 0;
+    run->count = 0;
+    atomic_store_explicit(&run->state, RUN_FILLING, memory_order_relaxed);
+    return run;
+}
+
+/* The run to fill, with room for so many bytes; NULL: there is none. */
+static tarn__run *run_to_fill(tarn__runs *runs, size_t bytes, bool can_wait)
+{
+    tarn__run *run = run_of(runs, runs->number);
+    if (is_filling(run)) {
+        if (has_room(run, bytes)) {
+            return run;
+        }
+        tarn__runs_send(runs);
+    }
+    return begin_run(runs, can_wait);
+}
+
+static void copy(uint8_t **to, tarn_bytes bytes)
+{
+    if (bytes.size > 0) {
+        memcpy(*to, bytes.data, bytes.size);
+        *to += bytes.size;
+    }
+}
+
+bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order, bool can_wait)
+{
+    const size_t bytes = bytes_of(change);
+    tarn__run *run = run_to_fill(runs, bytes, can_wait);
+    if (run == NULL) {
+        return false;
+    }
+    record *r = (record *)(void *)(run->bytes + run->size);
+    *r = (record){
+        .family = change->family,
+        .value_size = (uint16_t)change->value.size,
+        .row_size = (uint16_t)(change->row.size + change->suffix.size),
+        .kind = (uint8_t)change->kind,
+    };
+    uint8_t *to = (uint8_t *)(r + 1);
+    copy(&to, change->row);
+    copy(&to, change->suffix);
+    copy(&to, change->value);
+    run->count++;
+    *places_of(run) = tarn__run_place_of(row_of(r), run->size, order);
+    run->size += (uint32_t)bytes;
+    return true;
+}
+
+/* ---- where they are --------------------------------------------------------------------- */
+
+uint32_t tarn__runs_number(const tarn__runs *runs)
+{
+    return runs->number;
+}
+
+bool tarn__runs_has_landed(const tarn__runs *runs, uint32_t number)
+{
+    const tarn__run *run = &runs->runs[number % TARN__RUNS];
+    return run->number != number || is_free(run);
+}
+
+bool tarn__runs_is_busy(const tarn__runs *runs)
+{
+    for (uint32_t i = 0; i < TARN__RUNS; i++) {
+        if (!is_free(&runs->runs[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- waiting ---------------------------------------------------------------------------- */
+
+tarn_status tarn__runs_check(tarn__runs *runs, tarn_error *error)
+{
+    if (!atomic_load_explicit(&runs->has_failed, memory_order_acquire)) {
+        return TARN_OK;
+    }
+    (void)pthread_mutex_lock(&runs->mutex);
+    const tarn_error failure = runs->failure;
+    (void)pthread_mutex_unlock(&runs->mutex);
+    if (error != NULL) {
+        *error = failure;
+    }
+    return failure.status;
+}
+
+tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error)
+{
+    while (runs->options.workers == NULL && tarn__runs_write_next(runs)) {
+    }
+    await_jobs(runs);
+    return tarn__runs_check(runs, error);
+}
+
+tarn_status tarn__runs_finish(tarn__runs *runs, tarn_error *error)
+{
+    tarn__runs_send(runs);
+    return tarn__runs_await(runs, error);
+}

@@ -1,0 +1,101 @@
+/*
+ * runs.h - frozen rows on their way to the store: copied by the task, sorted and written by
+ * workers.
+ *
+ *     task thread   add ──► [ run being filled ] ──► send
+ *                                                     │
+ *                                            [ run ][ run ]      sent, in no order
+ *                                                     │
+ *     a worker                            sort ──► write ──► landed; the memory is given back
+ *
+ * A run is a buffer of copied changes with a number. It has memory from its first change until it
+ * has landed. Runs land in any order, so no row may be in two of them that have not landed, nor be
+ * written by somebody else meanwhile: during one drain each frozen row is written once.
+ *
+ * Invariants
+ *   - What was added is in the store once its run has landed, and not before is that known.
+ *   - At most TARN__RUNS runs have memory; it is charged to the account, and may be refused.
+ *   - After a failed write nothing more is taken or written, and no run lands.
+ *
+ * Thread: confined, but for the functions that say "any".
+ */
+#ifndef TARN_CACHE_RUNS_H
+#define TARN_CACHE_RUNS_H
+
+#include "base/account.h"
+#include "base/workers.h"
+#include "cache/change.h"
+
+enum {
+    TARN__RUNS = 3, /* That have memory at once, the one being filled included. */
+    TARN__RUN_BYTES_MIN = 16 << 10,
+    TARN__RUN_BYTES_MAX = 16 << 20,
+};
+
+typedef struct tarn__runs tarn__runs;
+
+/* Changes in order of family and row, each row once. */
+typedef struct tarn__run tarn__run;
+
+typedef struct tarn__runs_options {
+    tarn__account *account;
+    /* NULL: runs are written by who waits for them, and by tarn__runs_write_next(): for tests that
+     * want to choose when. */
+    tarn__workers *workers;
+    /* Writes a run. Called by workers, for several runs at once. */
+    tarn_status (*write)(void *context, const tarn__run *run, tarn_error *error);
+    void *context;
+} tarn__runs_options;
+
+TARN_NODISCARD tarn_status
+tarn__runs_open(const tarn__runs_options *options, tarn__runs **out, tarn_error *error);
+
+/* Waits for what was sent, and frees. NULL does nothing. */
+void tarn__runs_close(tarn__runs *runs);
+
+/* Sets how large a run becomes, within the bounds above. None is on its way. */
+void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes);
+
+/* Whether a change has room in an empty run. */
+bool tarn__runs_can_hold(const tarn__runs *runs, const tarn__change *change);
+
+/*
+ * Copies a change into the run that is being filled; false: there is no room now. The suffix is
+ * part of the row.
+ *
+ * order     Of the family: families are written by it.
+ * can_wait  Leaves the last run to what cannot.
+ */
+bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order, bool can_wait);
+
+/* The number of the run that the last change went to. */
+uint32_t tarn__runs_number(const tarn__runs *runs);
+
+/* Sends off the run that is being filled, if it has changes. May wait for the workers' queue. */
+void tarn__runs_send(tarn__runs *runs);
+
+bool tarn__runs_has_landed(const tarn__runs *runs, uint32_t number);
+
+/* Whether something was added that has not landed. */
+bool tarn__runs_is_busy(const tarn__runs *runs);
+
+/* Sends off what there is, and waits until all has landed. */
+TARN_NODISCARD tarn_status tarn__runs_finish(tarn__runs *runs, tarn_error *error);
+
+/* Waits until all that was sent has landed. Thread: any. */
+TARN_NODISCARD tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error);
+
+/* Answers the failure of a write, if there was one. Thread: any. */
+TARN_NODISCARD tarn_status tarn__runs_check(tarn__runs *runs, tarn_error *error);
+
+/* Without workers: writes a run that was sent; false: there is none, or a write has failed. */
+bool tarn__runs_write_next(tarn__runs *runs);
+
+/* ---- what a run has: the worker ---------------------------------------------------------- */
+
+uint32_t tarn__run_count(const tarn__run *run);
+
+/* The change at a place, its row in one piece. It lies in the run. */
+tarn__change tarn__run_at(const tarn__run *run, uint32_t at);
+
+#endif

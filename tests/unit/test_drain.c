@@ -1,0 +1,360 @@
+/*
+ * Unit tests of how the frozen rows of a snapshot come to the store by runs (cache/runs.h,
+ * state/hot_store.h): in batches or as table files, and what a failed run means. The invariants of
+ * epochs have a test of their own each.
+ */
+#include "support/support.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tarn/checkpoint.h"
+#include "tarn/snapshot.h"
+#include "tarn/working_set.h"
+
+#include "state/backend.h"
+#include "support/state_fixture.h"
+
+enum {
+    ROWS = SANITIZES_THREADS ? 9000 : 20000,
+    SLICE_ROWS = 64,
+    MANAGED_MIB = 256,
+};
+
+typedef struct fixture {
+    char root[FIXTURE_PATH_BYTES];
+    tarn_env *env;
+    tarn_checkpoint_store *store;
+    tarn_backend *backend;
+    tarn_value *value;
+    tarn_pending_checkpoint *pending;
+    tarn_snapshot *snapshot;
+    tarn_error error;
+} fixture;
+
+static void open_backend(fixture *f, const char *name, tarn_checkpoint *restore)
+{
+    char directory[FIXTURE_PATH_BYTES + 32];
+    (void)snprintf(directory, sizeof directory, "%s/%s", f->root, name);
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = f->env;
+    options.operator_name = "op";
+    options.directory = directory;
+    options.restore = restore;
+    assert_ok(tarn_backend_open(&options, &f->backend, &f->error), &f->error);
+    f->value = fixture_open_value(f->backend, "v");
+}
+
+static void close_backend(fixture *f)
+{
+    assert_ok(tarn_value_close(f->value, &f->error), &f->error);
+    assert_ok(tarn_backend_close(f->backend, &f->error), &f->error);
+}
+
+static int set_up_with(void **state, const char *memory)
+{
+    fixture *f = test_calloc(1, sizeof *f);
+    fixture_make_directory(f->root);
+    tarn_config *config = fixture_new_config(MANAGED_MIB);
+    fixture_set(config, "taskmanager.memory.managed.size", memory);
+    fixture_set(config, "tarn.working-set.size", "4m");
+    f->env = fixture_open_env(config, NULL);
+    tarn_config_free(config);
+    char address[FIXTURE_PATH_BYTES + 16];
+    (void)snprintf(address, sizeof address, "%s/checkpoints", f->root);
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = f->env;
+    options.address = address;
+    options.job = "job";
+    assert_ok(tarn_checkpoint_store_open(&options, &f->store, &f->error), &f->error);
+    open_backend(f, "work", NULL);
+    *state = f;
+    return 0;
+}
+
+/* Memtables hold less than the rows: they become table files. */
+static int set_up_small(void **state)
+{
+    return set_up_with(state, "2m");
+}
+
+/* And more: they go by batches. */
+static int set_up_large(void **state)
+{
+    return set_up_with(state, "256m");
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    close_backend(f);
+    assert_ok(tarn_checkpoint_store_close(f->store, &f->error), &f->error);
+    assert_ok(tarn_env_close(f->env, &f->error), &f->error);
+    fixture_remove_directory(f->root);
+    test_free(f);
+    return 0;
+}
+
+static void set_key(fixture *f, uint64_t key)
+{
+    assert_ok(
+        tarn_backend_set_key(f->backend, tarn_bytes_at(&key, sizeof key), &f->error), &f->error);
+}
+
+static void put(fixture *f, uint64_t key, uint64_t number)
+{
+    set_key(f, key);
+    assert_ok(
+        tarn_value_put(f->value, tarn_bytes_at(&number, sizeof number), &f->error), &f->error);
+}
+
+static void put_all(fixture *f, uint64_t number)
+{
+    for (uint64_t key = 0; key < ROWS; key++) {
+        put(f, key, number);
+    }
+}
+
+static void assert_row(fixture *f, uint64_t key, uint64_t expected)
+{
+    tarn_bytes bytes;
+    set_key(f, key);
+    assert_ok(tarn_value_get(f->value, &bytes, &f->error), &f->error);
+    assert_int_equal(bytes.size, sizeof expected);
+    assert_memory_equal(bytes.data, &expected, sizeof expected);
+}
+
+static void assert_all(fixture *f, uint64_t expected)
+{
+    for (uint64_t key = 0; key < ROWS; key++) {
+        assert_row(f, key, expected);
+    }
+}
+
+static void begin(fixture *f)
+{
+    const uint64_t id = tarn_checkpoint_store_next_id(f->store);
+    assert_ok(tarn_checkpoint_begin(f->store, id, &f->pending, &f->error), &f->error);
+    assert_ok(tarn_snapshot_begin(f->backend, f->pending, &f->snapshot, &f->error), &f->error);
+}
+
+static void commit(fixture *f)
+{
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    assert_ok(tarn_snapshot_finish(f->snapshot, &acknowledgement, &f->error), &f->error);
+    assert_ok(
+        tarn_checkpoint_acknowledge(f->pending, tarn_buffer_bytes(&acknowledgement), &f->error),
+        &f->error);
+    assert_ok(tarn_checkpoint_commit(f->pending, NULL, &f->error), &f->error);
+    tarn_buffer_clear(&acknowledgement);
+}
+
+static void restore(fixture *f, const char *name)
+{
+    char address[FIXTURE_PATH_BYTES + 32];
+    (void)snprintf(address, sizeof address, "%s/checkpoints/job", f->root);
+    tarn_checkpoint *checkpoint = NULL;
+    assert_ok(tarn_checkpoint_open(address, NULL, &checkpoint, &f->error), &f->error);
+    close_backend(f);
+    open_backend(f, name, checkpoint);
+    tarn_checkpoint_free(checkpoint);
+}
+
+/* What the working set did, by runs and in all. */
+static tarn__workset_figures measure(const fixture *f)
+{
+    tarn__workset_figures figures;
+    tarn__workset_measure(f->backend->workset, &figures);
+    return figures;
+}
+
+/* Files of runs that were not taken in, or were not removed. */
+static uint32_t count_run_files(const fixture *f)
+{
+    char path[FIXTURE_PATH_BYTES + 32];
+    uint32_t count = 0;
+    (void)snprintf(path, sizeof path, "%s/work/db", f->root);
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    for (const struct dirent *entry = readdir(directory); entry != NULL;
+         entry = readdir(directory)) {
+        count += strncmp(entry->d_name, "tarn-run-", 9) == 0;
+    }
+    (void)closedir(directory);
+    return count;
+}
+
+/* ---- the invariants --------------------------------------------------------------------- */
+
+static void test_a_checkpoint_holds_exactly_the_writes_before_its_barrier(void **state)
+{
+    fixture *f = *state;
+    put_all(f, 1);
+    begin(f);
+    for (uint64_t key = 0; key < ROWS; key += 3) { /* Frozen rows, sent ones, and those after. */
+        put(f, key, 2);
+        assert_row(f, key, 2);
+        assert_row(f, (key + ROWS / 2 / 3 * 3 + 1) % ROWS, 1);
+    }
+    commit(f);
+    assert_true(measure(f).sent_count > 0);
+    assert_int_equal(count_run_files(f), 0);
+    for (uint64_t key = 0; key < ROWS; key += 3) {
+        assert_row(f, key, 2);
+    }
+    restore(f, "restored");
+    assert_all(f, 1);
+}
+
+/* Each row of the new epoch is dirty as long as the gate is shut. */
+static void test_no_row_of_the_next_epoch_is_in_the_store_before_the_checkpoint(void **state)
+{
+    fixture *f = *state;
+    const uint64_t few = 1000;
+    put_all(f, 1);
+    begin(f);
+    for (uint64_t key = 0; key < few && atomic_load(&f->backend->is_gate_shut); key++) {
+        put(f, key, 2);
+        const tarn__workset_figures figures = measure(f);
+        if (atomic_load(&f->backend->is_gate_shut)) {
+            assert_true(figures.written_count <= ROWS); /* Each frozen row once, and no other. */
+            assert_true(figures.dirty_count >= key + 1);
+        }
+    }
+    commit(f);
+    restore(f, "restored");
+    assert_all(f, 1);
+}
+
+static void test_no_call_drains_more_than_a_slice(void **state)
+{
+    fixture *f = *state;
+    put_all(f, 1);
+    const uint64_t written = measure(f).written_count;
+    begin(f);
+    assert_int_equal(measure(f).written_count, written);
+    while (tarn__workset_is_draining(f->backend->workset)) {
+        const uint64_t before = measure(f).written_count;
+        set_key(f, 7);
+        assert_true(measure(f).written_count - before <= SLICE_ROWS);
+    }
+    commit(f);
+}
+
+static void test_an_aborted_snapshot_leaves_the_backend_as_it_was(void **state)
+{
+    fixture *f = *state;
+    put_all(f, 1);
+    begin(f);
+    while (measure(f).sent_count < ROWS / 3) {
+        set_key(f, 1);
+    }
+    for (uint64_t key = 0; key < 100; key++) {
+        put(f, key, 2);
+    }
+    tarn_snapshot_abandon(f->snapshot);
+    tarn_checkpoint_abandon(f->pending);
+    assert_int_equal(measure(f).frozen_count, 0);
+    assert_false(tarn__workset_is_flying(f->backend->workset));
+    for (uint64_t key = 0; key < ROWS; key++) {
+        assert_row(f, key, key < 100 ? 2 : 1);
+    }
+    begin(f);
+    commit(f);
+    restore(f, "restored");
+    for (uint64_t key = 0; key < ROWS; key++) {
+        assert_row(f, key, key < 100 ? 2 : 1);
+    }
+}
+
+/* The capacity holds the rows once: more rows of the new epoch want room that there is not. */
+static void test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fail(void **state)
+{
+    fixture *f = *state;
+    put_all(f, 1);
+    begin(f);
+    for (uint64_t key = ROWS; key < UINT64_C(4) * ROWS; key++) {
+        put(f, key, 3);
+    }
+    commit(f);
+    assert_all(f, 1);
+    for (uint64_t key = ROWS; key < UINT64_C(4) * ROWS; key++) {
+        assert_row(f, key, 3);
+    }
+    restore(f, "restored");
+    assert_all(f, 1);
+    tarn_bytes bytes;
+    set_key(f, ROWS);
+    assert_int_equal(tarn_value_get(f->value, &bytes, &f->error), TARN_NOT_FOUND);
+}
+
+/* ---- ranges and failures ---------------------------------------------------------------- */
+
+/* Who looks into the store waits for what is on its way to it. */
+static void test_a_scan_sees_rows_that_are_on_their_way(void **state)
+{
+    fixture *f = *state;
+    put_all(f, 1);
+    begin(f);
+    while (tarn__workset_is_draining(f->backend->workset)) {
+        set_key(f, 1);
+    }
+    assert_ok(tarn__backend_settle_all(f->backend, &f->error), &f->error);
+    assert_false(tarn__workset_is_flying(f->backend->workset));
+    commit(f);
+}
+
+/* A directory where the file of a run is to be. */
+static void block_runs(const fixture *f)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        char path[FIXTURE_PATH_BYTES + 64];
+        (void)snprintf(path, sizeof path, "%s/work/db/tarn-run-%u", f->root, i);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+}
+
+static void test_a_run_that_fails_poisons_with_the_reason(void **state)
+{
+    fixture *f = *state;
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    put_all(f, 1);
+    begin(f);
+    commit(f);
+    put_all(f, 2);
+    block_runs(f);
+    begin(f);
+    const tarn_status status = tarn_snapshot_finish(f->snapshot, &acknowledgement, &f->error);
+    assert_true(status < TARN_OK);
+    assert_non_null(strstr(f->error.message, "tarn-run-"));
+    tarn_checkpoint_abandon(f->pending);
+    const tarn_status after = tarn_backend_set_key(f->backend, tarn_bytes_at("key", 3), &f->error);
+    assert_int_equal(after, TARN_POISONED);
+    assert_non_null(strstr(f->error.message, "tarn-run-"));
+    restore(f, "restored");
+    assert_all(f, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define SMALL(name) cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
+#define LARGE(name) cmocka_unit_test_setup_teardown(name, set_up_large, tear_down)
+        SMALL(test_a_checkpoint_holds_exactly_the_writes_before_its_barrier),
+        LARGE(test_a_checkpoint_holds_exactly_the_writes_before_its_barrier),
+        SMALL(test_no_row_of_the_next_epoch_is_in_the_store_before_the_checkpoint),
+        LARGE(test_no_row_of_the_next_epoch_is_in_the_store_before_the_checkpoint),
+        LARGE(test_no_call_drains_more_than_a_slice),
+        SMALL(test_an_aborted_snapshot_leaves_the_backend_as_it_was),
+        LARGE(test_an_aborted_snapshot_leaves_the_backend_as_it_was),
+        SMALL(test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fail),
+        LARGE(test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fail),
+        LARGE(test_a_scan_sees_rows_that_are_on_their_way),
+        SMALL(test_a_run_that_fails_poisons_with_the_reason),
+#undef SMALL
+#undef LARGE
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,248 @@
+/*
+ * Unit tests of cache/runs.c: the order in which a run has its rows, when it has landed, and what
+ * happens without room, without memory and after a failed write.
+ */
+#include "support/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "cache/runs.h"
+
+enum { ROWS = 20000, RUN_BYTES = 256 << 10, ROW_BYTES_MAX = 48, FAMILIES = 3 };
+
+/* What was written, by the number that each row's value is. */
+typedef struct fixture {
+    tarn__account account;
+    tarn__runs *runs;
+    tarn__workers *workers;
+    uint8_t families[FAMILIES];
+    uint8_t rows[ROWS][ROW_BYTES_MAX];
+    size_t row_sizes[ROWS];
+    atomic_uchar is_written[ROWS];
+    atomic_uint run_count;
+    atomic_bool fails;
+    bool has_limit;
+    size_t limit_bytes;
+    tarn_error error;
+} fixture;
+
+static tarn_status write_run(void *context, const tarn__run *run, tarn_error *error)
+{
+    fixture *f = context;
+    tarn__change before = {.family = NULL};
+    if (atomic_load(&f->fails)) {
+        return tarn__fail(error, TARN_IO_ERROR, "the disk is gone");
+    }
+    for (uint32_t i = 0; i < tarn__run_count(run); i++) {
+        const tarn__change change = tarn__run_at(run, i);
+        uint32_t number;
+        assert_int_equal(change.value.size, sizeof number);
+        memcpy(&number, change.value.data, sizeof number);
+        assert_int_equal(change.row.size, f->row_sizes[number]);
+        assert_memory_equal(change.row.data, f->rows[number], change.row.size);
+        assert_ptr_equal(change.family, &f->families[number % FAMILIES]);
+        if (i > 0) {
+            assert_true((uint8_t *)before.family <= (uint8_t *)change.family);
+            assert_true(
+                before.family != change.family || tarn_bytes_compare(before.row, change.row) < 0);
+        }
+        assert_int_equal(atomic_fetch_add(&f->is_written[number], 1), 0);
+        before = change;
+    }
+    atomic_fetch_add(&f->run_count, 1);
+    return TARN_OK;
+}
+
+static bool charge(void *context, size_t bytes)
+{
+    const fixture *f = context;
+    return !f->has_limit || bytes <= f->limit_bytes;
+}
+
+static void discharge(void *context, size_t bytes)
+{
+    (void)context;
+    (void)bytes;
+}
+
+/* Rows of all sizes that begin alike, so that what is beside their places says little. */
+static void make_rows(fixture *f)
+{
+    tarn__random random = {7};
+    for (uint32_t i = 0; i < ROWS; i++) {
+        const size_t same = tarn__random_below(&random, 30);
+        memset(f->rows[i], 'a', same);
+        const int size = snprintf(
+            (char *)f->rows[i] + same,
+            ROW_BYTES_MAX - same,
+            "%llu",
+            (unsigned long long)i * 2654435761u);
+        f->row_sizes[i] = same + (size_t)size;
+    }
+}
+
+static void open_runs(fixture *f, uint32_t worker_count)
+{
+    if (worker_count > 0) {
+        assert_ok(
+            tarn__workers_open(&f->account, worker_count, 8, "test", &f->workers, &f->error),
+            &f->error);
+    }
+    const tarn__runs_options options = {
+        .account = &f->account, .workers = f->workers, .write = write_run, .context = f};
+    assert_ok(tarn__runs_open(&options, &f->runs, &f->error), &f->error);
+    tarn__runs_set_bytes(f->runs, RUN_BYTES);
+}
+
+static int set_up(void **state)
+{
+    static fixture f;
+    memset(&f, 0, sizeof f);
+    tarn__account_init(&f.account, "test", NULL);
+    tarn__account_attach(&f.account, charge, discharge, &f);
+    make_rows(&f);
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    tarn__runs_close(f->runs);
+    tarn__workers_close(f->workers);
+    assert_int_equal(f->account.bytes, 0);
+    return 0;
+}
+
+static bool add(fixture *f, uint32_t number, bool can_wait)
+{
+    const size_t head = f->row_sizes[number] / 2;
+    const tarn__change change = {
+        .family = &f->families[number % FAMILIES],
+        .kind = TARN__CHANGE_PUT,
+        .row = tarn_bytes_at(f->rows[number], head),
+        .suffix = tarn_bytes_at(f->rows[number] + head, f->row_sizes[number] - head),
+        .value = tarn_bytes_at(&number, sizeof number),
+    };
+    assert_true(tarn__runs_can_hold(f->runs, &change));
+    return tarn__runs_add(f->runs, &change, number % FAMILIES, can_wait);
+}
+
+/* Adds all rows, in an order that is nobody's. */
+static void add_all(fixture *f)
+{
+    for (uint32_t i = 0; i < ROWS; i++) {
+        const uint32_t number = (uint32_t)((uint64_t)i * 7919 % ROWS);
+        while (!add(f, number, true)) {
+            assert_ok(tarn__runs_await(f->runs, &f->error), &f->error);
+        }
+    }
+    assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        assert_int_equal(atomic_load(&f->is_written[i]), 1);
+    }
+    assert_true(atomic_load(&f->run_count) > 1);
+    assert_false(tarn__runs_is_busy(f->runs));
+}
+
+static void test_rows_are_written_once_in_order_of_family_and_row(void **state)
+{
+    open_runs(*state, 0);
+    add_all(*state);
+}
+
+static void test_workers_write_several_runs_at_once(void **state)
+{
+    open_runs(*state, 2);
+    add_all(*state);
+}
+
+static void test_a_run_has_landed_once_it_is_written_and_not_before(void **state)
+{
+    fixture *f = *state;
+    open_runs(f, 0);
+    assert_true(add(f, 1, true));
+    const uint32_t number = tarn__runs_number(f->runs);
+    assert_false(tarn__runs_has_landed(f->runs, number));
+    assert_false(tarn__runs_write_next(f->runs)); /* It was not sent. */
+    tarn__runs_send(f->runs);
+    assert_false(tarn__runs_has_landed(f->runs, number));
+    assert_true(tarn__runs_is_busy(f->runs));
+    assert_true(tarn__runs_write_next(f->runs));
+    assert_true(tarn__runs_has_landed(f->runs, number));
+    assert_false(tarn__runs_is_busy(f->runs));
+    for (uint32_t i = 2; i < 2 + 3 * TARN__RUNS; i++) { /* Others have its place. */
+        assert_true(add(f, i, true));
+        assert_true(tarn__runs_has_landed(f->runs, number));
+        assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
+    }
+}
+
+static void test_without_a_free_run_nothing_is_taken_and_the_last_one_is_kept_for_the_urgent(
+    void **state)
+{
+    fixture *f = *state;
+    uint32_t next = 0;
+    open_runs(f, 0);
+    tarn__runs_set_bytes(f->runs, 0); /* The least. */
+    while (add(f, next, true)) {
+        next++;
+    }
+    assert_true(add(f, next, false));
+    while (add(f, ++next, false)) {
+    }
+    assert_false(add(f, next, true));
+    assert_true(tarn__runs_write_next(f->runs));
+    assert_true(add(f, next, false));
+    assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
+    for (uint32_t i = 0; i <= next; i++) {
+        assert_int_equal(atomic_load(&f->is_written[i]), 1);
+    }
+}
+
+static void test_refused_memory_is_no_room(void **state)
+{
+    fixture *f = *state;
+    open_runs(f, 0);
+    f->has_limit = true;
+    f->limit_bytes = RUN_BYTES / 2;
+    assert_false(add(f, 1, false));
+    assert_false(tarn__runs_is_busy(f->runs));
+    f->has_limit = false;
+    assert_true(add(f, 1, true));
+    assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
+}
+
+static void test_after_a_failed_write_no_run_lands_and_all_are_told_why(void **state)
+{
+    fixture *f = *state;
+    open_runs(f, 1);
+    assert_true(add(f, 1, true));
+    atomic_store(&f->fails, true);
+    const uint32_t number = tarn__runs_number(f->runs);
+    assert_int_equal(tarn__runs_finish(f->runs, &f->error), TARN_IO_ERROR);
+    assert_string_equal(f->error.message, "the disk is gone");
+    assert_false(tarn__runs_has_landed(f->runs, number));
+    atomic_store(&f->fails, false);
+    assert_false(add(f, 2, false));
+    assert_int_equal(tarn__runs_check(f->runs, &f->error), TARN_IO_ERROR);
+    assert_int_equal(tarn__runs_await(f->runs, &f->error), TARN_IO_ERROR);
+    assert_true(tarn__runs_is_busy(f->runs));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_rows_are_written_once_in_order_of_family_and_row),
+        TEST(test_workers_write_several_runs_at_once),
+        TEST(test_a_run_has_landed_once_it_is_written_and_not_before),
+        TEST(test_without_a_free_run_nothing_is_taken_and_the_last_one_is_kept_for_the_urgent),
+        TEST(test_refused_memory_is_no_room),
+        TEST(test_after_a_failed_write_no_run_lands_and_all_are_told_why),
+#undef TEST
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
