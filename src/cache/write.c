@@ -6,7 +6,6 @@
 enum {
     DRAINED_WITH_ROW = 16, /* Frozen rows that go along when one must. */
     SLOTS_PER_ROW = 16,    /* Looked at for each row that is to be drained. */
-    RUN_SHARE = 4,         /* A run has at most one part in so many of the capacity. */
 };
 
 /* ---- going through the slabs ------------------------------------------------------------ */
@@ -378,9 +377,6 @@ void tarn__workset_freeze(tarn__workset *set)
     set->figures.frozen_count = set->figures.dirty_count;
     set->is_draining = set->figures.frozen_count > 0;
     set->drain_begin = (tarn__cursor){0};
-    if (set->runs != NULL) {
-        tarn__runs_set_bytes(set->runs, set->figures.capacity_bytes / RUN_SHARE);
-    }
 }
 
 void tarn__workset_thaw(tarn__workset *set)

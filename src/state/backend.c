@@ -504,6 +504,7 @@ tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error)
     }
     if (backend->is_draining && --backend->drain_pause == 0) {
         backend->drain_pause = CALLS_PER_SLICE;
+        backend->has_streamed = true;
         TARN_TRY(tarn__snapshot_advance(backend->snapshot, error));
     }
     return tarn__cleaner_attend(backend, error);

@@ -111,7 +111,9 @@ struct tarn_backend {
     uint32_t iterator_count; /* Open over any state. */
     tarn_snapshot *snapshot; /* That is open, or NULL. */
     bool is_draining;        /* The snapshot waits for rows of the working set. */
-    uint32_t drain_pause;    /* Calls until the next slice. */
+    uint32_t drain_pause;    /* Calls until the next slice may be. */
+    double drain_share;      /* Of the time of the stream, that slices may take. */
+    bool has_streamed;       /* There were calls since somebody polled. */
     tarn__settler *settlers; /* Called before a snapshot. */
     tarn__bases bases;       /* What uploads build on. */
     tarn__cleaner cleaner;   /* Of states with a TTL. */

@@ -41,6 +41,8 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     float fraction = 0;
     bool is_set = false;
     tarn__rocks_batch_init(&backend->hot_batch);
+    TARN_TRY(tarn_config_get_double(
+        config, "tarn.working-set.drain-share", &backend->drain_share, &is_set, error));
     TARN_TRY(tarn__new_keys_set_up(backend, config, error));
     backend->shown.allocator = &backend->account->face;
     backend->hot_row.allocator = &backend->account->face;

@@ -7,6 +7,8 @@ enum {
     PIECE_ROWS = 128,      /* Of a run, written in one step: others wait for no more. */
     TABLE_ROWS_MIN = 4096, /* Of a state and run: fewer are no table file of their own. */
     MEMTABLE_SHARE = 4,    /* Of their limit: what is more than that goes past memtables. */
+    TABLE_SHARE = 4,       /* A run of a table has one part in so many of the capacity, */
+    BATCH_SHARE = 64,      /* one of batches less: its rows can be evicted the sooner. */
 };
 
 /* ---- what the working set asks of the backend -------------------------------------------- */
@@ -161,6 +163,8 @@ void tarn__hot_prepare_drain(tarn_backend *backend)
     tarn__workset_measure(backend->workset, &figures);
     const uint64_t bytes = figures.memory_bytes / (figures.row_count + 1) * figures.dirty_count;
     backend->has_tables = bytes > limit / MEMTABLE_SHARE;
+    tarn__runs_set_bytes(
+        backend->runs, figures.capacity_bytes / (backend->has_tables ? TABLE_SHARE : BATCH_SHARE));
 }
 
 void tarn__hot_send_runs(tarn_backend *backend)

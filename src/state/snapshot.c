@@ -13,7 +13,7 @@
 
 enum {
     SLICE_ROWS = 64,         /* Drained by a call on the backend: some tens of microseconds. */
-    SLICE_ROWS_POLLED = 512, /* By a poll, which waits for nothing else. */
+    SLICE_ROWS_POLLED = 512, /* By a poll of who does nothing else. */
 };
 
 struct tarn_snapshot {
@@ -30,7 +30,8 @@ struct tarn_snapshot {
     uint32_t piece_capacity;
     const tarn__base *base; /* What the upload builds on; borrowed of the backend. */
     uint64_t sync_ns;
-    bool is_submitted; /* A worker has it: all that it holds is in the store. */
+    uint64_t next_slice_ns; /* Not before the stream has had its share of the time. */
+    bool is_submitted;      /* A worker has it: all that it holds is in the store. */
 
     pthread_mutex_t mutex; /* For ended alone. */
     pthread_cond_t ended;
@@ -179,6 +180,7 @@ static void wait_until_done(tarn_snapshot *snapshot)
 static void submit(tarn_snapshot *snapshot)
 {
     snapshot->is_submitted = true;
+    tarn__hot_send_runs(snapshot->backend); /* A write may have handed the last row over. */
     tarn__backend_set_draining(snapshot->backend, false);
     tarn__workers_submit(tarn__env_workers(snapshot->backend->env), run, snapshot);
 }
@@ -233,7 +235,15 @@ static tarn_status advance(tarn_snapshot *snapshot, uint32_t row_count, tarn_err
 
 tarn_status tarn__snapshot_advance(tarn_snapshot *snapshot, tarn_error *error)
 {
-    return snapshot->is_submitted ? TARN_OK : advance(snapshot, SLICE_ROWS, error);
+    const uint64_t begin_ns = now_ns(snapshot);
+    if (snapshot->is_submitted || begin_ns < snapshot->next_slice_ns) {
+        return TARN_OK;
+    }
+    const tarn_status status = advance(snapshot, SLICE_ROWS, error);
+    const uint64_t end_ns = now_ns(snapshot);
+    const double pauses = 1 / snapshot->backend->drain_share - 1; /* As long as the slice. */
+    snapshot->next_slice_ns = end_ns + (uint64_t)((double)(end_ns - begin_ns) * pauses);
+    return status;
 }
 
 void tarn__snapshot_drain(tarn_snapshot *snapshot)
@@ -397,9 +407,11 @@ tarn_status tarn_snapshot_begin(
 
 tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
 {
-    for (uint32_t drained = 0; drained < SLICE_ROWS_POLLED && !snapshot->is_submitted;
+    const bool is_idle = !snapshot->backend->has_streamed;
+    snapshot->backend->has_streamed = false;
+    for (uint32_t drained = 0; is_idle && drained < SLICE_ROWS_POLLED && !snapshot->is_submitted;
          drained += SLICE_ROWS) {
-        const tarn_status advanced = tarn__snapshot_advance(snapshot, NULL);
+        const tarn_status advanced = advance(snapshot, SLICE_ROWS, NULL);
         (void)advanced; /* finish() tells. */
     }
     return atomic_load(&snapshot->is_done) ? TARN_OK : TARN_PENDING;

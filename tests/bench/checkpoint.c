@@ -26,6 +26,7 @@ enum {
     BURST = 64, /* Operations between two questions whether the checkpoint is done. */
     ROUNDS_DEFAULT = 5,
     CHANGED_PER_MILLE = 10,
+    WARM_UPS_MAX = 20,
 };
 
 /* An undisturbed phase takes as long; a checkpoint takes its own time. */
@@ -130,6 +131,18 @@ static double play_undisturbed(checkpoint_run *run, bench_latency *latency)
         ops += BURST;
     }
     return (double)ops * 1e9 / (double)ns;
+}
+
+/* Until two phases in a row run at the same rate, within a twentieth. */
+static void warm_up(checkpoint_run *run, bench_latency *latency)
+{
+    double before = 0;
+    double rate = 1;
+    for (uint32_t i = 0; i < WARM_UPS_MAX && (before < rate * 0.95 || before > rate * 1.05); i++) {
+        refill(run);
+        before = rate;
+        rate = play_undisturbed(run, latency);
+    }
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------ */
@@ -391,8 +404,7 @@ int bench_checkpoint(const bench_options *options)
     run.options = options;
     begin(&run);
     take_first_and_next(&run, &measures);
-    refill(&run);
-    (void)play_undisturbed(&run, &measures.quiet); /* Warm-up. */
+    warm_up(&run, &measures.quiet);
     memset(&measures.quiet, 0, sizeof measures.quiet);
     for (uint64_t i = 0; i < rounds; i++) {
         play_round(&run, &measures, i);

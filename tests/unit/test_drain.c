@@ -208,6 +208,22 @@ static void test_a_checkpoint_holds_exactly_the_writes_before_its_barrier(void *
     assert_all(f, 1);
 }
 
+/* No slice comes to a row: each is handed over by a write to it, and the last run is sent all the
+ * same. */
+static void test_rows_that_writes_hand_over_are_in_the_checkpoint(void **state)
+{
+    fixture *f = *state;
+    f->backend->drain_share = 1e-9;
+    put_all(f, 1);
+    begin(f);
+    put_all(f, 2);
+    assert_false(tarn__workset_is_draining(f->backend->workset));
+    commit(f);
+    assert_all(f, 2);
+    restore(f, "restored");
+    assert_all(f, 1);
+}
+
 /* Each row of the new epoch is dirty as long as the gate is shut. */
 static void test_no_row_of_the_next_epoch_is_in_the_store_before_the_checkpoint(void **state)
 {
@@ -290,6 +306,39 @@ static void test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fai
     assert_int_equal(tarn_value_get(f->value, &bytes, &f->error), TARN_NOT_FOUND);
 }
 
+/* ---- the share of the stream ------------------------------------------------------------ */
+
+/* The rows that were sent while the stream made so many calls. */
+static uint64_t sent_by_calls(fixture *f, uint32_t calls)
+{
+    const uint64_t before = measure(f).sent_count;
+    for (uint32_t i = 0; i < calls; i++) {
+        set_key(f, 1);
+    }
+    return measure(f).sent_count - before;
+}
+
+static void test_the_stream_spends_its_share_on_frozen_rows_and_no_more(void **state)
+{
+    fixture *f = *state;
+    enum { CALLS_PER_SLICE = 16, SLICES = 100 };
+    put_all(f, 1);
+    f->backend->drain_share = 1;
+    begin(f);
+    assert_in_range(
+        sent_by_calls(f, CALLS_PER_SLICE * SLICES),
+        SLICE_ROWS, /* Where workers are slow it waits for them. */
+        SLICE_ROWS * (SLICES + 1));
+    f->backend->drain_share = 1e-9; /* One slice, and then none for hours. */
+    assert_in_range(sent_by_calls(f, CALLS_PER_SLICE * SLICES), 0, 2 * SLICE_ROWS);
+    assert_true(tarn__workset_is_draining(f->backend->workset));
+    for (uint32_t i = 0; tarn__workset_is_draining(f->backend->workset); i++) {
+        assert_int_equal(tarn_snapshot_poll(f->snapshot), TARN_PENDING); /* Nobody streams. */
+        assert_true(i < 1000000);
+    }
+    commit(f);
+}
+
 /* ---- ranges and failures ---------------------------------------------------------------- */
 
 /* Who looks into the store waits for what is on its way to it. */
@@ -344,6 +393,8 @@ int main(void)
 #define LARGE(name) cmocka_unit_test_setup_teardown(name, set_up_large, tear_down)
         SMALL(test_a_checkpoint_holds_exactly_the_writes_before_its_barrier),
         LARGE(test_a_checkpoint_holds_exactly_the_writes_before_its_barrier),
+        SMALL(test_rows_that_writes_hand_over_are_in_the_checkpoint),
+        LARGE(test_rows_that_writes_hand_over_are_in_the_checkpoint),
         SMALL(test_no_row_of_the_next_epoch_is_in_the_store_before_the_checkpoint),
         LARGE(test_no_row_of_the_next_epoch_is_in_the_store_before_the_checkpoint),
         LARGE(test_no_call_drains_more_than_a_slice),
@@ -351,6 +402,7 @@ int main(void)
         LARGE(test_an_aborted_snapshot_leaves_the_backend_as_it_was),
         SMALL(test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fail),
         LARGE(test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fail),
+        LARGE(test_the_stream_spends_its_share_on_frozen_rows_and_no_more),
         LARGE(test_a_scan_sees_rows_that_are_on_their_way),
         SMALL(test_a_run_that_fails_poisons_with_the_reason),
 #undef SMALL
