@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 static bool must_fail(fault_files *fault)
@@ -98,31 +99,28 @@ static int fault_sync(int file, void *context)
     return must_fail(context) ? -1 : 0;
 }
 
-static void age_time(const fault_files *fault, struct timespec *time)
-{
-    if (time->tv_sec * 1000 + time->tv_nsec / 1000000 < fault->aged_before_ms) {
-        time->tv_sec -= fault->aged_by_ms / 1000;
-    }
-}
-
-static int age(int answer, const fault_files *fault, struct stat *status)
-{
-    if (answer == 0) {
-        age_time(fault, &status->st_mtim);
-        age_time(fault, &status->st_ctim);
-    }
-    return answer;
-}
-
 static int fault_stat(int file, struct stat *out, void *context)
 {
-    return must_fail(context) ? -1 : age(below()->stat(file, out, NULL), context, out);
+    return must_fail(context) ? -1 : below()->stat(file, out, NULL);
+}
+
+static bool is_aged(const fault_files *fault, const char *name)
+{
+    const char *last = strrchr(name, '/');
+    return fault->unaged == NULL || strcmp(last != NULL ? last + 1 : name, fault->unaged) != 0;
 }
 
 static int fault_stat_at(int directory, const char *name, struct stat *out, void *context)
 {
-    return must_fail(context) ? -1
-                              : age(below()->stat_at(directory, name, out, NULL), context, out);
+    const fault_files *fault = context;
+    if (must_fail(context) || below()->stat_at(directory, name, out, NULL) != 0) {
+        return -1;
+    }
+    if (is_aged(fault, name)) {
+        out->st_mtim.tv_sec -= fault->aged_by_ms / 1000;
+        out->st_ctim.tv_sec -= fault->aged_by_ms / 1000;
+    }
+    return 0;
 }
 
 static int fault_rename_at(

@@ -14,14 +14,14 @@
 #define FAULT_FILES_NEVER UINT64_MAX
 
 typedef struct fault_files {
-    tarn__file_calls base;  /* base.context is the fault_files. */
-    uint64_t fail_at;       /* The call, counted from 0, that fails; FAULT_FILES_NEVER: none. */
-    int code;               /* The errno that it fails with. */
-    bool kills;             /* SIGKILL to the own process before the call, instead of a failure. */
-    bool is_persistent;     /* Every call from fail_at on fails, not only that one. */
-    bool is_short;          /* Nothing fails; reads and writes do half, every third is EINTR. */
-    int64_t aged_before_ms; /* Units: milliseconds since 1970 UTC. What was written before seems */
-    int64_t aged_by_ms;     /* so much older. */
+    tarn__file_calls base; /* base.context is the fault_files. */
+    uint64_t fail_at;      /* The call, counted from 0, that fails; FAULT_FILES_NEVER: none. */
+    int code;              /* The errno that it fails with. */
+    bool kills;            /* SIGKILL to the own process before the call, instead of a failure. */
+    bool is_persistent;    /* Every call from fail_at on fails, not only that one. */
+    bool is_short;         /* Nothing fails; reads and writes do half, every third is EINTR. */
+    int64_t aged_by_ms;    /* Files that are looked at by name seem so much older, */
+    const char *unaged;    /* but for those of this name. */
     atomic_uint_least64_t call_count;
     atomic_uint_least64_t written_bytes;
     atomic_uint_least64_t read_bytes;
