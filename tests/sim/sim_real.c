@@ -141,6 +141,13 @@ static void check_restored(worker *k, const content *restored)
             CHECK(bytes.size == sizeof c);
             memcpy(&c, bytes.data, sizeof c);
         }
+        if (c.count != restored->cells[g].count) {
+            print_message(
+                "group %" PRIu32 " has seen %" PRIu64 " records instead of %" PRIu64 "\n",
+                g,
+                c.count,
+                restored->cells[g].count);
+        }
         CHECK(c.count == restored->cells[g].count && c.sum == restored->cells[g].sum);
     }
 }

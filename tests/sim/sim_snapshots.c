@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 void sim_drop_snapshot(snapshot *s)
 {
@@ -15,7 +14,6 @@ void sim_drop_snapshot(snapshot *s)
         tarn__upload_free(s->upload);
         tarn__base_free(s->base);
         tarn_buffer_clear(&s->kept);
-        scratch_remove(s->directory);
         s->is_used = false;
     }
 }
@@ -42,11 +40,8 @@ typedef struct row {
 } row;
 
 /* Writes what has changed to new files, as a store of immutable tables does, and links all. */
-static void link_files(worker *k, const char *directory)
+static void link_files(worker *k, snapshot *s)
 {
-    char name[PATH_MAX];
-    char linked[PATH_MAX];
-    scratch_make_directory(directory);
     for (uint32_t chunk = 0; chunk < CHUNKS; chunk++) {
         row rows[CHUNK_GROUPS];
         uint32_t count = 0;
@@ -56,32 +51,32 @@ static void link_files(worker *k, const char *directory)
                     (row){.group = g, .count = k->cells[g].count, .sum = k->cells[g].sum};
             }
         }
-        if (count == 0) {
-            continue;
-        }
-        if (k->files[chunk] == 0) {
+        if (count > 0 && k->files[chunk] == 0) {
             k->files[chunk] = ++w.file_number;
-            snprintf(name, sizeof name, "%.3000s/%06u.sst", k->directory, k->files[chunk]);
-            scratch_write(name, rows, count * sizeof rows[0]);
+            sim_write_file(k->files[chunk], rows, count * sizeof rows[0]);
         }
-        snprintf(name, sizeof name, "%.3000s/%06u.sst", k->directory, k->files[chunk]);
-        snprintf(linked, sizeof linked, "%.3000s/%06u.sst", directory, k->files[chunk]);
-        CHECK(link(name, linked) == 0);
+        uint32_t place = s->file_count;
+        while (count > 0 && place > 0 && s->files[place - 1] > k->files[chunk]) {
+            s->files[place] = s->files[place - 1];
+            place--;
+        }
+        if (count > 0) {
+            s->files[place] = k->files[chunk];
+            s->file_count++;
+        }
     }
-    snprintf(name, sizeof name, "%.3000s/CURRENT", directory);
-    scratch_write(name, &k->index, sizeof k->index);
 }
 
 static tarn_status open_upload(worker *k, snapshot *s, tarn_pending_checkpoint *pending)
 {
-    snprintf(s->directory, sizeof s->directory, "%.3000s/snap-%u", root.path, ++w.file_number);
-    link_files(k, s->directory);
+    link_files(k, s);
     const tarn__upload_options options = {
         .checkpoint = pending,
         .operator_name = "worker",
         .subtask_index = k->index,
         .account = &w.account,
         .buffers = &w.account,
+        .calls = sim_file_calls(),
         .packing = w.packing,
     };
     return tarn__upload_open(&options, &s->upload, &w.error);
@@ -127,11 +122,15 @@ static tarn_status run_upload(worker *k, snapshot *s)
         sim_real_upload(s);
         return TARN_OK; /* What came of it is said at its end. */
     }
-    tarn__local_files files;
-    CHECK_OK(tarn__local_files_list(
-        tarn__file_calls_system(), &w.account, s->directory, ".sst", &files, &w.error));
-    tarn_status status = tarn__upload_run(s->upload, s->directory, &files, k->base, &w.error);
-    tarn__local_files_clear(&files);
+    char names[CHUNKS][16];
+    tarn__local_file items[CHUNKS + 1];
+    tarn__local_files files = {.items = items, .count = s->file_count + 1};
+    for (uint32_t i = 0; i < s->file_count; i++) {
+        snprintf(names[i], sizeof names[i], "%06" PRIu32 ".sst", s->files[i]);
+        items[i] = (tarn__local_file){.name = names[i], .is_shared = true};
+    }
+    items[s->file_count] = (tarn__local_file){.name = "CURRENT"};
+    tarn_status status = tarn__upload_run(s->upload, "snapshot", &files, k->base, &w.error);
     if (status == TARN_OK) {
         status = tarn__upload_copy_base(s->upload, &w.account, &s->base, &w.error);
     }

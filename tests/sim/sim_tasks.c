@@ -245,8 +245,8 @@ static void stop_worker(worker *k)
     tarn_aligner_close(k->aligner);
     if (w.is_real) {
         sim_real_stop(k);
+        scratch_remove(k->directory);
     }
-    scratch_remove(k->directory);
     memset(k, 0, sizeof *k);
 }
 
@@ -272,9 +272,9 @@ static void start_worker(uint32_t index, uint64_t restore_id, const content *res
         k->cells[g].count = restored->cells[g].count + restored->in_flight[g].count;
         k->cells[g].sum = restored->cells[g].sum + restored->in_flight[g].sum;
     }
-    snprintf(k->directory, sizeof k->directory, "%.3000s/work-%u", root.path, ++w.file_number);
-    scratch_make_directory(k->directory);
     if (w.is_real) {
+        snprintf(k->directory, sizeof k->directory, "%.3000s/work-%u", root.path, ++w.file_number);
+        scratch_make_directory(k->directory);
         sim_real_start(k, restore_id, restored);
     }
     CHECK_OK(tarn_aligner_open(

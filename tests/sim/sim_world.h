@@ -77,10 +77,11 @@ typedef struct snapshot {
     bool is_complete; /* All that was in flight is in kept. */
     bool has_run;
     uint64_t id;
-    tarn_snapshot *real; /* With RocksDB; then the four below are not used. */
+    tarn_snapshot *real; /* With RocksDB; then the next four are not used. */
     tarn__upload *upload;
     tarn__base *base;
-    char directory[PATH_MAX];
+    uint32_t files[CHUNKS]; /* [file_count]: their numbers, ascending. */
+    uint32_t file_count;
     tarn_buffer kept;
 } snapshot;
 
@@ -170,7 +171,7 @@ typedef struct world {
 } world;
 
 extern world w;
-extern scratch root; /* For local files; one for all seeds. */
+extern scratch root; /* Of backends; one for all seeds. */
 
 #define CHECK(condition)                                       \
     do {                                                       \
@@ -223,6 +224,11 @@ void sim_drop_snapshot(snapshot *s);
 void sim_drop_checkpoint(worker *k, uint64_t id);
 bool sim_advance_snapshot(worker *k); /* One step of some snapshot; false: there was none. */
 void sim_note_complete(worker *k, uint64_t id);
+
+/* --- sim_files.c --- */
+
+void sim_write_file(uint32_t number, const void *bytes, size_t size);
+const tarn__file_calls *sim_file_calls(void);
 
 /* --- sim_real.c --- */
 
