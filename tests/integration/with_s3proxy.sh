@@ -17,7 +17,8 @@ unset AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION AWS_DEFAULT_REGION AWS_ENDPOINT_U
 
 # start_s3proxy [FOLDER]   without a folder objects are in memory.
 start_s3proxy() {
-    local java=("${java_small[@]}") provider=transient-nio2
+    # All objects of a run are in its heap, and nobody removes them: the last of several -Xmx counts.
+    local java=("${java_small[@]}" -Xmx1g) provider=transient-nio2
     if [ $# -gt 0 ]; then
         java=(java -Xmx1g)
         provider=filesystem-nio2
