@@ -14,6 +14,7 @@
 enum {
     SLICE_ROWS = 64,         /* Drained by a call on the backend: some tens of microseconds. */
     SLICE_ROWS_POLLED = 512, /* By a poll of who does nothing else. */
+    SLICE_NS_MAX = 100000,   /* That a slice counts as: the thread may have lost its processor. */
 };
 
 struct tarn_snapshot {
@@ -241,8 +242,9 @@ tarn_status tarn__snapshot_advance(tarn_snapshot *snapshot, tarn_error *error)
     }
     const tarn_status status = advance(snapshot, SLICE_ROWS, error);
     const uint64_t end_ns = now_ns(snapshot);
+    const uint64_t slice_ns = end_ns - begin_ns < SLICE_NS_MAX ? end_ns - begin_ns : SLICE_NS_MAX;
     const double pauses = 1 / snapshot->backend->drain_share - 1; /* As long as the slice. */
-    snapshot->next_slice_ns = end_ns + (uint64_t)((double)(end_ns - begin_ns) * pauses);
+    snapshot->next_slice_ns = end_ns + (uint64_t)((double)slice_ns * pauses);
     return status;
 }
 

@@ -85,8 +85,7 @@ static placed_key place(const rmw_run *run, uint64_t key, uint64_t *part_out)
     return placed;
 }
 
-/* In the order of the store's rows: nothing is to be compacted, and it takes a tenth of the time.
- */
+/* In the order of the store's rows: nothing is to be compacted. */
 static void load_sorted(rmw_run *run, const uint8_t *value)
 {
     const uint64_t capacity = run->keys.count / SORTED_PARTS * 2 + 1024;
