@@ -329,34 +329,56 @@ static void test_a_file_that_is_cut_short_is_refused(void **state)
     expect_refused(f, 1, 2);
 }
 
-/* What was read by parts is a file of the checkpoint still: the next one shares it. */
-static void test_the_first_checkpoint_after_a_rescale_is_incremental(void **state)
+/* Restores all subtasks of another parallelism, of which the next checkpoint is taken at once. */
+static tarn_checkpoint_summary rescale(fixture *f, uint32_t parallelism, uint32_t id)
 {
-    fixture *f = *state;
+    char name[64];
     tarn_checkpoint_store *store = NULL;
     tarn_pending_checkpoint *pending = NULL;
     tarn_checkpoint_summary summary;
-    tarn_checkpoint_verification verified;
-    write_checkpoint(f, 1);
     open_store(f, &store);
-    assert_ok(tarn_checkpoint_begin(store, 2, &pending, &f->error), &f->error);
-    for (uint32_t i = 0; i < 2; i++) {
+    assert_ok(tarn_checkpoint_begin(store, id, &pending, &f->error), &f->error);
+    for (uint32_t i = 0; i < parallelism; i++) {
         tarn_backend *backend = NULL;
-        assert_ok(restore(f, i, 2, &backend), &f->error);
+        assert_ok(restore(f, i, parallelism, &backend), &f->error);
         take_part(f, backend, pending);
         assert_ok(tarn_backend_close(backend, &f->error), &f->error);
     }
     assert_ok(tarn_checkpoint_commit(pending, &summary, &f->error), &f->error);
-    assert_in_range(summary.new_bytes, 1, f->owned_bytes / 10);
     assert_ok(tarn_checkpoint_store_close(store, &f->error), &f->error);
     tarn_checkpoint_free(f->checkpoint);
+    (void)snprintf(name, sizeof name, "checkpoints/job/chk-%u", id);
     assert_ok(
-        tarn_checkpoint_open(
-            scratch_join(f->root.path, "checkpoints/job/chk-2"), NULL, &f->checkpoint, &f->error),
+        tarn_checkpoint_open(scratch_join(f->root.path, name), NULL, &f->checkpoint, &f->error),
         &f->error);
+    return summary;
+}
+
+/* What was read by parts is a file of the checkpoint still: the next one shares it. */
+static void test_the_first_checkpoint_after_a_rescale_is_incremental(void **state)
+{
+    fixture *f = *state;
+    tarn_checkpoint_verification verified;
+    write_checkpoint(f, 1);
+    const tarn_checkpoint_summary summary = rescale(f, 2, 2);
+    assert_in_range(summary.new_bytes, 1, f->owned_bytes / 10);
     assert_ok(tarn_checkpoint_verify(f->checkpoint, NULL, NULL, &verified, &f->error), &f->error);
     assert_int_equal(verified.bad_count, 0);
     (void)restore_all(f, 3);
+}
+
+/*
+ * The middle one of three has a file with rows of all groups, of which a range delete hides those
+ * before the first group of its base: 0 to 63. Who takes over 43 to 51 seeks that file at 64.
+ */
+static void test_a_range_delete_beyond_the_own_groups_is_no_damage(void **state)
+{
+    fixture *f = *state;
+    write_checkpoint(f, 1);
+    (void)rescale(f, 2, 2);
+    (void)rescale(f, 3, 3);
+    expect_restored(f, 1, 5);
+    (void)restore_all(f, 5);
 }
 
 static void test_every_refusal_of_memory_is_survived(void **state)
@@ -398,6 +420,8 @@ int main(void)
         COPIED(test_a_file_that_is_cut_short_is_refused),
         LINKED(test_the_first_checkpoint_after_a_rescale_is_incremental),
         COPIED(test_the_first_checkpoint_after_a_rescale_is_incremental),
+        LINKED(test_a_range_delete_beyond_the_own_groups_is_no_damage),
+        COPIED(test_a_range_delete_beyond_the_own_groups_is_no_damage),
         LINKED(test_every_refusal_of_memory_is_survived),
         COPIED(test_every_refusal_of_memory_is_survived),
     };
