@@ -126,6 +126,9 @@ static tarn_status read_metaindex(tarn__table *t, tarn_error *error)
         if (!tarn__table_decode_handle(value, &handle)) {
             continue; /* Some entries are none. */
         }
+        if (t->options.checks_blocks && handle.size > 0) { /* Others are not looked at below. */
+            TARN_TRY(read_stored(t, &handle, error));
+        }
         if (is_key(t, "rocksdb.properties")) {
             properties = handle;
         } else if (is_key(t, "rocksdb.range_del")) {

@@ -25,7 +25,8 @@ typedef struct tarn__table_options {
     bool is_bounded; /* Only blocks that may have rows of lower <= row < upper; */
     tarn_bytes lower;
     tarn_bytes upper;
-    bool checks_blocks; /* Refuses blocks with other checksums. */
+    /* Refuses other checksums: of the blocks that are read, and of all that the metaindex names. */
+    bool checks_blocks;
 } tarn__table_options;
 
 /* An entry; its views are valid until the next call. */
