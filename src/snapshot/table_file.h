@@ -44,6 +44,8 @@ typedef struct tarn__table {
     uint64_t entry_count;                           /* As the file says, range deletions too. */
     uint64_t range_count;                           /* Of them range deletions. */
     uint64_t data_size;                             /* Bytes before what is no data block. */
+    /* Of all entries, where the file was written apart and taken in: they say 0. Else 0. */
+    uint64_t file_sequence;
     tarn__table_handle index;
     tarn__table_handle ranges;     /* Size 0: none. */
     tarn__table_handle dictionary; /* Likewise. */
