@@ -4,7 +4,7 @@
  *     linked   the whole file is there; its wanted blocks are read and compared
  *     copied   the wanted blocks and the tail are written where they lie in the file, so that
  *              RocksDB finds them; between them are holes, whose blocks have no right checksum:
- *              who reads one by mistake is told of damage
+ *              who reads one is told of damage, and has the whole file fetched (state/merge.c)
  */
 #include <errno.h>
 

@@ -9,6 +9,7 @@ enum {
     INDEX_TYPE_PARTITIONED = 2,
     INDEX_TYPE_WITH_KEYS = 3,
     NUMBER_BYTES = 4, /* Of the index's type. */
+    SEQUENCE_BYTES = 8,
 };
 
 static tarn_status damaged(tarn_error *error, const char *what)
@@ -69,6 +70,15 @@ static bool is_key(const tarn__table *t, const char *name)
     return tarn_bytes_is_equal(tarn_buffer_bytes(&t->cursor.key), tarn_bytes_of(name));
 }
 
+static uint64_t load_sequence(const uint8_t *at)
+{
+    uint64_t sequence = 0;
+    for (size_t i = 0; i < SEQUENCE_BYTES; i++) {
+        sequence |= (uint64_t)at[i] << (8 * i);
+    }
+    return sequence;
+}
+
 static tarn_status take_property(tarn__table *t, tarn_bytes value, tarn_error *error)
 {
     uint64_t number = 0;
@@ -84,6 +94,9 @@ static tarn_status take_property(tarn__table *t, tarn_bytes value, tarn_error *e
         is_good = tarn__table_decode_number(value, &t->range_count);
     } else if (is_key(t, "rocksdb.data.size")) {
         is_good = tarn__table_decode_number(value, &t->data_size);
+    } else if (is_key(t, "rocksdb.external_sst_file.global_seqno")) {
+        is_good = value.size == SEQUENCE_BYTES;
+        t->file_sequence = is_good ? load_sequence(value.data) : 0;
     } else if (is_key(t, "rocksdb.index.key.is.user.key")) {
         is_good = tarn__table_decode_number(value, &number);
         t->has_row_keys = number != 0;
@@ -125,6 +138,9 @@ static tarn_status read_metaindex(tarn__table *t, tarn_error *error)
     while ((status = tarn__table_next(&t->cursor, &value)) == TARN_OK) {
         if (!tarn__table_decode_handle(value, &handle)) {
             continue; /* Some entries are none. */
+        }
+        if (t->options.checks_blocks && handle.size > 0) { /* Others are not looked at below. */
+            TARN_TRY(read_stored(t, &handle, error));
         }
         if (is_key(t, "rocksdb.properties")) {
             properties = handle;
@@ -274,11 +290,13 @@ void tarn__table_close(tarn__table *table)
 static tarn_status take_entry(
     const tarn__table *t, tarn_bytes value, tarn__table_entry *out, tarn_error *error)
 {
+    if (!tarn__table_split_key(
+            tarn_buffer_bytes(&t->cursor.key), &out->key, &out->sequence, &out->type)) {
+        return tarn__fail(error, TARN_NOT_SUPPORTED, "an entry of the table is of no known type");
+    }
     out->value = value;
-    return tarn__table_split_key(
-               tarn_buffer_bytes(&t->cursor.key), &out->key, &out->sequence, &out->type)
-               ? TARN_OK
-               : tarn__fail(error, TARN_NOT_SUPPORTED, "an entry of the table is of no known type");
+    out->sequence = t->file_sequence > 0 ? t->file_sequence : out->sequence;
+    return TARN_OK;
 }
 
 tarn_status tarn__table_read(tarn__table *table, tarn__table_entry *out, tarn_error *error)

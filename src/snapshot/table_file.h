@@ -25,7 +25,8 @@ typedef struct tarn__table_options {
     bool is_bounded; /* Only blocks that may have rows of lower <= row < upper; */
     tarn_bytes lower;
     tarn_bytes upper;
-    bool checks_blocks; /* Refuses blocks with other checksums. */
+    /* Refuses other checksums: of the blocks that are read, and of all that the metaindex names. */
+    bool checks_blocks;
 } tarn__table_options;
 
 /* An entry; its views are valid until the next call. */
@@ -43,6 +44,8 @@ typedef struct tarn__table {
     uint64_t entry_count;                           /* As the file says, range deletions too. */
     uint64_t range_count;                           /* Of them range deletions. */
     uint64_t data_size;                             /* Bytes before what is no data block. */
+    /* Of all entries, where the file was written apart and taken in: they say 0. Else 0. */
+    uint64_t file_sequence;
     tarn__table_handle index;
     tarn__table_handle ranges;     /* Size 0: none. */
     tarn__table_handle dictionary; /* Likewise. */

@@ -251,12 +251,16 @@ static tarn_status take_all(merge *m, tarn_error *error)
     return status;
 }
 
-tarn_status tarn__restore_merge(
-    const tarn__restore *restore, const tarn__restore_part *part, tarn_error *error)
+/* Fetches a part and takes its rows over. */
+static tarn_status merge_part(
+    const tarn__restore *restore,
+    const tarn__restore_part *part,
+    bool may_have_holes,
+    tarn_error *error)
 {
     tarn_backend *backend = restore->backend;
     const char *directory = backend->directory.source;
-    TARN_TRY(tarn__restore_fetch_part(restore, part, directory, NULL, error));
+    TARN_TRY(tarn__restore_fetch_part(restore, part, directory, may_have_holes, NULL, error));
     const tarn__rocks_open_options options = {
         .account = backend->account,
         .memory = tarn__env_rocks_memory(backend->env),
@@ -268,6 +272,39 @@ tarn_status tarn__restore_merge(
     TARN_TRY(tarn__rocks_open(&options, &m.source, error));
     const tarn_status status = take_all(&m, error);
     tarn__rocks_close(m.source);
-    TARN_TRY(status);
+    return status;
+}
+
+/*
+ * What looks damaged may be whole: RocksDB seeks the rows below a range delete at its end, also
+ * where that lies beyond the upper bound, and so may read a block that was left out. And a block
+ * that was read from a damaged copy (cache.c) comes from the storage when the whole file is read.
+ * Rows that were taken over before are taken over again, with the same values.
+ */
+tarn_status tarn__restore_merge(
+    const tarn__restore *restore, const tarn__restore_part *part, tarn_error *error)
+{
+    tarn_backend *backend = restore->backend;
+    const char *directory = backend->directory.source;
+    tarn_error reason;
+    tarn_status status = merge_part(restore, part, /* may_have_holes= */ true, &reason);
+    if (status == TARN_CORRUPTION) {
+        tarn__env_log(
+            backend->env,
+            TARN_LOG_WARNING,
+            "%s/%u reads the files of old subtask %u as a whole: %s",
+            backend->operator_name,
+            backend->subtask_index,
+            part->old_index,
+            reason.message);
+        TARN_TRY(tarn__directory_remove(directory, error));
+        status = merge_part(restore, part, /* may_have_holes= */ false, &reason);
+    }
+    if (status != TARN_OK) {
+        if (error != NULL) {
+            *error = reason;
+        }
+        return status;
+    }
     return tarn__directory_remove(directory, error);
 }

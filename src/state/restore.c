@@ -192,7 +192,12 @@ static tarn_status fetch(
     tarn__restore_part part;
     TARN_TRY(find_part(&restore, restore.base, &part, error));
     TARN_TRY(tarn__restore_fetch_part(
-        &restore, &part, backend->directory.db, &backend->bases.completed, error));
+        &restore,
+        &part,
+        backend->directory.db,
+        /* may_have_holes= */ false,
+        &backend->bases.completed,
+        error));
     *out = restore;
     return TARN_OK;
 }

@@ -51,11 +51,17 @@ typedef struct tarn__restore_part {
 TARN_NODISCARD tarn_status
 tarn__restore_open(tarn_backend *backend, const tarn_backend_options *options, tarn_error *error);
 
-/* trim.c: fetches a part's files into a new directory, but for table files without kept groups. */
+/*
+ * trim.c: fetches a part's files into a new directory, but for table files without kept groups.
+ *
+ * may_have_holes  Of files that are copied the rows of other groups need not be there.
+ * base_out        May be NULL; not with holes, as such a file is not what its digest says.
+ */
 TARN_NODISCARD tarn_status tarn__restore_fetch_part(
     const tarn__restore *restore,
     const tarn__restore_part *part,
     const char *directory,
+    bool may_have_holes,
     tarn__base **base_out,
     tarn_error *error);
 

@@ -1,4 +1,5 @@
 /* trim.c - table files without a wanted key group are not fetched, other rows are covered. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -168,7 +169,6 @@ static tarn_status fetch_trimmed(
         options->is_split = is_split;
         options->lower = group_bytes(o.first);
         options->upper = group_bytes(o.beyond);
-        options->may_have_holes = base_out == NULL;
         status = tarn__download_run(options, base_out, error);
     }
     tarn__arena_clear(&names.arena);
@@ -179,10 +179,12 @@ tarn_status tarn__restore_fetch_part(
     const tarn__restore *restore,
     const tarn__restore_part *part,
     const char *directory,
+    bool may_have_holes,
     tarn__base **base_out,
     tarn_error *error)
 {
     tarn_backend *backend = restore->backend;
+    assert(!may_have_holes || base_out == NULL);
     if (mkdir(directory, DIRECTORY_MODE) != 0) {
         return tarn__fail_errno(error, errno, "cannot create %s", directory);
     }
@@ -196,6 +198,7 @@ tarn_status tarn__restore_fetch_part(
         .progress = &backend->restored,
         .pool = &backend->pool,
         .may_link = backend->may_link,
+        .may_have_holes = may_have_holes,
     };
     const bool is_whole =
         part->kept.first == part->stored.first && part->kept.last == part->stored.last;

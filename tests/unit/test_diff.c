@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "snapshot/checkpoint.h"
+#include "state/backend.h"
 #include "storage/shims.h"
 #include "support/scratch.h"
 #include "tarn/diff.h"
@@ -332,6 +333,55 @@ static void test_native_savepoints_are_compared_exactly_with_any(void **state)
     tarn_checkpoint_free(third);
 }
 
+/* Gives a row of the first state another number, by a table file that the database takes in. */
+static void take_in_a_table(fixture *f, int64_t number)
+{
+    static const uint8_t LOWEST = 0;
+    static const uint8_t BEYOND = UINT8_MAX;
+    uint8_t row[64];
+    uint8_t bytes[64];
+    tarn_bytes key;
+    tarn_bytes value;
+    tarn__rocks_iterator *rows = NULL;
+    tarn__rocks_run *run = NULL;
+    tarn__rocks_family *family = tarn__rocks_find_family(f->backend->rocks, STATE_NAMES[0]);
+    assert_non_null(family);
+    assert_ok(
+        tarn__rocks_iterate_raw(
+            family, tarn_bytes_at(&LOWEST, 1), tarn_bytes_at(&BEYOND, 1), &rows, &f->error),
+        &f->error);
+    assert_ok(tarn__rocks_iterator_next(rows, &key, &value, &f->error), &f->error);
+    assert_in_range(key.size, 5, sizeof row);
+    assert_in_range(value.size, sizeof number, sizeof bytes);
+    memcpy(row, key.data, key.size);
+    memcpy(bytes, value.data, value.size);
+    memcpy(bytes, &number, sizeof number); /* What follows is the generation. */
+    key.data = row;
+    value.data = bytes;
+    tarn__rocks_iterator_close(rows);
+    assert_ok(tarn__rocks_run_open(family, &run, &f->error), &f->error);
+    assert_ok(tarn__rocks_run_put(run, key, value, &f->error), &f->error);
+    assert_ok(tarn__rocks_run_finish(run, &f->error), &f->error);
+    tarn__rocks_run_close(&run);
+    /* Group (2), size of the key (1), "k", the number; a byte 0 follows. */
+    f->now.rows[0][strtol((const char *)row + 4, NULL, 10)] = number;
+}
+
+/* Its entries have no numbers of their own; that of the file is in its properties. */
+static void test_rows_of_a_table_that_was_taken_in_are_the_newest(void **state)
+{
+    fixture *f = *state;
+    model models[2];
+    change(f, 600);
+    tarn_checkpoint *first = take_savepoint(f, TARN_FORM_NATIVE, &models[0]);
+    take_in_a_table(f, 77);
+    tarn_checkpoint *second = take_savepoint(f, TARN_FORM_NATIVE, &models[1]);
+    expect_exact(f, first, &models[0], second, &models[1]);
+    expect_exact(f, second, &models[1], first, &models[0]);
+    tarn_checkpoint_free(first);
+    tarn_checkpoint_free(second);
+}
+
 /* Files of both are shared: what is found covers what changed, and nothing that nobody touched. */
 static void test_incremental_checkpoints_show_what_was_touched(void **state)
 {
@@ -444,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_canonical_savepoints_are_compared_exactly),
         TEST(test_native_savepoints_are_compared_exactly_with_any),
+        TEST(test_rows_of_a_table_that_was_taken_in_are_the_newest),
         TEST(test_incremental_checkpoints_show_what_was_touched),
         TEST(test_files_of_both_are_not_read),
         TEST(test_a_visitor_can_stop_it),

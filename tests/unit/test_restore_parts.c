@@ -14,6 +14,7 @@
 #include "tarn/checkpoint.h"
 #include "tarn/snapshot.h"
 
+#include "snapshot/table_file.h"
 #include "support/scratch.h"
 #include "support/state_fixture.h"
 
@@ -169,6 +170,15 @@ static int set_up_copied(void **state)
     return 0;
 }
 
+static int set_up_filtered(void **state)
+{
+    (void)set_up(state);
+    fixture *f = *state;
+    fixture_set(f->config, "state.backend.rocksdb.use-bloom-filter", "true");
+    f->env = fixture_open_env(f->config, &f->memory.base);
+    return 0;
+}
+
 static int tear_down(void **state)
 {
     fixture *f = *state;
@@ -256,19 +266,62 @@ static void test_rows_that_are_taken_over_come_out_of_files_with_holes(void **st
     (void)restore_all(f, 5);
 }
 
-static void flip(fixture *f, uint32_t percent)
+/* Opens the large file, and answers its size. */
+static int open_file(const fixture *f, uint64_t *size)
 {
     char path[2 * PATH_MAX];
     struct stat status;
-    uint8_t byte = 0;
     (void)snprintf(path, sizeof path, "%s/checkpoints/job/%s", f->root.path, f->file);
     const int file = open(path, O_RDWR);
     assert_int_equal(fstat(file, &status), 0);
-    const off_t at = status.st_size / 100 * percent;
-    assert_int_equal(pread(file, &byte, 1, at), 1);
+    *size = (uint64_t)status.st_size;
+    return file;
+}
+
+static void flip_at(const fixture *f, uint64_t at)
+{
+    uint64_t size = 0;
+    uint8_t byte = 0;
+    const int file = open_file(f, &size);
+    assert_int_equal(pread(file, &byte, 1, (off_t)at), 1);
     byte ^= 1;
-    assert_int_equal(pwrite(file, &byte, 1, at), 1);
+    assert_int_equal(pwrite(file, &byte, 1, (off_t)at), 1);
     assert_int_equal(close(file), 0);
+}
+
+static void flip(const fixture *f, uint32_t percent)
+{
+    uint64_t size = 0;
+    assert_int_equal(close(open_file(f, &size)), 0);
+    flip_at(f, size / 100 * percent);
+}
+
+static tarn_status read_file(
+    void *context, uint64_t offset, void *into, size_t size, size_t *size_out, tarn_error *error)
+{
+    (void)error;
+    const ssize_t got = pread(*(const int *)context, into, size, (off_t)offset);
+    assert_true(got >= 0);
+    *size_out = (size_t)got;
+    return TARN_OK;
+}
+
+/* Where the rows of the large file end: what follows is its filter. */
+static uint64_t find_filter(fixture *f)
+{
+    tarn__account account;
+    tarn__table table;
+    uint64_t size = 0;
+    int file = open_file(f, &size);
+    tarn__account_init(&account, "test", NULL);
+    const tarn__table_options options = {
+        .size = size, .read = read_file, .context = &file, .account = &account};
+    assert_ok(tarn__table_open(&table, &options, &f->error), &f->error);
+    const uint64_t at = table.data_size;
+    tarn__table_close(&table);
+    assert_int_equal(close(file), 0);
+    assert_in_range(at, size / 2, size - 1000);
+    return at;
 }
 
 static void expect_refused(fixture *f, uint32_t index, uint32_t parallelism)
@@ -304,6 +357,19 @@ static void test_damage_is_told_by_the_subtask_that_owns_it(void **state)
     expect_refused(f, 0, 1);
 }
 
+/* Nobody owns the filter; what reads past a damaged one gives it to the next checkpoint. */
+static void test_damage_of_the_filter_is_found(void **state)
+{
+    fixture *f = *state;
+    write_checkpoint(f, 1);
+    const uint64_t at = find_filter(f) + 100;
+    flip_at(f, at);
+    expect_refused(f, 0, 2);
+    expect_refused(f, 1, 2);
+    flip_at(f, at);
+    (void)restore_all(f, 2);
+}
+
 static void test_damage_is_found_in_rows_that_are_taken_over(void **state)
 {
     fixture *f = *state;
@@ -329,34 +395,56 @@ static void test_a_file_that_is_cut_short_is_refused(void **state)
     expect_refused(f, 1, 2);
 }
 
-/* What was read by parts is a file of the checkpoint still: the next one shares it. */
-static void test_the_first_checkpoint_after_a_rescale_is_incremental(void **state)
+/* Restores all subtasks of another parallelism, of which the next checkpoint is taken at once. */
+static tarn_checkpoint_summary rescale(fixture *f, uint32_t parallelism, uint32_t id)
 {
-    fixture *f = *state;
+    char name[64];
     tarn_checkpoint_store *store = NULL;
     tarn_pending_checkpoint *pending = NULL;
     tarn_checkpoint_summary summary;
-    tarn_checkpoint_verification verified;
-    write_checkpoint(f, 1);
     open_store(f, &store);
-    assert_ok(tarn_checkpoint_begin(store, 2, &pending, &f->error), &f->error);
-    for (uint32_t i = 0; i < 2; i++) {
+    assert_ok(tarn_checkpoint_begin(store, id, &pending, &f->error), &f->error);
+    for (uint32_t i = 0; i < parallelism; i++) {
         tarn_backend *backend = NULL;
-        assert_ok(restore(f, i, 2, &backend), &f->error);
+        assert_ok(restore(f, i, parallelism, &backend), &f->error);
         take_part(f, backend, pending);
         assert_ok(tarn_backend_close(backend, &f->error), &f->error);
     }
     assert_ok(tarn_checkpoint_commit(pending, &summary, &f->error), &f->error);
-    assert_in_range(summary.new_bytes, 1, f->owned_bytes / 10);
     assert_ok(tarn_checkpoint_store_close(store, &f->error), &f->error);
     tarn_checkpoint_free(f->checkpoint);
+    (void)snprintf(name, sizeof name, "checkpoints/job/chk-%u", id);
     assert_ok(
-        tarn_checkpoint_open(
-            scratch_join(f->root.path, "checkpoints/job/chk-2"), NULL, &f->checkpoint, &f->error),
+        tarn_checkpoint_open(scratch_join(f->root.path, name), NULL, &f->checkpoint, &f->error),
         &f->error);
+    return summary;
+}
+
+/* What was read by parts is a file of the checkpoint still: the next one shares it. */
+static void test_the_first_checkpoint_after_a_rescale_is_incremental(void **state)
+{
+    fixture *f = *state;
+    tarn_checkpoint_verification verified;
+    write_checkpoint(f, 1);
+    const tarn_checkpoint_summary summary = rescale(f, 2, 2);
+    assert_in_range(summary.new_bytes, 1, f->owned_bytes / 10);
     assert_ok(tarn_checkpoint_verify(f->checkpoint, NULL, NULL, &verified, &f->error), &f->error);
     assert_int_equal(verified.bad_count, 0);
     (void)restore_all(f, 3);
+}
+
+/*
+ * The middle one of three has a file with rows of all groups, of which a range delete hides those
+ * before the first group of its base: 0 to 63. Who takes over 43 to 51 seeks that file at 64.
+ */
+static void test_a_range_delete_beyond_the_own_groups_is_no_damage(void **state)
+{
+    fixture *f = *state;
+    write_checkpoint(f, 1);
+    (void)rescale(f, 2, 2);
+    (void)rescale(f, 3, 3);
+    expect_restored(f, 1, 5);
+    (void)restore_all(f, 5);
 }
 
 static void test_every_refusal_of_memory_is_survived(void **state)
@@ -388,16 +476,20 @@ int main(void)
 {
 #define LINKED(name) cmocka_unit_test_setup_teardown(name, set_up_linked, tear_down)
 #define COPIED(name) cmocka_unit_test_setup_teardown(name, set_up_copied, tear_down)
+#define FILTERED(name) cmocka_unit_test_setup_teardown(name, set_up_filtered, tear_down)
     const struct CMUnitTest tests[] = {
         LINKED(test_of_linked_files_each_subtask_reads_what_it_owns),
         COPIED(test_rows_that_are_taken_over_come_out_of_files_with_holes),
         LINKED(test_damage_is_told_by_the_subtask_that_owns_it),
+        FILTERED(test_damage_of_the_filter_is_found),
         LINKED(test_damage_is_found_in_rows_that_are_taken_over),
         COPIED(test_damage_is_found_in_rows_that_are_taken_over),
         LINKED(test_a_file_that_is_cut_short_is_refused),
         COPIED(test_a_file_that_is_cut_short_is_refused),
         LINKED(test_the_first_checkpoint_after_a_rescale_is_incremental),
         COPIED(test_the_first_checkpoint_after_a_rescale_is_incremental),
+        LINKED(test_a_range_delete_beyond_the_own_groups_is_no_damage),
+        COPIED(test_a_range_delete_beyond_the_own_groups_is_no_damage),
         LINKED(test_every_refusal_of_memory_is_survived),
         COPIED(test_every_refusal_of_memory_is_survived),
     };
