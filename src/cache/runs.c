@@ -363,6 +363,9 @@ tarn_status tarn__runs_check(tarn__runs *runs, tarn_error *error)
 
 tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error)
 {
+    if (runs == NULL) {
+        return TARN_OK;
+    }
     while (runs->options.workers == NULL && tarn__runs_write_next(runs)) {
     }
     await_jobs(runs);

@@ -82,7 +82,7 @@ bool tarn__runs_is_busy(const tarn__runs *runs);
 /* Sends off what there is, and waits until all has landed. */
 TARN_NODISCARD tarn_status tarn__runs_finish(tarn__runs *runs, tarn_error *error);
 
-/* Waits until all that was sent has landed. Thread: any. */
+/* Waits until all that was sent has landed; NULL: nothing was. Thread: any. */
 TARN_NODISCARD tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error);
 
 /* Answers the failure of a write, if there was one. Thread: any. */

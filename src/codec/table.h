@@ -22,6 +22,12 @@
 
 #include <stdbool.h>
 
+/*
+ * Before the family in the name of the merge operator of a table that was written apart: RocksDB
+ * writes that name into the file, and the family's own only where a family writes.
+ */
+#define TARN__TABLE_FAMILY_PREFIX "tarn.family:"
+
 enum {
     TARN__TABLE_FOOTER_BYTES = 53,
     TARN__TABLE_TRAILER_BYTES = 5,

@@ -3,11 +3,17 @@
  *
  * One operator serves all families, as operands say themselves what they are. Full and partial
  * merge are the same fold. RocksDB copies an answer at once, so each thread has one buffer for
- * them.
+ * them. A table file that is written apart says by its operator's name of which family it is, as
+ * the C API has no other way.
  *
  * Thread: shared. RocksDB calls it from reads, flushes and compactions.
  */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "codec/reduction.h"
+#include "codec/table.h"
 #include "rocks/rocks_private.h"
 
 /* It is written into every database's options: another format needs another name. */
@@ -15,9 +21,9 @@
 
 static _Thread_local uint8_t answer[TARN__REDUCTION_BYTES_MAX];
 
-static void keep_state(void *state)
+static void forget_name(void *state)
 {
-    (void)state;
+    free(state);
 }
 
 static void keep_answer(void *state, const char *value, size_t size)
@@ -29,8 +35,7 @@ static void keep_answer(void *state, const char *value, size_t size)
 
 static const char *merge_name(void *state)
 {
-    (void)state;
-    return MERGE_NAME;
+    return state != NULL ? state : MERGE_NAME;
 }
 
 /* Folds operands into what is there of a row; false when a row or an operand is damaged. */
@@ -105,8 +110,24 @@ static char *merge_partly(
     return give(&folded, is_good, success, size_out);
 }
 
-rocksdb_mergeoperator_t *tarn__rocks_new_merge(void)
+static rocksdb_mergeoperator_t *new_merge(char *name)
 {
     return rocksdb_mergeoperator_create(
-        NULL, keep_state, merge_full, merge_partly, keep_answer, merge_name);
+        name, forget_name, merge_full, merge_partly, keep_answer, merge_name);
+}
+
+rocksdb_mergeoperator_t *tarn__rocks_new_merge(void)
+{
+    return new_merge(NULL);
+}
+
+rocksdb_mergeoperator_t *tarn__rocks_new_merge_of(const char *family)
+{
+    const size_t size = sizeof TARN__TABLE_FAMILY_PREFIX + strlen(family);
+    char *name = malloc(size);
+    if (name == NULL) {
+        return NULL;
+    }
+    (void)snprintf(name, size, "%s%s", TARN__TABLE_FAMILY_PREFIX, family);
+    return new_merge(name);
 }

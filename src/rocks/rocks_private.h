@@ -36,6 +36,9 @@ TARN_NODISCARD tarn_status tarn__rocks_unmark(
 /* merge.c: the merge operator of all families; options that it is given to own it. */
 rocksdb_mergeoperator_t *tarn__rocks_new_merge(void);
 
+/* The same, for a table file that is written apart (codec/table.h); NULL: there is no memory. */
+rocksdb_mergeoperator_t *tarn__rocks_new_merge_of(const char *family);
+
 /* db.c: the options that a family was opened with. The caller destroys them. */
 TARN_NODISCARD tarn_status tarn__rocks_family_options(
     const tarn__rocks_family *family, rocksdb_options_t **out, tarn_error *error);

@@ -79,6 +79,18 @@ static uint64_t load_sequence(const uint8_t *at)
     return sequence;
 }
 
+/* Of a table that was written apart; in others the operator's name says nothing. */
+static void take_family(tarn__table *t, tarn_bytes name)
+{
+    const size_t prefix_size = sizeof TARN__TABLE_FAMILY_PREFIX - 1;
+    if (name.size > prefix_size && name.size - prefix_size < sizeof t->family &&
+        memcmp(name.data, TARN__TABLE_FAMILY_PREFIX, prefix_size) == 0) {
+        const size_t size = name.size - prefix_size;
+        memcpy(t->family, (const uint8_t *)name.data + prefix_size, size);
+        t->family[size] = 0;
+    }
+}
+
 static tarn_status take_property(tarn__table *t, tarn_bytes value, tarn_error *error)
 {
     uint64_t number = 0;
@@ -88,6 +100,8 @@ static tarn_status take_property(tarn__table *t, tarn_bytes value, tarn_error *e
         if (is_good && value.size > 0) {
             memcpy(t->family, value.data, value.size);
         }
+    } else if (is_key(t, "rocksdb.merge.operator")) {
+        take_family(t, value);
     } else if (is_key(t, "rocksdb.num.entries")) {
         is_good = tarn__table_decode_number(value, &t->entry_count);
     } else if (is_key(t, "rocksdb.num.range-deletions")) {

@@ -179,6 +179,9 @@ static tarn_status switch_off(tarn_backend *backend, tarn_error *error)
             leave(keyed);
         }
     }
+    if (atomic_load(&backend->is_gate_shut)) {
+        tarn__backend_wait_at_gate(backend); /* A snapshot's worker may wait for the runs. */
+    }
     close_both(backend);
     return TARN_OK;
 }

@@ -174,11 +174,6 @@ void tarn__hot_send_runs(tarn_backend *backend)
     }
 }
 
-tarn_status tarn__hot_await_runs(tarn_backend *backend, tarn_error *error)
-{
-    return backend->runs != NULL ? tarn__runs_await(backend->runs, error) : TARN_OK;
-}
-
 void tarn__hot_land(tarn_backend *backend)
 {
     tarn_error error;

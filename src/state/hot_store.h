@@ -28,9 +28,6 @@ void tarn__hot_prepare_drain(tarn_backend *backend);
 /* Sends off the run that is being filled. */
 void tarn__hot_send_runs(tarn_backend *backend);
 
-/* Waits until all runs that were sent are in the store. Thread: any. */
-TARN_NODISCARD tarn_status tarn__hot_await_runs(tarn_backend *backend, tarn_error *error);
-
 /* Sends and waits; a failure poisons the backend. */
 void tarn__hot_land(tarn_backend *backend);
 

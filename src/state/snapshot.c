@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "cache/runs.h"
 #include "snapshot/upload.h"
 #include "state/backend.h"
 #include "state/canonical.h"
@@ -30,6 +31,7 @@ struct tarn_snapshot {
     tarn__subtask subtask; /* What is acknowledged; files come from the upload at the end. */
     uint32_t piece_capacity;
     const tarn__base *base; /* What the upload builds on; borrowed of the backend. */
+    tarn__runs *runs; /* The backend's when this began, kept until the links are made; or NULL. */
     uint64_t sync_ns;
     uint64_t next_slice_ns; /* Not before the stream has had its share of the time. */
     bool is_submitted;      /* A worker has it: all that it holds is in the store. */
@@ -71,7 +73,7 @@ static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
     TARN_TRY(tarn__directory_remove(backend->directory.links, error));
-    TARN_TRY(tarn__hot_await_runs(backend, error)); /* All that was frozen is in them. */
+    TARN_TRY(tarn__runs_await(snapshot->runs, error)); /* All that was frozen is in them. */
     if (snapshot->is_canonical) {
         return tarn__canonical_hold(&snapshot->canonical, error);
     }
@@ -388,6 +390,7 @@ tarn_status tarn_snapshot_begin(
     }
     snapshot->base = backend->bases.completed;
     backend->bases.is_lent = true;
+    snapshot->runs = backend->runs;
     backend->snapshot = snapshot;
     tarn__backend_adopt(backend, &snapshot->child, "snapshot", "of a checkpoint");
     tarn__backend_shut_gate(backend);

@@ -174,6 +174,7 @@ static int set_up_filtered(void **state)
 {
     (void)set_up(state);
     fixture *f = *state;
+    fixture_set(f->config, "state.backend.rocksdb.predefined-options", "DEFAULT"); /* In one piece. */
     fixture_set(f->config, "state.backend.rocksdb.use-bloom-filter", "true");
     f->env = fixture_open_env(f->config, &f->memory.base);
     return 0;
@@ -474,8 +475,8 @@ static void test_every_refusal_of_memory_is_survived(void **state)
 
 int main(void)
 {
-#define LINKED(name) cmocka_unit_test_setup_teardown(name, set_up_linked, tear_down)
-#define COPIED(name) cmocka_unit_test_setup_teardown(name, set_up_copied, tear_down)
+#define LINKED(name)   cmocka_unit_test_setup_teardown(name, set_up_linked, tear_down)
+#define COPIED(name)   cmocka_unit_test_setup_teardown(name, set_up_copied, tear_down)
 #define FILTERED(name) cmocka_unit_test_setup_teardown(name, set_up_filtered, tear_down)
     const struct CMUnitTest tests[] = {
         LINKED(test_of_linked_files_each_subtask_reads_what_it_owns),
