@@ -30,6 +30,7 @@ enum {
     TARN__RUNS = 3, /* That have memory at once, the one being filled included. */
     TARN__RUN_BYTES_MIN = 16 << 10,
     TARN__RUN_BYTES_MAX = 16 << 20,
+    TARN__RUN_UNKNOWN = 0, /* The number of none: they begin with 1. */
 };
 
 typedef struct tarn__runs tarn__runs;

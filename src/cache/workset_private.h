@@ -69,14 +69,15 @@ static inline bool tarn__workset_is_sendable(const tarn__workset *set, const tar
            family->suffix_bytes == 0;
 }
 
-/* Whether a row was sent, and its run has not landed. */
+/* Whether a row was sent, and its run has not landed, as far as it is known which one that is. */
 static inline bool tarn__workset_row_is_flying(const tarn__workset *set, const tarn__hot_row *row)
 {
     if (__builtin_expect(!row->is_sent, 1) || row->state == TARN__HOT_FREE) {
         return false;
     }
-    return tarn__hot_row_is_dirty(row) ? tarn__runs_is_busy(set->runs)
-                                       : !tarn__runs_has_landed(set->runs, row->epoch);
+    return tarn__hot_row_is_dirty(row) || row->epoch == TARN__RUN_UNKNOWN
+               ? tarn__runs_is_busy(set->runs)
+               : !tarn__runs_has_landed(set->runs, row->epoch);
 }
 
 /* Units: bytes. */
