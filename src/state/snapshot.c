@@ -65,12 +65,15 @@ static tarn_status upload_links(tarn_snapshot *snapshot, tarn_error *error)
     return tarn__upload_run(snapshot->upload, links, &files, snapshot->base, error);
 }
 
-/* What an earlier snapshot could not remove would keep every later one from its links. */
+/*
+ * Waits for the runs whatever else fails: behind the gate others write the same rows. What an
+ * earlier snapshot could not remove would keep every later one from its links.
+ */
 static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
-    TARN_TRY(tarn__directory_remove(backend->directory.links, error));
     TARN_TRY(tarn__hot_await_runs(backend, error)); /* All that was frozen is in them. */
+    TARN_TRY(tarn__directory_remove(backend->directory.links, error));
     if (snapshot->is_canonical) {
         return tarn__canonical_hold(&snapshot->canonical, error);
     }
