@@ -8,6 +8,9 @@
  *                                                     │
  *     a worker                            sort ──► write ──► landed; the memory is given back
  *
+ * Workers may be busy for long, with files of other backends: whoever waits for runs writes those
+ * that none has begun, and nothing is added as long as there is no place in their queue.
+ *
  * A run is a buffer of copied changes with a number. It has memory from its first change until it
  * has landed. Runs land in any order, so no row may be in two of them that have not landed, nor be
  * written by somebody else meanwhile: during one drain each frozen row is written once.
@@ -72,7 +75,8 @@ bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order
 /* The number of the run that the last change went to. */
 uint32_t tarn__runs_number(const tarn__runs *runs);
 
-/* Sends off the run that is being filled, if it has changes. May wait for the workers' queue. */
+/* Sends off the run that is being filled, if it has changes. May wait for the workers' queue, which
+ * adding does not. */
 void tarn__runs_send(tarn__runs *runs);
 
 bool tarn__runs_has_landed(const tarn__runs *runs, uint32_t number);
@@ -83,7 +87,7 @@ bool tarn__runs_is_busy(const tarn__runs *runs);
 /* Sends off what there is, and waits until all has landed. */
 TARN_NODISCARD tarn_status tarn__runs_finish(tarn__runs *runs, tarn_error *error);
 
-/* Waits until all that was sent has landed. Thread: any. */
+/* Waits until all that was sent has landed, or has it land. Thread: any. */
 TARN_NODISCARD tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error);
 
 /* Answers the failure of a write, if there was one. Thread: any. */
