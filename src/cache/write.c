@@ -310,7 +310,9 @@ tarn_status tarn__workset_settle(
 {
     const range wanted = {.family = family, .lower = lower, .upper = upper};
     tarn__cursor cursor = {0};
-    TARN_TRY(tarn__workset_land(set, error)); /* Who settles looks into the store. */
+    if (family == NULL || tarn__workset_has_runs(set, family)) {
+        TARN_TRY(tarn__workset_land(set, error)); /* Who settles looks into the store. */
+    }
     if ((family != NULL ? family->dirty_count : set->figures.dirty_count) == 0 ||
         next_within(set, &wanted, &cursor) == 0) {
         return TARN_OK;

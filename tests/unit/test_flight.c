@@ -1,6 +1,7 @@
 /*
  * Unit tests of rows of the working set whose runs are under way (cache/runs.h), where these land
- * in another order than they were sent in: what leaves the working set is in the store.
+ * in another order than they were sent in: what leaves the working set is in the store. And of who
+ * waits for them.
  */
 #include "support/support.h"
 
@@ -16,6 +17,7 @@ typedef struct fixture {
     tarn__runs *runs; /* Without workers: the one in the least place is written first. */
     tarn__workset *set;
     tarn__workset_family family;
+    tarn__workset_family others; /* Of rows with a suffix, which no run has. */
     bool is_stored[NAMES];
     bool is_held;
     tarn_error error;
@@ -77,7 +79,9 @@ static int set_up(void **state)
     };
     assert_ok(tarn__workset_open(&options, &f.set, &f.error), &f.error);
     f.family = (tarn__workset_family){.store_family = &f};
+    f.others = (tarn__workset_family){.store_family = &f.others, .suffix_bytes = 8};
     assert_ok(tarn__workset_add_family(f.set, &f.family, &f.error), &f.error);
+    assert_ok(tarn__workset_add_family(f.set, &f.others, &f.error), &f.error);
     *state = &f;
     return 0;
 }
@@ -86,6 +90,7 @@ static int tear_down(void **state)
 {
     fixture *f = *state;
     tarn__workset_remove_family(f->set, &f->family);
+    tarn__workset_remove_family(f->set, &f->others);
     tarn__workset_close(f->set);
     tarn__runs_close(f->runs);
     assert_int_equal(f->account.bytes, 0);
@@ -206,6 +211,20 @@ static void test_without_runs_under_way_a_row_that_came_and_went_is_as_any_other
     assert_ok(release(f, &f->error), &f->error);
 }
 
+static void test_only_who_looks_for_rows_that_go_by_runs_waits_for_these(void **state)
+{
+    fixture *f = *state;
+    const tarn_bytes lower = tarn_bytes_of("0");
+    const tarn_bytes upper = tarn_bytes_of("4");
+    uint32_t removed = 0;
+    begin(f, &removed);
+    assert_ok(tarn__workset_settle(f->set, &f->others, lower, upper, &f->error), &f->error);
+    assert_false(tarn__runs_has_landed(f->runs, removed));
+    assert_ok(tarn__workset_settle(f->set, &f->family, lower, upper, &f->error), &f->error);
+    assert_true(tarn__runs_has_landed(f->runs, removed));
+    assert_false(f->is_stored[1]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -213,6 +232,7 @@ int main(void)
         TEST(test_a_removal_that_is_repeated_is_under_way_until_the_first_one_has_landed),
         TEST(test_a_row_that_came_and_went_is_under_way_until_its_removal_has_landed),
         TEST(test_without_runs_under_way_a_row_that_came_and_went_is_as_any_other),
+        TEST(test_only_who_looks_for_rows_that_go_by_runs_waits_for_these),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
