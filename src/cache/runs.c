@@ -334,6 +334,7 @@ static void copy(uint8_t **to, tarn_bytes bytes)
 bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order, bool can_wait)
 {
     const size_t bytes = bytes_of(change);
+    assert(tarn__runs_can_hold(runs, change));
     tarn__run *run = run_to_fill(runs, bytes, can_wait);
     if (run == NULL) {
         return false;

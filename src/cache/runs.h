@@ -30,8 +30,8 @@
 #include "cache/change.h"
 
 enum {
-    TARN__RUNS = 3, /* That have memory at once, the one being filled included. */
-    TARN__RUN_BYTES_MIN = 16 << 10,
+    TARN__RUNS = 3,                 /* That have memory at once, the one being filled included. */
+    TARN__RUN_BYTES_MIN = 32 << 10, /* Any row of a working set has room in an empty one. */
     TARN__RUN_BYTES_MAX = 16 << 20,
     TARN__RUN_UNKNOWN = 0, /* The number of none: they begin with 1. */
 };
@@ -64,8 +64,8 @@ void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes);
 bool tarn__runs_can_hold(const tarn__runs *runs, const tarn__change *change);
 
 /*
- * Copies a change into the run that is being filled; false: there is no room now. The suffix is
- * part of the row.
+ * Copies a change, which an empty run can hold, into the run that is being filled; false: there is
+ * no room now. The suffix is part of the row.
  *
  * order     Of the family: families are written by it.
  * can_wait  Leaves the last run to what cannot.

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "cache/runs.h"
+#include "cache/slab.h"
 
 enum {
     ROWS = 20000,
@@ -213,6 +214,21 @@ static void test_without_a_free_run_nothing_is_taken_and_the_last_one_is_kept_fo
     }
 }
 
+static void test_the_smallest_run_holds_the_largest_row_of_a_working_set(void **state)
+{
+    static const uint8_t BYTES[TARN__SLAB_PAGE_BYTES_MAX / 4];
+    fixture *f = *state;
+    open_runs(f, 0);
+    tarn__runs_set_bytes(f->runs, 0);
+    const tarn__change change = {
+        .family = &f->families[0],
+        .kind = TARN__CHANGE_PUT,
+        .row = tarn_bytes_at(BYTES, 100),
+        .value = tarn_bytes_at(BYTES, sizeof BYTES - sizeof(tarn__hot_row) - 100),
+    };
+    assert_true(tarn__runs_can_hold(f->runs, &change));
+}
+
 static void test_refused_memory_is_no_room(void **state)
 {
     fixture *f = *state;
@@ -320,6 +336,7 @@ int main(void)
         TEST(test_workers_write_several_runs_at_once),
         TEST(test_a_run_has_landed_once_it_is_written_and_not_before),
         TEST(test_without_a_free_run_nothing_is_taken_and_the_last_one_is_kept_for_the_urgent),
+        TEST(test_the_smallest_run_holds_the_largest_row_of_a_working_set),
         TEST(test_refused_memory_is_no_room),
         TEST(test_who_waits_writes_what_no_worker_has_begun),
         TEST(test_adding_does_not_wait_for_a_place_in_the_queue),
