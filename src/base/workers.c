@@ -136,6 +136,26 @@ bool tarn__workers_try_submit(tarn__workers *workers, tarn__job_fn *job_run, voi
     return has_room;
 }
 
+bool tarn__workers_withdraw(tarn__workers *workers, tarn__job_fn *job_run, void *context)
+{
+    bool is_withdrawn = false;
+    pthread_mutex_lock(&workers->mutex);
+    for (uint32_t i = 0; i < workers->count; i++) {
+        job *at = &workers->ring[(workers->head + i) % workers->capacity];
+        if (is_withdrawn) { /* The others close up. */
+            workers->ring[(workers->head + i - 1) % workers->capacity] = *at;
+        } else {
+            is_withdrawn = at->run == job_run && at->context == context;
+        }
+    }
+    if (is_withdrawn) {
+        workers->count--;
+        pthread_cond_signal(&workers->has_room);
+    }
+    pthread_mutex_unlock(&workers->mutex);
+    return is_withdrawn;
+}
+
 void tarn__workers_close(tarn__workers *workers)
 {
     if (workers != NULL) {

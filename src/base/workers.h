@@ -4,7 +4,8 @@
  *     submit ──► [job][job][job] ──► thread 0 .. n-1: job.run(job.context)
  *
  * Invariants
- *   - A job that was accepted runs exactly once; close() runs what is queued, then joins.
+ *   - A job that was accepted runs exactly once, unless it is withdrawn before it begins; close()
+ *     runs what is queued, then joins.
  *   - submit() waits while the queue is full; it is never called by a worker itself, or the queue
  *     could wait for itself.
  *
@@ -37,6 +38,12 @@ void tarn__workers_submit(tarn__workers *workers, tarn__job_fn *run, void *conte
 /* Queues a job if there is room, and answers whether it did. Never waits, so workers may call it.
  */
 bool tarn__workers_try_submit(tarn__workers *workers, tarn__job_fn *run, void *context);
+
+/*
+ * Takes a job back that no thread has begun; false: there is none that is queued. Who waits for a
+ * job runs it itself then, rather than wait for those before it. Never waits.
+ */
+bool tarn__workers_withdraw(tarn__workers *workers, tarn__job_fn *run, void *context);
 
 /* Runs what is queued, joins the threads and frees. NULL does nothing. */
 void tarn__workers_close(tarn__workers *workers);

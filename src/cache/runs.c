@@ -67,30 +67,6 @@ tarn_status tarn__runs_open(const tarn__runs_options *options, tarn__runs **out,
     return TARN_OK;
 }
 
-/* Waits for every job, also after a failure. */
-static void await_jobs(tarn__runs *runs)
-{
-    (void)pthread_mutex_lock(&runs->mutex);
-    while (runs->options.workers != NULL && runs->sent_count > 0) {
-        (void)pthread_cond_wait(&runs->changed, &runs->mutex);
-    }
-    (void)pthread_mutex_unlock(&runs->mutex);
-}
-
-void tarn__runs_close(tarn__runs *runs)
-{
-    if (runs == NULL) {
-        return;
-    }
-    await_jobs(runs);
-    for (uint32_t i = 0; i < TARN__RUNS; i++) {
-        tarn__release(runs->runs[i].bytes);
-    }
-    (void)pthread_cond_destroy(&runs->changed);
-    (void)pthread_mutex_destroy(&runs->mutex);
-    tarn__release(runs);
-}
-
 void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes)
 {
     const uint64_t most = bytes < TARN__RUN_BYTES_MAX ? bytes : TARN__RUN_BYTES_MAX;
@@ -132,7 +108,7 @@ tarn__change tarn__run_at(const tarn__run *run, uint32_t at)
     };
 }
 
-/* ---- writing: a worker ------------------------------------------------------------------ */
+/* ---- writing: a worker, or who waits for it --------------------------------------------- */
 
 static tarn_bytes find_row(const void *context, uint32_t place)
 {
@@ -185,6 +161,39 @@ bool tarn__runs_write_next(tarn__runs *runs)
     return false;
 }
 
+/* Waits for every job, also after a failure; does those that no worker has begun. */
+static void await_jobs(tarn__runs *runs)
+{
+    tarn__workers *workers = runs->options.workers;
+    if (workers == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < TARN__RUNS; i++) {
+        if (tarn__workers_withdraw(workers, write_run, &runs->runs[i])) {
+            write_run(&runs->runs[i]);
+        }
+    }
+    (void)pthread_mutex_lock(&runs->mutex);
+    while (runs->sent_count > 0) {
+        (void)pthread_cond_wait(&runs->changed, &runs->mutex);
+    }
+    (void)pthread_mutex_unlock(&runs->mutex);
+}
+
+void tarn__runs_close(tarn__runs *runs)
+{
+    if (runs == NULL) {
+        return;
+    }
+    await_jobs(runs);
+    for (uint32_t i = 0; i < TARN__RUNS; i++) {
+        tarn__release(runs->runs[i].bytes);
+    }
+    (void)pthread_cond_destroy(&runs->changed);
+    (void)pthread_mutex_destroy(&runs->mutex);
+    tarn__release(runs);
+}
+
 /* ---- adding ----------------------------------------------------------------------------- */
 
 static tarn__run *run_of(tarn__runs *runs, uint32_t number)
@@ -210,6 +219,16 @@ static void note_sent(tarn__runs *runs, tarn__run *run)
     (void)pthread_mutex_unlock(&runs->mutex);
 }
 
+/* Goes on with a run that was not queued. */
+static void take_back(tarn__runs *runs, tarn__run *run)
+{
+    (void)pthread_mutex_lock(&runs->mutex);
+    runs->sent_count--;
+    atomic_store(&run->state, RUN_FILLING);
+    (void)pthread_cond_broadcast(&runs->changed);
+    (void)pthread_mutex_unlock(&runs->mutex);
+}
+
 void tarn__runs_send(tarn__runs *runs)
 {
     tarn__run *run = run_of(runs, runs->number);
@@ -220,6 +239,18 @@ void tarn__runs_send(tarn__runs *runs)
     if (runs->options.workers != NULL) {
         tarn__workers_submit(runs->options.workers, write_run, run);
     }
+}
+
+/* The same of a run that is being filled; false: there is no place in the workers' queue. */
+static bool try_send(tarn__runs *runs, tarn__run *run)
+{
+    note_sent(runs, run);
+    if (runs->options.workers == NULL ||
+        tarn__workers_try_submit(runs->options.workers, write_run, run)) {
+        return true;
+    }
+    take_back(runs, run);
+    return false;
 }
 
 static size_t bytes_of(const tarn__change *change)
@@ -285,7 +316,9 @@ static tarn__run *run_to_fill(tarn__runs *runs, size_t bytes, bool can_wait)
         if (has_room(run, bytes)) {
             return run;
         }
-        tarn__runs_send(runs);
+        if (!try_send(runs, run)) {
+            return NULL;
+        }
     }
     return begin_run(runs, can_wait);
 }
@@ -301,6 +334,7 @@ static void copy(uint8_t **to, tarn_bytes bytes)
 bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order, bool can_wait)
 {
     const size_t bytes = bytes_of(change);
+    assert(tarn__runs_can_hold(runs, change));
     tarn__run *run = run_to_fill(runs, bytes, can_wait);
     if (run == NULL) {
         return false;
@@ -374,6 +408,10 @@ tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error)
 
 tarn_status tarn__runs_finish(tarn__runs *runs, tarn_error *error)
 {
-    tarn__runs_send(runs);
+    tarn__run *run = run_of(runs, runs->number);
+    if (is_filling(run) && !try_send(runs, run)) {
+        note_sent(runs, run);
+        write_run(run);
+    }
     return tarn__runs_await(runs, error);
 }

@@ -8,6 +8,9 @@
  *                                                     │
  *     a worker                            sort ──► write ──► landed; the memory is given back
  *
+ * Workers may be busy for long, with files of other backends: whoever waits for runs writes those
+ * that none has begun, and nothing is added as long as there is no place in their queue.
+ *
  * A run is a buffer of copied changes with a number. It has memory from its first change until it
  * has landed. Runs land in any order, so no row may be in two of them that have not landed, nor be
  * written by somebody else meanwhile: during one drain each frozen row is written once.
@@ -27,9 +30,10 @@
 #include "cache/change.h"
 
 enum {
-    TARN__RUNS = 3, /* That have memory at once, the one being filled included. */
-    TARN__RUN_BYTES_MIN = 16 << 10,
+    TARN__RUNS = 3,                 /* That have memory at once, the one being filled included. */
+    TARN__RUN_BYTES_MIN = 32 << 10, /* Any row of a working set has room in an empty one. */
     TARN__RUN_BYTES_MAX = 16 << 20,
+    TARN__RUN_UNKNOWN = 0, /* The number of none: they begin with 1. */
 };
 
 typedef struct tarn__runs tarn__runs;
@@ -60,8 +64,8 @@ void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes);
 bool tarn__runs_can_hold(const tarn__runs *runs, const tarn__change *change);
 
 /*
- * Copies a change into the run that is being filled; false: there is no room now. The suffix is
- * part of the row.
+ * Copies a change, which an empty run can hold, into the run that is being filled; false: there is
+ * no room now. The suffix is part of the row.
  *
  * order     Of the family: families are written by it.
  * can_wait  Leaves the last run to what cannot.
@@ -71,7 +75,8 @@ bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order
 /* The number of the run that the last change went to. */
 uint32_t tarn__runs_number(const tarn__runs *runs);
 
-/* Sends off the run that is being filled, if it has changes. May wait for the workers' queue. */
+/* Sends off the run that is being filled, if it has changes. May wait for the workers' queue, which
+ * adding does not. */
 void tarn__runs_send(tarn__runs *runs);
 
 bool tarn__runs_has_landed(const tarn__runs *runs, uint32_t number);
@@ -82,7 +87,7 @@ bool tarn__runs_is_busy(const tarn__runs *runs);
 /* Sends off what there is, and waits until all has landed. */
 TARN_NODISCARD tarn_status tarn__runs_finish(tarn__runs *runs, tarn_error *error);
 
-/* Waits until all that was sent has landed; NULL: nothing was. Thread: any. */
+/* Waits until all that was sent has landed, or has it land; NULL: nothing was. Thread: any. */
 TARN_NODISCARD tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error);
 
 /* Answers the failure of a write, if there was one. Thread: any. */

@@ -41,8 +41,8 @@ typedef enum tarn__hot_state {
 
 /* A row in a slot. Its row bytes follow, then its value. */
 typedef struct tarn__hot_row {
-    uint32_t epoch;      /* Of the write that made it dirty; of a clean one that was sent, the run.
-                            In a free slot: the next free one. */
+    uint32_t epoch;      /* Of the write that made it dirty; of a clean one that was sent, the run,
+                            or TARN__RUN_UNKNOWN. In a free slot: the next free one. */
     uint16_t value_size; /* Units: bytes. */
     uint16_t key_size;   /* Of the row bytes. */
     uint16_t family;

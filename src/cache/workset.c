@@ -268,8 +268,9 @@ static void mark(tarn__workset *set, tarn__hot_row *row, tarn__hot_state state)
     } else {
         tarn__workset_unmark(set, row);
         row->is_new = 0;
-        if (row->is_sent) {
-            row->epoch = tarn__runs_number(set->runs); /* With that one at the latest. */
+        if (was_dirty && row->is_sent) { /* Runs land in any order, and which one has it is lost. */
+            row->is_sent = tarn__runs_is_busy(set->runs);
+            row->epoch = TARN__RUN_UNKNOWN;
         }
     }
     row->state = (uint8_t)state;

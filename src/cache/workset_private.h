@@ -61,22 +61,29 @@ static inline bool tarn__workset_is_frozen(const tarn__workset *set, const tarn_
 /* Finds a row, pending or not, and sets key->reference; counts and warms nothing. */
 tarn__hot_row *tarn__workset_look_up(const tarn__workset *set, tarn__hot_key *key);
 
+/* Whether runs may have rows of a family. */
+static inline bool tarn__workset_has_runs(
+    const tarn__workset *set, const tarn__workset_family *family)
+{
+    return set->runs != NULL && !family->is_of_blocks && family->suffix_bytes == 0;
+}
+
 /* Whether a frozen row goes by a run. What does not is never sent. */
 static inline bool tarn__workset_is_sendable(const tarn__workset *set, const tarn__hot_row *row)
 {
-    const tarn__workset_family *family = set->families[row->family];
-    return set->runs != NULL && row->state != TARN__HOT_PARTIAL && !family->is_of_blocks &&
-           family->suffix_bytes == 0;
+    return row->state != TARN__HOT_PARTIAL &&
+           tarn__workset_has_runs(set, set->families[row->family]);
 }
 
-/* Whether a row was sent, and its run has not landed. */
+/* Whether a row was sent, and its run has not landed, as far as it is known which one that is. */
 static inline bool tarn__workset_row_is_flying(const tarn__workset *set, const tarn__hot_row *row)
 {
     if (__builtin_expect(!row->is_sent, 1) || row->state == TARN__HOT_FREE) {
         return false;
     }
-    return tarn__hot_row_is_dirty(row) ? tarn__runs_is_busy(set->runs)
-                                       : !tarn__runs_has_landed(set->runs, row->epoch);
+    return tarn__hot_row_is_dirty(row) || row->epoch == TARN__RUN_UNKNOWN
+               ? tarn__runs_is_busy(set->runs)
+               : !tarn__runs_has_landed(set->runs, row->epoch);
 }
 
 /* Units: bytes. */

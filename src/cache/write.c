@@ -6,7 +6,12 @@
 enum {
     DRAINED_WITH_ROW = 16, /* Frozen rows that go along when one must. */
     SLOTS_PER_ROW = 16,    /* Looked at for each row that is to be drained. */
+    RUN_ROW_BYTES = 64,    /* What a run has beside a row's bytes, at most. */
 };
+
+_Static_assert(
+    TARN__SLAB_PAGE_BYTES_MAX / 4 + RUN_ROW_BYTES <= TARN__RUN_BYTES_MIN,
+    "the largest row has room in the smallest run");
 
 /* ---- going through the slabs ------------------------------------------------------------ */
 
@@ -310,7 +315,9 @@ tarn_status tarn__workset_settle(
 {
     const range wanted = {.family = family, .lower = lower, .upper = upper};
     tarn__cursor cursor = {0};
-    TARN_TRY(tarn__workset_land(set, error)); /* Who settles looks into the store. */
+    if (family == NULL || tarn__workset_has_runs(set, family)) {
+        TARN_TRY(tarn__workset_land(set, error)); /* Who settles looks into the store. */
+    }
     if ((family != NULL ? family->dirty_count : set->figures.dirty_count) == 0 ||
         next_within(set, &wanted, &cursor) == 0) {
         return TARN_OK;
@@ -406,7 +413,7 @@ static bool take(tarn__workset *set, uint32_t reference, tarn__cursor before)
             set->drain_begin = before;
             set->is_blocked = true;
             return false;
-        } /* Else there is no memory for runs, or it is too large for one. */
+        } /* Else there is no memory for runs. */
     }
     return !tarn__workset_batch_add(set, reference);
 }
@@ -424,7 +431,7 @@ static tarn_status drain(tarn__workset *set, uint32_t row_count_max, tarn_error 
         const tarn__cursor before = set->drain_begin;
         const uint32_t reference = tarn__workset_step(set, &set->drain_begin);
         if (reference == 0) {
-            break; /* What is frozen does not move: all of it is in the batch, or was taken. */
+            break; /* What a row written by the task went past comes in the next round. */
         }
         goes_on = !tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, reference)) ||
                   take(set, reference, before);

@@ -9,7 +9,6 @@
  * Thread: shared. RocksDB calls it from reads, flushes and compactions.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "codec/reduction.h"
@@ -23,7 +22,7 @@ static _Thread_local uint8_t answer[TARN__REDUCTION_BYTES_MAX];
 
 static void forget_name(void *state)
 {
-    free(state);
+    tarn__release(state);
 }
 
 static void keep_answer(void *state, const char *value, size_t size)
@@ -121,10 +120,10 @@ rocksdb_mergeoperator_t *tarn__rocks_new_merge(void)
     return new_merge(NULL);
 }
 
-rocksdb_mergeoperator_t *tarn__rocks_new_merge_of(const char *family)
+rocksdb_mergeoperator_t *tarn__rocks_new_merge_of(tarn__account *account, const char *family)
 {
     const size_t size = sizeof TARN__TABLE_FAMILY_PREFIX + strlen(family);
-    char *name = malloc(size);
+    char *name = tarn__allocate(account, size);
     if (name == NULL) {
         return NULL;
     }

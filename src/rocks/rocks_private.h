@@ -37,7 +37,7 @@ TARN_NODISCARD tarn_status tarn__rocks_unmark(
 rocksdb_mergeoperator_t *tarn__rocks_new_merge(void);
 
 /* The same, for a table file that is written apart (codec/table.h); NULL: there is no memory. */
-rocksdb_mergeoperator_t *tarn__rocks_new_merge_of(const char *family);
+rocksdb_mergeoperator_t *tarn__rocks_new_merge_of(tarn__account *account, const char *family);
 
 /* db.c: the options that a family was opened with. The caller destroys them. */
 TARN_NODISCARD tarn_status tarn__rocks_family_options(

@@ -37,7 +37,7 @@ tarn_status tarn__rocks_run_open(
     run->family = family;
     run->joined.allocator = &family->rocks->account->face;
     TARN_TRY(tarn__rocks_family_options(family, &run->options, error));
-    rocksdb_mergeoperator_t *merge = tarn__rocks_new_merge_of(family->name);
+    rocksdb_mergeoperator_t *merge = tarn__rocks_new_merge_of(family->rocks->account, family->name);
     if (merge == NULL) {
         return tarn__fail_no_memory(error, "the name of a state", strlen(family->name));
     }

@@ -149,3 +149,37 @@ tarn_status tarn__marking_apply(tarn__marking *marking, tarn_bytes *value, tarn_
     *value = tarn_buffer_bytes(&marking->value);
     return TARN_OK;
 }
+
+tarn_status tarn__descriptors_list(
+    tarn_backend *backend, tarn__arena *arena, tarn__subtask *out, tarn_error *error)
+{
+    uint32_t count = 0;
+    for (const tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
+         family != NULL;
+         family = family->next) {
+        count++;
+    }
+    tarn__state_part *states = tarn__arena_allocate(arena, count, sizeof *states);
+    if (states == NULL) {
+        return tarn__fail_no_memory(error, "the states of a snapshot", count * sizeof *states);
+    }
+    uint32_t index = 0;
+    for (const tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
+         family != NULL;
+         family = family->next) {
+        TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
+        tarn__descriptor descriptor;
+        TARN_TRY(tarn__descriptor_read(backend, family->name, &pin, &descriptor, error));
+        states[index].name = tarn__arena_copy(arena, tarn_bytes_of(family->name));
+        states[index].codec_name = tarn__arena_copy(arena, descriptor.schemas[0].codec_name);
+        states[index].codec_version = descriptor.schemas[0].codec_version;
+        states[index].kind = tarn__state_kind_name(descriptor.kind);
+        if (states[index].name == NULL || states[index].codec_name == NULL) {
+            return tarn__fail_no_memory(error, "the states of a snapshot", sizeof *states);
+        }
+        index++;
+    }
+    out->states = states;
+    out->state_count = count;
+    return TARN_OK;
+}

@@ -67,4 +67,8 @@ TARN_NODISCARD tarn_status tarn__marking_init(
 TARN_NODISCARD tarn_status
 tarn__marking_apply(tarn__marking *marking, tarn_bytes *value, tarn_error *error);
 
+/* Says in out which states the backend has, with memory of the arena. */
+TARN_NODISCARD tarn_status tarn__descriptors_list(
+    tarn_backend *backend, tarn__arena *arena, tarn__subtask *out, tarn_error *error);
+
 #endif

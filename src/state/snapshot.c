@@ -68,12 +68,15 @@ static tarn_status upload_links(tarn_snapshot *snapshot, tarn_error *error)
     return tarn__upload_run(snapshot->upload, links, &files, snapshot->base, error);
 }
 
-/* What an earlier snapshot could not remove would keep every later one from its links. */
+/*
+ * Waits for the runs whatever else fails: behind the gate others write the same rows. What an
+ * earlier snapshot could not remove would keep every later one from its links.
+ */
 static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
-    TARN_TRY(tarn__directory_remove(backend->directory.links, error));
     TARN_TRY(tarn__runs_await(snapshot->runs, error)); /* All that was frozen is in them. */
+    TARN_TRY(tarn__directory_remove(backend->directory.links, error));
     if (snapshot->is_canonical) {
         return tarn__canonical_hold(&snapshot->canonical, error);
     }
@@ -260,41 +263,6 @@ void tarn__snapshot_drain(tarn_snapshot *snapshot)
 
 /* ---- beginning -------------------------------------------------------------------------- */
 
-static tarn_status describe_states(tarn_snapshot *snapshot, tarn_error *error)
-{
-    tarn_backend *backend = snapshot->backend;
-    uint32_t count = 0;
-    for (const tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
-         family != NULL;
-         family = family->next) {
-        count++;
-    }
-    tarn__state_part *states = tarn__arena_allocate(&snapshot->arena, count, sizeof *states);
-    if (states == NULL) {
-        return tarn__fail_no_memory(error, "the states of a snapshot", count * sizeof *states);
-    }
-    uint32_t index = 0;
-    for (const tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks);
-         family != NULL;
-         family = family->next) {
-        TARN_AUTO(tarn__rocks_unpin) tarn__rocks_pin pin = {.slice = NULL};
-        tarn__descriptor descriptor;
-        TARN_TRY(tarn__descriptor_read(backend, family->name, &pin, &descriptor, error));
-        states[index].name = tarn__arena_copy(&snapshot->arena, tarn_bytes_of(family->name));
-        states[index].codec_name =
-            tarn__arena_copy(&snapshot->arena, descriptor.schemas[0].codec_name);
-        states[index].codec_version = descriptor.schemas[0].codec_version;
-        states[index].kind = tarn__state_kind_name(descriptor.kind);
-        if (states[index].name == NULL || states[index].codec_name == NULL) {
-            return tarn__fail_no_memory(error, "the states of a snapshot", sizeof *states);
-        }
-        index++;
-    }
-    snapshot->subtask.states = states;
-    snapshot->subtask.state_count = count;
-    return TARN_OK;
-}
-
 static tarn_status prepare(
     tarn_snapshot *snapshot, tarn_pending_checkpoint *checkpoint, tarn_error *error)
 {
@@ -308,7 +276,7 @@ static tarn_status prepare(
         .max_parallelism = backend->max_parallelism,
         .key_groups = backend->key_groups,
     };
-    TARN_TRY(describe_states(snapshot, error));
+    TARN_TRY(tarn__descriptors_list(backend, &snapshot->arena, &snapshot->subtask, error));
     if (snapshot->is_canonical) {
         TARN_TRY(tarn__canonical_prepare(backend, &snapshot->arena, &snapshot->canonical, error));
     }

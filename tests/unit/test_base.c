@@ -4,6 +4,7 @@
 #include "support/support.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "tarn/bytes.h"
@@ -140,6 +141,52 @@ static void test_workers_run_every_job_before_they_close(void **state)
     assert_int_equal(atomic_load(&account.bytes), 0);
 }
 
+/* Keeps a thread busy until it is told to end. */
+typedef struct blocker {
+    atomic_bool has_begun;
+    atomic_bool may_end;
+} blocker;
+
+static void block(void *context)
+{
+    blocker *b = context;
+    atomic_store(&b->has_begun, true);
+    while (!atomic_load(&b->may_end)) {
+        (void)sched_yield();
+    }
+}
+
+static void test_a_job_that_was_withdrawn_is_not_run_and_the_others_are(void **state)
+{
+    (void)state;
+    enum { COUNTS = 4 };
+    tarn__account account;
+    tarn__account_init(&account, "test", NULL);
+    tarn__workers *workers = NULL;
+    tarn_error error;
+    blocker b = {.has_begun = false};
+    atomic_int counts[COUNTS] = {0};
+    assert_ok(tarn__workers_open(&account, 1, COUNTS, "test", &workers, &error), &error);
+    tarn__workers_submit(workers, block, &b);
+    while (!atomic_load(&b.has_begun)) {
+        (void)sched_yield();
+    }
+    for (int i = 0; i < COUNTS; i++) {
+        tarn__workers_submit(workers, count_up, &counts[i]);
+    }
+    assert_false(tarn__workers_try_submit(workers, count_up, &counts[0]));
+    assert_true(tarn__workers_withdraw(workers, count_up, &counts[1]));
+    assert_false(tarn__workers_withdraw(workers, count_up, &counts[1]));
+    assert_false(tarn__workers_withdraw(workers, block, &b)); /* It has begun. */
+    assert_true(tarn__workers_try_submit(workers, count_up, &counts[0]));
+    atomic_store(&b.may_end, true);
+    tarn__workers_close(workers);
+    assert_int_equal(atomic_load(&counts[0]), 2);
+    assert_int_equal(atomic_load(&counts[1]), 0);
+    assert_int_equal(atomic_load(&counts[2]), 1);
+    assert_int_equal(atomic_load(&counts[3]), 1);
+}
+
 static void test_workers_survive_every_allocation_failure(void **state)
 {
     (void)state;
@@ -187,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_a_digest_in_parts_equals_the_digest_of_the_whole),
         cmocka_unit_test(test_the_digest_is_xxh3_128),
         cmocka_unit_test(test_workers_run_every_job_before_they_close),
+        cmocka_unit_test(test_a_job_that_was_withdrawn_is_not_run_and_the_others_are),
         cmocka_unit_test(test_workers_survive_every_allocation_failure),
         cmocka_unit_test(test_the_process_has_a_size_and_a_larger_peak),
         cmocka_unit_test(test_the_version_is_one_and_the_same),

@@ -6,6 +6,7 @@
 #include "support/support.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,14 +54,17 @@ static void close_backend(fixture *f)
     assert_ok(tarn_backend_close(f->backend, &f->error), &f->error);
 }
 
-static int set_up_with(void **state, const char *memory)
+static int set_up_with(void **state, const char *memory, uint32_t workers)
 {
     fixture *f = test_calloc(1, sizeof *f);
     fixture_make_directory(f->root);
     tarn_config *config = fixture_new_config(MANAGED_MIB);
     fixture_set(config, "taskmanager.memory.managed.size", memory);
     fixture_set(config, "tarn.working-set.size", "4m");
-    f->env = fixture_open_env(config, NULL);
+    tarn_env_options env = TARN_ENV_OPTIONS_INIT;
+    env.config = config;
+    env.worker_thread_count = workers;
+    assert_ok(tarn_env_open(&env, &f->env, &f->error), &f->error);
     tarn_config_free(config);
     char address[FIXTURE_PATH_BYTES + 16];
     (void)snprintf(address, sizeof address, "%s/checkpoints", f->root);
@@ -77,13 +81,19 @@ static int set_up_with(void **state, const char *memory)
 /* Memtables hold less than the rows: they become table files. */
 static int set_up_small(void **state)
 {
-    return set_up_with(state, "2m");
+    return set_up_with(state, "2m", 1);
+}
+
+/* The same, and one worker makes the links while another one still writes. */
+static int set_up_workers(void **state)
+{
+    return set_up_with(state, "2m", 2);
 }
 
 /* And more: they go by batches. */
 static int set_up_large(void **state)
 {
-    return set_up_with(state, "256m");
+    return set_up_with(state, "256m", 1);
 }
 
 static int tear_down(void **state)
@@ -355,6 +365,38 @@ static void test_a_scan_sees_rows_that_are_on_their_way(void **state)
     commit(f);
 }
 
+/* Rows of the next epoch would be written, and then those of the last one over them. */
+static void test_a_snapshot_without_links_keeps_the_gate_shut_until_all_has_landed(void **state)
+{
+    fixture *f = *state;
+    tarn_buffer acknowledgement = TARN_BUFFER_INIT;
+    char nowhere[] = "/dev/null/links"; /* Cannot be removed. */
+    char *links = f->backend->directory.links;
+    f->backend->drain_share = 1;
+    put_all(f, 1);
+    f->backend->directory.links = nowhere;
+    begin(f);
+    while (tarn__workset_is_draining(f->backend->workset)) {
+        set_key(f, 1);
+    }
+    while (atomic_load(&f->backend->is_gate_shut)) {
+        (void)tarn_snapshot_poll(f->snapshot);
+        (void)sched_yield();
+    }
+    const bool is_flying = tarn__workset_is_flying(f->backend->workset);
+    const tarn_status status = tarn_snapshot_finish(f->snapshot, &acknowledgement, &f->error);
+    f->backend->directory.links = links;
+    assert_false(is_flying);
+    assert_true(status < TARN_OK);
+    assert_non_null(strstr(f->error.message, nowhere));
+    tarn_checkpoint_abandon(f->pending);
+    put_all(f, 2); /* As if it had never begun. */
+    begin(f);
+    commit(f);
+    restore(f, "restored");
+    assert_all(f, 2);
+}
+
 /* A directory where the file of a run is to be. */
 static void block_runs(const fixture *f)
 {
@@ -389,8 +431,9 @@ static void test_a_run_that_fails_poisons_with_the_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define SMALL(name) cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
-#define LARGE(name) cmocka_unit_test_setup_teardown(name, set_up_large, tear_down)
+#define SMALL(name)   cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
+#define LARGE(name)   cmocka_unit_test_setup_teardown(name, set_up_large, tear_down)
+#define WORKERS(name) cmocka_unit_test_setup_teardown(name, set_up_workers, tear_down)
         SMALL(test_a_checkpoint_holds_exactly_the_writes_before_its_barrier),
         LARGE(test_a_checkpoint_holds_exactly_the_writes_before_its_barrier),
         SMALL(test_rows_that_writes_hand_over_are_in_the_checkpoint),
@@ -405,8 +448,10 @@ int main(void)
         LARGE(test_the_stream_spends_its_share_on_frozen_rows_and_no_more),
         LARGE(test_a_scan_sees_rows_that_are_on_their_way),
         SMALL(test_a_run_that_fails_poisons_with_the_reason),
+        WORKERS(test_a_snapshot_without_links_keeps_the_gate_shut_until_all_has_landed),
 #undef SMALL
 #undef LARGE
+#undef WORKERS
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

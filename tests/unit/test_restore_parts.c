@@ -174,8 +174,10 @@ static int set_up_filtered(void **state)
 {
     (void)set_up(state);
     fixture *f = *state;
-    fixture_set(f->config, "state.backend.rocksdb.predefined-options", "DEFAULT"); /* In one piece. */
+    fixture_set(
+        f->config, "state.backend.rocksdb.predefined-options", "DEFAULT"); /* In one piece. */
     fixture_set(f->config, "state.backend.rocksdb.use-bloom-filter", "true");
+    fixture_set(f->config, "state.backend.rocksdb.memory.partitioned-index-filters", "false");
     f->env = fixture_open_env(f->config, &f->memory.base);
     return 0;
 }

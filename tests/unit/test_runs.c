@@ -6,11 +6,20 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/random.h"
 #include "cache/runs.h"
+#include "cache/slab.h"
 
-enum { ROWS = 20000, RUN_BYTES = 256 << 10, ROW_BYTES_MAX = 48, FAMILIES = 3 };
+enum {
+    ROWS = 20000,
+    RUN_BYTES = 256 << 10,
+    ROW_BYTES_MAX = 48,
+    FAMILIES = 3,
+    QUEUE = 8,
+    GIVE_UP_MS = 10000,
+};
 
 /* What was written, by the number that each row's value is. */
 typedef struct fixture {
@@ -23,6 +32,9 @@ typedef struct fixture {
     atomic_uchar is_written[ROWS];
     atomic_uint run_count;
     atomic_bool fails;
+    atomic_bool is_blocked; /* A worker, until it may go on or gives up: a failure is no hang. */
+    atomic_bool may_go_on;
+    atomic_bool has_gone_on;
     bool has_limit;
     size_t limit_bytes;
     tarn_error error;
@@ -87,7 +99,7 @@ static void open_runs(fixture *f, uint32_t worker_count)
 {
     if (worker_count > 0) {
         assert_ok(
-            tarn__workers_open(&f->account, worker_count, 8, "test", &f->workers, &f->error),
+            tarn__workers_open(&f->account, worker_count, QUEUE, "test", &f->workers, &f->error),
             &f->error);
     }
     const tarn__runs_options options = {
@@ -202,6 +214,21 @@ static void test_without_a_free_run_nothing_is_taken_and_the_last_one_is_kept_fo
     }
 }
 
+static void test_the_smallest_run_holds_the_largest_row_of_a_working_set(void **state)
+{
+    static const uint8_t BYTES[TARN__SLAB_PAGE_BYTES_MAX / 4];
+    fixture *f = *state;
+    open_runs(f, 0);
+    tarn__runs_set_bytes(f->runs, 0);
+    const tarn__change change = {
+        .family = &f->families[0],
+        .kind = TARN__CHANGE_PUT,
+        .row = tarn_bytes_at(BYTES, 100),
+        .value = tarn_bytes_at(BYTES, sizeof BYTES - sizeof(tarn__hot_row) - 100),
+    };
+    assert_true(tarn__runs_can_hold(f->runs, &change));
+}
+
 static void test_refused_memory_is_no_room(void **state)
 {
     fixture *f = *state;
@@ -213,6 +240,75 @@ static void test_refused_memory_is_no_room(void **state)
     f->has_limit = false;
     assert_true(add(f, 1, true));
     assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
+}
+
+static void block(void *context)
+{
+    fixture *f = context;
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    atomic_store(&f->is_blocked, true);
+    for (int i = 0; i < GIVE_UP_MS && !atomic_load(&f->may_go_on); i++) {
+        (void)nanosleep(&pause, NULL);
+    }
+    atomic_store(&f->has_gone_on, true);
+}
+
+static void do_nothing(void *context)
+{
+    (void)context;
+}
+
+/* Runs with one worker, which others keep busy. */
+static void open_busy_runs(fixture *f)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    open_runs(f, 1);
+    tarn__workers_submit(f->workers, block, f);
+    while (!atomic_load(&f->is_blocked)) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static void assert_landed_beside_busy_worker(fixture *f, uint32_t count)
+{
+    assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
+    const bool has_waited = atomic_load(&f->has_gone_on);
+    atomic_store(&f->may_go_on, true);
+    assert_false(has_waited);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(atomic_load(&f->is_written[i]), 1);
+    }
+    assert_false(tarn__runs_is_busy(f->runs));
+}
+
+static void test_who_waits_writes_what_no_worker_has_begun(void **state)
+{
+    fixture *f = *state;
+    uint32_t count = 0;
+    open_busy_runs(f);
+    tarn__runs_set_bytes(f->runs, 0); /* The least: there are several. */
+    while (add(f, count, false)) {
+        count++;
+    }
+    assert_landed_beside_busy_worker(f, count);
+    assert_int_equal(atomic_load(&f->run_count), TARN__RUNS);
+}
+
+static void test_adding_does_not_wait_for_a_place_in_the_queue(void **state)
+{
+    fixture *f = *state;
+    uint32_t count = 0;
+    open_busy_runs(f);
+    for (int i = 0; i < QUEUE; i++) {
+        tarn__workers_submit(f->workers, do_nothing, NULL);
+    }
+    tarn__runs_set_bytes(f->runs, 0);
+    while (add(f, count, false)) {
+        count++;
+    }
+    assert_false(add(f, count, false));
+    assert_landed_beside_busy_worker(f, count);
+    assert_int_equal(atomic_load(&f->run_count), 1);
 }
 
 static void test_after_a_failed_write_no_run_lands_and_all_are_told_why(void **state)
@@ -240,7 +336,10 @@ int main(void)
         TEST(test_workers_write_several_runs_at_once),
         TEST(test_a_run_has_landed_once_it_is_written_and_not_before),
         TEST(test_without_a_free_run_nothing_is_taken_and_the_last_one_is_kept_for_the_urgent),
+        TEST(test_the_smallest_run_holds_the_largest_row_of_a_working_set),
         TEST(test_refused_memory_is_no_room),
+        TEST(test_who_waits_writes_what_no_worker_has_begun),
+        TEST(test_adding_does_not_wait_for_a_place_in_the_queue),
         TEST(test_after_a_failed_write_no_run_lands_and_all_are_told_why),
 #undef TEST
     };

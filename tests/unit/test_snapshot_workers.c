@@ -24,11 +24,14 @@ typedef struct fixture {
     tarn_error error;
 } fixture;
 
-static int set_up(void **state)
+static int set_up_with(void **state, const char *working_set)
 {
     fixture *f = test_calloc(1, sizeof *f);
     fixture_make_directory(f->root);
     tarn_config *config = fixture_new_config(64);
+    if (working_set != NULL) {
+        fixture_set(config, "tarn.working-set.size", working_set);
+    }
     f->env = fixture_open_env(config, NULL);
     tarn_config_free(config);
     char address[FIXTURE_PATH_BYTES + 16];
@@ -40,6 +43,23 @@ static int set_up(void **state)
     assert_ok(tarn_checkpoint_store_open(&options, &f->store, &f->error), &f->error);
     *state = f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, NULL);
+}
+
+/* All rows are in RocksDB. */
+static int set_up_cold(void **state)
+{
+    return set_up_with(state, "0");
+}
+
+/* Rows that are dirty when the snapshot begins go by runs. */
+static int set_up_hot(void **state)
+{
+    return set_up_with(state, "1m");
 }
 
 static int tear_down(void **state)
@@ -77,11 +97,16 @@ static void open_subtask(
     }
 }
 
-static void expect_stored(fixture *f, subtask *s, const char *expected)
+static void expect_bytes(fixture *f, subtask *s, tarn_bytes expected)
 {
     tarn_bytes bytes;
     assert_ok(tarn_value_get(s->value, &bytes, &f->error), &f->error);
-    assert_true(tarn_bytes_is_equal(bytes, tarn_bytes_of(expected)));
+    assert_true(tarn_bytes_is_equal(bytes, expected));
+}
+
+static void expect_stored(fixture *f, subtask *s, const char *expected)
+{
+    expect_bytes(f, s, tarn_bytes_of(expected));
 }
 
 static void close_subtask(fixture *f, subtask *s)
@@ -250,9 +275,9 @@ static void block(void *context)
     (void)pthread_mutex_unlock(&b->mutex);
 }
 
-static void test_a_write_does_not_wait_for_a_worker_that_uploads_for_another(void **state)
+/* later: a value that RocksDB must take. */
+static void check_write_beside_busy_worker(fixture *f, tarn_bytes later)
 {
-    fixture *f = *state;
     subtask s;
     open_subtask(f, "op", 128, NULL, &s);
     blocker b = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false, false};
@@ -266,7 +291,7 @@ static void test_a_write_does_not_wait_for_a_worker_that_uploads_for_another(voi
     tarn_pending_checkpoint *pending = begin_checkpoint(f);
     tarn_snapshot *snapshot = NULL;
     assert_ok(tarn_snapshot_begin(s.backend, pending, &snapshot, &f->error), &f->error);
-    assert_ok(tarn_value_put(s.value, tarn_bytes_of("later"), &f->error), &f->error);
+    assert_ok(tarn_value_put(s.value, later, &f->error), &f->error);
     (void)pthread_mutex_lock(&b.mutex);
     const bool has_waited = b.has_ended;
     b.may_end = true;
@@ -276,7 +301,7 @@ static void test_a_write_does_not_wait_for_a_worker_that_uploads_for_another(voi
 
     assert_ok(finish(f, pending, snapshot), &f->error);
     assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
-    expect_stored(f, &s, "later");
+    expect_bytes(f, &s, later);
     close_subtask(f, &s);
     tarn_checkpoint *checkpoint = open_checkpoint(f);
     open_subtask(f, "op", 128, checkpoint, &s);
@@ -285,7 +310,21 @@ static void test_a_write_does_not_wait_for_a_worker_that_uploads_for_another(voi
     tarn_checkpoint_free(checkpoint);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+static void test_a_write_does_not_wait_for_a_worker_that_uploads_for_another(void **state)
+{
+    check_write_beside_busy_worker(*state, tarn_bytes_of("later"));
+}
+
+/* What is frozen of the row goes by a run, which no worker comes to. */
+static void test_nor_does_one_that_the_working_set_has_no_room_for(void **state)
+{
+    static const uint8_t LARGE[64 << 10];
+    check_write_beside_busy_worker(*state, tarn_bytes_at(LARGE, sizeof LARGE));
+}
+
+#define TEST(name)      cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_COLD(name) cmocka_unit_test_setup_teardown(name, set_up_cold, tear_down)
+#define TEST_HOT(name)  cmocka_unit_test_setup_teardown(name, set_up_hot, tear_down)
 
 int main(void)
 {
@@ -294,7 +333,8 @@ int main(void)
         TEST(test_links_that_could_not_be_removed_do_not_stop_the_next_snapshot),
         TEST(test_half_made_links_of_a_killed_process_are_wiped),
         TEST(test_a_snapshot_whose_checkpoint_is_over_hands_nothing_out),
-        TEST(test_a_write_does_not_wait_for_a_worker_that_uploads_for_another),
+        TEST_COLD(test_a_write_does_not_wait_for_a_worker_that_uploads_for_another),
+        TEST_HOT(test_nor_does_one_that_the_working_set_has_no_room_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
