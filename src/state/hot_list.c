@@ -442,7 +442,8 @@ tarn_status tarn__hot_list_fulfil(
     } else if (is_pending) {
         TARN_TRY(begin_whole(&list, number, elements, error));
         is_taken = list.row != NULL;
-    } else if (list.row != NULL && outcome == TARN_OK) {
+    } else if (list.row != NULL && !is_whole(&list) && outcome == TARN_OK) {
+        /* One that became whole since knows more than what was read. */
         TARN_TRY(join_partial(&list, number, elements, &is_taken, error));
     }
     tarn__workset_note_ahead(keyed->workset, is_taken);

@@ -83,11 +83,19 @@ static void give_up(tarn__hot_map *map)
     }
 }
 
-/* Making a block that is dirty larger might wait for the store. */
+/*
+ * A block that became complete since knows more than what was read: it has forgotten what it
+ * removed once that is gone from the store. Making one that is dirty larger might wait for the
+ * store.
+ */
 static bool may_change(const tarn__hot_map *map)
 {
-    return is_pending(map) || !tarn__hot_row_is_dirty(map->hot) ||
-           !atomic_load_explicit(&map->keyed->backend->is_gate_shut, memory_order_acquire);
+    if (is_pending(map)) {
+        return true;
+    }
+    return !tarn__hot_map_block(map)->is_complete &&
+           (!tarn__hot_row_is_dirty(map->hot) ||
+            !atomic_load_explicit(&map->keyed->backend->is_gate_shut, memory_order_acquire));
 }
 
 static tarn_status take_pending(

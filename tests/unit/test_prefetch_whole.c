@@ -4,12 +4,15 @@
  */
 #include "support/kinds_fixture.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tarn/list.h"
 #include "tarn/map.h"
 #include "tarn/prefetch.h"
+
+#include "state/prefetch_private.h"
 
 enum { KEYS = 40, ENTRIES = 12, TEXT_BYTES = 16, WORKING_SET_BYTES = 4 << 20 };
 
@@ -172,6 +175,25 @@ static void end_ahead(fixture *f)
         tarn_backend_prefetch_ahead(f->base->backend, NULL, &f->base->error), &f->base->error);
 }
 
+/* Until the other thread has read all of the batch. */
+static void wait_until_read(const fixture *f)
+{
+    tarn__prefetch *p = f->base->backend->prefetch;
+    bool is_read = false;
+    while (!is_read) {
+        (void)sched_yield();
+        (void)pthread_mutex_lock(&p->mutex);
+        is_read = p->next == p->published_count && p->reader_count == 0;
+        (void)pthread_mutex_unlock(&p->mutex);
+    }
+}
+
+/* What is dirty goes to the store, and stays here. */
+static void write_all(fixture *f)
+{
+    assert_ok(tarn__backend_settle_all(f->base->backend, &f->base->error), &f->base->error);
+}
+
 static void prefetch(fixture *f)
 {
     assert_ok(tarn_backend_prefetch(f->base->backend, &f->what, &f->base->error), &f->base->error);
@@ -266,6 +288,47 @@ static void test_what_went_to_the_store_meanwhile_stays(void **state)
         expect_entry(f, "b", false, 0);
         expect_elements(f, ELEMENTS, 2);
     }
+    close_fixture(f);
+}
+
+/* A map that was loaded meanwhile has forgotten the removal, which is in the store. */
+static void test_what_was_removed_from_a_map_that_became_whole_stays_away(void **state)
+{
+    fixture *f = open_fixture(state);
+    fill(f);
+    set_key(f, 0);
+    put(f, "l", 5); /* So that a part is here already. */
+    begin_ahead(f);
+    wait_until_read(f);
+    assert_int_equal(count_entries(f), ENTRIES);
+    assert_ok(tarn_map_remove(f->map, tarn_bytes_of("a"), &f->base->error), &f->base->error);
+    write_all(f);
+    end_ahead(f);
+    expect_entry(f, "a", false, 0);
+    assert_int_equal(count_entries(f), ENTRIES - 1);
+    cool(f);
+    expect_entry(f, "a", false, 0);
+    assert_int_equal(count_entries(f), ENTRIES - 1);
+    close_fixture(f);
+}
+
+/* A list that was read meanwhile and is in the store is not new, though there was none of it. */
+static void test_a_list_that_became_whole_and_was_written_can_be_removed(void **state)
+{
+    static const uint32_t ELEMENTS[] = {77};
+    fixture *f = open_fixture(state);
+    cool(f); /* It is not known that there are no lists. */
+    set_key(f, 0);
+    append(f, 77);
+    begin_ahead(f);
+    wait_until_read(f);
+    expect_elements(f, ELEMENTS, 1);
+    write_all(f);
+    end_ahead(f);
+    expect_elements(f, ELEMENTS, 1);
+    assert_ok(tarn_list_clear(f->list, &f->base->error), &f->base->error);
+    cool(f);
+    expect_elements(f, NULL, 0);
     close_fixture(f);
 }
 
@@ -370,6 +433,8 @@ int main(void)
         TEST(test_entries_are_hits),
         TEST(test_what_is_here_of_a_map_is_newer),
         TEST(test_what_went_to_the_store_meanwhile_stays),
+        TEST(test_what_was_removed_from_a_map_that_became_whole_stays_away),
+        TEST(test_a_list_that_became_whole_and_was_written_can_be_removed),
         TEST(test_a_list_that_grows_becomes_whole),
         TEST(test_large_ones_are_left_to_the_store),
         TEST(test_a_small_working_set_takes_what_it_can),
