@@ -13,7 +13,7 @@
  * checkpoint is committed (tarn/checkpoint.h).
  *
  * Ownership: a snapshot borrows from its backend and its pending checkpoint.
- * Thread: confined, with the backend; tarn_snapshot_poll() and _measure() are shared.
+ * Thread: confined, with the backend; tarn_snapshot_measure() is shared.
  */
 #ifndef TARN_SNAPSHOT_H
 #define TARN_SNAPSHOT_H
@@ -69,8 +69,9 @@ TARN_API TARN_NODISCARD tarn_status tarn_snapshot_begin(
 /**
  * Answers TARN_PENDING while the snapshot is under way, TARN_OK when finish() will not wait.
  *
- * Each call writes some hundred of the rows that are in memory only, which calls on the backend do
- * as well, a few at a time: a task without records polls every few milliseconds.
+ * Rows that are in memory only are handed to workers a few at a time, by calls on the backend as by
+ * this, within `tarn.working-set.drain-share` of the time; a call of a task that has had no records
+ * since the last one hands over some hundred. Such a task polls every few milliseconds.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot);
 

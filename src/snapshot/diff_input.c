@@ -87,6 +87,10 @@ static tarn_status look(
 {
     TARN_TRY(open_input(in, arena->account, error));
     const char *name = in->is_canonical ? in->reader.rows.state.name : in->reader.table.family;
+    if (name[0] == '\0') {
+        return tarn__fail(
+            error, TARN_NOT_SUPPORTED, "the table does not say which state its rows are of");
+    }
     in->family = tarn__arena_copy(arena, tarn_bytes_of(name));
     if (in->family == NULL) {
         return tarn__fail_no_memory(error, "the name of a state", strlen(name));

@@ -387,6 +387,10 @@ tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
         const tarn_status advanced = advance(snapshot, SLICE_ROWS, NULL);
         (void)advanced; /* finish() tells. */
     }
+    if (!is_idle) {
+        const tarn_status advanced = tarn__snapshot_advance(snapshot, NULL);
+        (void)advanced;
+    }
     return atomic_load(&snapshot->is_done) ? TARN_OK : TARN_PENDING;
 }
 

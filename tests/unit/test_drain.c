@@ -380,7 +380,8 @@ static void test_a_snapshot_without_links_keeps_the_gate_shut_until_all_has_land
         set_key(f, 1);
     }
     while (atomic_load(&f->backend->is_gate_shut)) {
-        (void)tarn_snapshot_poll(f->snapshot);
+        const tarn_status polled = tarn_snapshot_poll(f->snapshot);
+        (void)polled;
         (void)sched_yield();
     }
     const bool is_flying = tarn__workset_is_flying(f->backend->workset);

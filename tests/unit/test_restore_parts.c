@@ -177,7 +177,7 @@ static int set_up_filtered(void **state)
     fixture_set(
         f->config, "state.backend.rocksdb.predefined-options", "DEFAULT"); /* In one piece. */
     fixture_set(f->config, "state.backend.rocksdb.use-bloom-filter", "true");
-    fixture_set(f->config, "state.backend.rocksdb.memory.partitioned-index-filters", "false");
+    fixture_set(f->config, "state.backend.rocksdb.compression.per.level", "LZ4_COMPRESSION");
     f->env = fixture_open_env(f->config, &f->memory.base);
     return 0;
 }
