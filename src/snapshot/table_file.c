@@ -12,6 +12,8 @@ enum {
     SEQUENCE_BYTES = 8,
 };
 
+#define SEQUENCE_NAME "rocksdb.external_sst_file.global_seqno"
+
 static tarn_status damaged(tarn_error *error, const char *what)
 {
     return tarn__fail(error, TARN_CORRUPTION, "%s", what);
@@ -19,7 +21,7 @@ static tarn_status damaged(tarn_error *error, const char *what)
 
 /* ---- blocks ----------------------------------------------------------------------------- */
 
-static tarn_status read_stored(tarn__table *t, const tarn__table_handle *handle, tarn_error *error)
+static tarn_status fetch(tarn__table *t, const tarn__table_handle *handle, tarn_error *error)
 {
     const size_t size = (size_t)handle->size + TARN__TABLE_TRAILER_BYTES;
     if (handle->size > TARN__TABLE_BLOCK_BYTES_MAX || handle->offset > t->options.size ||
@@ -31,19 +33,25 @@ static tarn_status read_stored(tarn__table *t, const tarn__table_handle *handle,
     }
     TARN_TRY(t->options.read(
         t->options.context, handle->offset, t->stored.data, size, &t->stored.size, error));
-    if (t->stored.size != size) {
-        return damaged(error, "the table ends within a block");
-    }
+    return t->stored.size == size ? TARN_OK : damaged(error, "the table ends within a block");
+}
+
+static tarn_status check(const tarn__table *t, tarn_error *error)
+{
     return !t->options.checks_blocks || tarn__table_check_block(tarn_buffer_bytes(&t->stored))
                ? TARN_OK
                : damaged(error, "a block of the table has another checksum than it says");
 }
 
-static tarn_status read_block(
-    tarn__table *t, const tarn__table_handle *handle, bool is_data, tarn_error *error)
+static tarn_status read_stored(tarn__table *t, const tarn__table_handle *handle, tarn_error *error)
+{
+    TARN_TRY(fetch(t, handle, error));
+    return check(t, error);
+}
+
+static tarn_status open_block(tarn__table *t, bool is_data, tarn_error *error)
 {
     const tarn_bytes none = tarn_bytes_at(NULL, 0);
-    TARN_TRY(read_stored(t, handle, error));
     TARN_TRY(tarn__table_unpack(
         &t->unpacker,
         tarn_buffer_bytes(&t->stored),
@@ -53,6 +61,13 @@ static tarn_status read_block(
     return tarn__table_begin(&t->cursor, tarn_buffer_bytes(&t->block))
                ? TARN_OK
                : damaged(error, "a block of the table is none");
+}
+
+static tarn_status read_block(
+    tarn__table *t, const tarn__table_handle *handle, bool is_data, tarn_error *error)
+{
+    TARN_TRY(read_stored(t, handle, error));
+    return open_block(t, is_data, error);
 }
 
 static tarn_status explain(tarn_status status, tarn_error *error)
@@ -108,7 +123,7 @@ static tarn_status take_property(tarn__table *t, tarn_bytes value, tarn_error *e
         is_good = tarn__table_decode_number(value, &t->range_count);
     } else if (is_key(t, "rocksdb.data.size")) {
         is_good = tarn__table_decode_number(value, &t->data_size);
-    } else if (is_key(t, "rocksdb.external_sst_file.global_seqno")) {
+    } else if (is_key(t, SEQUENCE_NAME)) {
         is_good = value.size == SEQUENCE_BYTES;
         t->file_sequence = is_good ? load_sequence(value.data) : 0;
     } else if (is_key(t, "rocksdb.index.key.is.user.key")) {
@@ -133,12 +148,21 @@ static tarn_status read_properties(
 {
     tarn_bytes value;
     tarn_status status = TARN_OK;
+    size_t sequence_at = SIZE_MAX;
     t->has_plain_index = true;
-    TARN_TRY(read_block(t, handle, false, error));
+    TARN_TRY(fetch(t, handle, error));
+    TARN_TRY(open_block(t, false, error));
     while ((status = tarn__table_next(&t->cursor, &value)) == TARN_OK) {
         TARN_TRY(take_property(t, value, error));
+        if (is_key(t, SEQUENCE_NAME)) {
+            sequence_at = (size_t)((const uint8_t *)value.data - t->block.data);
+        }
     }
-    return status == TARN_DONE ? TARN_OK : explain(status, error);
+    /* RocksDB wrote the number over 0 after the checksum was made. */
+    if (sequence_at < handle->size && handle->size - sequence_at >= SEQUENCE_BYTES) {
+        memset(t->stored.data + sequence_at, 0, SEQUENCE_BYTES);
+    }
+    return status == TARN_DONE ? check(t, error) : explain(status, error);
 }
 
 static tarn_status read_metaindex(tarn__table *t, tarn_error *error)
@@ -153,12 +177,14 @@ static tarn_status read_metaindex(tarn__table *t, tarn_error *error)
         if (!tarn__table_decode_handle(value, &handle)) {
             continue; /* Some entries are none. */
         }
+        if (is_key(t, "rocksdb.properties")) {
+            properties = handle; /* Checked when they are read. */
+            continue;
+        }
         if (t->options.checks_blocks && handle.size > 0) { /* Others are not looked at below. */
             TARN_TRY(read_stored(t, &handle, error));
         }
-        if (is_key(t, "rocksdb.properties")) {
-            properties = handle;
-        } else if (is_key(t, "rocksdb.range_del")) {
+        if (is_key(t, "rocksdb.range_del")) {
             t->ranges = handle;
         } else if (is_key(t, "rocksdb.compression_dict")) {
             t->dictionary = handle;

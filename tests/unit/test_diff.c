@@ -5,12 +5,17 @@
  */
 #include "support/support.h"
 
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/random.h"
 #include "snapshot/checkpoint.h"
+#include "snapshot/table_file.h"
 #include "state/backend.h"
 #include "storage/shims.h"
 #include "support/scratch.h"
@@ -367,6 +372,58 @@ static void take_in_a_table(fixture *f, int64_t number)
     f->now.rows[0][strtol((const char *)row + 4, NULL, 10)] = number;
 }
 
+static tarn_status read_file(
+    void *context, uint64_t offset, void *buffer, size_t size, size_t *out, tarn_error *error)
+{
+    (void)error;
+    const ssize_t count = pread(*(const int *)context, buffer, size, (off_t)offset);
+    assert_true(count >= 0);
+    *out = (size_t)count;
+    return TARN_OK;
+}
+
+/* Opens it with all checksums compared; answers the number that its rows have as they are one. */
+static uint64_t sequence_of_file(fixture *f, const char *path)
+{
+    tarn__table table;
+    tarn__account account;
+    int file = open(path, O_RDONLY);
+    assert_true(file >= 0);
+    tarn__account_init(&account, "test", NULL);
+    const tarn__table_options options = {
+        .size = (uint64_t)lseek(file, 0, SEEK_END),
+        .read = read_file,
+        .context = &file,
+        .account = &account,
+        .checks_blocks = true,
+    };
+    assert_ok(tarn__table_open(&table, &options, &f->error), &f->error);
+    const uint64_t sequence = table.file_sequence;
+    tarn__table_close(&table);
+    (void)close(file);
+    return sequence;
+}
+
+/* RocksDB writes the number over a 0 after the checksum was made. */
+static void test_checksums_of_a_table_that_was_taken_in_are_right(void **state)
+{
+    fixture *f = *state;
+    model models[2];
+    change(f, 600);
+    tarn_checkpoint_free(take_savepoint(f, TARN_FORM_NATIVE, &models[0]));
+    take_in_a_table(f, 77);
+    glob_t files;
+    uint32_t numbered_count = 0;
+    char pattern[PATH_MAX];
+    (void)snprintf(pattern, sizeof pattern, "%s/*.sst", f->backend->directory.db);
+    assert_int_equal(glob(pattern, 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        numbered_count += sequence_of_file(f, files.gl_pathv[i]) > 0 ? 1 : 0;
+    }
+    globfree(&files);
+    assert_int_equal(numbered_count, 1);
+}
+
 /* Its entries have no numbers of their own; that of the file is in its properties. */
 static void test_rows_of_a_table_that_was_taken_in_are_the_newest(void **state)
 {
@@ -495,6 +552,7 @@ int main(void)
         TEST(test_canonical_savepoints_are_compared_exactly),
         TEST(test_native_savepoints_are_compared_exactly_with_any),
         TEST(test_rows_of_a_table_that_was_taken_in_are_the_newest),
+        TEST(test_checksums_of_a_table_that_was_taken_in_are_right),
         TEST(test_incremental_checkpoints_show_what_was_touched),
         TEST(test_files_of_both_are_not_read),
         TEST(test_a_visitor_can_stop_it),
