@@ -34,6 +34,8 @@ static void hear(const tarn_driver_outcome *outcome, void *context)
 {
     checkpointing *c = context;
     pthread_mutex_lock(&c->monitor->mutex);
+    c->has_refused_to_stop |=
+        !outcome->is_completed && outcome->kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND;
     c->is_demand_answered |= !outcome->is_periodic && outcome->request_id == DEMAND_REQUEST;
     if (outcome->is_completed && outcome->kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND) {
         snprintf(
@@ -115,6 +117,14 @@ bool checkpointing_has_outcome(checkpointing *c)
     const bool has_outcome = c->driver == NULL || c->completed_count > 0 || c->is_demand_answered;
     pthread_mutex_unlock(&c->monitor->mutex);
     return has_outcome;
+}
+
+bool checkpointing_has_refused_to_stop(checkpointing *c)
+{
+    pthread_mutex_lock(&c->monitor->mutex);
+    const bool has_refused = c->has_refused_to_stop;
+    pthread_mutex_unlock(&c->monitor->mutex);
+    return has_refused;
 }
 
 tarn_status checkpointing_demand(checkpointing *c, tarn_error *error)

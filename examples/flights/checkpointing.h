@@ -34,6 +34,7 @@ typedef struct checkpointing {
     bool has_failed; /* The checkpoint that failure is of; until the main thread has said so. */
     bool is_hopeless;
     bool is_demand_answered;
+    bool has_refused_to_stop; /* The savepoint that was to stop the job has failed. */
     tarn_error failure;
 
     /* Figures. */
@@ -86,6 +87,9 @@ tarn_status checkpointing_start(checkpointing *c, tarn_error *error);
 
 /* Stops the job with a savepoint: the source ends behind its barrier. */
 tarn_status checkpointing_stop(checkpointing *c, tarn_error *error);
+
+/* That savepoint has failed: the source goes on. */
+bool checkpointing_has_refused_to_stop(checkpointing *c);
 
 /* One checkpoint of this run is complete, or the one demanded has failed, or none is wanted. */
 bool checkpointing_has_outcome(checkpointing *c);

@@ -164,9 +164,6 @@ static tarn_status emit(source *s, const flight *f, tarn_error *error)
     s->position.record++;
     s->position.emitted++;
     atomic_store_explicit(&s->emitted_count, s->position.emitted, memory_order_relaxed);
-    if (s->position.emitted == s->stop_at) {
-        return checkpointing_stop(s->participant.checkpointing, error);
-    }
     return TARN_OK;
 }
 
@@ -222,6 +219,20 @@ static tarn_status die(source *s, tarn_error *error)
     return TARN_OK;
 }
 
+/* The source stands still until the barrier that it stops behind: TARN_DONE, or TARN_OK when none
+ * comes. */
+static tarn_status stop(source *s, tarn_error *error)
+{
+    const struct timespec millisecond = {.tv_nsec = 1000000};
+    checkpointing *c = s->participant.checkpointing;
+    TRY(checkpointing_stop(c, error));
+    while (!checkpointing_has_refused_to_stop(c)) {
+        TRY(answer_trigger(s, error));
+        nanosleep(&millisecond, NULL);
+    }
+    return TARN_OK;
+}
+
 static tarn_status skip(source *s, input *in, tarn_error *error)
 {
     const char *line = NULL;
@@ -243,11 +254,16 @@ static tarn_status skip(source *s, input *in, tarn_error *error)
     return TARN_OK;
 }
 
+static bool is_at_stop(const source *s)
+{
+    return s->stop_at > 0 && s->position.emitted == s->stop_at;
+}
+
 static tarn_status read_round(source *s, input *in, bool *is_stopped, tarn_error *error)
 {
     TRY(skip(s, in, error));
     for (;;) {
-        const tarn_status answered = answer_trigger(s, error);
+        const tarn_status answered = is_at_stop(s) ? stop(s, error) : answer_trigger(s, error);
         if (answered == TARN_DONE) {
             *is_stopped = true;
         }

@@ -115,6 +115,9 @@ static void begin(tarn_driver *driver, tarn__record *record)
     char *path = status == TARN_OK
                      ? tarn__allocate_string(driver->options.account, tarn_savepoint_path(pending))
                      : NULL;
+    if (status == TARN_OK) {
+        record->answer.cause = (tarn_error){.status = TARN_OK}; /* Of what went wrong on the way. */
+    }
     answer->kind = status == TARN_OK ? TARN_COORDINATOR_BEGUN : TARN_COORDINATOR_NOT_BEGUN;
     answer->is_id_spent = tarn_checkpoint_store_next_id(driver->options.store) > record->id;
     pthread_mutex_lock(&driver->mutex);

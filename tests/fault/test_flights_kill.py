@@ -109,8 +109,8 @@ class Kill(flights.FlightsTest):
         self.assertEqual(shown.returncode, 0, shown.stderr)
         kept = re.search(r"up to ([0-9.]+) of the ([0-9]+) KiB of a queue", shown.stdout)
         self.assertIsNotNone(kept, shown.stdout)
-        # One of the four batches has the barrier itself, behind fewer records.
-        self.assertGreaterEqual(float(kept.group(1)), 0.7 * float(kept.group(2)), shown.stdout)
+        # Of the four batches the worker reads one, and one has the barrier itself, behind fewer records.
+        self.assertGreaterEqual(float(kept.group(1)), 0.5 * float(kept.group(2)), shown.stdout)
         shutil.rmtree(self.flights.path("checkpoints"))
         killed = self.flights.run(*options(self.flights.path("killed.tsv")), "--kill-at", "0.8")
         self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
