@@ -179,7 +179,7 @@ static tarn_status read_stored(
     tarn__hot_map *map, tarn__rocks_pin *pin, tarn_bytes *out, tarn_error *error)
 {
     tarn_bytes stored = NOTHING;
-    if (map->hot == NULL && tarn__hot_is_new(&map->key)) {
+    if (map->hot == NULL && tarn__hot_reads_new(&map->key)) {
         return TARN_NOT_FOUND;
     }
     const tarn_status status = tarn__rocks_get(map->keyed->family, map->row, pin, &stored, error);

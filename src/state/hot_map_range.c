@@ -94,7 +94,7 @@ static tarn_status find_whole(
     tarn__hot_map *map, tarn_keyed *keyed, tarn_bytes prefix, bool *is_new_out, tarn_error *error)
 {
     tarn__hot_map_find(map, keyed, prefix);
-    *is_new_out = map->hot == NULL && tarn__hot_is_new(&map->key);
+    *is_new_out = map->hot == NULL && tarn__hot_reads_new(&map->key);
     if (*is_new_out || (map->hot != NULL && (tarn__hot_map_block(map)->is_complete ||
                                              tarn__hot_map_block(map)->is_large))) {
         return TARN_OK;
@@ -143,7 +143,7 @@ bool tarn__hot_map_count(tarn_keyed *keyed, tarn_bytes prefix, uint32_t *out)
     tarn__hot_map_find(&map, keyed, prefix);
     *out = 0;
     if (map.hot == NULL) {
-        return tarn__hot_is_new(&map.key);
+        return tarn__hot_reads_new(&map.key);
     }
     *out = tarn__hot_map_block(&map)->value_count;
     return tarn__hot_map_block(&map)->is_complete;
