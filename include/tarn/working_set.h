@@ -17,8 +17,8 @@
  * three quarters of the capacity (at most 48 MiB) are taken of the heap pool besides, as far as it
  * has them. A write of theirs that fails poisons the backend.
  *
- * When hits are rare, as with keys at random over a state far larger than memory, rows that are
- * only read are not kept, until ghosts of them tell that they would be hits again.
+ * When hits are rare, as with keys at random over a state far larger than memory, rows, maps and
+ * lists that are only read are not kept, until ghosts of them tell that they would be hits again.
  *
  * Beside it a state has a filter of the keys that RocksDB may have (tarn.new-key-filter.*), so that
  * a read for a new key, and the removal of one, do not look there. After a restore it is built in

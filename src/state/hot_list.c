@@ -328,6 +328,9 @@ tarn_status tarn__hot_list_complete(
         TARN_TRY(tarn__workset_hand_over(keyed->workset, &list.key, &list.row, error));
         return list.row != NULL ? complete_partial(&list, number, elements, error) : TARN_OK;
     }
+    if (tarn__workset_declines(keyed->workset, &list.key)) {
+        return TARN_OK;
+    }
     return begin_whole(&list, number, elements, error);
 }
 
