@@ -184,12 +184,7 @@ static void start_sides(duel_run *duel, const char *directory)
     for (uint32_t i = 0; i < 2; i++) { /* Both load at the same time. */
         bench_side_await(&duel->sides[i]);
     }
-    if (duel->options->waits) {
-        char line[64];
-        printf("loaded\n");
-        (void)fflush(stdout);
-        (void)fgets(line, sizeof line, stdin);
-    }
+    bench_wait(duel->options);
 }
 
 /* Answers the median ratio. */
