@@ -450,7 +450,12 @@ static bool misbehave_alone(
             "<Error><Code>BadDigest</Code><Message>other</Message></Error>");
     } else if (strcmp(r->action, "redirect") == 0) {
         char head[128];
-        snprintf(head, sizeof head, "Location: http://127.0.0.1:%u/elsewhere\r\n", server->port);
+        snprintf(
+            head,
+            sizeof head,
+            "Location: http://127.0.0.1:%u/elsewhere?delegation=%s\r\n",
+            server->port,
+            FAULT_SERVER_TOKEN);
         *goes_on = answer_plainly(socket, request, 307, head, "");
     } else if (strcmp(r->action, "reset") == 0) {
         reset(socket);

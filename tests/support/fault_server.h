@@ -14,7 +14,7 @@
  *     slow_down SECONDS  503 with Retry-After and S3's XML
  *     expired            403 ExpiredToken
  *     skewed             403 RequestTimeTooSkewed
- *     redirect           307 to another host
+ *     redirect           307 to another address, with FAULT_SERVER_TOKEN in its query
  *     reset              the connection is reset before an answer
  *     lost               the request is carried out, then the connection is reset
  *     truncate           the answer breaks off in its body
@@ -36,6 +36,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define FAULT_SERVER_TOKEN "token-that-the-server-adds"
 
 typedef struct fault_server fault_server;
 
