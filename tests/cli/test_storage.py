@@ -1,5 +1,6 @@
 """`tarn storage`: listing, copying and trying a place, here a directory."""
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -63,6 +64,20 @@ class Storage(Case):
             self.good("storage", "get", self.place + "/x", back)
             self.assertEqual(os.stat(back).st_mode & 0o7777, mode)
             self.assertEqual(os.stat(back).st_size, 12800000)
+
+    def test_progress_of_long_transfers_is_shown_on_terminals(self):
+        back = os.path.join(self.folder, "back")
+        for words in (("put", self.file, self.place + "/x"), ("get", self.place + "/x", back)):
+            ours, theirs = pty.openpty()
+            run = subprocess.run([COMMAND, "storage", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=theirs, timeout=TIMEOUT_S, check=False)
+            os.close(theirs)
+            shown = os.read(ours, 65536).decode()
+            os.close(ours)
+            self.assertEqual(run.returncode, 0)
+            self.assertIn({"put": "sent ", "get": "read "}[words[0]], shown)
+            self.assertTrue(shown.endswith("\r\033[K"), repr(shown))
+            self.assertNotIn("\033", run.stdout.decode())
 
     def test_stdin_and_stdout_are_files_too(self):
         run = subprocess.run([COMMAND, "storage", "put", "-", self.place + "/x"], input=b"text",

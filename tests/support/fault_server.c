@@ -620,6 +620,14 @@ uint64_t fault_server_requests(const fault_server *server)
     return atomic_load(&server->requests);
 }
 
+uint32_t fault_server_connections(fault_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    const uint32_t count = server->connection_count;
+    pthread_mutex_unlock(&server->mutex);
+    return count;
+}
+
 uint64_t fault_server_faults(const fault_server *server)
 {
     return atomic_load(&server->faults);

@@ -68,6 +68,9 @@ uint16_t fault_server_port(const fault_server *server);
 uint64_t fault_server_requests(const fault_server *server);
 uint64_t fault_server_faults(const fault_server *server);
 
+/* Connections that were made. */
+uint32_t fault_server_connections(fault_server *server);
+
 /* Tells whether anything that came holds the text, heads included. */
 bool fault_server_saw(fault_server *server, const char *text);
 
