@@ -7,7 +7,6 @@
 #include "base/try.h"
 
 enum {
-    FILE_BYTES_MIN = 1 << 20, /* A smaller file is one request, or hardly more. */
     TAIL_BYTES_MIN = 64 << 10,
     TAIL_BYTES_MAX = 32 << 20,
     TAIL_SHARE = 128,  /* Of most files the tail is a smaller share: one request. */
@@ -112,6 +111,15 @@ static bool is_for_whole(tarn_status status)
            status == TARN_OVER_BUDGET || status == TARN_NO_MEMORY;
 }
 
+/* How much the first request asks for. */
+static uint64_t guess_tail(uint64_t size)
+{
+    const uint64_t share = size / TAIL_SHARE;
+    const uint64_t least = share > TAIL_BYTES_MIN ? share : TAIL_BYTES_MIN;
+    const uint64_t most = size < TAIL_BYTES_MAX ? size : TAIL_BYTES_MAX;
+    return least < most ? least : most;
+}
+
 tarn_status tarn__table_part_plan(
     tarn__table_part *part,
     const tarn__table_part_options *options,
@@ -125,12 +133,10 @@ tarn_status tarn__table_part_plan(
         .tail = {.allocator = &options->account->face},
     };
     *is_worth_out = false;
-    if (size < FILE_BYTES_MIN) {
+    if (size < options->size_min) {
         return TARN_OK;
     }
-    const uint64_t guess = size / TAIL_SHARE > TAIL_BYTES_MIN ? size / TAIL_SHARE : TAIL_BYTES_MIN;
-    tarn_status status =
-        begin_tail_at(part, size - (guess < TAIL_BYTES_MAX ? guess : TAIL_BYTES_MAX), error);
+    tarn_status status = begin_tail_at(part, size - guess_tail(size), error);
     if (status == TARN_OK) {
         status = plan(part, is_worth_out, error);
     }
