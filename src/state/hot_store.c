@@ -6,9 +6,12 @@
 enum {
     PIECE_ROWS = 128,      /* Of a run, written in one step: others wait for no more. */
     TABLE_ROWS_MIN = 4096, /* Of a state and run: fewer are no table file of their own. */
-    MEMTABLE_SHARE = 4,    /* Of their limit: what is more than that goes past memtables. */
-    TABLE_SHARE = 4,       /* A run of a table has one part in so many of the capacity, */
-    BATCH_SHARE = 64,      /* one of batches less: its rows can be evicted the sooner. */
+    /* Of a snapshot: more go past memtables, which would be flushed to a file right afterwards. It
+     * costs half the time, and the file is a sixth smaller, as all its rows have one number. */
+    TABLE_DIRTY_MIN = 4 * TABLE_ROWS_MIN,
+    MEMTABLE_SHARE = 4, /* Of their limit: what is more than that goes past memtables, too. */
+    TABLE_SHARE = 4,    /* A run of a table has one part in so many of the capacity, */
+    BATCH_SHARE = 64,   /* one of batches less: its rows can be evicted the sooner. */
 };
 
 /* ---- what the working set asks of the backend -------------------------------------------- */
@@ -162,9 +165,14 @@ void tarn__hot_prepare_drain(tarn_backend *backend)
     const uint64_t limit = tarn__rocks_memory_memtable_limit(tarn__env_rocks_memory(backend->env));
     tarn__workset_measure(backend->workset, &figures);
     const uint64_t bytes = figures.memory_bytes / (figures.row_count + 1) * figures.dirty_count;
-    backend->has_tables = bytes > limit / MEMTABLE_SHARE;
-    tarn__runs_set_bytes(
-        backend->runs, figures.capacity_bytes / (backend->has_tables ? TABLE_SHARE : BATCH_SHARE));
+    backend->has_tables = figures.dirty_count >= TABLE_DIRTY_MIN || bytes > limit / MEMTABLE_SHARE;
+    uint64_t run_bytes = figures.capacity_bytes / BATCH_SHARE;
+    if (backend->has_tables) {
+        const uint64_t all = bytes + bytes / 4; /* A run's records may be larger than rows. */
+        const uint64_t most = figures.capacity_bytes / TABLE_SHARE;
+        run_bytes = all < most ? all : most;
+    }
+    tarn__runs_set_bytes(backend->runs, run_bytes);
 }
 
 void tarn__hot_send_runs(tarn_backend *backend)
