@@ -165,31 +165,37 @@ static size_t stored_size(const reading *r)
     return (size_t)r->part->table.blocks[r->next].size + TARN__TABLE_TRAILER_BYTES;
 }
 
-/* Compares the next block, which the bytes are. */
+static tarn_status damaged(const reading *r, const char *what, tarn_error *error)
+{
+    return tarn__fail(
+        error,
+        TARN_CORRUPTION,
+        "%.200s/%.200s is damaged at byte %" PRIu64 ": %.200s",
+        r->part->options.storage->address,
+        r->part->options.file->path,
+        r->part->table.blocks[r->next].offset,
+        what);
+}
+
+/* Compares the next block, which the bytes are. One that cannot be looked into has its checksum. */
 static tarn_status check_block(reading *r, tarn_bytes block, tarn_error *error)
 {
-    const tarn__table_handle *handle = &r->part->table.blocks[r->next];
-    if (!tarn__table_check_block(block)) {
-        return tarn__fail(
-            error,
-            TARN_CORRUPTION,
-            "%.200s/%.200s is damaged: its block at byte %" PRIu64 " has another checksum",
-            r->part->options.storage->address,
-            r->part->options.file->path,
-            handle->offset);
-    }
     tarn_error reason = {.status = TARN_OK};
+    if (!tarn__table_check_block(block)) {
+        return damaged(r, "its block there has another checksum", error);
+    }
     const tarn_status placed = tarn__table_check_place(&r->part->table, r->next, block, &reason);
+    if (placed == TARN_CORRUPTION) {
+        return damaged(r, reason.message, error);
+    }
+    if (placed != TARN_OK && placed != TARN_NOT_SUPPORTED) {
+        if (error != NULL) {
+            *error = reason;
+        }
+        return placed;
+    }
     r->next++;
-    return placed == TARN_OK ? TARN_OK
-                             : tarn__fail(
-                                   error,
-                                   placed,
-                                   "%.200s/%.200s is damaged at byte %" PRIu64 ": %.200s",
-                                   r->part->options.storage->address,
-                                   r->part->options.file->path,
-                                   handle->offset,
-                                   reason.message);
+    return TARN_OK;
 }
 
 /* Ends a block that the piece before had the beginning of; *used answers how much of this. */
