@@ -16,9 +16,15 @@ TIMEOUT_S = 60
 class Note(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.notes.append((self.headers["Host"], self.path, dict(self.headers)))
-        self.send_response(404)
-        self.send_header("Content-Length", "0")
+        expire, self.server.expire = self.server.expire, None
+        body = b"<Error><Code>ExpiredToken</Code><Message>It ran out.</Message></Error>" if expire else b""
+        if expire:
+            expire()
+        self.send_response(403 if expire else 404)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     do_HEAD = do_GET
 
@@ -32,6 +38,7 @@ class Sources(unittest.TestCase):
     def setUp(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Note)
         self.server.notes = []
+        self.server.expire = None  # Called by the next request, which then is refused.
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.addCleanup(self.server.server_close)
@@ -85,6 +92,18 @@ class Sources(unittest.TestCase):
         with open(os.path.join(self.folder, ".aws", "credentials"), "w", encoding="utf-8") as out:
             out.write("[default]\naws_access_key_id = of-home\naws_secret_access_key = s\n")
         self.assertEqual(self.key_and_region()[0], "of-home")
+
+    def test_keys_that_ran_out_are_looked_for_again(self):
+        file = os.path.join(self.folder, "credentials")
+
+        def write(key):
+            with open(file, "w", encoding="utf-8") as out:
+                out.write(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = s\naws_session_token = t\n")
+
+        write("of-before")
+        self.server.expire = lambda: write("of-after")
+        self.assertEqual(self.key_and_region(AWS_SHARED_CREDENTIALS_FILE=file)[0], "of-before")
+        self.assertIn("Credential=of-after/", self.server.notes[1][2]["Authorization"])
 
     def test_the_region_of_s3(self):
         keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
