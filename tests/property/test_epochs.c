@@ -753,7 +753,8 @@ static void test_every_sequence_with_runs_and_without_room_keeps_the_invariants(
 {
     (void)state;
     begin_like(0);
-    assert_in_range(check_all(SMALL_BYTES, true, steps_each(), "without room, with runs"), 1, UINT64_MAX);
+    assert_in_range(
+        check_all(SMALL_BYTES, true, steps_each(), "without room, with runs"), 1, UINT64_MAX);
 }
 
 static void test_every_sequence_after_two_runs_were_sent_keeps_the_invariants(void **state)
