@@ -184,12 +184,22 @@ static bool is_within(const tarn__workset *set, uint64_t bytes)
     return tarn__workset_memory(set) + bytes <= set->figures.capacity_bytes;
 }
 
+/*
+ * Whether rows need the memory more than the index does: before the table, twice as large, were
+ * full again, there would be none left. A row takes about as much as four slots.
+ */
+static bool is_tight(const tarn__workset *set)
+{
+    return !is_within(set, 3 * tarn__index_bytes(&set->index));
+}
+
 /* Makes room in the index. */
 static tarn_status reserve_index(
     tarn__workset *set, uint64_t hash, bool *has_room, tarn_error *error)
 {
     tarn__index *index = &set->index;
     bool did = true;
+    index->is_tight = is_tight(set);
     while (did && tarn__index_is_due(index, hash)) {
         const uint64_t growth = tarn__index_growth(index);
         TARN_TRY(free_memory(set, growth, error));

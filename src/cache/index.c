@@ -5,8 +5,12 @@
 #include <string.h>
 
 enum {
-    FIRST_LOG2 = 3,
-    INSERTIONS_PER_STEP = 256, /* A doubled table is there after a sixteenth more rows. */
+    FIRST_SLOTS = 8,
+    BLOCK_SLOTS = 1 << TARN__INDEX_BLOCK_LOG2,
+    TIGHT_SHARE = 8,                /* A table grows by one part in so many when memory is short. */
+    INSERTIONS_PER_STEP = 256,      /* The next table is there after a sixteenth more rows. */
+    TIGHT_INSERTIONS_PER_STEP = 64, /* Its blocks are fuller. */
+    BLOCKS_PER_STEP_MAX = 3,        /* That rows of one block go to: a table at most doubles. */
     SLOTS_PER_ROW_MAX = 16,
     SLOT_BYTES = sizeof(tarn__index_slot),
     BLOCK_BYTES = SLOT_BYTES << TARN__INDEX_BLOCK_LOG2,
@@ -15,24 +19,24 @@ enum {
 
 /* ---- tables ------------------------------------------------------------------------------ */
 
-static bool is_small(uint32_t log2)
+static bool is_small(uint32_t slots)
 {
-    return log2 < TARN__INDEX_BLOCK_LOG2;
+    return slots < BLOCK_SLOTS;
 }
 
-static uint32_t block_log2_of(uint32_t log2)
+static uint32_t block_log2_of(uint32_t slots)
 {
-    return is_small(log2) ? log2 : TARN__INDEX_BLOCK_LOG2;
+    return is_small(slots) ? 31 - (uint32_t)__builtin_clz(slots) : TARN__INDEX_BLOCK_LOG2;
 }
 
 static uint32_t blocks_of(const tarn__index_table *table)
 {
-    return 1u << (table->log2 - table->block_log2);
+    return table->slot_count >> table->block_log2;
 }
 
-static size_t bytes_of(uint32_t log2)
+static size_t bytes_of(uint32_t slots)
 {
-    return (size_t)SLOT_BYTES << log2;
+    return (size_t)SLOT_BYTES * slots;
 }
 
 /* In which units memory of a region is given back: large pages as a whole. */
@@ -59,8 +63,8 @@ static void free_table(tarn__index *index, tarn__index_table *table)
     }
     index->memory -= blocks_of(table) * sizeof *table->counts;
     tarn__release(table->counts);
-    if (is_small(table->log2)) {
-        index->memory -= bytes_of(table->log2);
+    if (is_small(table->slot_count)) {
+        index->memory -= bytes_of(table->slot_count);
         tarn__release(table->slots);
     } else {
         give_until(index, table, table->charged_bytes);
@@ -75,33 +79,33 @@ static bool has_region(tarn__index *index, uint32_t region, size_t bytes)
            bytes <= wanted->size;
 }
 
-/* Begins an empty table of 2^log2 slots; of a region it has no memory yet. */
-static bool begin_table(tarn__index *index, uint32_t log2, uint32_t region, tarn__index_table *out)
+/* Begins an empty table of so many slots; of a region it has no memory yet. */
+static bool begin_table(tarn__index *index, uint32_t slots, uint32_t region, tarn__index_table *out)
 {
     tarn__index_table table = {
-        .log2 = log2,
-        .block_log2 = block_log2_of(log2),
-        .block_mask = (1u << block_log2_of(log2)) - 1,
+        .slot_count = slots,
+        .block_log2 = block_log2_of(slots),
+        .block_mask = (1u << block_log2_of(slots)) - 1,
         .region = region,
     };
-    if (!is_small(log2) && !has_region(index, region, bytes_of(log2))) {
+    if (!is_small(slots) && !has_region(index, region, bytes_of(slots))) {
         return false;
     }
     table.counts = tarn__allocate_zeroed(index->account, blocks_of(&table), sizeof *table.counts);
     if (table.counts == NULL) {
         return false;
     }
-    if (is_small(log2)) {
-        table.slots = tarn__allocate_zeroed(index->account, (size_t)1 << log2, SLOT_BYTES);
+    if (is_small(slots)) {
+        table.slots = tarn__allocate_zeroed(index->account, slots, SLOT_BYTES);
         if (table.slots == NULL) {
             tarn__release(table.counts);
             return false;
         }
-        index->memory += bytes_of(log2);
+        index->memory += bytes_of(slots);
     } else {
-        table.is_large = index->is_large && bytes_of(log2) >= LARGE_TABLE_BYTES;
+        table.is_large = index->is_large && bytes_of(slots) >= LARGE_TABLE_BYTES;
         table.slots = (tarn__index_slot *)(void *)index->regions[region].base;
-        tarn__region_advise(&index->regions[region], 0, bytes_of(log2), table.is_large);
+        tarn__region_advise(&index->regions[region], 0, bytes_of(slots), table.is_large);
     }
     index->memory += blocks_of(&table) * sizeof *table.counts;
     *out = table;
@@ -112,7 +116,7 @@ static bool begin_table(tarn__index *index, uint32_t log2, uint32_t region, tarn
 static bool charge_until(tarn__index *index, tarn__index_table *table, size_t bytes)
 {
     const size_t more = bytes > table->charged_bytes ? bytes - table->charged_bytes : 0;
-    if (is_small(table->log2) || more == 0) {
+    if (is_small(table->slot_count) || more == 0) {
         return true;
     }
     if (!tarn__account_charge(index->account, more)) {
@@ -153,11 +157,14 @@ void tarn__index_clear(tarn__index *index)
 
 /* ---- growing ---------------------------------------------------------------------------- */
 
-/* Rows at which a table is to be doubled. */
-static uint32_t limit_of(const tarn__index_table *table)
+/* Rows at which a table is to grow. */
+static uint32_t limit_of(const tarn__index *index)
 {
-    const uint32_t slots = 1u << table->log2;
-    return is_small(table->log2) ? slots - slots / 8 : slots - slots / 4;
+    const uint32_t slots = index->table.slot_count;
+    if (is_small(slots)) {
+        return slots - slots / 8;
+    }
+    return index->is_tight ? slots - slots / 16 * 3 : slots - slots / 4;
 }
 
 static bool is_full(const tarn__index_table *table, uint32_t tag)
@@ -177,47 +184,65 @@ bool tarn__index_is_due(const tarn__index *index, uint64_t hash)
     if (index->table.slots == NULL) {
         return true;
     }
-    const bool is_wanted = index->old.slots != NULL || index->count >= limit_of(&index->table);
+    const bool is_wanted = index->old.slots != NULL || index->count >= limit_of(index);
     /* Hashes that are alike on purpose fill a block of whatever table: then it is not doubled. */
-    const bool is_sparse = index->count < (1u << index->table.log2) / SLOTS_PER_ROW_MAX;
+    const bool is_sparse = index->count < index->table.slot_count / SLOTS_PER_ROW_MAX;
     return (is_wanted && index->pause == 0) || (tarn__index_is_full(index, hash) && !is_sparse);
 }
 
-/* The size of the table that is, or would be, moved into. */
-static uint32_t next_log2(const tarn__index *index)
+/* The slots of the table that is, or would be, moved into. */
+static uint32_t next_slots(const tarn__index *index)
 {
+    const uint32_t slots = index->table.slot_count;
     if (index->old.slots != NULL) {
-        return index->table.log2;
+        return slots;
     }
-    return index->table.slots != NULL ? index->table.log2 + 1 : FIRST_LOG2;
+    if (index->table.slots == NULL) {
+        return FIRST_SLOTS;
+    }
+    if (is_small(slots) || !index->is_tight) {
+        return slots <= UINT32_MAX / 2 ? slots * 2 : slots;
+    }
+    const uint32_t share = slots / TIGHT_SHARE / BLOCK_SLOTS * BLOCK_SLOTS;
+    const uint32_t more = share > 0 ? share : BLOCK_SLOTS;
+    return more <= UINT32_MAX - slots ? slots + more : slots;
 }
 
-/* Where the part of the new table ends that a step moves into. */
+/* Where the part of the new table ends that a step moves into: with a block. */
 static size_t end_of_step(const tarn__index *index)
 {
     const tarn__index_table *from = index->old.slots != NULL ? &index->old : &index->table;
     const uint32_t moved = index->old.slots != NULL ? index->moved_count : 0;
-    return from->slots != NULL ? (size_t)(moved + 1) * 2 * (from->block_mask + 1) * SLOT_BYTES : 0;
+    if (from->slots == NULL) {
+        return 0;
+    }
+    const uint64_t slots = next_slots(index);
+    const uint64_t end = ((uint64_t)(moved + 1) << from->block_log2) * slots;
+    const uint64_t last = (end - 1) / from->slot_count;
+    const uint32_t block_log2 = block_log2_of((uint32_t)slots);
+    return (size_t)((last >> block_log2) + 1) * SLOT_BYTES << block_log2;
 }
 
 uint64_t tarn__index_growth(const tarn__index *index)
 {
-    const uint32_t log2 = next_log2(index);
+    const uint32_t slots = next_slots(index);
     const bool has_begun = index->old.slots != NULL;
-    uint64_t bytes = has_begun ? 0 : sizeof(uint16_t) << (log2 - block_log2_of(log2));
-    if (is_small(log2)) {
-        return bytes + (has_begun ? 0 : bytes_of(log2));
+    uint64_t bytes = has_begun ? 0 : sizeof(uint16_t) * (slots >> block_log2_of(slots));
+    if (is_small(slots)) {
+        return bytes + (has_begun ? 0 : bytes_of(slots));
     }
     const size_t charged = has_begun ? index->table.charged_bytes : 0;
     const size_t wanted = end_of_step(index);
     return bytes + (wanted > charged ? wanted - charged : 0);
 }
 
-/* Begins to move into a table of twice the size. */
+/* Begins to move into a larger table. */
 static bool begin_move(tarn__index *index)
 {
+    const uint32_t slots = next_slots(index);
     tarn__index_table next;
-    if (!begin_table(index, next_log2(index), 1 - index->table.region, &next)) {
+    if (slots <= index->table.slot_count ||
+        !begin_table(index, slots, 1 - index->table.region, &next)) {
         return false;
     }
     index->old = index->table;
@@ -226,12 +251,45 @@ static bool begin_move(tarn__index *index)
     return true;
 }
 
-/* Moves a block of the old table. */
-static void move_block(tarn__index *index)
+/* The block of the new table where the part begins that the next block is moved into. */
+static uint32_t begin_of_step(const tarn__index *index)
+{
+    const uint64_t slots = (uint64_t)index->moved_count << index->old.block_log2;
+    return (
+        uint32_t)(slots * index->table.slot_count / index->old.slot_count >> index->table.block_log2);
+}
+
+/* Whether the next block finds room in the new table, of whose blocks each keeps a free slot. */
+static bool can_move(const tarn__index *index, const tarn__index_slot *block)
+{
+    const tarn__index_table *to = &index->table;
+    const uint32_t first = begin_of_step(index);
+    uint32_t added[BLOCKS_PER_STEP_MAX] = {0};
+    if (to->slot_count % index->old.slot_count == 0) {
+        return true; /* Its rows alone come there, and had room before. */
+    }
+    for (uint32_t i = 0; i <= index->old.block_mask; i++) {
+        if (block[i].reference != 0) {
+            added[(tarn__index_home(to, block[i].tag) >> to->block_log2) - first]++;
+        }
+    }
+    for (uint32_t i = 0; i < BLOCKS_PER_STEP_MAX; i++) {
+        if (added[i] > 0 && to->counts[first + i] + added[i] > to->block_mask) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Moves a block of the old table; false: it finds no room. */
+static bool move_block(tarn__index *index)
 {
     tarn__index_table *old = &index->old;
     const uint32_t slots = old->block_mask + 1;
     const tarn__index_slot *block = old->slots + (size_t)index->moved_count * slots;
+    if (!can_move(index, block)) {
+        return false;
+    }
     for (uint32_t i = 0; i < slots; i++) {
         if (block[i].reference != 0) {
             place(&index->table, block[i].tag, block[i].reference);
@@ -244,11 +302,12 @@ static void move_block(tarn__index *index)
         const size_t unit = given_unit_of(old);
         give_until(index, old, (size_t)index->moved_count * slots * SLOT_BYTES / unit * unit);
     }
+    return true;
 }
 
 void tarn__index_put_off(tarn__index *index)
 {
-    index->pause = INSERTIONS_PER_STEP;
+    index->pause = index->is_tight ? TIGHT_INSERTIONS_PER_STEP : INSERTIONS_PER_STEP;
 }
 
 bool tarn__index_step(tarn__index *index)
@@ -263,8 +322,7 @@ bool tarn__index_step(tarn__index *index)
     if (!charge_until(index, &index->table, end_of_step(index))) {
         return false;
     }
-    move_block(index);
-    return true;
+    return move_block(index);
 }
 
 /* ---- rows ------------------------------------------------------------------------------- */
@@ -330,7 +388,7 @@ static bool finish_move(tarn__index *index)
 /* False: a block would be full. */
 static bool copy_rows(const tarn__index_table *from, tarn__index_table *to)
 {
-    for (size_t i = 0; i < (size_t)1 << from->log2; i++) {
+    for (size_t i = 0; i < from->slot_count; i++) {
         const tarn__index_slot slot = from->slots[i];
         if (slot.reference != 0 && is_full(to, slot.tag)) {
             return false;
@@ -351,15 +409,16 @@ void tarn__index_trim(tarn__index *index)
         free_table(index, &index->table);
         return;
     }
-    uint32_t log2 = FIRST_LOG2;
-    while (((uint32_t)1 << log2) / 2 < index->count) {
-        log2++;
+    uint32_t slots = FIRST_SLOTS;
+    while (slots / 2 < index->count) {
+        slots *= 2;
     }
     tarn__index_table next;
-    if (log2 >= index->table.log2 || !begin_table(index, log2, 1 - index->table.region, &next)) {
+    if (slots >= index->table.slot_count ||
+        !begin_table(index, slots, 1 - index->table.region, &next)) {
         return;
     }
-    if (!charge_until(index, &next, bytes_of(log2))) {
+    if (!charge_until(index, &next, bytes_of(slots))) {
         free_table(index, &next);
         return;
     }

@@ -1,14 +1,19 @@
 /*
  * index.h - where a hot row is: a hash table of references, by the hash of state and row.
  *
- *     tag       the high 32 bits of the hash; its highest bits are the home slot
- *     table     [tag, reference][tag, reference] ...   2^n slots, in blocks of at most 4,096
+ *     tag       the high 32 bits of the hash; the home slot is as far into the table as the tag is
+ *               into its numbers: rows are in the order of their tags, but for what had to move on
+ *     table     [tag, reference][tag, reference] ...   in blocks of 4,096; a small one is 2^n slots
  *     block     open addressing, linear, round within the block; removal closes the gap
  *
- * The table doubles bit by bit: the next one begins empty beside it, and each so many insertions
- * move one block of the old one, in order, into two of the new one. So no insertion moves more than
+ * The table grows bit by bit: the next one begins empty beside it, and each so many insertions move
+ * one block of the old one, in order, into its part of the new one. So no insertion moves more than
  * a block, memory grows evenly, and what was moved is given back. A block of the old table that was
- * not moved yet is looked up there.
+ * not moved yet is looked up there. As long as there is memory, tables double; when it is short,
+ * they grow by an eighth, and are fuller before they do: what slots do not take, rows have.
+ *
+ * A block whose rows would not find room in the next table (there are many alike, on purpose) is
+ * not moved; then rows are added until their block is full.
  *
  * Tables of a block or more lie in regions (base/region.h), in large pages where they are wanted;
  * smaller ones are allocated.
@@ -33,7 +38,7 @@ typedef struct tarn__index_slot {
 
 typedef struct tarn__index_table {
     tarn__index_slot *slots; /* NULL: there is no table. */
-    uint32_t log2;           /* Of its slots. */
+    uint32_t slot_count;     /* A power of two, or a multiple of a block. */
     uint32_t block_log2;     /* Of the slots of a block. */
     uint32_t block_mask;     /* These slots less one. */
     uint16_t *counts;        /* Rows in each block. */
@@ -50,6 +55,7 @@ typedef struct tarn__index {
     uint32_t pause;          /* Insertions until the next block. */
     uint32_t count;          /* Rows. */
     bool is_large;           /* Large pages are wanted; may change. */
+    bool is_tight;           /* Memory is short: rows need it more than slots. May change. */
     uint64_t memory;         /* Units: bytes. */
     tarn__account *account;
     uint64_t reach_bytes;
@@ -67,7 +73,7 @@ static inline uint32_t tarn__index_tag(uint64_t hash)
 
 static inline uint32_t tarn__index_home(const tarn__index_table *table, uint32_t tag)
 {
-    return (uint32_t)((uint64_t)tag >> (TARN__INDEX_TAG_BITS - table->log2));
+    return (uint32_t)(((uint64_t)tag * table->slot_count) >> TARN__INDEX_TAG_BITS);
 }
 
 /* Whether a tag stands, or would, in the old table. */
@@ -82,10 +88,17 @@ static inline const tarn__index_table *tarn__index_table_of(const tarn__index *i
     return tarn__index_is_old(index, tag) ? &index->old : &index->table;
 }
 
+/* The bytes of the slots into which is inserted. */
+static inline uint64_t tarn__index_bytes(const tarn__index *index)
+{
+    return (uint64_t)index->table.slot_count * sizeof(tarn__index_slot);
+}
+
 /*
  * Growing. A step is due when the table is about to be too full; tarn__index_growth() is the bytes
- * by which it makes the index larger, tarn__index_step() does it: false: no memory. Without it
- * rows are added until their block is full. tarn__index_put_off() has it due later.
+ * by which it makes the index larger, tarn__index_step() does it: false: no memory, or no room for
+ * a block. Without it rows are added until their block is full. tarn__index_put_off() has it due
+ * later.
  *
  * While a table in large pages is moved into, less than one of them is resident and not charged.
  */

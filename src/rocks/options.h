@@ -119,6 +119,7 @@ typedef struct tarn__rocks_settings {
     double bloom_bits_per_key;
     tarn__rocks_filter filter;
     bool has_hash_index;          /* In data blocks. */
+    uint32_t restart_interval;    /* Rows of a data block from one whole key to the next. */
     double memtable_filter_share; /* Of a write buffer, for a filter of its keys; 0: none. */
     bool is_for_hits;             /* No filters in the last level. */
     bool is_partitioned;          /* Index and filters in partitions. */

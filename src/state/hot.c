@@ -228,7 +228,7 @@ void tarn_backend_measure_working_set(const tarn_backend *backend, tarn_working_
             tarn__new_keys_measure(keyed, &filters);
         }
     }
-    const uint64_t absent_count = filters.used_count + filters.false_count;
+    const uint64_t absent_count = filters.read_count + filters.false_count;
     *out = (tarn_working_set_stats){
         .capacity_bytes = figures.capacity_bytes,
         .memory_bytes = figures.memory_bytes,
@@ -267,8 +267,7 @@ static tarn_status look_up(
     tarn_bytes *out,
     tarn_error *error)
 {
-    if (key->is_new) {
-        keyed->hot.filter->used_count++;
+    if (tarn__hot_reads_new(key)) {
         return TARN_NOT_FOUND;
     }
     const tarn_status status = tarn__rocks_get(keyed->family, key->row, pin, out, error);
@@ -404,8 +403,7 @@ tarn_status tarn__hot_erase(tarn_keyed *keyed, tarn_bytes row, tarn_error *error
     tarn__hot_key key;
     tarn__hot_row *kept = NULL;
     tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
-    if (key.is_new) {
-        keyed->hot.filter->used_count++;
+    if (tarn__hot_is_new(&key)) {
         return TARN_OK; /* The store need not hear of it. */
     }
     TARN_TRY(tarn__workset_set(
@@ -426,11 +424,8 @@ tarn_status tarn__hot_add(tarn_keyed *keyed, tarn_bytes row, tarn_bytes operand,
     tarn__hot_row *found = tarn__workset_find(keyed->workset, &keyed->hot, row, &key);
     tarn__hot_state state = TARN__HOT_PARTIAL;
     TARN_TRY(tarn__workset_hand_over(keyed->workset, &key, &found, error));
-    if (key.is_new || (found != NULL && found->state != TARN__HOT_PARTIAL)) {
+    if (tarn__hot_is_new(&key) || (found != NULL && found->state != TARN__HOT_PARTIAL)) {
         state = TARN__HOT_DIRTY; /* What is there is known. */
-    }
-    if (key.is_new) {
-        keyed->hot.filter->used_count++;
     }
     if (found != NULL && (tarn__hot_row_has_value(found) || state == TARN__HOT_PARTIAL)) {
         size_t size = 0;

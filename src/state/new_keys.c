@@ -357,6 +357,7 @@ void tarn__new_keys_measure(const tarn_keyed *keyed, tarn__filter *sum)
         const tarn__filter *filter = &keyed->new_keys->filter;
         sum->memory_bytes += filter->memory_bytes;
         sum->used_count += filter->used_count;
+        sum->read_count += filter->read_count;
         sum->false_count += filter->false_count;
     }
 }

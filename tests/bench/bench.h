@@ -35,6 +35,8 @@ typedef struct bench_options {
     const char *output;       /* Where keygen writes such a file. */
     const char *others[BENCH_ASSIGNMENTS_MAX]; /* Those of Tarn as its own baseline. */
     uint32_t other_count;
+    const char *rocks[BENCH_ASSIGNMENTS_MAX]; /* Options of RocksDB alone: key=value. */
+    uint32_t rocks_count;
     uint64_t prefetch;      /* Keys that are read ahead together, where a side can. 0: none. */
     bool waits;             /* Between loading and measuring, for a line on stdin. */
     bool is_sorted;         /* Timers come, and keys are loaded, in their order. */
@@ -54,6 +56,9 @@ uint64_t bench_now_ns(void);
 
 /* Memory that is there, zeroed, or the program ends. Freed by free(). */
 void *bench_allocate(size_t bytes);
+
+/* With --wait: says "loaded", and waits for a line on stdin. */
+void bench_wait(const bench_options *options);
 
 /* Makes a directory for a run below options->directory; path has BENCH_PATH_BYTES. */
 enum { BENCH_PATH_BYTES = 4096 };

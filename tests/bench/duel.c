@@ -113,9 +113,11 @@ static void print_side(const duel_run *duel, uint32_t side, const char *name)
     const bench_side_figures *figures = &duel->figures[side];
     const bench_spread rate = bench_spread_of(duel->rates[side], duel->rounds);
     const double events = (double)(duel->options->events / duel->rounds * duel->rounds);
+    const uint64_t reads = figures->hits.hit_count + figures->hits.miss_count;
     printf(
         ",\"%s\":{\"store\":\"%s\",\"ops_per_s\":{\"median\":%.0f,\"min\":%.0f,\"max\":%.0f},"
-        "\"cpu_us_per_op\":%.4f,\"written_bytes\":%" PRIu64 ",\"written_bytes_per_op\":%.2f,"
+        "\"cpu_us_per_op\":%.4f,\"hits\":{\"share\":%.4f,\"rows\":%" PRIu64
+        "},\"written_bytes\":%" PRIu64 ",\"written_bytes_per_op\":%.2f,"
         "\"latency_ns\":{\"p50\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"p99.9\":%" PRIu64
         ",\"max\":%" PRIu64 "},\"load_ms\":%" PRIu64 ",\"rss_bytes\":{\"begin\":%" PRIu64
         ",\"peak\":%" PRIu64 ",\"is_within_budget\":%s}}",
@@ -125,6 +127,8 @@ static void print_side(const duel_run *duel, uint32_t side, const char *name)
         rate.min,
         rate.max,
         (double)figures->cpu_ns / 1000 / events,
+        reads != 0 ? (double)figures->hits.hit_count / (double)reads : 0,
+        figures->hits.row_count,
         figures->written_bytes,
         (double)figures->written_bytes / events,
         figures->p50_ns,
@@ -184,12 +188,7 @@ static void start_sides(duel_run *duel, const char *directory)
     for (uint32_t i = 0; i < 2; i++) { /* Both load at the same time. */
         bench_side_await(&duel->sides[i]);
     }
-    if (duel->options->waits) {
-        char line[64];
-        printf("loaded\n");
-        (void)fflush(stdout);
-        (void)fgets(line, sizeof line, stdin);
-    }
+    bench_wait(duel->options);
 }
 
 /* Answers the median ratio. */

@@ -24,7 +24,8 @@
  * --output, for --input of any program.
  *
  * -D sets an option of Tarn's configuration; "raw" runs with what it comes to. "other" is Tarn with
- * the options of -E instead. The last line on stdout is one JSON object.
+ * the options of -E instead. -R sets an option of RocksDB's own for tuned and defaults, on top of
+ * what they have. The last line on stdout is one JSON object.
  *
  * Exit status: 0, 1 (something failed, or the sides do not agree), 2 (usage).
  */
@@ -96,7 +97,7 @@ static int usage(const char *problem, const char *what)
         "           [--value-bytes N] [--prefetch N] [--wait] [--elements N] [--rounds N] [--seed "
         "N] "
         "[--managed-mib N]\n"
-        "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]...\n"
+        "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]... [-R KEY=VALUE]...\n"
         "in one process: value --against raw, map --against clean, window --against points or "
         "raw,\n"
         "           append-drain --against raw, long-list --against empty,\n"
@@ -179,6 +180,10 @@ static bool read_flag(const char *flag, const char *text, bench_options *options
     }
     if (strcmp(flag, "-E") == 0 && options->other_count < BENCH_ASSIGNMENTS_MAX) {
         options->others[options->other_count++] = text;
+        return true;
+    }
+    if (strcmp(flag, "-R") == 0 && options->rocks_count < BENCH_ASSIGNMENTS_MAX) {
+        options->rocks[options->rocks_count++] = text;
         return true;
     }
     return read_number(flag, text, options);
@@ -289,6 +294,16 @@ void *bench_allocate(size_t bytes)
         bench_fail("no memory for %zu bytes", bytes);
     }
     return memory;
+}
+
+void bench_wait(const bench_options *options)
+{
+    if (options->waits) {
+        char line[64];
+        printf("loaded\n");
+        (void)fflush(stdout);
+        (void)!fgets(line, sizeof line, stdin);
+    }
 }
 
 void bench_directory_make(const bench_options *options, char *path)

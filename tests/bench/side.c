@@ -24,6 +24,7 @@ typedef struct side_player {
     bench_side_figures figures;
     uint64_t cpu_begin_ns; /* 0: nothing measured so far. */
     uint64_t written_begin_bytes;
+    bench_hits hits_begin;
     uint64_t making_ns; /* CPU time that making events took, since cpu_begin_ns. */
 } side_player;
 
@@ -97,6 +98,12 @@ static uint64_t play_batch(side_player *player, uint64_t count, bool is_timed)
     return last_ns - begin_ns;
 }
 
+static bench_hits hits_of(const side_player *player)
+{
+    const bench_store_ops *ops = player->store->ops;
+    return ops->hits != NULL ? ops->hits(player->store) : (bench_hits){0};
+}
+
 static uint64_t play(side_player *player, const side_command *command)
 {
     uint64_t total_ns = 0;
@@ -104,6 +111,7 @@ static uint64_t play(side_player *player, const side_command *command)
         player->cpu_begin_ns = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
         player->written_begin_bytes = written_bytes();
         player->making_ns = 0;
+        player->hits_begin = hits_of(player);
     }
     for (uint64_t done = 0; done < command->events;) {
         const uint64_t left = command->events - done;
@@ -118,6 +126,9 @@ static uint64_t play(side_player *player, const side_command *command)
         player->figures.cpu_ns =
             cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - player->cpu_begin_ns - player->making_ns;
         player->figures.written_bytes = written_bytes() - player->written_begin_bytes;
+        player->figures.hits = hits_of(player);
+        player->figures.hits.hit_count -= player->hits_begin.hit_count;
+        player->figures.hits.miss_count -= player->hits_begin.miss_count;
     }
     return total_ns;
 }

@@ -28,6 +28,7 @@ typedef struct bench_side_figures {
     uint64_t written_bytes; /* By write(), likewise; 0 where the system does not tell. */
     uint64_t rss_begin_bytes;
     uint64_t rss_peak_bytes;
+    bench_hits hits; /* Likewise; rows are those at the end of them. */
     uint64_t p50_ns;
     uint64_t p99_ns;
     uint64_t p999_ns;

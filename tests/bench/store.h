@@ -45,6 +45,14 @@ typedef struct bench_table {
     bench_table_options options;
 } bench_table;
 
+/* Rows that were found in memory without a look into the store, such as were not, and those there
+ * now. */
+typedef struct bench_hits {
+    uint64_t hit_count;
+    uint64_t miss_count;
+    uint64_t row_count;
+} bench_hits;
+
 /* Visits one entry of a map, or one element of a list with an empty key. Borrowed. */
 typedef void bench_visit(void *context, tarn_bytes key, tarn_bytes value);
 
@@ -92,6 +100,9 @@ typedef struct bench_store_ops {
     void (*visit)(bench_table *table, bench_visit *visit, void *context);
     /* All kinds: what the current key has in the current namespace. */
     void (*remove)(bench_table *table);
+
+    /* What memory in front of the store has done so far. NULL: there is none. */
+    bench_hits (*hits)(const bench_store *store);
 } bench_store_ops;
 
 extern const bench_store_ops BENCH_STORE_TARN;

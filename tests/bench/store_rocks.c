@@ -101,6 +101,18 @@ static void write_tuned(uint64_t memory_bytes, char *out)
         (unsigned long long)(memory_bytes - memtable_bytes));
 }
 
+/* Adds the options of the command line, which count more than those before. */
+static void add_options(const bench_options *options, char *text)
+{
+    for (uint32_t i = 0; i < options->rocks_count; i++) {
+        const size_t size = strlen(text);
+        const int added = snprintf(text + size, OPTIONS_BYTES - size, "%s;", options->rocks[i]);
+        if (added < 0 || (size_t)added >= OPTIONS_BYTES - size) {
+            bench_fail("options of RocksDB are longer than %d bytes", OPTIONS_BYTES);
+        }
+    }
+}
+
 static bench_store *open_store(
     const bench_options *options,
     const char *directory,
@@ -112,6 +124,7 @@ static bench_store *open_store(
     char *message = NULL;
     store->base = (bench_store){.ops = ops, .options = options};
     write_options(options->memory_bytes, text);
+    add_options(options, text);
     rocksdb_options_t *plain = rocksdb_options_create();
     store->options = rocksdb_options_create();
     rocksdb_get_options_from_string(plain, text, store->options, &message);

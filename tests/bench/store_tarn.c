@@ -8,6 +8,7 @@
 #include "tarn/key_group.h"
 #include "tarn/keyed.h"
 #include "tarn/prefetch.h"
+#include "tarn/working_set.h"
 
 typedef struct tarn_table {
     bench_table base;
@@ -386,13 +387,25 @@ static void remove_all(bench_table *table)
     check(store, remove_rows((tarn_table *)table, &store->error));
 }
 
+static bench_hits hits(const bench_store *base)
+{
+    tarn_working_set_stats stats;
+    tarn_backend_measure_working_set(((const tarn_store *)base)->backend, &stats);
+    return (bench_hits){
+        .hit_count = stats.hit_count,
+        .miss_count = stats.miss_count,
+        .row_count = stats.row_count,
+    };
+}
+
 #define OPERATIONS                                                                          \
     .has_budget = true,                                                                     \
     .kinds = 1u << BENCH_VALUE | 1u << BENCH_SUM | 1u << BENCH_LIST | 1u << BENCH_MAP,      \
     .close = close_store, .open_table = open_table, .set_key = set_key, .group = group_of,  \
     .set_namespace = set_namespace, .get = get, .put = put, .edit = edit, .edited = edited, \
     .add = add, .sum = sum, .append = append, .replace = replace, .map_get = map_get,       \
-    .map_put = map_put, .map_remove = map_remove, .visit = visit, .remove = remove_all
+    .map_put = map_put, .map_remove = map_remove, .visit = visit, .remove = remove_all,     \
+    .hits = hits
 
 const bench_store_ops BENCH_STORE_TARN = {
     .name = "ours", .open = open_store, .prefetch = prefetch, OPERATIONS};

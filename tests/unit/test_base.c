@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <xxhash.h>
 
 #include "tarn/bytes.h"
 #include "tarn/version.h"
@@ -119,6 +120,30 @@ static void test_the_digest_is_xxh3_128(void **state)
     const tarn__digest empty = tarn__digest_of(tarn_bytes_of(""));
     tarn__digest_encode(&empty, text);
     assert_string_equal(text, "99aa06d3014798d86001c324468d497f");
+}
+
+/* Whichever instructions the processor has: names of files are compared between machines. */
+static void test_long_digests_are_those_of_the_plain_algorithm(void **state)
+{
+    (void)state;
+    static uint8_t bytes[(1 << 20) + 77];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(i * 131 + (i >> 8));
+    }
+    for (size_t size = 1; size < sizeof bytes; size = 3 * size + 1) {
+        XXH128_canonical_t expected;
+        XXH128_canonicalFromHash(&expected, XXH3_128bits(bytes, size));
+        const tarn__digest whole = tarn__digest_of(tarn_bytes_at(bytes, size));
+        assert_memory_equal(whole.bytes, expected.digest, sizeof whole.bytes);
+        tarn__hasher hasher;
+        tarn__hasher_init(&hasher);
+        for (size_t at = 0, part = 1; at < size; at += part, part = 5 * part) {
+            part = part < size - at ? part : size - at;
+            tarn__hasher_update(&hasher, tarn_bytes_at(bytes + at, part));
+        }
+        const tarn__digest parts = tarn__hasher_digest(&hasher);
+        assert_memory_equal(parts.bytes, expected.digest, sizeof parts.bytes);
+    }
 }
 
 static void count_up(void *context)
@@ -274,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_a_buffer_keeps_its_content_when_it_cannot_grow),
         cmocka_unit_test(test_a_digest_in_parts_equals_the_digest_of_the_whole),
         cmocka_unit_test(test_the_digest_is_xxh3_128),
+        cmocka_unit_test(test_long_digests_are_those_of_the_plain_algorithm),
         cmocka_unit_test(test_workers_run_every_job_before_they_close),
         cmocka_unit_test(test_a_job_that_was_withdrawn_is_not_run_and_the_others_are),
         cmocka_unit_test(test_workers_survive_every_allocation_failure),

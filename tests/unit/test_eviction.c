@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/random.h"
 #include "cache/workset.h"
 
 enum {
@@ -15,7 +16,11 @@ enum {
     LAST_ROUNDS = 5,
     SMALL_BYTES = 64 << 10,
     SIZES = 12,
-    LARGEST_BYTES = 200
+    LARGEST_BYTES = 200,
+    ZIPF_ROWS = 250000,
+    ZIPF_READS = 500000,
+    ZIPF_CAPACITY_BYTES = 1100 << 10, /* An index that doubled would be half empty there. */
+    ZIPF_ROW_BYTES = 44,
 };
 
 typedef struct fixture {
@@ -110,6 +115,60 @@ static void test_rows_that_are_used_again_displace_those_that_are_not(void **sta
     close_set(&f);
 }
 
+/* The sums of the probabilities of ranks, of which rank i has 1 / i parts. */
+static void sum_zipf(double *sums)
+{
+    double sum = 0;
+    for (uint32_t rank = 0; rank < ZIPF_ROWS; rank++) {
+        sum += 1.0 / (rank + 1);
+        sums[rank] = sum;
+    }
+}
+
+/* The first rank whose sum is beyond a number. */
+static uint32_t find_rank(const double *sums, double wanted)
+{
+    uint32_t low = 0;
+    uint32_t high = ZIPF_ROWS - 1;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (sums[middle] > wanted) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+/*
+ * Skewed reads of ten times the rows that there is room for. A row of 31 bytes takes a slot of 32;
+ * with its part of the index it is to be 44 at most; and nine tenths of the reads are to hit that
+ * would if the rows that are read most were always there, which is the most that can be.
+ */
+static void test_most_skewed_reads_hit(void **state)
+{
+    (void)state;
+    static fixture f;
+    static double sums[ZIPF_ROWS];
+    tarn__workset_figures figures;
+    tarn__random random = {20};
+    uint64_t hit_count = 0;
+    sum_zipf(sums);
+    open_set(&f, ZIPF_CAPACITY_BYTES);
+    for (uint32_t i = 0; i < 2 * ZIPF_READS; i++) {
+        const double number = (double)(tarn__random_next(&random) >> 11) * 0x1.0p-53;
+        const uint32_t rank = find_rank(sums, number * sums[ZIPF_ROWS - 1]);
+        hit_count += is_hit(&f, rank) && i >= ZIPF_READS ? 1 : 0;
+    }
+    tarn__workset_measure(f.set, &figures);
+    assert_true(figures.memory_bytes <= ZIPF_CAPACITY_BYTES);
+    assert_true(figures.row_count * ZIPF_ROW_BYTES >= ZIPF_CAPACITY_BYTES);
+    const double most = sums[figures.row_count - 1] / sums[ZIPF_ROWS - 1];
+    assert_true((double)hit_count >= 0.9 * most * ZIPF_READS);
+    close_set(&f);
+}
+
 /* Writes a row of a size of its own; false: it is not kept. */
 static bool is_kept(fixture *f, uint8_t number)
 {
@@ -151,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_that_are_used_again_displace_those_that_are_not),
+        cmocka_unit_test(test_most_skewed_reads_hit),
         cmocka_unit_test(test_a_set_that_was_made_smaller_has_smaller_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,10 +56,10 @@ static uint64_t hash_of(uint32_t row)
     return tarn__random_next(&random);
 }
 
-/* The reference under which a row is found; 0: it is not there. */
-static uint32_t find(const fixture *f, uint32_t row)
+/* The reference, if a row of it is found by its hash; 0: it is not there. */
+static uint32_t find_of(const fixture *f, uint64_t hash, uint32_t reference)
 {
-    const uint32_t tag = tarn__index_tag(hash_of(row));
+    const uint32_t tag = tarn__index_tag(hash);
     const tarn__index_table *table = tarn__index_table_of(&f->index, tag);
     if (table->slots == NULL) {
         return 0;
@@ -68,10 +68,15 @@ static uint32_t find(const fixture *f, uint32_t row)
     const tarn__index_slot *block = table->slots + (home & ~table->block_mask);
     for (uint32_t at = home;; at++) {
         const tarn__index_slot slot = block[at & table->block_mask];
-        if (slot.reference == 0 || (slot.tag == tag && slot.reference == row + 1)) {
+        if (slot.reference == 0 || (slot.tag == tag && slot.reference == reference)) {
             return slot.reference;
         }
     }
+}
+
+static uint32_t find(const fixture *f, uint32_t row)
+{
+    return find_of(f, hash_of(row), row + 1);
 }
 
 /* Adds a row as the working set does; false: there is no room. */
@@ -134,6 +139,45 @@ static void test_rows_are_found_while_the_table_grows_and_after_it_was_trimmed(v
     grow_and_trim(/* is_large= */ true);
 }
 
+/*
+ * When memory is short, slots take little beside rows at any number of them, as tables do not
+ * double; and no insertion makes more memory than before.
+ */
+static void test_a_table_grows_by_little_when_memory_is_short(void **state)
+{
+    enum { TIGHT_ROWS = 200000, FIRST_CHECKED = 50000, SLOT_BYTES = 8 };
+    (void)state;
+    fixture f;
+    open_index(&f, SIZE_MAX, /* is_large= */ false);
+    uint64_t before = 0;
+    for (uint32_t row = 0; row < TIGHT_ROWS; row++) {
+        f.index.is_tight = true;
+        assert_true(add(&f, row));
+        assert_true(f.index.memory <= before + (2 * SLOT_BYTES << TARN__INDEX_BLOCK_LOG2) + 256);
+        before = f.index.memory;
+        if (row >=
+            FIRST_CHECKED) { /* Two thirds of the slots are used, the two tables' together. */
+            assert_true(f.index.memory * 2 <= (uint64_t)row * SLOT_BYTES * 3);
+        }
+    }
+    check_all(&f, 0, TIGHT_ROWS);
+    for (uint32_t row = 0; row < TIGHT_ROWS; row += 2) {
+        tarn__index_replace(&f.index, hash_of(row), row + 1, 0);
+    }
+    for (uint32_t row = 0; row < TIGHT_ROWS; row++) {
+        assert_int_equal(find(&f, row), row % 2 != 0 ? row + 1 : 0);
+    }
+    f.index.is_tight = false; /* It goes on by doubling a table that is no power of two. */
+    for (uint32_t row = 0; row < TIGHT_ROWS; row += 2) {
+        assert_true(add(&f, row));
+    }
+    for (uint32_t row = TIGHT_ROWS; row < 2 * TIGHT_ROWS; row++) {
+        assert_true(add(&f, row));
+    }
+    check_all(&f, 0, 2 * TIGHT_ROWS);
+    close_index(&f);
+}
+
 static void test_a_table_grows_evenly(void **state)
 {
     (void)state;
@@ -171,6 +215,68 @@ static void test_what_is_refused_loses_no_row(void **state)
         assert_true(refused_count > 0 || limit > 10000);
         close_index(&f);
     }
+}
+
+/* A hash so many parts of 2^16 behind the begin of a block of eight, number of them different. */
+static uint64_t hash_in(uint32_t block, uint32_t part, uint32_t number)
+{
+    return (uint64_t)block << 61 | (uint64_t)part << 45 | (uint64_t)number << 32;
+}
+
+/* Adds rows from first on, all of a part of a block of eight, until that is full. */
+static uint32_t add_alike(fixture *f, uint32_t first, uint32_t block, uint32_t part)
+{
+    uint32_t count = 0;
+    while (!tarn__index_is_full(&f->index, hash_in(block, part, count))) {
+        tarn__index_add(&f->index, hash_in(block, part, count), first + count);
+        count++;
+    }
+    return count;
+}
+
+/*
+ * Rows that are alike on purpose, at the end of one block and at the begin of the next: the block
+ * of the next table that they belong to has not room for all. What finds none stays where it is and
+ * is found; the table goes on growing when some have left.
+ */
+static void test_a_block_that_finds_no_room_in_the_next_table_stays(void **state)
+{
+    enum { SPREAD = 13500, LATE = 60000, EARLY = 50000, AT_THE_END = 60000, AT_THE_BEGIN = 100 };
+    (void)state;
+    fixture f;
+    open_index(&f, SIZE_MAX, /* is_large= */ false);
+    for (uint32_t row = 0; row < SPREAD; row++) {
+        assert_true(add(&f, row));
+    }
+    assert_int_equal(f.index.table.slot_count, 8 << TARN__INDEX_BLOCK_LOG2);
+    assert_null(f.index.old.slots);
+    f.index.is_tight = true;
+    const uint32_t early = add_alike(&f, EARLY, 3, AT_THE_END);
+    const uint32_t late = add_alike(&f, LATE, 4, AT_THE_BEGIN);
+    while (tarn__index_step(&f.index)) {
+    }
+    assert_int_equal(f.index.table.slot_count, 9 << TARN__INDEX_BLOCK_LOG2);
+    assert_non_null(f.index.old.slots);
+    assert_false(tarn__index_step(&f.index));
+    for (uint32_t row = 0; row < SPREAD; row++) {
+        assert_int_equal(find(&f, row), row + 1);
+    }
+    for (uint32_t i = 0; i < early; i++) {
+        const uint64_t hash = hash_in(3, AT_THE_END, i);
+        assert_int_equal(find_of(&f, hash, EARLY + i), EARLY + i);
+        tarn__index_replace(&f.index, hash, EARLY + i, 0);
+    }
+    for (uint32_t i = 0; i < late; i++) {
+        assert_int_equal(find_of(&f, hash_in(4, AT_THE_BEGIN, i), LATE + i), LATE + i);
+    }
+    while (f.index.old.slots != NULL) {
+        assert_true(tarn__index_step(&f.index));
+    }
+    for (uint32_t i = 0; i < late; i++) {
+        assert_int_equal(find_of(&f, hash_in(4, AT_THE_BEGIN, i), LATE + i), LATE + i);
+    }
+    assert_int_equal(f.index.count, SPREAD + late);
+    close_index(&f);
 }
 
 /* Hashes that an adversary chose: their block is full, and the table is not doubled without end. */
@@ -219,6 +325,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_found_while_the_table_grows_and_after_it_was_trimmed),
         cmocka_unit_test(test_a_table_grows_evenly),
+        cmocka_unit_test(test_a_table_grows_by_little_when_memory_is_short),
+        cmocka_unit_test(test_a_block_that_finds_no_room_in_the_next_table_stays),
         cmocka_unit_test(test_what_is_refused_loses_no_row),
         cmocka_unit_test(test_hashes_that_are_alike_do_not_make_the_table_grow_without_end),
         cmocka_unit_test(test_memory_of_a_region_that_was_given_back_is_zero),
