@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "base/priority.h"
 #include "base/process.h"
 #include "base/try.h"
 #include "memory/budget.h"
@@ -142,7 +143,8 @@ static tarn_status open_rocks_memory(tarn_env *env, tarn_error *error)
     return tarn__rocks_memory_open(&options, &env->rocks_memory, error);
 }
 
-static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, tarn_error *error)
+static tarn_status count_workers(
+    const tarn_env *env, const tarn_env_options *options, uint32_t *out, tarn_error *error)
 {
     int32_t configured = 0;
     TARN_TRY(tarn_config_get_int(
@@ -151,25 +153,49 @@ static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, 
         &configured,
         NULL,
         error));
-    uint32_t count = options->worker_thread_count;
-    if (count == 0) {
-        count = (uint32_t)(configured < 1 ? 1 : configured);
+    *out = options->worker_thread_count;
+    if (*out == 0) {
+        *out = (uint32_t)(configured < 1 ? 1 : configured);
     }
-    if (count > WORKER_COUNT_MAX) {
+    if (*out > WORKER_COUNT_MAX) {
         return tarn__fail(
             error,
             TARN_INVALID_ARGUMENT,
             "%" PRIu32 " worker threads are asked for; at most %d are allowed",
-            count,
+            *out,
             WORKER_COUNT_MAX);
     }
-    return tarn__workers_open(
-        tarn__owner_account(env->owner),
-        count,
-        count * JOBS_PER_WORKER,
+    return TARN_OK;
+}
+
+/* What start_workers() wants to know, in a thread of its own. */
+typedef struct worker_start {
+    tarn_env *env;
+    uint32_t count;
+    tarn_status status;
+    tarn_error *error;
+} worker_start;
+
+static void start_workers(void *context)
+{
+    worker_start *start = context;
+    start->status = tarn__workers_open(
+        tarn__owner_account(start->env->owner),
+        start->count,
+        start->count * JOBS_PER_WORKER,
         "tarn-worker",
-        &env->workers,
-        error);
+        &start->env->workers,
+        start->error);
+}
+
+static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, tarn_error *error)
+{
+    worker_start start = {.env = env, .error = error};
+    int32_t nice_levels = 0;
+    TARN_TRY(count_workers(env, options, &start.count, error));
+    TARN_TRY(tarn_config_get_int(env->config, "tarn.workers.nice", &nice_levels, NULL, error));
+    TARN_TRY(tarn__run_lowered((uint32_t)nice_levels, start_workers, &start, error));
+    return start.status;
 }
 
 static tarn_status copy_config(tarn_env *env, const tarn_config *config, tarn_error *error)

@@ -226,7 +226,7 @@ static bool land_next(world *w)
         return false;
     }
     tarn__runs_send(w->runs);
-    return tarn__runs_write_next(w->runs);
+    return tarn__runs_write_next(w->runs, /* is_newest= */ false);
 }
 
 static void note_drained(world *w)
