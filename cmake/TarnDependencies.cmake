@@ -58,3 +58,10 @@ tarn_probe(TARN_HAVE_TICKERS rocksdb_options_statistics_get_ticker_count)
 tarn_probe(TARN_HAVE_EVENT_LISTENER rocksdb_eventlistener_create)
 tarn_probe(TARN_HAVE_IMPORT_COLUMN_FAMILY rocksdb_create_column_family_with_import)
 cmake_pop_check_state()
+
+# XXH3 by the widest instructions of the machine that it runs on: libxxhash has it for x86 only.
+cmake_push_check_state(RESET)
+set(CMAKE_REQUIRED_INCLUDES "${XXHASH_INCLUDE_DIRS}")
+set(CMAKE_REQUIRED_LIBRARIES PkgConfig::XXHASH)
+check_symbol_exists(XXH3_128bits_update_dispatch "xxh_x86dispatch.h" TARN_HAVE_XXH_DISPATCH)
+cmake_pop_check_state()

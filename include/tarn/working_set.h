@@ -17,15 +17,16 @@
  * three quarters of the capacity (at most 48 MiB) are taken of the heap pool besides, as far as it
  * has them. A write of theirs that fails poisons the backend.
  *
- * When hits are rare, as with keys at random over a state far larger than memory, rows that are
- * only read are not kept, until ghosts of them tell that they would be hits again.
+ * When hits are rare, as with keys at random over a state far larger than memory, rows, maps and
+ * lists that are only read are not kept, until ghosts of them tell that they would be hits again.
  *
  * Beside it a state has a filter of the keys that RocksDB may have (tarn.new-key-filter.*), so that
  * a read for a new key, and the removal of one, do not look there. After a restore it is built in
  * the background once such reads come.
  *
- * How large it is: tarn.working-set.size, or tarn.working-set.fraction of the heap, for each
- * backend. Memory that the heap pool refuses is not missed: rows are evicted instead.
+ * How large it is: tarn.working-set.size, or tarn.working-set.fraction of a slot's heap, for each
+ * backend. Memory that the heap pool refuses is not missed: rows are evicted instead. When those of
+ * all backends may take more than the heap, a warning is logged.
  *
  * Thread: confined, with the backend.
  */
@@ -56,9 +57,10 @@ typedef struct tarn_working_set_stats {
     uint64_t prefetched_count;    /**< Rows that were read ahead (tarn/prefetch.h). */
     uint64_t prefetch_lost_count; /**< Rows that were to be, and were wanted or written before. */
     uint64_t filter_bytes;        /**< Filters of new keys, beside memory_bytes. */
-    uint64_t filter_new_count;    /**< Reads and removals that they spared: the key was new. */
+    uint64_t filter_new_count;    /**< Reads and writes to which they said: the key is new. */
     uint64_t filter_false_count;  /**< Reads for new keys that they did not know to be new. */
-    double filter_false_rate;     /**< Share of these among both; filters being built apart. */
+    double filter_false_rate;     /**< Share of these among reads for new keys. Writes do not count:
+                                       they do not come to know whether the key was new. */
 } tarn_working_set_stats;
 
 /** Answers figures; zeros when it is off. */

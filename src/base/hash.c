@@ -1,12 +1,36 @@
-/* hash.c - XXH3-128 digests and their text. */
+/*
+ * hash.c - XXH3-128 digests and their text.
+ *
+ * Whole files are digested, so it matters how fast: where libxxhash chooses by what the processor
+ * has (AVX2, AVX-512), it does; the digest is the same either way.
+ */
 #include "base/hash.h"
 
 #include <string.h>
 #define XXH_STATIC_LINKING_ONLY /* For sizeof XXH3_state_t; the library is still linked. */
 #include <xxhash.h>
+#ifdef TARN_HAVE_XXH_DISPATCH
+#define XXH_DISPATCH_DISABLE_REPLACE
+#include <xxh_x86dispatch.h>
+#define DIGEST XXH3_128bits_dispatch
+#define UPDATE XXH3_128bits_update_dispatch
+#else
+#define DIGEST XXH3_128bits
+#define UPDATE XXH3_128bits_update
+#endif
 
 _Static_assert(sizeof(tarn__hasher) >= sizeof(XXH3_state_t), "a hasher holds libxxhash's state");
 _Static_assert(_Alignof(tarn__hasher) >= _Alignof(XXH3_state_t), "and is aligned for it");
+
+#ifdef TARN_HAVE_XXH_DISPATCH
+/* libxxhash notes its choice at the first call, with no lock: that is made before there are
+ * threads. */
+__attribute__((constructor)) static void choose(void)
+{
+    static const uint8_t bytes[512]; /* Of less, the choice makes no difference, and is not made. */
+    (void)DIGEST(bytes, sizeof bytes);
+}
+#endif
 
 static tarn__digest canonical(XXH128_hash_t hash)
 {
@@ -19,7 +43,7 @@ static tarn__digest canonical(XXH128_hash_t hash)
 
 tarn__digest tarn__digest_of(tarn_bytes bytes)
 {
-    return canonical(XXH3_128bits(bytes.data, bytes.size));
+    return canonical(DIGEST(bytes.data, bytes.size));
 }
 
 uint64_t tarn__hash64_of(tarn_bytes bytes)
@@ -35,7 +59,7 @@ void tarn__hasher_init(tarn__hasher *hasher)
 
 void tarn__hasher_update(tarn__hasher *hasher, tarn_bytes bytes)
 {
-    XXH3_128bits_update((XXH3_state_t *)(void *)hasher->state, bytes.data, bytes.size);
+    UPDATE((XXH3_state_t *)(void *)hasher->state, bytes.data, bytes.size);
 }
 
 tarn__digest tarn__hasher_digest(const tarn__hasher *hasher)

@@ -65,10 +65,10 @@ tarn_status tarn__workset_expect(
         return TARN_OK;
     }
     if (family->filter != NULL && tarn__filter_is_new(family->filter, key.hash)) {
-        family->filter->used_count++;
         if (family->is_of_blocks) {
             return TARN_OK; /* Who looks for it is told the same. */
         }
+        tarn__filter_note_read(family->filter);
         key.is_new = true;
         set->figures.prefetched_count++;
         return tarn__workset_set(

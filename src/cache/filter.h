@@ -58,7 +58,8 @@ typedef struct tarn__filter {
     uint64_t memory_bytes;
     uint64_t asked_count;
     uint64_t used_count;  /* Answers "new" that spared something. */
-    uint64_t false_count; /* Answers "not new" that the store did not bear out. */
+    uint64_t read_count;  /* Of these, such to reads: a write does not tell of a false answer. */
+    uint64_t false_count; /* Answers "not new" to reads that the store did not bear out. */
     uint64_t drop_count;  /* Times that it was given up. */
 
     uint64_t asked_before; /* When its use was last looked at. */
@@ -87,6 +88,13 @@ void tarn__filter_drop(tarn__filter *filter);
  * a filter that is large and hardly ever used is given up.
  */
 bool tarn__filter_is_new(tarn__filter *filter, uint64_t hash);
+
+/* Counts an answer "new" that spared a read. */
+static inline void tarn__filter_note_read(tarn__filter *filter)
+{
+    filter->used_count++;
+    filter->read_count++;
+}
 
 /* The store has a row of this hash, or will have. */
 void tarn__filter_add(tarn__filter *filter, uint64_t hash);

@@ -149,16 +149,22 @@ static void write_run(void *context)
     (void)pthread_mutex_unlock(&runs->mutex);
 }
 
-bool tarn__runs_write_next(tarn__runs *runs)
+bool tarn__runs_write_next(tarn__runs *runs, bool is_newest)
 {
+    tarn__run *next = NULL;
     assert(runs->options.workers == NULL);
-    for (uint32_t i = 0; i < TARN__RUNS && !atomic_load(&runs->has_failed); i++) {
-        if (atomic_load(&runs->runs[i].state) == RUN_SENT) {
-            write_run(&runs->runs[i]);
-            return true;
+    for (uint32_t i = 0; i < TARN__RUNS; i++) {
+        tarn__run *run = &runs->runs[i];
+        if (atomic_load(&run->state) == RUN_SENT &&
+            (next == NULL || (run->number > next->number) == is_newest)) {
+            next = run;
         }
     }
-    return false;
+    if (next == NULL || atomic_load(&runs->has_failed)) {
+        return false;
+    }
+    write_run(next);
+    return true;
 }
 
 /* Waits for every job, also after a failure; does those that no worker has begun. */
@@ -400,7 +406,7 @@ tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error)
     if (runs == NULL) {
         return TARN_OK;
     }
-    while (runs->options.workers == NULL && tarn__runs_write_next(runs)) {
+    while (runs->options.workers == NULL && tarn__runs_write_next(runs, /* is_newest= */ false)) {
     }
     await_jobs(runs);
     return tarn__runs_check(runs, error);

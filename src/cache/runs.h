@@ -93,8 +93,9 @@ TARN_NODISCARD tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error)
 /* Answers the failure of a write, if there was one. Thread: any. */
 TARN_NODISCARD tarn_status tarn__runs_check(tarn__runs *runs, tarn_error *error);
 
-/* Without workers: writes a run that was sent; false: there is none, or a write has failed. */
-bool tarn__runs_write_next(tarn__runs *runs);
+/* Without workers: writes the oldest or the newest run that was sent; false: there is none, or a
+ * write has failed. */
+bool tarn__runs_write_next(tarn__runs *runs, bool is_newest);
 
 /* ---- what a run has: the worker ---------------------------------------------------------- */
 

@@ -21,6 +21,21 @@ bool cli_file_fail(tarn_error *error, const char *doing, const char *path)
     return false;
 }
 
+/* The new file may be read by whoever might read the old one, and by nobody else. */
+static bool keep_mode(int file, mode_t mode)
+{
+    struct stat status;
+    const mode_t bits = mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+    return fstat(file, &status) == 0 &&
+           ((status.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO)) == bits || fchmod(file, bits) == 0);
+}
+
+static void drop_beside(cli_file_out *out)
+{
+    free(out->beside);
+    out->beside = NULL;
+}
+
 bool cli_file_out_open(cli_file_out *out, const char *path, tarn_error *error)
 {
     struct stat status;
@@ -29,7 +44,8 @@ bool cli_file_out_open(cli_file_out *out, const char *path, tarn_error *error)
         out->file = stdout;
         return true;
     }
-    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+    const bool is_there = lstat(path, &status) == 0;
+    if (is_there && !S_ISREG(status.st_mode)) {
         out->file = fopen(path, "wb");
         return out->file != NULL || cli_file_fail(error, "make", path);
     }
@@ -39,8 +55,14 @@ bool cli_file_out_open(cli_file_out *out, const char *path, tarn_error *error)
     out->file = fopen(out->beside, "wbx");
     if (out->file == NULL) {
         (void)cli_file_fail(error, "make", out->beside);
-        free(out->beside);
-        out->beside = NULL;
+        drop_beside(out);
+        return false;
+    }
+    if (is_there && !keep_mode(fileno(out->file), status.st_mode)) {
+        (void)cli_file_fail(error, "keep the mode of", path);
+        (void)fclose(out->file);
+        (void)unlink(out->beside);
+        drop_beside(out);
         return false;
     }
     return true;
@@ -63,7 +85,6 @@ bool cli_file_out_close(cli_file_out *out, bool is_good, tarn_error *error)
     if (!is_good && out->beside != NULL) {
         (void)unlink(out->beside);
     }
-    free(out->beside);
-    out->beside = NULL;
+    drop_beside(out);
     return is_good;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -149,10 +150,12 @@ static int run(int argc, char **argv)
     return command->run(command, argc - 1, argv + 1);
 }
 
-/* A core would hold the keys of storages. */
+/* A core would hold the keys of storages. The limit alone does not hold where cores go to a pipe.
+ */
 static void forbid_core(void)
 {
     struct rlimit limit;
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (getrlimit(RLIMIT_CORE, &limit) == 0) {
         limit.rlim_cur = 0;
         (void)setrlimit(RLIMIT_CORE, &limit);

@@ -55,11 +55,18 @@ tarn_status tarn_config_new(const tarn_allocator *allocator, tarn_config **out, 
 }
 
 /* Gives back what a configuration holds, but not itself. */
+/* It may be a password. */
+static void release_value(char *value)
+{
+    explicit_bzero(value, strlen(value));
+    tarn__release(value);
+}
+
 static void release_contents(tarn_config *config)
 {
     for (size_t i = 0; i < config->count; i++) {
         tarn__release(config->entries[i].key);
-        tarn__release(config->entries[i].value);
+        release_value(config->entries[i].value);
     }
     while (config->origins != NULL) {
         origin *next = config->origins->next;
@@ -217,14 +224,14 @@ tarn_status tarn__config_put(
     }
     entry *found = find(config, key);
     if (found != NULL) {
-        tarn__release(found->value);
+        release_value(found->value);
         values.key = found->key;
         *found = values;
         return TARN_OK;
     }
     const tarn_status status = append(config, key, &values, error);
     if (status != TARN_OK) {
-        tarn__release(values.value);
+        release_value(values.value);
     }
     return status;
 }
@@ -283,7 +290,7 @@ void tarn_config_remove(tarn_config *config, const char *key)
         return;
     }
     tarn__release(found->key);
-    tarn__release(found->value);
+    release_value(found->value);
     const size_t place = (size_t)(found - config->entries);
     config->count--;
     memmove(found, found + 1, (config->count - place) * sizeof *found);

@@ -379,8 +379,8 @@ void tarn__rocks_cancel_cleaning(tarn__rocks *rocks);
 void tarn__rocks_allow_cleaning(tarn__rocks *rocks);
 
 /*
- * Flushes, and hard-links every file of the database into a new directory: one cut over all
- * families, if nobody writes meanwhile.
+ * Flushes, and hard-links what opening the database reads into a new directory: one cut over all
+ * families, if nobody writes meanwhile. RocksDB's file of options stays out.
  *
  * directory  Must not exist; its parent must, on the same file system: elsewhere RocksDB copies.
  *            Does not exist either when the call fails.

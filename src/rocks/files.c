@@ -96,21 +96,32 @@ static void close_directory(DIR **entries)
     }
 }
 
-/*
- * Newer versions link a write-ahead log too, which is empty, as rows never go there. One that
- * cannot be removed does no harm: it is a file of no bytes.
- */
-static void remove_empty_logs(const char *directory)
+/* Newer versions link a write-ahead log too, which is empty, as rows never go there. */
+static bool is_empty_log(int directory, const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    struct stat status;
+    return dot != NULL && strcmp(dot, ".log") == 0 &&
+           fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+           status.st_size == 0;
+}
+
+/* Opening does not read it: options are of the configuration, and a new one is written. */
+static bool is_options_name(const char *name)
+{
+    static const char PREFIX[] = "OPTIONS-";
+    return strncmp(name, PREFIX, sizeof PREFIX - 1) == 0;
+}
+
+/* What is kept although it could go does no harm: it makes the checkpoint larger. */
+static void remove_needless(const char *directory)
 {
     TARN_AUTO(close_directory) DIR *entries = opendir(directory);
     const struct dirent *entry = NULL;
     while (entries != NULL && (entry = readdir(entries)) != NULL) {
-        const char *dot = strrchr(entry->d_name, '.');
-        struct stat status;
-        if (dot != NULL && strcmp(dot, ".log") == 0 &&
-            fstatat(dirfd(entries), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(status.st_mode) && status.st_size == 0) {
-            (void)unlinkat(dirfd(entries), entry->d_name, 0);
+        const char *name = entry->d_name;
+        if (is_options_name(name) || is_empty_log(dirfd(entries), name)) {
+            (void)unlinkat(dirfd(entries), name, 0);
         }
     }
 }
@@ -124,7 +135,7 @@ tarn_status tarn__rocks_link_snapshot(tarn__rocks *rocks, const char *directory,
     rocksdb_checkpoint_create(checkpoint, directory, /* log_size_for_flush= */ 0, &message);
     rocksdb_checkpoint_object_destroy(checkpoint);
     TARN_TRY(tarn__rocks_outcome("link a snapshot into", directory, &message, error));
-    remove_empty_logs(directory);
+    remove_needless(directory);
     return TARN_OK;
 }
 

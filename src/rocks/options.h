@@ -91,6 +91,7 @@ typedef enum tarn__rocks_filter {
 typedef struct tarn__rocks_settings {
     /* Of the database. */
     int32_t background_job_count;
+    int32_t thread_nice;     /* Levels by which RocksDB's threads are below who opens it. */
     int32_t open_file_count; /* -1: no bound. */
     bool has_mmap_reads;     /* Table files are mapped, not read. */
     uint64_t log_file_bytes; /* 0: one file without end. */
@@ -118,6 +119,7 @@ typedef struct tarn__rocks_settings {
     double bloom_bits_per_key;
     tarn__rocks_filter filter;
     bool has_hash_index;          /* In data blocks. */
+    uint32_t restart_interval;    /* Rows of a data block from one whole key to the next. */
     double memtable_filter_share; /* Of a write buffer, for a filter of its keys; 0: none. */
     bool is_for_hits;             /* No filters in the last level. */
     bool is_partitioned;          /* Index and filters in partitions. */

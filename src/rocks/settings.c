@@ -46,6 +46,7 @@ static const option_slot SLOTS[] = {
     SLOT(FLINK("memory.partitioned-index-filters"), SLOT_BOOL, is_partitioned),
     SLOT(OWN("filter"), SLOT_ENUM, filter),
     SLOT(OWN("data-block-hash-index"), SLOT_BOOL, has_hash_index),
+    SLOT(OWN("block-restart-interval"), SLOT_COUNT, restart_interval),
     SLOT(OWN("memtable-filter-share"), SLOT_DOUBLE, memtable_filter_share),
     SLOT(OWN("optimize-filters-for-hits"), SLOT_BOOL, is_for_hits),
     DATABASE(OWN("mmap-reads"), SLOT_BOOL, has_mmap_reads),

@@ -17,6 +17,13 @@
 enum { ATTEMPTS_MAX = 20 };
 
 static const uint64_t GRACE_MS_DEFAULT = (uint64_t)24 * 60 * 60 * 1000;
+
+/*
+ * How far the storage's clock may be ahead of this machine's. One that leapt ahead since files were
+ * written has them look older than they are by as much; half the grace age must be left of it. S3
+ * itself refuses clocks that differ by more than a quarter of an hour.
+ */
+static const uint64_t AHEAD_MS_MAX = (uint64_t)15 * 60 * 1000;
 static const char SHARED[] = "shared";
 
 typedef struct collector {
@@ -361,18 +368,37 @@ static void sweep_directory(collector *c, uint32_t index)
     }
 }
 
+static tarn_status check_clock(const collector *c, int64_t storage_ms, tarn_error *error)
+{
+    const uint64_t half_ms = c->grace_ms / 2;
+    const uint64_t most_ms = half_ms < AHEAD_MS_MAX ? half_ms : AHEAD_MS_MAX;
+    const uint64_t ahead_ms = storage_ms > c->now_ms ? (uint64_t)(storage_ms - c->now_ms) : 0;
+    return ahead_ms <= most_ms
+               ? TARN_OK
+               : tarn__fail(
+                     error,
+                     TARN_INVALID_ARGUMENT,
+                     "the clock of %.300s is %" PRIu64 " s ahead of this machine's, and ages are "
+                     "told by it: with this grace age at most %" PRIu64
+                     " ms are trusted; nothing was removed",
+                     c->storage->address,
+                     ahead_ms / 1000,
+                     most_ms);
+}
+
 /*
  * Takes the storage's own time, by which files have theirs, instead of this machine's. A dry run
  * writes nothing, and makes do with this one.
  */
 static tarn_status read_clock(collector *c, tarn_error *error)
 {
-    int64_t now_ms = 0;
+    int64_t storage_ms = 0;
     if (c->grace_ms == 0 || c->options->is_dry_run) {
         return TARN_OK;
     }
-    TARN_TRY(tarn__server_clock_read(c->storage, &now_ms, error));
-    c->now_ms = now_ms > 0 ? now_ms : c->now_ms;
+    TARN_TRY(tarn__server_clock_read(c->storage, &storage_ms, error));
+    TARN_TRY(check_clock(c, storage_ms, error));
+    c->now_ms = storage_ms > 0 ? storage_ms : c->now_ms;
     return TARN_OK;
 }
 

@@ -219,16 +219,48 @@ static tarn_status add_block(tarn__table *t, const tarn__table_handle *handle, t
     return TARN_OK;
 }
 
-/* The key of a block in the index is not before any of its own, and before all of the next's. */
-static bool may_have_rows(tarn__table *t)
+static tarn_status keep_key(tarn__table *t, tarn_bytes key, bool is_inside, tarn_error *error)
+{
+    tarn_status status = TARN_OK;
+    if (is_inside) {
+        const size_t end = t->keys.size + key.size;
+        status = tarn_buffer_append(&t->key_ends, tarn_bytes_at(&end, sizeof end));
+        status = status == TARN_OK ? tarn_buffer_append(&t->keys, key) : status;
+    } else if (t->block_count == 0) {
+        status = tarn_buffer_assign(&t->key_before, key);
+    }
+    return status == TARN_OK ? TARN_OK
+                             : tarn__fail_no_memory(error, "the keys of an index", key.size);
+}
+
+/* What the index has for one of blocks. */
+static tarn_bytes kept_key(const tarn__table *t, size_t block)
+{
+    size_t ends[2] = {0};
+    const uint8_t *at = t->key_ends.data + block * sizeof ends[0];
+    memcpy(&ends[1], at, sizeof ends[1]);
+    if (block > 0) {
+        memcpy(&ends[0], at - sizeof ends[0], sizeof ends[0]);
+    }
+    return tarn_bytes_at(t->keys.data + ends[0], ends[1] - ends[0]);
+}
+
+/* The row of the index's key at the cursor. */
+static tarn_bytes index_row(const tarn__table *t)
 {
     tarn_bytes key = tarn_buffer_bytes(&t->cursor.key);
-    if (!t->options.is_bounded) {
-        return true;
-    }
     if (!t->has_row_keys) {
         const size_t tail = TARN__TABLE_KEY_TAIL_BYTES;
         key.size = key.size < tail ? 0 : key.size - tail;
+    }
+    return key;
+}
+
+/* The key of a block in the index is not before any of its own, and before all of the next's. */
+static bool may_have_rows(tarn__table *t, tarn_bytes key)
+{
+    if (!t->options.is_bounded) {
+        return true;
     }
     const bool is_inside = !t->is_beyond && tarn_bytes_compare(key, t->options.lower) >= 0;
     t->is_beyond = t->is_beyond || tarn_bytes_compare(key, t->options.upper) >= 0;
@@ -242,7 +274,12 @@ static tarn_status read_index(tarn__table *t, const tarn__table_handle *where, t
     TARN_TRY(read_block(t, where, false, error));
     t->cursor.has_values = t->has_plain_index;
     while ((status = tarn__table_next_handle(&t->cursor, &handle)) == TARN_OK) {
-        if (may_have_rows(t)) {
+        const tarn_bytes key = index_row(t);
+        const bool is_inside = may_have_rows(t, key);
+        if (t->options.checks_blocks) {
+            TARN_TRY(keep_key(t, key, is_inside, error));
+        }
+        if (is_inside) {
             TARN_TRY(add_block(t, &handle, error));
         }
     }
@@ -257,6 +294,8 @@ static tarn_status read_partitions(tarn__table *t, tarn_error *error)
     t->blocks = NULL;
     t->block_count = 0;
     t->block_capacity = 0;
+    t->keys.size = 0;
+    t->key_ends.size = 0;
     t->is_beyond = false;
     tarn_status status = TARN_OK;
     for (size_t i = 0; status == TARN_OK && i < count; i++) {
@@ -304,6 +343,9 @@ tarn_status tarn__table_open(
         .dictionary_bytes = {.allocator = allocator},
         .block = {.allocator = allocator},
         .cursor = {.key = {.allocator = allocator}},
+        .key_before = {.allocator = allocator},
+        .keys = {.allocator = allocator},
+        .key_ends = {.allocator = allocator},
     };
     TARN_TRY(read_footer(table, error));
     TARN_TRY(read_metaindex(table, error));
@@ -323,6 +365,9 @@ void tarn__table_close(tarn__table *table)
     tarn_buffer_clear(&table->dictionary_bytes);
     tarn_buffer_clear(&table->block);
     tarn_buffer_clear(&table->cursor.key);
+    tarn_buffer_clear(&table->key_before);
+    tarn_buffer_clear(&table->keys);
+    tarn_buffer_clear(&table->key_ends);
 }
 
 /* ---- entries ---------------------------------------------------------------------------- */
@@ -337,6 +382,37 @@ static tarn_status take_entry(
     out->value = value;
     out->sequence = t->file_sequence > 0 ? t->file_sequence : out->sequence;
     return TARN_OK;
+}
+
+/* ---- blocks that somebody else has read ------------------------------------------------- */
+
+tarn_status tarn__table_check_place(
+    tarn__table *table, size_t block, tarn_bytes stored, tarn_error *error)
+{
+    const tarn_bytes before =
+        block > 0 ? kept_key(table, block - 1) : tarn_buffer_bytes(&table->key_before);
+    tarn_bytes value;
+    tarn__table_entry first;
+    TARN_TRY(tarn__table_unpack(
+        &table->unpacker,
+        stored,
+        tarn_buffer_bytes(&table->dictionary_bytes),
+        &table->block,
+        error));
+    table->is_in_block = false;
+    if (!tarn__table_begin(&table->cursor, tarn_buffer_bytes(&table->block))) {
+        return damaged(error, "a block of the table is none");
+    }
+    const tarn_status status = tarn__table_next(&table->cursor, &value);
+    if (status != TARN_OK) {
+        return status == TARN_DONE ? damaged(error, "a block of the table is empty")
+                                   : explain(status, error);
+    }
+    TARN_TRY(take_entry(table, value, &first, error));
+    return tarn_bytes_compare(before, first.key) <= 0 &&
+                   tarn_bytes_compare(first.key, kept_key(table, block)) <= 0
+               ? TARN_OK
+               : damaged(error, "a block of the table has the rows of another place");
 }
 
 tarn_status tarn__table_read(tarn__table *table, tarn__table_entry *out, tarn_error *error)

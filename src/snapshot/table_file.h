@@ -25,7 +25,8 @@ typedef struct tarn__table_options {
     bool is_bounded; /* Only blocks that may have rows of lower <= row < upper; */
     tarn_bytes lower;
     tarn_bytes upper;
-    /* Refuses other checksums: of the blocks that are read, and of all that the metaindex names. */
+    /* Refuses other checksums: of the blocks that are read, and of all that the metaindex names.
+     * And keeps the index's keys, for tarn__table_check_place(). */
     bool checks_blocks;
 } tarn__table_options;
 
@@ -57,6 +58,10 @@ typedef struct tarn__table {
     size_t block_count;
     size_t block_capacity;
     size_t next_block;
+    /* What the index has of a table that is checked: */
+    tarn_buffer key_before; /* the last key before those of blocks; empty: there is none; */
+    tarn_buffer keys;       /* theirs, one behind the other; */
+    tarn_buffer key_ends;   /* and where each ends: [block_count], size_t. */
     tarn_buffer stored;
     tarn_buffer dictionary_bytes;
     tarn__table_unpacker unpacker;
@@ -79,6 +84,17 @@ tarn__table_open(tarn__table *table, const tarn__table_options *options, tarn_er
  * rows too. */
 TARN_NODISCARD tarn_status
 tarn__table_read(tarn__table *table, tarn__table_entry *out, tarn_error *error);
+
+/*
+ * Tells a block that belongs elsewhere in the file, whose checksum is right: its first row must be
+ * between the keys that the index has for the block before it and for itself.
+ *
+ * block   Of blocks, of a table that checks them.
+ * stored  Its bytes with the trailer; nothing else is read.
+ * Errors: TARN_CORRUPTION, TARN_NOT_SUPPORTED, TARN_NO_MEMORY; without the file's name.
+ */
+TARN_NODISCARD tarn_status
+tarn__table_check_place(tarn__table *table, size_t block, tarn_bytes stored, tarn_error *error);
 
 /* Called for each range deletion: of the keys from key up to value, older than sequence. */
 typedef tarn_status tarn__table_visit_range(

@@ -67,8 +67,9 @@ static tarn_status read_tail(
 /* ---- the plan --------------------------------------------------------------------------- */
 
 /* Whether the blocks lie one behind the other, before what is no data block. */
-static bool find_place(tarn__table_part *part, const tarn__table *table)
+static bool find_place(tarn__table_part *part)
 {
+    const tarn__table *table = &part->table;
     uint64_t at = table->block_count > 0 ? table->blocks[0].offset : 0;
     part->first = at;
     for (size_t i = 0; i < table->block_count; i++) {
@@ -81,9 +82,9 @@ static bool find_place(tarn__table_part *part, const tarn__table *table)
     return at <= table->data_size && table->data_size < part->options.file->content.size;
 }
 
-static tarn_status plan(
-    tarn__table_part *part, tarn__table *table, bool *is_worth_out, tarn_error *error)
+static tarn_status plan(tarn__table_part *part, bool *is_worth_out, tarn_error *error)
 {
+    tarn__table *table = &part->table;
     const tarn__table_options options = {
         .size = part->options.file->content.size,
         .read = read_tail,
@@ -95,14 +96,11 @@ static tarn_status plan(
         .checks_blocks = true,
     };
     TARN_TRY(tarn__table_open(table, &options, error));
-    if (!tarn__table_has_checks(&table->footer) || !find_place(part, table) ||
+    if (!tarn__table_has_checks(&table->footer) || !find_place(part) ||
         table->data_size - (part->end - part->first) < options.size / SAVING_SHARE) {
         return TARN_OK;
     }
     TARN_TRY(begin_tail_at(part, table->data_size, error));
-    part->blocks = table->blocks;
-    part->block_count = table->block_count;
-    table->blocks = NULL;
     *is_worth_out = true;
     return TARN_OK;
 }
@@ -134,17 +132,14 @@ tarn_status tarn__table_part_plan(
     tarn_status status =
         begin_tail_at(part, size - (guess < TAIL_BYTES_MAX ? guess : TAIL_BYTES_MAX), error);
     if (status == TARN_OK) {
-        tarn__table table;
-        status = plan(part, &table, is_worth_out, error);
-        tarn__table_close(&table);
+        status = plan(part, is_worth_out, error);
     }
     return is_for_whole(status) ? TARN_OK : status;
 }
 
 void tarn__table_part_clear(tarn__table_part *part)
 {
-    tarn__release(part->blocks);
-    part->blocks = NULL;
+    tarn__table_close(&part->table);
     tarn_buffer_clear(&part->tail);
 }
 
@@ -161,13 +156,13 @@ typedef struct reading {
 
 static size_t stored_size(const reading *r)
 {
-    return (size_t)r->part->blocks[r->next].size + TARN__TABLE_TRAILER_BYTES;
+    return (size_t)r->part->table.blocks[r->next].size + TARN__TABLE_TRAILER_BYTES;
 }
 
 /* Compares the next block, which the bytes are. */
 static tarn_status check_block(reading *r, tarn_bytes block, tarn_error *error)
 {
-    const tarn__table_handle *handle = &r->part->blocks[r->next];
+    const tarn__table_handle *handle = &r->part->table.blocks[r->next];
     if (!tarn__table_check_block(block)) {
         return tarn__fail(
             error,
@@ -177,14 +172,24 @@ static tarn_status check_block(reading *r, tarn_bytes block, tarn_error *error)
             r->part->options.file->path,
             handle->offset);
     }
+    tarn_error reason = {.status = TARN_OK};
+    const tarn_status placed = tarn__table_check_place(&r->part->table, r->next, block, &reason);
     r->next++;
-    return TARN_OK;
+    return placed == TARN_OK ? TARN_OK
+                             : tarn__fail(
+                                   error,
+                                   placed,
+                                   "%.200s/%.200s is damaged at byte %" PRIu64 ": %.200s",
+                                   r->part->options.storage->address,
+                                   r->part->options.file->path,
+                                   handle->offset,
+                                   reason.message);
 }
 
 /* Ends a block that the piece before had the beginning of; *used answers how much of this. */
 static tarn_status go_on(reading *r, tarn_bytes piece, size_t *used, tarn_error *error)
 {
-    const uint64_t offset = r->part->blocks[r->next].offset;
+    const uint64_t offset = r->part->table.blocks[r->next].offset;
     const size_t wanted = stored_size(r) - r->begun.size;
     *used = wanted < piece.size ? wanted : piece.size;
     if (tarn_buffer_append(&r->begun, tarn_bytes_at(piece.data, *used)) != TARN_OK) {
@@ -209,8 +214,9 @@ static tarn_status take_piece(void *context, tarn_bytes piece, tarn_error *error
         TARN_TRY(go_on(r, piece, &at, error));
     }
     const size_t whole = at; /* Of the blocks that lie in the piece as a whole. */
-    const uint64_t offset = r->next < r->part->block_count ? r->part->blocks[r->next].offset : 0;
-    while (r->next < r->part->block_count && r->begun.size == 0 &&
+    const uint64_t offset =
+        r->next < r->part->table.block_count ? r->part->table.blocks[r->next].offset : 0;
+    while (r->next < r->part->table.block_count && r->begun.size == 0 &&
            stored_size(r) <= piece.size - at) {
         const size_t size = stored_size(r);
         TARN_TRY(check_block(r, tarn_bytes_at(data + at, size), error));
@@ -219,7 +225,7 @@ static tarn_status take_piece(void *context, tarn_bytes piece, tarn_error *error
     if (at > whole) {
         TARN_TRY(r->take(offset, tarn_bytes_at(data + whole, at - whole), r->context, error));
     }
-    if (at < piece.size && r->next < r->part->block_count &&
+    if (at < piece.size && r->next < r->part->table.block_count &&
         tarn_buffer_append(&r->begun, tarn_bytes_at(data + at, piece.size - at)) != TARN_OK) {
         return tarn__fail_no_memory(error, "a block of a table", piece.size - at);
     }
@@ -229,7 +235,7 @@ static tarn_status take_piece(void *context, tarn_bytes piece, tarn_error *error
 static tarn_status read_blocks(reading *r, uint8_t *buffer, size_t buffer_bytes, tarn_error *error)
 {
     const tarn__table_part *part = r->part;
-    if (part->block_count == 0) {
+    if (part->table.block_count == 0) {
         return TARN_OK;
     }
     TARN_TRY(tarn__storage_get(
@@ -242,7 +248,7 @@ static tarn_status read_blocks(reading *r, uint8_t *buffer, size_t buffer_bytes,
         buffer,
         buffer_bytes,
         error));
-    return r->next == part->block_count
+    return r->next == part->table.block_count
                ? TARN_OK
                : tarn__fail(
                      error,
@@ -250,7 +256,7 @@ static tarn_status read_blocks(reading *r, uint8_t *buffer, size_t buffer_bytes,
                      "%.200s/%.200s ends before its block at byte %" PRIu64,
                      part->options.storage->address,
                      part->options.file->path,
-                     part->blocks[r->next].offset);
+                     part->table.blocks[r->next].offset);
 }
 
 tarn_status tarn__table_part_read(

@@ -6,7 +6,8 @@
  *
  * The tail comes with one request or two, and says which blocks may have rows of the bounds; these
  * lie together. So a subtask that gets some key groups of a file does not read the others. As the
- * digest is of the whole file, what is read is compared by the checksums of its blocks instead.
+ * digest is of the whole file, what is read is compared by the checksums of its blocks instead, and
+ * by the index: a whole block at the place of another has the wrong rows.
  *
  * Thread: confined.
  */
@@ -27,10 +28,9 @@ typedef struct tarn__table_part_options {
 
 typedef struct tarn__table_part {
     tarn__table_part_options options;
-    uint64_t first;             /* The blocks: from this byte of the file */
-    uint64_t end;               /* to before this one; the same when there are none. */
-    tarn__table_handle *blocks; /* [block_count], owned; one behind the other. */
-    size_t block_count;
+    uint64_t first;    /* The blocks: from this byte of the file */
+    uint64_t end;      /* to before this one; the same when there are none. */
+    tarn__table table; /* Open; its blocks are one behind the other. */
     uint64_t tail_offset;
     tarn_buffer tail;    /* From there to the file's end. */
     uint64_t read_bytes; /* Of the storage so far. */

@@ -10,6 +10,8 @@
 #include "snapshot/transfer.h"
 #include "snapshot/upload_private.h"
 
+enum { DIGEST_BYTES = 128 << 10 };
+
 /* ---- into an object --------------------------------------------------------------------- */
 
 static tarn_status send_part(
@@ -46,6 +48,16 @@ static bool is_compressed(const tarn__upload *upload, uint32_t i)
            upload->known[i].identity.size >= TARN__UPLOAD_COMPRESSED_BYTES_MIN;
 }
 
+/* How much is read at once. What goes nowhere is read in pieces that the processor's cache still
+ * has when they are digested. */
+static size_t chunk_of(tarn__codec codec, const tarn__upload_sink *sink)
+{
+    if (codec != TARN__CODEC_NONE) {
+        return TARN__FRAME_RAW_BYTES_MAX;
+    }
+    return sink->target != NULL ? TARN__TRANSFER_BUFFER_BYTES : DIGEST_BYTES;
+}
+
 static tarn_status copy(
     tarn__upload *upload,
     tarn__codec codec,
@@ -55,8 +67,7 @@ static tarn_status copy(
     tarn__content *out,
     tarn_error *error)
 {
-    const size_t chunk =
-        codec != TARN__CODEC_NONE ? TARN__FRAME_RAW_BYTES_MAX : TARN__TRANSFER_BUFFER_BYTES;
+    const size_t chunk = chunk_of(codec, sink);
     tarn__hasher hasher;
     tarn__hasher_init(&hasher);
     uint64_t offset = 0;

@@ -64,11 +64,20 @@ static inline void tarn__hot_note_put(tarn_keyed *keyed, uint64_t hash)
     }
 }
 
-/* Tells whether a key that was looked for and not found is new: the store has nothing of it. */
+/* Tells whether a key that was looked for and not found is new: the store has nothing of it. For
+ * calls that write; the other one is for those that read. */
 static inline bool tarn__hot_is_new(const tarn__hot_key *key)
 {
     if (key->is_new) {
         key->family->filter->used_count++;
+    }
+    return key->is_new;
+}
+
+static inline bool tarn__hot_reads_new(const tarn__hot_key *key)
+{
+    if (key->is_new) {
+        tarn__filter_note_read(key->family->filter);
     }
     return key->is_new;
 }

@@ -3,6 +3,7 @@
 
 #include "cache/ahead.h"
 #include "codec/chunk.h"
+#include "state/new_keys.h"
 
 enum { NUMBERS_PER_CALL = 2 };
 
@@ -252,7 +253,7 @@ tarn_status tarn__hot_list_read(
     if (elements.size > 0 && tarn_buffer_append(out, elements) != TARN_OK) {
         return tarn__fail_no_memory(error, "the elements of a list", elements.size);
     }
-    *is_whole_out = is_whole(&list) || is_new(&list);
+    *is_whole_out = is_whole(&list) || (list.row == NULL && tarn__hot_reads_new(&list.key));
     return TARN_OK;
 }
 
@@ -326,6 +327,9 @@ tarn_status tarn__hot_list_complete(
         /* What is frozen becomes one more chunk of the store, and the list is not whole. */
         TARN_TRY(tarn__workset_hand_over(keyed->workset, &list.key, &list.row, error));
         return list.row != NULL ? complete_partial(&list, number, elements, error) : TARN_OK;
+    }
+    if (tarn__workset_declines(keyed->workset, &list.key)) {
+        return TARN_OK;
     }
     return begin_whole(&list, number, elements, error);
 }
@@ -440,6 +444,7 @@ tarn_status tarn__hot_list_fulfil(
     if (is_pending && outcome != TARN_OK) {
         tarn__workset_drop_row(keyed->workset, &list.key); /* Who wants it reads it. */
     } else if (is_pending) {
+        tarn__new_keys_note_read(keyed, elements.size > 0);
         TARN_TRY(begin_whole(&list, number, elements, error));
         is_taken = list.row != NULL;
     } else if (list.row != NULL && !is_whole(&list) && outcome == TARN_OK) {

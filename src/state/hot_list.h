@@ -71,7 +71,8 @@ TARN_NODISCARD tarn_status tarn__hot_list_read(
     tarn_error *error);
 
 /*
- * Keeps the current list whole, of which the store has one chunk or none.
+ * Keeps the current list whole, of which the store has one chunk or none; one of which nothing was
+ * here only if it is worth it (cache/ghost.h).
  *
  * number    Of the chunk; empty: there is none.
  * elements  All: the store's, then those of the partial that is here.

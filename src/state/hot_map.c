@@ -14,6 +14,7 @@ void tarn__hot_map_find(tarn__hot_map *map, tarn_keyed *keyed, tarn_bytes prefix
 {
     map->keyed = keyed;
     map->hot = tarn__workset_find(keyed->workset, &keyed->hot, prefix, &map->key);
+    map->loaded_bytes = 0;
 }
 
 static tarn_status find(tarn__hot_map *map, tarn_keyed *keyed, tarn_bytes row, tarn_error *error)
@@ -179,7 +180,7 @@ static tarn_status read_stored(
     tarn__hot_map *map, tarn__rocks_pin *pin, tarn_bytes *out, tarn_error *error)
 {
     tarn_bytes stored = NOTHING;
-    if (map->hot == NULL && tarn__hot_is_new(&map->key)) {
+    if (map->hot == NULL && tarn__hot_reads_new(&map->key)) {
         return TARN_NOT_FOUND;
     }
     const tarn_status status = tarn__rocks_get(map->keyed->family, map->row, pin, &stored, error);
@@ -189,8 +190,11 @@ static tarn_status read_stored(
     if (status != TARN_OK && status != TARN_NOT_FOUND) {
         return status;
     }
-    const tarn_status kept = tarn__hot_map_remember(
-        map, stored, status == TARN_OK ? TARN__ENTRY_CLEAN : TARN__ENTRY_ABSENT, error);
+    const tarn__entry_state state = status == TARN_OK ? TARN__ENTRY_CLEAN : TARN__ENTRY_ABSENT;
+    const bool is_declined =
+        map->hot == NULL && tarn__workset_declines(map->keyed->workset, &map->key);
+    const tarn_status kept =
+        is_declined ? TARN_OK : tarn__hot_map_remember(map, stored, state, error);
     if (kept != TARN_OK) {
         tarn__rocks_unpin(pin);
         return kept;
@@ -237,7 +241,7 @@ tarn_status tarn__hot_map_read(
     if (map.hot != NULL && !tarn__hot_map_block(&map)->is_large) {
         tarn__block *block = tarn__hot_map_block(&map);
         if (block->miss_count >= MISSES_BEFORE_LOAD) {
-            TARN_TRY(tarn__hot_map_load(&map, error));
+            TARN_TRY(tarn__hot_map_load(&map, /* is_only_read= */ true, error));
             status = read_here(&map, out, &is_known);
         } else {
             block->miss_count++;

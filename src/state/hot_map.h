@@ -3,14 +3,14 @@
  *
  *     hot row     [group][key][namespace] -> block (cache/block.h) of what is behind, sorted
  *     complete    all of the map: no call but write-back comes to the store
- *     otherwise   some of it: what was written blindly, what was read, what is known not to be
- * there large       the store has more of the map than a block holds; not tried again
+ *     otherwise   some of it: what was written blindly, read, or is known not to be there
+ *     large       the store has more of the map than a block holds; not tried again
  *
  * A map of which nothing is here begins with what is written or read of it. The second read that
  * finds nothing here, an iteration or a removal of a range loads the map: one bounded scan, and
  * what is dirty here goes on top. It is complete then, or large. Of a large map the block holds
  * what was written or read of late; when it is full, what is clean goes, then what is dirty to the
- * store.
+ * store. While the working set steps aside (cache/ghost.h) nothing begins with a read.
  *
  * All that is dirty of a map is in one block: a scan of the store is merged with a copy of it, and
  * so sees the map as it was when it began.

@@ -3,6 +3,7 @@
 
 #include "cache/ahead.h"
 #include "state/hot_map_private.h"
+#include "state/new_keys.h"
 
 /* ---- expecting -------------------------------------------------------------------------- */
 
@@ -133,6 +134,7 @@ tarn_status tarn__hot_map_fulfil(
     } else if (outcome != TARN_OK) {
         give_up(&map);
     } else if (is_pending(&map)) {
+        tarn__new_keys_note_read(keyed, stored.block->count > 0);
         TARN_TRY(take_pending(&map, &stored, error));
     } else {
         TARN_TRY(tarn__workset_hand_over(keyed->workset, &map.key, &map.hot, error));

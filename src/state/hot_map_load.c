@@ -134,8 +134,8 @@ tarn_status tarn__hot_map_set_large(tarn__hot_map *map, tarn_error *error)
     return tarn__hot_map_install(map, sizeof(tarn__block), error);
 }
 
-/* Makes the made block, which has some room too much, the map's. */
-static tarn_status install_loaded(tarn__hot_map *map, size_t size, tarn_error *error)
+/* Takes room that it has too much from the made block; answers its bytes. */
+static size_t trim_made(const tarn__hot_map *map, size_t size)
 {
     const size_t fitting =
         tarn__hot_map_round_up(tarn__block_packed_bytes(tarn__hot_map_made(map)), size);
@@ -145,7 +145,12 @@ static tarn_status install_loaded(tarn__hot_map *map, size_t size, tarn_error *e
         memmove(
             data + fitting - made->heap_bytes, data + size - made->heap_bytes, made->heap_bytes);
     }
-    return tarn__hot_map_install(map, fitting, error);
+    return fitting;
+}
+
+static tarn_status install_loaded(tarn__hot_map *map, size_t size, tarn_error *error)
+{
+    return tarn__hot_map_install(map, trim_made(map, size), error);
 }
 
 tarn_status tarn__hot_map_set_whole(
@@ -180,16 +185,20 @@ static tarn_status scan_map(
 }
 
 /* Of which nothing is here. */
-static tarn_status load_anew(tarn__hot_map *map, size_t size, tarn_error *error)
+static tarn_status load_anew(tarn__hot_map *map, size_t size, bool is_only_read, tarn_error *error)
 {
     bool fits = false;
     TARN_TRY(tarn__hot_map_reserve(map, size, error));
     TARN_TRY(scan_map(map, tarn__hot_map_made(map), size, &fits, error));
     tarn__new_keys_note_read(map->keyed, !fits || tarn__hot_map_made(map)->count > 0);
+    if (is_only_read && tarn__workset_declines(map->keyed->workset, &map->key)) {
+        map->loaded_bytes = fits ? trim_made(map, size) : 0;
+        return TARN_OK;
+    }
     return fits ? install_loaded(map, size, error) : tarn__hot_map_set_large(map, error);
 }
 
-tarn_status tarn__hot_map_load(tarn__hot_map *map, tarn_error *error)
+tarn_status tarn__hot_map_load(tarn__hot_map *map, bool is_only_read, tarn_error *error)
 {
     const size_t size = tarn__hot_map_limit(map);
     bool fits = false;
@@ -198,7 +207,7 @@ tarn_status tarn__hot_map_load(tarn__hot_map *map, tarn_error *error)
         return TARN_OK;
     }
     if (map->hot == NULL) {
-        return load_anew(map, size, error);
+        return load_anew(map, size, is_only_read, error);
     }
     tarn_buffer *scanned = &map->keyed->backend->hot_scanned;
     if (tarn_buffer_reserve(scanned, size) != TARN_OK) {

@@ -11,6 +11,7 @@ typedef struct tarn__hot_map {
     tarn_bytes row;
     tarn_bytes suffix; /* Of the row: the entry's key. */
     tarn__hot_row *hot;
+    size_t loaded_bytes; /* Of the made block, when it is all of the map and is not kept. */
 } tarn__hot_map;
 
 static inline tarn__block *tarn__hot_map_block(const tarn__hot_map *map)
@@ -95,7 +96,13 @@ tarn__hot_map_set_whole(tarn__hot_map *map, const tarn__stored_map *stored, tarn
 /* Remembers that the store has more of the map than fits here. */
 TARN_NODISCARD tarn_status tarn__hot_map_set_large(tarn__hot_map *map, tarn_error *error);
 
-/* Tries to have all of the map here. */
-TARN_NODISCARD tarn_status tarn__hot_map_load(tarn__hot_map *map, tarn_error *error);
+/*
+ * Tries to have all of the map here.
+ *
+ * is_only_read  It is not about to be changed: where nothing of it is here it may not be kept
+ *               (cache/ghost.h); map->loaded_bytes tells.
+ */
+TARN_NODISCARD tarn_status
+tarn__hot_map_load(tarn__hot_map *map, bool is_only_read, tarn_error *error);
 
 #endif

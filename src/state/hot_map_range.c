@@ -91,15 +91,20 @@ static tarn_status remove_stored(
  * nor in the store.
  */
 static tarn_status find_whole(
-    tarn__hot_map *map, tarn_keyed *keyed, tarn_bytes prefix, bool *is_new_out, tarn_error *error)
+    tarn__hot_map *map,
+    tarn_keyed *keyed,
+    tarn_bytes prefix,
+    bool is_only_read,
+    bool *is_new_out,
+    tarn_error *error)
 {
     tarn__hot_map_find(map, keyed, prefix);
-    *is_new_out = map->hot == NULL && tarn__hot_is_new(&map->key);
+    *is_new_out = map->hot == NULL && tarn__hot_reads_new(&map->key);
     if (*is_new_out || (map->hot != NULL && (tarn__hot_map_block(map)->is_complete ||
                                              tarn__hot_map_block(map)->is_large))) {
         return TARN_OK;
     }
-    return tarn__hot_map_load(map, error);
+    return tarn__hot_map_load(map, is_only_read, error);
 }
 
 tarn_status tarn__hot_map_remove(tarn_keyed *keyed, const tarn__hot_range *range, tarn_error *error)
@@ -109,7 +114,7 @@ tarn_status tarn__hot_map_remove(tarn_keyed *keyed, const tarn__hot_range *range
     if (tarn_bytes_compare(range->lower, range->upper) >= 0) {
         return TARN_OK;
     }
-    TARN_TRY(find_whole(&map, keyed, range->prefix, &is_new, error));
+    TARN_TRY(find_whole(&map, keyed, range->prefix, /* is_only_read= */ false, &is_new, error));
     if (is_new) {
         return TARN_OK;
     }
@@ -128,10 +133,13 @@ tarn_status tarn__hot_map_copy(
 {
     tarn__hot_map map;
     bool is_new = false;
-    TARN_TRY(find_whole(&map, keyed, prefix, &is_new, error));
-    *is_complete_out = is_new || (map.hot != NULL && tarn__hot_map_block(&map)->is_complete);
-    const tarn_bytes block =
+    TARN_TRY(find_whole(&map, keyed, prefix, /* is_only_read= */ true, &is_new, error));
+    const tarn_bytes kept =
         map.hot != NULL ? tarn_bytes_at(tarn__hot_map_block(&map), map.hot->value_size) : NOTHING;
+    const tarn_bytes block =
+        map.loaded_bytes > 0 ? tarn_bytes_at(tarn__hot_map_made(&map), map.loaded_bytes) : kept;
+    *is_complete_out = is_new || map.loaded_bytes > 0 ||
+                       (map.hot != NULL && tarn__hot_map_block(&map)->is_complete);
     return tarn_buffer_assign(out, block) == TARN_OK
                ? TARN_OK
                : tarn__fail_no_memory(error, "entries of a map", block.size);
@@ -143,7 +151,7 @@ bool tarn__hot_map_count(tarn_keyed *keyed, tarn_bytes prefix, uint32_t *out)
     tarn__hot_map_find(&map, keyed, prefix);
     *out = 0;
     if (map.hot == NULL) {
-        return tarn__hot_is_new(&map.key);
+        return tarn__hot_reads_new(&map.key);
     }
     *out = tarn__hot_map_block(&map)->value_count;
     return tarn__hot_map_block(&map)->is_complete;

@@ -2,6 +2,7 @@
 #include "state/list.h"
 
 #include "codec/chunk.h"
+#include "state/new_keys.h"
 
 static bool may_be_whole(const tarn_list_iterator *iterator, size_t size)
 {
@@ -39,6 +40,9 @@ static tarn_status look_ahead(
     tarn_bytes row;
     tarn_bytes chunk;
     tarn_status status = tarn__rocks_iterator_next(rows, &row, &chunk, error);
+    if (iterator->own.size == 0 && (status == TARN_OK || status == TARN_DONE)) {
+        tarn__new_keys_note_read(keyed, status == TARN_OK); /* Of what is here nobody asks. */
+    }
     if (status == TARN_OK) {
         bool is_taken = false;
         TARN_TRY(take_head(iterator, chunk, &is_taken, error));

@@ -7,6 +7,7 @@
 #include "cache/ahead.h"
 #include "state/hot_list.h"
 #include "state/hot_map_ahead.h"
+#include "state/new_keys.h"
 
 enum {
     FIRST_ROWS = 64,
@@ -102,11 +103,15 @@ static tarn_status take_in_row(tarn__prefetch *p, uint32_t index, tarn_error *er
     const tarn__rocks_read *read = &p->reads[index];
     const tarn__hot_state state = state_of(read);
     const bool has_value = state == TARN__HOT_CLEAN;
-    if (keyed->hot.is_of_blocks) {
+    if (keyed->hot
+            .is_of_blocks) { /* That there is no such entry does not tell whether it is new. */
         return tarn__hot_map_fulfil_entry(keyed, read->key, item->head_size, p->batch, read, error);
     }
     if (has_value) {
         keyed->value_bytes_seen = read->value.size < UINT32_MAX ? (uint32_t)read->value.size : 0;
+    }
+    if (state != TARN__HOT_FREE) {
+        tarn__new_keys_note_read(keyed, has_value);
     }
     return tarn__workset_fulfil(
         keyed->workset,

@@ -52,6 +52,35 @@ bool tarn__storage_is_local(const char *address)
 /* --- Shims. Each is put over a storage if it is wanted; else *out is the storage itself. On
  * failure the storage stays the caller's. --- */
 
+/* A number of a configuration, read by its kind; without a configuration it stays 0, for which each
+ * shim has a default. */
+typedef tarn_status read_fn(
+    const tarn_config *config, const char *key, int64_t *out, bool *is_set_out, tarn_error *error);
+
+static tarn_status read_count(
+    const tarn_config *config, const char *key, int64_t *out, bool *is_set_out, tarn_error *error)
+{
+    int32_t count = 0;
+    TARN_TRY(tarn_config_get_int(config, key, &count, is_set_out, error));
+    *out = count;
+    return TARN_OK;
+}
+
+static tarn_status read_setting(
+    const tarn__storage_options *options,
+    const char *key,
+    read_fn *read,
+    uint64_t *out,
+    tarn_error *error)
+{
+    int64_t number = 0;
+    if (options->config != NULL) {
+        TARN_TRY(read(options->config, key, &number, NULL, error));
+    }
+    *out = (uint64_t)number;
+    return TARN_OK;
+}
+
 typedef tarn_status put_over_fn(
     const tarn__storage_options *options,
     tarn_storage *below,
@@ -65,22 +94,19 @@ static tarn_status put_throttle(
     tarn_storage **out,
     tarn_error *error)
 {
-    int64_t bytes_per_s = 0;
-    int32_t requests_per_s = 0;
-    if (options->config != NULL) {
-        TARN_TRY(tarn_config_get_memory(
-            options->config, "tarn.storage.bytes-per-second", &bytes_per_s, NULL, error));
-        TARN_TRY(tarn_config_get_int(
-            options->config, "tarn.storage.requests-per-second", &requests_per_s, NULL, error));
-    }
-    if (bytes_per_s == 0 && requests_per_s == 0) {
+    tarn__throttle_options throttle = {.bytes_per_s = 0};
+    TARN_TRY(read_setting(
+        options,
+        "tarn.storage.bytes-per-second",
+        tarn_config_get_memory,
+        &throttle.bytes_per_s,
+        error));
+    TARN_TRY(read_setting(
+        options, "tarn.storage.requests-per-second", read_count, &throttle.requests_per_s, error));
+    if (throttle.bytes_per_s == 0 && throttle.requests_per_s == 0) {
         *out = below;
         return TARN_OK;
     }
-    const tarn__throttle_options throttle = {
-        .bytes_per_s = (uint64_t)bytes_per_s,
-        .requests_per_s = (uint64_t)requests_per_s,
-    };
     return tarn__throttle_storage_new(below, &throttle, options->account, out, error);
 }
 
@@ -103,19 +129,18 @@ static tarn_status put_retry(
     tarn_storage **out,
     tarn_error *error)
 {
-    int32_t attempts = 0;
-    int64_t budget_ms = 0;
-    if (options->config != NULL) {
-        TARN_TRY(tarn_config_get_int(
-            options->config, "tarn.storage.retry.attempts", &attempts, NULL, error));
-        TARN_TRY(tarn_config_get_duration_ms(
-            options->config, "tarn.storage.retry.budget", &budget_ms, NULL, error));
-    }
-    const tarn__retry_options retry = {
-        .attempts = (uint32_t)attempts,
-        .budget_ms = (uint64_t)budget_ms,
+    uint64_t attempts = 0;
+    tarn__retry_options retry = {
         .seed = tarn__random_mix(tarn__clock_monotonic_ns(tarn__clock_system())),
     };
+    TARN_TRY(read_setting(options, "tarn.storage.retry.attempts", read_count, &attempts, error));
+    TARN_TRY(read_setting(
+        options,
+        "tarn.storage.retry.budget",
+        tarn_config_get_duration_ms,
+        &retry.budget_ms,
+        error));
+    retry.attempts = (uint32_t)attempts;
     return tarn__retry_storage_new(below, &retry, options->account, out, error);
 }
 
@@ -127,7 +152,7 @@ static tarn_status put_cache(
     tarn_error *error)
 {
     const char *directory = NULL;
-    int64_t size = 0;
+    uint64_t size = 0;
     tarn_status status = TARN_NOT_FOUND;
     if (options->config != NULL) {
         status = tarn_config_get_string(
@@ -139,12 +164,12 @@ static tarn_status put_cache(
     }
     TARN_TRY(status);
     TARN_TRY(
-        tarn_config_get_memory(options->config, "tarn.storage.cache.size", &size, NULL, error));
+        read_setting(options, "tarn.storage.cache.size", tarn_config_get_memory, &size, error));
     const tarn__storage_options local_options = {
         .account = options->account, .calls = options->calls};
     tarn_storage *local = NULL;
     TARN_TRY(tarn__file_storage_open(&local_options, directory, &local, error));
-    status = tarn__cache_storage_new(below, local, (uint64_t)size, options->account, out, error);
+    status = tarn__cache_storage_new(below, local, size, options->account, out, error);
     if (status != TARN_OK) {
         tarn__storage_free(local);
     }

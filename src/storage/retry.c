@@ -20,6 +20,7 @@ enum {
     BASE_MS = 50,
     WAIT_MAX_MS = 5000,
     BUDGET_MS = 60000,
+    PROGRESS_BYTES = 64 << 10, /* A peer that drips is as good as silent. */
     NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
 };
@@ -285,12 +286,12 @@ static tarn_status retry_get(
     tarn_storage *below = e.storage->shim.below;
     resumed r = {.sink = sink, .context = context};
     tarn_status status = TARN_OK;
-    uint64_t taken = 0;
+    uint64_t counted = 0; /* Of what was taken, what has earned a new effort. */
     do {
-        if (r.taken > taken) {
+        if (r.taken - counted >= PROGRESS_BYTES || (r.taken == size && counted < size)) {
             e.attempts = 0; /* It gets on: what failed is another effort. */
+            counted = r.taken;
         }
-        taken = r.taken;
         status =
             below->ops->get(below, name, offset + r.taken, size - r.taken, take_part, &r, error);
     } while (!r.is_refused && again(&e, status, error));

@@ -6,6 +6,8 @@
 #include "base/try.h"
 #include "storage/webhdfs_private.h"
 
+enum { URL_WORDS_BYTES = 128 }; /* "?op=", "&delegation=", '/' and the like, all together. */
+
 tarn__webhdfs_call *tarn__webhdfs_call_new(tarn__webhdfs *self, tarn_error *error)
 {
     tarn__webhdfs_call *call = tarn__allocate_zeroed(self->account, 1, sizeof *call);
@@ -18,15 +20,39 @@ tarn__webhdfs_call *tarn__webhdfs_call_new(tarn__webhdfs *self, tarn_error *erro
     return call;
 }
 
+/* Addresses hold tokens: ours, and what a name node wants a data node to see. */
+static void wipe_addresses(tarn__webhdfs_call *call)
+{
+    if (call->url.capacity > 0) {
+        explicit_bzero(call->url.data, call->url.capacity);
+    }
+    explicit_bzero(&call->transfer.reply.head, sizeof call->transfer.reply.head);
+}
+
+/* Empties the address and makes room for another one, which will not move as it grows: what it
+ * moved away from would keep a token. */
+static tarn_status renew_url(tarn__webhdfs_call *call, size_t capacity, tarn_error *error)
+{
+    tarn_buffer *url = &call->url;
+    if (url->capacity > 0) {
+        explicit_bzero(url->data, url->capacity);
+    }
+    if (url->capacity < capacity) {
+        tarn_buffer_clear(url);
+    }
+    url->size = 0;
+    return tarn_buffer_reserve(url, capacity) == TARN_OK
+               ? TARN_OK
+               : tarn__fail_no_memory(error, "the address of a request", capacity);
+}
+
 void tarn__webhdfs_call_free(tarn__webhdfs_call *call)
 {
     if (call == NULL) {
         return;
     }
     tarn__http_cancel(&call->transfer);
-    if (call->url.capacity > 0) {
-        explicit_bzero(call->url.data, call->url.capacity); /* It may hold a token. */
-    }
+    wipe_addresses(call);
     tarn_buffer_clear(&call->url);
     tarn_buffer_clear(&call->reply);
     tarn__release(call);
@@ -66,10 +92,27 @@ static tarn_status append_parameter(tarn_buffer *out, const char *name, const ch
     return tarn__uri_encode(out, tarn_bytes_of(value), /* keeps_slashes= */ false);
 }
 
-static tarn_status build_url(tarn__webhdfs *self, tarn__webhdfs_call *call)
+/* The most that an address can have; encoded, a byte has three. */
+static size_t url_bytes_max(const tarn__webhdfs *self, const tarn__webhdfs_call *call)
+{
+    const char *const encoded[] = {
+        self->path,
+        self->path,
+        call->name,
+        call->destination,
+        call->start_after,
+        self->token,
+        self->user};
+    size_t bytes = strlen(self->root) + strlen(call->operation) + URL_WORDS_BYTES;
+    for (size_t i = 0; i < sizeof encoded / sizeof encoded[0]; i++) {
+        bytes += encoded[i] != NULL ? 3 * strlen(encoded[i]) : 0;
+    }
+    return bytes;
+}
+
+static tarn_status append_url(tarn__webhdfs *self, tarn__webhdfs_call *call)
 {
     tarn_buffer *url = &call->url;
-    url->size = 0;
     TARN_TRY(append_text(url, self->root));
     TARN_TRY(append_path(self, url, call->name));
     TARN_TRY(append_text(url, "?op="));
@@ -87,6 +130,15 @@ static tarn_status build_url(tarn__webhdfs *self, tarn__webhdfs_call *call)
         TARN_TRY(append_parameter(url, "&user.name=", self->user));
     }
     return tarn_buffer_append(url, tarn_bytes_at("", 1));
+}
+
+static tarn_status build_url(tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_error *error)
+{
+    const size_t capacity = url_bytes_max(self, call);
+    TARN_TRY(renew_url(call, capacity, error));
+    return append_url(self, call) == TARN_OK
+               ? TARN_OK
+               : tarn__fail_no_memory(error, "the address of a request", capacity);
 }
 
 static void name_of(const tarn__webhdfs *self, const tarn__webhdfs_call *call, char out[420])
@@ -188,8 +240,8 @@ static tarn_status exchange(
 /* A data node's address as the name node gave it; TLS is not given up on the way. */
 static tarn_status follow(tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_error *error)
 {
-    char location[TARN__HTTP_LOCATION_BYTES];
-    snprintf(location, sizeof location, "%s", call->transfer.reply.head.location);
+    const char *location = call->transfer.reply.head.location;
+    const size_t size = strlen(location) + 1;
     const bool is_tls = strncmp(self->root, "https:", 6) == 0;
     const bool is_good =
         strncmp(location, "https://", 8) == 0 || (!is_tls && strncmp(location, "http://", 7) == 0);
@@ -199,19 +251,16 @@ static tarn_status follow(tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_er
         return tarn__fail(
             error, TARN_DECLINED, "%s: the name node points to no address that is followed", name);
     }
-    call->url.size = 0;
-    if (tarn_buffer_append(&call->url, tarn_bytes_at(location, strlen(location) + 1)) != TARN_OK) {
-        return tarn__fail_no_memory(error, "the address of a request", strlen(location));
-    }
+    TARN_TRY(renew_url(call, size, error));
+    memcpy(call->url.data, location, size);
+    call->url.size = size;
     return exchange(self, call, call->has_body, error);
 }
 
 tarn_status tarn__webhdfs_call_perform(
     tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_error *error)
 {
-    if (build_url(self, call) != TARN_OK) {
-        return tarn__fail_no_memory(error, "the address of a request", call->url.size);
-    }
+    TARN_TRY(build_url(self, call, error));
     /* Bytes go where the first answer points to; HttpFS points to itself. */
     TARN_TRY(exchange(self, call, /* has_body= */ false, error));
     const tarn__http_reply *reply = &call->transfer.reply;

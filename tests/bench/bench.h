@@ -58,6 +58,9 @@ uint64_t bench_now_ns(void);
 /* Memory that is there, zeroed, or the program ends. Freed by free(). */
 void *bench_allocate(size_t bytes);
 
+/* With --wait: says "loaded", and waits for a line on stdin. */
+void bench_wait(const bench_options *options);
+
 /* Makes a directory for a run below options->directory; path has BENCH_PATH_BYTES. */
 enum { BENCH_PATH_BYTES = 4096 };
 void bench_directory_make(const bench_options *options, char *path);

@@ -191,12 +191,7 @@ static void start_sides(duel_run *duel, const char *directory)
     for (uint32_t i = 0; i < 2 && duel->options->warm > 0; i++) {
         (void)bench_side_play(&duel->sides[i], BENCH_TURN_WARM, duel->options->warm);
     }
-    if (duel->options->waits) {
-        char line[64];
-        printf("loaded\n");
-        (void)fflush(stdout);
-        (void)fgets(line, sizeof line, stdin);
-    }
+    bench_wait(duel->options);
 }
 
 /* Answers the median ratio. */

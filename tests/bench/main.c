@@ -298,6 +298,16 @@ void *bench_allocate(size_t bytes)
     return memory;
 }
 
+void bench_wait(const bench_options *options)
+{
+    if (options->waits) {
+        char line[64];
+        printf("loaded\n");
+        (void)fflush(stdout);
+        (void)!fgets(line, sizeof line, stdin);
+    }
+}
+
 void bench_directory_make(const bench_options *options, char *path)
 {
     (void)snprintf(path, BENCH_PATH_BYTES, "%s/tarn-bench-XXXXXX", options->directory);

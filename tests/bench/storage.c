@@ -3,6 +3,7 @@
  *
  *     round: checkpoint ─► plain put ─► restore ─► plain get ─► all is deleted
  *     The first round is not counted: it warms the server, whose code may be compiled as it runs.
+ *     With --wait, the others wait for a line on stdin.
  *
  * --keys rows of --value-bytes that do not pack are put into a backend and flushed into files. Each
  * round takes a full checkpoint of them to --output s3://bucket/prefix and restores it. The
@@ -414,6 +415,7 @@ int bench_storage(const bench_options *given)
     fill(t, backend);
     prepare_plain(t, backend);
     run_round(t, backend, 0);
+    bench_wait(&options);
     memset(t->phases, 0, sizeof t->phases);
     t->resident_growth = 0;
     for (uint64_t round = 0; round < options.rounds; round++) {

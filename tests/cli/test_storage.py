@@ -1,11 +1,14 @@
 """`tarn storage`: listing, copying and trying a place, here a directory."""
 import os
+import pty
 import resource
 import signal
 import subprocess
 import time
 
 from command import COMMAND, TIMEOUT_S, Case, main
+
+NOBODY = 65534
 
 
 class Storage(Case):
@@ -51,6 +54,31 @@ class Storage(Case):
                     self.assertEqual(file.read(), before)
         self.good("storage", "get", self.place + "/x", "/dev/null")
 
+    def test_a_file_that_is_replaced_leaves_its_mode(self):
+        self.good("storage", "put", self.file, self.place + "/x")
+        back = os.path.join(self.folder, "back")
+        for mode in (0o600, 0o640, 0o755):
+            with open(back, "wb") as out:
+                out.write(b"as it was")
+            os.chmod(back, mode)
+            self.good("storage", "get", self.place + "/x", back)
+            self.assertEqual(os.stat(back).st_mode & 0o7777, mode)
+            self.assertEqual(os.stat(back).st_size, 12800000)
+
+    def test_progress_of_long_transfers_is_shown_on_terminals(self):
+        back = os.path.join(self.folder, "back")
+        for words in (("put", self.file, self.place + "/x"), ("get", self.place + "/x", back)):
+            ours, theirs = pty.openpty()
+            run = subprocess.run([COMMAND, "storage", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=theirs, timeout=TIMEOUT_S, check=False)
+            os.close(theirs)
+            shown = os.read(ours, 65536).decode()
+            os.close(ours)
+            self.assertEqual(run.returncode, 0)
+            self.assertIn({"put": "sent ", "get": "read "}[words[0]], shown)
+            self.assertTrue(shown.endswith("\r\033[K"), repr(shown))
+            self.assertNotIn("\033", run.stdout.decode())
+
     def test_stdin_and_stdout_are_files_too(self):
         run = subprocess.run([COMMAND, "storage", "put", "-", self.place + "/x"], input=b"text",
                              capture_output=True, timeout=TIMEOUT_S, check=False)
@@ -95,17 +123,27 @@ class Storage(Case):
         def allow():
             hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
             resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+            if os.getuid() == 0:
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
 
-        run = subprocess.Popen([COMMAND, "storage", "put", "-", self.place + "/x"], stdin=subprocess.PIPE, preexec_fn=allow)
+        os.chmod(self.folder, 0o777)
         try:
-            soft = None
+            run = subprocess.Popen([COMMAND, "storage", "put", "-", self.place + "/x"], stdin=subprocess.PIPE, preexec_fn=allow)
+        except PermissionError:
+            self.skipTest("the command cannot be run by others than root")
+        try:
+            soft = owner = None
             end = time.monotonic() + TIMEOUT_S
-            while soft != "0" and time.monotonic() < end:  # It has begun by then, and waits for its input.
+            while (soft, owner) != ("0", 0) and time.monotonic() < end:  # It has begun by then, and waits for its input.
                 with open("/proc/%d/limits" % run.pid, encoding="ascii") as limits:
                     soft = next(line.split()[4] for line in limits if line.startswith("Max core file size"))
-            self.assertEqual(soft, "0")
+                # The kernel gives root what is of a process that may not be dumped, not even into a pipe.
+                owner = os.stat("/proc/%d/mem" % run.pid).st_uid
+            self.assertEqual((soft, owner), ("0", 0))
         finally:
             run.communicate(b"", timeout=TIMEOUT_S)
+        self.assertEqual(run.returncode, 0)
 
     def test_wrong_usage_is_said(self):
         self.misused("storage")

@@ -5,7 +5,6 @@
  */
 #include "support/support.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -176,15 +175,9 @@ static void test_a_damaged_file_of_any_old_subtask_is_named(void **state)
         const char *name = table_of(f, i);
         char path[2 * PATH_MAX];
         (void)snprintf(path, sizeof path, "%s/checkpoints/job/%.1024s", f->root.path, name);
-        uint8_t byte = 0;
-        const int file = open(path, O_RDWR);
-        assert_int_equal(pread(file, &byte, 1, 20), 1);
-        byte ^= 1;
-        assert_int_equal(pwrite(file, &byte, 1, 20), 1);
+        scratch_flip(path, 20);
         expect_refused(f, TARN_CORRUPTION, name);
-        byte ^= 1;
-        assert_int_equal(pwrite(file, &byte, 1, 20), 1);
-        assert_int_equal(close(file), 0);
+        scratch_flip(path, 20);
     }
     tarn_backend *backend = NULL;
     assert_ok(restore(f, 1, &backend), &f->error);

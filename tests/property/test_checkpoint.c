@@ -383,7 +383,8 @@ static void step(world *w)
     } else if (choice < 12) {
         compare_whole(w);
     } else if (choice < 15) {
-        fixture_resize_working_set(w->subtasks[below(w, w->parallelism)].backend, below(w, 6));
+        fixture_resize_working_set(
+            w->subtasks[below(w, w->parallelism)].backend, below(w, 2 * FIXTURE_SIZES));
     } else {
         touch_one(w);
     }

@@ -1113,7 +1113,7 @@ static void go_on(program *p, tarn_snapshot *snapshot)
         } else if (dice < 10) {
             set_namespace(p, (kind)below(p, KINDS), below(p, NAMESPACES));
         } else if (dice == 10) {
-            fixture_resize_working_set(p->backend, below(p, 6));
+            fixture_resize_working_set(p->backend, below(p, 2 * FIXTURE_SIZES));
         } else if (dice == 11) {
             merge_namespaces(p, (kind)below(p, KINDS));
         } else if (dice == 12) {
@@ -1223,7 +1223,7 @@ static void step(program *p)
     } else if (p->has_checkpoint && below(p, 600) == 0) {
         restore(p);
     } else if (below(p, 200) == 0) {
-        fixture_resize_working_set(p->backend, below(p, 6));
+        fixture_resize_working_set(p->backend, below(p, 2 * FIXTURE_SIZES));
     } else if (below(p, 25) == 0) {
         prefetch(p);
     } else if (below(p, 15) == 0) {

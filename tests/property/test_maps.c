@@ -291,7 +291,7 @@ static void step(program *p)
     } else if (dice < 978) {
         clear(p);
     } else if (dice < 981) {
-        fixture_resize_working_set(p->backend, below(p, 6));
+        fixture_resize_working_set(p->backend, below(p, 2 * FIXTURE_SIZES));
     } else if (dice < 983) {
         assert_ok(tarn__backend_settle_all(p->backend, &p->error), &p->error);
     } else if (dice < 995) {
@@ -310,7 +310,7 @@ static void run_program(uint64_t seed, void *context)
     p->spread = below(p, 2) == 0 ? 12 : ENTRIES;
     p->key = 0;
     p->backend = fixture_open_backend(p->env, p->directory);
-    fixture_resize_working_set(p->backend, below(p, 8));
+    fixture_resize_working_set(p->backend, below(p, 2 * FIXTURE_SIZES));
     options.name = "map";
     options.layout = (tarn_layout)below(p, 2);
     assert_ok(tarn_map_open(p->backend, &options, &p->map, &p->error), &p->error);

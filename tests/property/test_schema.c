@@ -502,7 +502,7 @@ static void open_subtasks(program *p, uint32_t version, tarn_checkpoint *restore
         options.restore = restore;
         *s = (subtask){.program = p, .version = version, .has_ttl = has_ttl};
         assert_ok(tarn_backend_open(&options, &s->backend, &p->error), &p->error);
-        fixture_resize_working_set(s->backend, below(p, 6));
+        fixture_resize_working_set(s->backend, below(p, 2 * FIXTURE_SIZES));
         open_states(p, s);
     }
 }
@@ -616,7 +616,8 @@ static void step(program *p)
     } else if (dice < 194) {
         flush(p);
     } else if (dice < 198) {
-        fixture_resize_working_set(p->subtasks[below(p, p->parallelism)].backend, below(p, 6));
+        fixture_resize_working_set(
+            p->subtasks[below(p, p->parallelism)].backend, below(p, 2 * FIXTURE_SIZES));
     } else if (dice < 199) {
         check_all(p);
     } else {

@@ -535,7 +535,7 @@ static void step_whole(program *p)
         }
         open_kind(p, k, /* is_new= */ false);
     } else if (dice < 94) {
-        fixture_resize_working_set(p->backend, below(p, 6));
+        fixture_resize_working_set(p->backend, below(p, 2 * FIXTURE_SIZES));
     } else if (dice < 97) {
         take_checkpoint(p);
     } else if (p->has_checkpoint) {

@@ -225,7 +225,7 @@ static void step(program *p)
     } else if (dice < 199) {
         reopen(p, state);
     } else {
-        fixture_resize_working_set(p->backend, below(p, 6));
+        fixture_resize_working_set(p->backend, below(p, 2 * FIXTURE_SIZES));
     }
 }
 
@@ -240,7 +240,7 @@ static void run_program(uint64_t seed, void *context)
         p->states[i] = fixture_open_value(p->backend, STATE_NAMES[i]);
         p->name_spaces[i] = 0;
     }
-    fixture_resize_working_set(p->backend, below(p, 6));
+    fixture_resize_working_set(p->backend, below(p, 2 * FIXTURE_SIZES));
     for (uint32_t i = 0; i < STEPS; i++) {
         step(p);
     }

@@ -69,7 +69,10 @@ static ssize_t fault_read_at(int file, void *into, size_t size, off_t offset, vo
     }
     const ssize_t got = below()->read_at(file, into, size, offset, NULL);
     if (got > 0) {
-        atomic_fetch_add(&fault->read_bytes, (uint64_t)got);
+        const uint64_t before = atomic_fetch_add(&fault->read_bytes, (uint64_t)got);
+        if (fault->flips_from > 0 && before >= fault->flips_from) {
+            *(uint8_t *)into ^= 1;
+        }
     }
     return got;
 }

@@ -20,6 +20,7 @@ typedef struct fault_files {
     bool kills;            /* SIGKILL to the own process before the call, instead of a failure. */
     bool is_persistent;    /* Every call from fail_at on fails, not only that one. */
     bool is_short;         /* Nothing fails; reads and writes do half, every third is EINTR. */
+    uint64_t flips_from;   /* What is read after so many bytes has a bit flipped; 0: nothing. */
     int64_t aged_by_ms;    /* Files that are looked at by name seem so much older, */
     const char *unaged;    /* but for those of this name. */
     atomic_uint_least64_t call_count;

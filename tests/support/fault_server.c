@@ -450,7 +450,12 @@ static bool misbehave_alone(
             "<Error><Code>BadDigest</Code><Message>other</Message></Error>");
     } else if (strcmp(r->action, "redirect") == 0) {
         char head[128];
-        snprintf(head, sizeof head, "Location: http://127.0.0.1:%u/elsewhere\r\n", server->port);
+        snprintf(
+            head,
+            sizeof head,
+            "Location: http://127.0.0.1:%u/elsewhere?delegation=%s\r\n",
+            server->port,
+            FAULT_SERVER_TOKEN);
         *goes_on = answer_plainly(socket, request, 307, head, "");
     } else if (strcmp(r->action, "reset") == 0) {
         reset(socket);
@@ -613,6 +618,14 @@ uint16_t fault_server_port(const fault_server *server)
 uint64_t fault_server_requests(const fault_server *server)
 {
     return atomic_load(&server->requests);
+}
+
+uint32_t fault_server_connections(fault_server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    const uint32_t count = server->connection_count;
+    pthread_mutex_unlock(&server->mutex);
+    return count;
 }
 
 uint64_t fault_server_faults(const fault_server *server)

@@ -14,7 +14,7 @@
  *     slow_down SECONDS  503 with Retry-After and S3's XML
  *     expired            403 ExpiredToken
  *     skewed             403 RequestTimeTooSkewed
- *     redirect           307 to another host
+ *     redirect           307 to another address, with FAULT_SERVER_TOKEN in its query
  *     reset              the connection is reset before an answer
  *     lost               the request is carried out, then the connection is reset
  *     truncate           the answer breaks off in its body
@@ -36,6 +36,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define FAULT_SERVER_TOKEN "token-that-the-server-adds"
 
 typedef struct fault_server fault_server;
 
@@ -65,6 +67,9 @@ uint16_t fault_server_port(const fault_server *server);
 /* Requests that came, and those that a rule or chance spoiled. */
 uint64_t fault_server_requests(const fault_server *server);
 uint64_t fault_server_faults(const fault_server *server);
+
+/* Connections that were made. */
+uint32_t fault_server_connections(fault_server *server);
 
 /* Tells whether anything that came holds the text, heads included. */
 bool fault_server_saw(fault_server *server, const char *text);

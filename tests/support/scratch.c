@@ -152,3 +152,52 @@ uint32_t scratch_count(const char *path, const char *prefix)
     scratch_walk(path, count_one, &c);
     return c.count;
 }
+
+/* ---- damage ----------------------------------------------------------------------------- */
+
+static void read_at(int file, void *into, size_t size, uint64_t at)
+{
+    assert_int_equal(pread(file, into, size, (off_t)at), size);
+}
+
+static void write_at(int file, const void *bytes, size_t size, uint64_t at)
+{
+    assert_int_equal(pwrite(file, bytes, size, (off_t)at), size);
+}
+
+static int open_to_damage(const char *path)
+{
+    const int file = open(path, O_RDWR);
+    assert_true(file >= 0);
+    return file;
+}
+
+uint64_t scratch_size(const char *path)
+{
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    return (uint64_t)status.st_size;
+}
+
+void scratch_flip(const char *path, uint64_t at)
+{
+    uint8_t byte = 0;
+    const int file = open_to_damage(path);
+    read_at(file, &byte, 1, at);
+    byte ^= 1;
+    write_at(file, &byte, 1, at);
+    assert_int_equal(close(file), 0);
+}
+
+void scratch_swap(const char *path, uint64_t a, uint64_t b, size_t size)
+{
+    uint8_t *bytes = malloc(2 * size);
+    assert_non_null(bytes);
+    const int file = open_to_damage(path);
+    read_at(file, bytes, size, a);
+    read_at(file, bytes + size, size, b);
+    write_at(file, bytes, size, b);
+    write_at(file, bytes + size, size, a);
+    assert_int_equal(close(file), 0);
+    free(bytes);
+}

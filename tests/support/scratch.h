@@ -34,6 +34,12 @@ uint8_t *scratch_read(const char *path, size_t *size_out);
 /* Copies a directory with all that it holds; to must not exist. */
 void scratch_copy(const char *from, const char *to);
 
+/* Damage, undone by the same call: a bit of a file, or two equally large places that change theirs.
+ */
+uint64_t scratch_size(const char *path);
+void scratch_flip(const char *path, uint64_t at);
+void scratch_swap(const char *path, uint64_t a, uint64_t b, size_t size);
+
 /* Called for each file below a directory, with its path from there. */
 typedef void scratch_visit(const char *name, void *context);
 void scratch_walk(const char *path, scratch_visit *visit, void *context);

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cache/workset_private.h"
+#include "state/backend.h"
+
 void fixture_make_directory(char path[FIXTURE_PATH_BYTES])
 {
     const char *temporary = getenv("TMPDIR");
@@ -80,12 +83,24 @@ tarn_value *fixture_open_value(tarn_backend *backend, const char *name)
     return state;
 }
 
+/* As if hits had been rare for long, or many. */
+static void set_aside(tarn__workset *set, bool is_aside)
+{
+    enum { GHOSTS = 256 };
+    tarn__ghosts_clear(&set->ghosts);
+    if (is_aside) {
+        set->ghosts.tags = tarn__allocate_zeroed(set->account, GHOSTS, sizeof *set->ghosts.tags);
+        set->ghosts.mask = GHOSTS - 1;
+    }
+}
+
 void fixture_resize_working_set(tarn_backend *backend, uint32_t choice)
 {
-    static const uint64_t SIZES[] = {0, 1500, 4000, 12000, 50000, 1 << 20};
+    static const uint64_t SIZES[FIXTURE_SIZES] = {0, 1500, 4000, 12000, 50000, 1 << 20};
     tarn_error error;
     assert_ok(
-        tarn_backend_resize_working_set(
-            backend, SIZES[choice % (sizeof SIZES / sizeof SIZES[0])], &error),
-        &error);
+        tarn_backend_resize_working_set(backend, SIZES[choice % FIXTURE_SIZES], &error), &error);
+    if (backend->workset != NULL) {
+        set_aside(backend->workset, choice >= FIXTURE_SIZES);
+    }
 }

@@ -29,7 +29,11 @@ tarn_env *fixture_open_env(const tarn_config *config, const tarn_allocator *allo
 tarn_backend *fixture_open_backend(tarn_env *env, const char *directory);
 tarn_value *fixture_open_value(tarn_backend *backend, const char *name);
 
-/* Gives the working set one of some sizes, from none over a few rows to plenty. */
+/*
+ * Gives the working set one of some sizes, from none over a few rows to plenty; from choice
+ * FIXTURE_SIZES on it steps aside as well, so that what is only read is not kept.
+ */
+enum { FIXTURE_SIZES = 6 };
 void fixture_resize_working_set(tarn_backend *backend, uint32_t choice);
 
 #endif

@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <xxhash.h>
 
 #include "tarn/bytes.h"
 #include "tarn/version.h"
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/priority.h"
 #include "base/process.h"
 #include "base/workers.h"
 
@@ -119,6 +122,30 @@ static void test_the_digest_is_xxh3_128(void **state)
     assert_string_equal(text, "99aa06d3014798d86001c324468d497f");
 }
 
+/* Whichever instructions the processor has: names of files are compared between machines. */
+static void test_long_digests_are_those_of_the_plain_algorithm(void **state)
+{
+    (void)state;
+    static uint8_t bytes[(1 << 20) + 77];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(i * 131 + (i >> 8));
+    }
+    for (size_t size = 1; size < sizeof bytes; size = 3 * size + 1) {
+        XXH128_canonical_t expected;
+        XXH128_canonicalFromHash(&expected, XXH3_128bits(bytes, size));
+        const tarn__digest whole = tarn__digest_of(tarn_bytes_at(bytes, size));
+        assert_memory_equal(whole.bytes, expected.digest, sizeof whole.bytes);
+        tarn__hasher hasher;
+        tarn__hasher_init(&hasher);
+        for (size_t at = 0, part = 1; at < size; at += part, part = 5 * part) {
+            part = part < size - at ? part : size - at;
+            tarn__hasher_update(&hasher, tarn_bytes_at(bytes + at, part));
+        }
+        const tarn__digest parts = tarn__hasher_digest(&hasher);
+        assert_memory_equal(parts.bytes, expected.digest, sizeof parts.bytes);
+    }
+}
+
 static void count_up(void *context)
 {
     atomic_fetch_add((atomic_int *)context, 1);
@@ -207,6 +234,45 @@ static void test_workers_survive_every_allocation_failure(void **state)
     }
 }
 
+/* What a worker finds its own nice value to be, above that of the test. */
+typedef struct nice_probe {
+    int value;
+    tarn__account account;
+    tarn__workers *workers;
+    tarn_status status;
+} nice_probe;
+
+static void note_nice(void *context)
+{
+    ((nice_probe *)context)->value = getpriority(PRIO_PROCESS, 0);
+}
+
+static void open_worker(void *context)
+{
+    nice_probe *probe = context;
+    probe->status =
+        tarn__workers_open(&probe->account, 1, 1, "test", &probe->workers, /* error= */ NULL);
+}
+
+static void test_threads_that_are_started_below_stay_there_and_the_caller_where_it_is(void **state)
+{
+    (void)state;
+    const int own = getpriority(PRIO_PROCESS, 0);
+    const int lowest = 19;
+    for (uint32_t levels = 0; levels <= 5; levels += 5) {
+        nice_probe probe = {.value = -100};
+        tarn_error error;
+        tarn__account_init(&probe.account, "test", NULL);
+        assert_ok(tarn__run_lowered(levels, open_worker, &probe, &error), &error);
+        assert_int_equal(probe.status, TARN_OK);
+        tarn__workers_submit(probe.workers, note_nice, &probe);
+        tarn__workers_close(probe.workers);
+        const int wanted = own + (int)levels < lowest ? own + (int)levels : lowest;
+        assert_int_equal(probe.value, wanted);
+        assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
+    }
+}
+
 static void test_the_version_is_one_and_the_same(void **state)
 {
     (void)state;
@@ -233,9 +299,11 @@ int main(void)
         cmocka_unit_test(test_a_buffer_keeps_its_content_when_it_cannot_grow),
         cmocka_unit_test(test_a_digest_in_parts_equals_the_digest_of_the_whole),
         cmocka_unit_test(test_the_digest_is_xxh3_128),
+        cmocka_unit_test(test_long_digests_are_those_of_the_plain_algorithm),
         cmocka_unit_test(test_workers_run_every_job_before_they_close),
         cmocka_unit_test(test_a_job_that_was_withdrawn_is_not_run_and_the_others_are),
         cmocka_unit_test(test_workers_survive_every_allocation_failure),
+        cmocka_unit_test(test_threads_that_are_started_below_stay_there_and_the_caller_where_it_is),
         cmocka_unit_test(test_the_process_has_a_size_and_a_larger_peak),
         cmocka_unit_test(test_the_version_is_one_and_the_same),
     };

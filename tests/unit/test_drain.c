@@ -316,6 +316,37 @@ static void test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fai
     assert_int_equal(tarn_value_get(f->value, &bytes, &f->error), TARN_NOT_FOUND);
 }
 
+static void resize(fixture *f, uint64_t bytes)
+{
+    assert_ok(tarn_backend_resize_working_set(f->backend, bytes, &f->error), &f->error);
+}
+
+/* With runs on their way: those that are switched off with it have landed before. */
+static void test_a_working_set_is_switched_off_and_on_while_a_snapshot_drains(void **state)
+{
+    fixture *f = *state;
+    put_all(f, 1);
+    begin(f);
+    while (measure(f).sent_count < ROWS / 3 && tarn__workset_is_draining(f->backend->workset)) {
+        set_key(f, 1);
+    }
+    resize(f, 0);
+    assert_null(f->backend->workset);
+    for (uint64_t key = 0; key < ROWS; key += 2) {
+        put(f, key, 2);
+    }
+    resize(f, 4 << 20);
+    for (uint64_t key = 1; key < ROWS; key += 2) {
+        put(f, key, 2);
+    }
+    assert_all(f, 2);
+    commit(f);
+    assert_int_equal(count_run_files(f), 0);
+    assert_all(f, 2);
+    restore(f, "restored");
+    assert_all(f, 1);
+}
+
 /* ---- the share of the stream ------------------------------------------------------------ */
 
 /* The rows that were sent while the stream made so many calls. */
@@ -446,6 +477,8 @@ int main(void)
         LARGE(test_an_aborted_snapshot_leaves_the_backend_as_it_was),
         SMALL(test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fail),
         LARGE(test_without_room_for_the_next_epoch_a_record_waits_and_does_not_fail),
+        SMALL(test_a_working_set_is_switched_off_and_on_while_a_snapshot_drains),
+        LARGE(test_a_working_set_is_switched_off_and_on_while_a_snapshot_drains),
         LARGE(test_the_stream_spends_its_share_on_frozen_rows_and_no_more),
         LARGE(test_a_scan_sees_rows_that_are_on_their_way),
         SMALL(test_a_run_that_fails_poisons_with_the_reason),

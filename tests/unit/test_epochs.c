@@ -198,6 +198,11 @@ static tarn_working_set_stats stats(const job *j)
     return figures;
 }
 
+static void resize(job *j, uint64_t bytes)
+{
+    assert_ok(tarn_backend_resize_working_set(j->f->backend, bytes, &j->f->error), &j->f->error);
+}
+
 /* ---- the invariants --------------------------------------------------------------------- */
 
 /* 1 */
@@ -316,8 +321,7 @@ static void test_a_full_budget_finishes_the_drain_at_once_and_fails_no_record(vo
     job *j = *state;
     tarn_backend_stats before;
     tarn_backend_stats after;
-    assert_ok(
-        tarn_backend_resize_working_set(j->f->backend, SMALL_BYTES, &j->f->error), &j->f->error);
+    resize(j, SMALL_BYTES);
     write_round(j, 1);
     tarn_backend_measure(j->f->backend, &before);
     begin(j);
@@ -332,6 +336,35 @@ static void test_a_full_budget_finishes_the_drain_at_once_and_fails_no_record(vo
     expect_rounds(j, 1);
 }
 
+/* Whatever it becomes while a snapshot drains, off and on again too: nothing is lost, and what was
+ * written since stays out of the checkpoint. */
+static void test_a_working_set_is_resized_while_a_snapshot_drains(void **state)
+{
+    job *j = *state;
+    static const uint64_t SIZES[] = {SMALL_BYTES, 0, ROOMY_BYTES, 0, SMALL_BYTES, ROOMY_BYTES};
+    enum { SIZE_COUNT = sizeof SIZES / sizeof SIZES[0] };
+    uint8_t round = 1;
+    write_round(j, round);
+    for (uint32_t first = 0; first < SIZE_COUNT; first++) {
+        begin(j);
+        assert_true(stats(j).frozen_count > KEYS);
+        round++;
+        for (uint32_t key = 0; key < KEYS; key++) {
+            if (key < SIZE_COUNT) {
+                resize(j, SIZES[(first + key) % SIZE_COUNT]);
+            }
+            write_key(j, key, round);
+        }
+        complete(j);
+        expect_rounds(j, round);
+        restore(j);
+        resize(j, ROOMY_BYTES);
+        round--;
+        expect_rounds(j, round);
+        write_round(j, ++round); /* All of it is dirty again. */
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -341,6 +374,7 @@ int main(void)
         TEST(test_no_operation_drains_more_than_the_slice),
         TEST(test_an_aborted_snapshot_leaves_the_backend_as_if_it_had_never_begun),
         TEST(test_a_full_budget_finishes_the_drain_at_once_and_fails_no_record),
+        TEST(test_a_working_set_is_resized_while_a_snapshot_drains),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
  */
 #include "support/support.h"
 
+#include <math.h>
+
 #include "base/random.h"
 #include "cache/filter.h"
 
@@ -185,6 +187,40 @@ static void test_few_bits_are_right_too(void **state)
     }
 }
 
+/* Of one layer: rows fall into blocks by chance, and each sets its bits of the 512 by chance. */
+static double theoretical_rate(const tarn__filter *filter)
+{
+    const double rows_per_block = (double)ROWS / (double)filter->layers[0].block_count;
+    double share = exp(-rows_per_block); /* Of blocks with so many rows. */
+    double rate = 0;
+    for (uint32_t rows = 1; rows < 4096; rows++) {
+        share *= rows_per_block / rows;
+        const double is_set = 1 - pow(1 - 1.0 / 512, rows * filter->probe_count);
+        rate += share * pow(is_set, filter->probe_count);
+    }
+    return rate;
+}
+
+static void test_false_answers_are_as_many_as_the_theory_says(void **state)
+{
+    (void)state;
+    static const double BITS[] = {2, 4, 6, 10, 16};
+    for (size_t i = 0; i < sizeof BITS / sizeof BITS[0]; i++) {
+        fixture *f = open_filter(BITS[i], 1 << 30);
+        assert_true(tarn__filter_begin(&f->filter, ROWS));
+        for (uint64_t k = 0; k < ROWS; k++) {
+            tarn__filter_build(&f->filter, row(k));
+        }
+        tarn__filter_finish(&f->filter, ROWS);
+        const double expected = theoretical_rate(&f->filter);
+        const double rate = false_rate(f);
+        const double deviation = sqrt(expected * (1 - expected) / ROWS);
+        print_message("%.0f bits: false rate %.5f, expected %.5f\n", BITS[i], rate, expected);
+        assert_true(fabs(rate - expected) < 0.05 * expected + 4 * deviation);
+        close_filter(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_without_memory_for_more_it_is_given_up_in_the_end),
         cmocka_unit_test(test_one_that_nobody_has_a_use_for_does_not_grow),
         cmocka_unit_test(test_few_bits_are_right_too),
+        cmocka_unit_test(test_false_answers_are_as_many_as_the_theory_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 #include "snapshot/server_clock.h"
 #include "support/snapshot_rig.h"
 
-enum { HOUR_MS = 60 * 60 * 1000 };
+enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
 
 typedef struct fixture {
     snapshot_rig rig;
@@ -158,10 +158,39 @@ static void test_ages_are_told_by_the_storage(void **state)
     assert_int_equal(f->stats.removed_count, 0);
     assert_int_equal(f->stats.young_count, 3);
     age_all(f, 25 * (int64_t)HOUR_MS);
-    f->now_ms = -1000 * (int64_t)HOUR_MS;
+    f->now_ms = -10 * (int64_t)MINUTE_MS;
     assert_ok(collect(f, 0, false), &f->rig.error);
     assert_int_equal(f->stats.removed_count, 3);
     assert_false(scratch_exists(rig_job(&f->rig, TARN__SERVER_CLOCK_NAME)));
+}
+
+/* It may have leapt since the files were written: all of them would look old. */
+static void test_a_storage_whose_clock_is_far_ahead_is_not_believed(void **state)
+{
+    static const struct {
+        int64_t ahead_ms;
+        uint64_t grace_ms;
+        bool is_refused;
+    } CASES[] = {
+        {25 * (int64_t)HOUR_MS, 0, true},
+        {16 * (int64_t)MINUTE_MS, 0, true},
+        {14 * (int64_t)MINUTE_MS, 0, false},
+        {14 * (int64_t)MINUTE_MS, 20 * (uint64_t)MINUTE_MS, true}, /* Half of the grace age. */
+        {8 * (int64_t)MINUTE_MS, 20 * (uint64_t)MINUTE_MS, false},
+    };
+    fixture *f = *state;
+    assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        leave_garbage(f);
+        age_all(f, 25 * (int64_t)HOUR_MS);
+        f->now_ms = -CASES[i].ahead_ms;
+        const tarn_status status = collect(f, CASES[i].grace_ms, false);
+        assert_int_equal(status, CASES[i].is_refused ? TARN_INVALID_ARGUMENT : TARN_OK);
+        assert_int_equal(scratch_exists(rig_job(&f->rig, "chk-1/leftover")), CASES[i].is_refused);
+        assert_true(
+            !CASES[i].is_refused ||
+            strstr(f->rig.error.message, "ahead of this machine's") != NULL);
+    }
 }
 
 /* A checkpoint that is being taken beside the collector is complete afterwards. */
@@ -288,6 +317,7 @@ int main(void)
         TEST(test_only_what_nothing_names_goes),
         TEST(test_what_is_young_stays),
         TEST(test_ages_are_told_by_the_storage),
+        TEST(test_a_storage_whose_clock_is_far_ahead_is_not_believed),
         TEST(test_a_pending_checkpoint_loses_nothing),
         TEST(test_no_grace_is_refused_while_a_job_is_running),
         TEST(test_nothing_is_garbage_beside_a_checkpoint_that_cannot_be_read),

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tarn/list.h"
+#include "tarn/prefetch.h"
+
 #include "state/keyed.h"
 #include "state/new_keys.h"
 #include "support/kinds_fixture.h"
@@ -68,15 +71,20 @@ static const tarn__filter *filter_of(tarn_value *value)
     return tarn_value_keyed(value)->hot.filter;
 }
 
-/* Takes the build in that is under way, or begins one and takes it in. */
-static void renew(tarn_value *value)
+/* Takes the build in that is under way. */
+static void finish_build(tarn_keyed *keyed)
 {
-    tarn_keyed *keyed = tarn_value_keyed(value);
-    tarn__new_keys_renew(keyed);
     while (keyed->hot.filter->next.memory != NULL) {
         (void)sched_yield();
         tarn__new_keys_renew(keyed);
     }
+}
+
+/* Takes the build in that is under way, or begins one and takes it in. */
+static void renew(tarn_value *value)
+{
+    tarn__new_keys_renew(tarn_value_keyed(value));
+    finish_build(tarn_value_keyed(value));
 }
 
 static void close_value(kinds_fixture *f, tarn_value *value)
@@ -147,16 +155,124 @@ static void test_a_restored_state_builds_its_filter_when_reads_find_nothing(void
     expect_none(f, value, "other", KEYS);
     put_all(f, value, "more", 0, KEYS); /* While it is built, perhaps. */
     assert_true(filter_of(value)->is_complete || filter_of(value)->next.memory != NULL);
-    while (filter_of(value)->next.memory != NULL) {
-        (void)sched_yield();
-        tarn__new_keys_renew(tarn_value_keyed(value));
-    }
+    finish_build(tarn_value_keyed(value));
     assert_true(filter_of(value)->is_complete);
     const uint64_t before = measure(f).filter_new_count;
     expect_none(f, value, "new", KEYS);
     assert_true(measure(f).filter_new_count - before > KEYS * 9 / 10);
     expect_all(f, value, "key", 0, KEYS);
     expect_all(f, value, "more", 0, KEYS);
+    close_value(f, value);
+}
+
+/* Lists of one element, restored: a filter of theirs is built when readings find nothing. */
+static void read_lists(kinds_fixture *f, tarn_list *list, const char *kind, uint32_t element_count)
+{
+    for (int i = 0; i < KEYS; i++) {
+        tarn_list_iterator *iterator = NULL;
+        tarn_bytes element;
+        uint32_t count = 0;
+        set_key(f, kind, i);
+        assert_ok(tarn_list_iterate(list, NULL, &iterator, &f->error), &f->error);
+        while (tarn_list_iterator_next(iterator, &element, &f->error) == TARN_OK) {
+            count++;
+        }
+        tarn_list_iterator_close(iterator);
+        assert_int_equal(count, element_count);
+    }
+}
+
+static void test_a_restored_list_builds_its_filter_when_readings_find_nothing(void **state)
+{
+    kinds_fixture *f = *state;
+    char address[FIXTURE_PATH_BYTES + 16];
+    tarn_list *list = NULL;
+    assert_ok(tarn_list_open(f->backend, kinds_options(f, "list"), &list, &f->error), &f->error);
+    for (int i = 0; i < KEYS; i++) {
+        set_key(f, "key", i);
+        assert_ok(tarn_list_append(list, tarn_bytes_of("one"), &f->error), &f->error);
+    }
+    (void)snprintf(address, sizeof address, "%s/store", f->directory);
+    kinds_take_checkpoint(f, address);
+    assert_ok(tarn_list_close(list, &f->error), &f->error);
+    kinds_restore(f, address);
+    keep_small(f);
+    assert_ok(tarn_list_open(f->backend, kinds_options(f, "list"), &list, &f->error), &f->error);
+    const tarn__filter *filter = tarn_list_keyed(list)->hot.filter;
+    read_lists(f, list, "key", 1);
+    assert_null(filter->next.memory);
+    read_lists(f, list, "other", 0);
+    assert_true(filter->is_complete || filter->next.memory != NULL);
+    finish_build(tarn_list_keyed(list));
+    assert_true(filter->is_complete);
+    const uint64_t before = measure(f).filter_new_count;
+    read_lists(f, list, "new", 0);
+    assert_true(measure(f).filter_new_count - before > KEYS * 9 / 10);
+    read_lists(f, list, "key", 1);
+    assert_ok(tarn_list_close(list, &f->error), &f->error);
+}
+
+/* A state whose keys are all read ahead, and no other way. */
+static void test_what_is_read_ahead_and_not_there_builds_the_filter_too(void **state)
+{
+    kinds_fixture *f = *state;
+    enum { AHEAD = 100 };
+    static char names[AHEAD][NAME_BYTES];
+    tarn_bytes keys[AHEAD];
+    tarn_value *value = fixture_open_value(f->backend, "value");
+    tarn_keyed *keyed = tarn_value_keyed(value);
+    tarn_prefetch what = TARN_PREFETCH_INIT;
+    what.states = &keyed;
+    what.state_count = 1;
+    what.keys = keys;
+    what.key_count = AHEAD;
+    put_all(f, value, "key", 0, KEYS);
+    assert_ok(tarn_backend_resize_working_set(f->backend, 0, &f->error), &f->error);
+    assert_ok(tarn_backend_resize_working_set(f->backend, 1 << 20, &f->error), &f->error);
+    assert_false(filter_of(value)->is_complete);
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(names[i % AHEAD], NAME_BYTES, "other %d", i);
+        keys[i % AHEAD] = tarn_bytes_of(names[i % AHEAD]);
+        if (i % AHEAD == AHEAD - 1) {
+            assert_ok(tarn_backend_prefetch(f->backend, &what, &f->error), &f->error);
+        }
+    }
+    assert_true(filter_of(value)->is_complete || filter_of(value)->next.memory != NULL);
+    close_value(f, value);
+}
+
+/* A state of a name whose filter tells half of its rows apart, or so. */
+static tarn_value *open_with_few_bits(kinds_fixture *f)
+{
+    tarn_config *tuning = NULL;
+    tarn_state_options options = *kinds_options(f, "value");
+    tarn_value *value = NULL;
+    assert_ok(tarn_config_new(NULL, &tuning, &f->error), &f->error);
+    fixture_set(tuning, "tarn.new-key-filter.bits-per-key", "2");
+    options.tuning = tuning;
+    assert_ok(tarn_value_open(f->backend, &options, &value, &f->error), &f->error);
+    tarn_config_free(tuning);
+    return value;
+}
+
+/* Removals of new keys are spared too, but one that is not tells nobody that it was for nothing. */
+static void test_the_false_rate_is_that_of_reads(void **state)
+{
+    kinds_fixture *f = *state;
+    keep_small(f);
+    tarn_value *value = open_with_few_bits(f);
+    put_all(f, value, "key", 0, KEYS);
+    keep_small(f);
+    for (int i = 0; i < KEYS; i++) {
+        set_key(f, "never", i);
+        assert_ok(tarn_value_remove(value, &f->error), &f->error);
+    }
+    assert_true(measure(f).filter_new_count > KEYS / 4);
+    assert_true(measure(f).filter_false_rate == 0);
+    expect_none(f, value, "other", KEYS);
+    const tarn_working_set_stats stats = measure(f);
+    assert_true(stats.filter_false_count > KEYS / 10);
+    assert_true(stats.filter_false_rate == (double)stats.filter_false_count / KEYS);
     close_value(f, value);
 }
 
@@ -272,6 +388,9 @@ int main(void)
         TEST(test_a_new_state_knows_its_new_keys),
         TEST(test_its_memory_has_an_owner_and_a_bound),
         TEST(test_a_restored_state_builds_its_filter_when_reads_find_nothing),
+        TEST(test_a_restored_list_builds_its_filter_when_readings_find_nothing),
+        TEST(test_what_is_read_ahead_and_not_there_builds_the_filter_too),
+        TEST(test_the_false_rate_is_that_of_reads),
         TEST(test_a_stale_filter_is_built_again),
         TEST(test_a_build_ends_with_its_state_or_its_database),
         TEST(test_a_state_may_have_none_or_another),

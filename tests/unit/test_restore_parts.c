@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tarn/checkpoint.h"
@@ -269,34 +268,23 @@ static void test_rows_that_are_taken_over_come_out_of_files_with_holes(void **st
     (void)restore_all(f, 5);
 }
 
-/* Opens the large file, and answers its size. */
-static int open_file(const fixture *f, uint64_t *size)
+static void find_file(const fixture *f, char path[2 * PATH_MAX])
 {
-    char path[2 * PATH_MAX];
-    struct stat status;
-    (void)snprintf(path, sizeof path, "%s/checkpoints/job/%s", f->root.path, f->file);
-    const int file = open(path, O_RDWR);
-    assert_int_equal(fstat(file, &status), 0);
-    *size = (uint64_t)status.st_size;
-    return file;
+    (void)snprintf(path, 2 * PATH_MAX, "%s/checkpoints/job/%s", f->root.path, f->file);
 }
 
 static void flip_at(const fixture *f, uint64_t at)
 {
-    uint64_t size = 0;
-    uint8_t byte = 0;
-    const int file = open_file(f, &size);
-    assert_int_equal(pread(file, &byte, 1, (off_t)at), 1);
-    byte ^= 1;
-    assert_int_equal(pwrite(file, &byte, 1, (off_t)at), 1);
-    assert_int_equal(close(file), 0);
+    char path[2 * PATH_MAX];
+    find_file(f, path);
+    scratch_flip(path, at);
 }
 
 static void flip(const fixture *f, uint32_t percent)
 {
-    uint64_t size = 0;
-    assert_int_equal(close(open_file(f, &size)), 0);
-    flip_at(f, size / 100 * percent);
+    char path[2 * PATH_MAX];
+    find_file(f, path);
+    scratch_flip(path, scratch_size(path) / 100 * percent);
 }
 
 static tarn_status read_file(
@@ -309,22 +297,46 @@ static tarn_status read_file(
     return TARN_OK;
 }
 
-/* Where the rows of the large file end: what follows is its filter. */
-static uint64_t find_filter(fixture *f)
+/* What the large file says of itself: where its rows end, and two blocks of one size in the middle
+ * of either half. */
+typedef struct layout {
+    uint64_t rows_end; /* What follows is the filter. */
+    tarn__table_handle twins[2][2];
+} layout;
+
+static void find_twins(const tarn__table *table, size_t from, tarn__table_handle twins[2])
+{
+    for (size_t i = from; i + 1 < table->block_count; i++) {
+        if (table->blocks[i].size == table->blocks[i + 1].size) {
+            twins[0] = table->blocks[i];
+            twins[1] = table->blocks[i + 1];
+            return;
+        }
+    }
+    fail_msg("no two blocks are equally large");
+}
+
+static layout look_at_layout(fixture *f)
 {
     tarn__account account;
     tarn__table table;
-    uint64_t size = 0;
-    int file = open_file(f, &size);
+    char path[2 * PATH_MAX];
+    layout found = {.rows_end = 0};
+    find_file(f, path);
+    const uint64_t size = scratch_size(path);
+    int file = open(path, O_RDONLY);
+    assert_true(file >= 0);
     tarn__account_init(&account, "test", NULL);
     const tarn__table_options options = {
         .size = size, .read = read_file, .context = &file, .account = &account};
     assert_ok(tarn__table_open(&table, &options, &f->error), &f->error);
-    const uint64_t at = table.data_size;
+    found.rows_end = table.data_size;
+    find_twins(&table, table.block_count / 4, found.twins[0]);
+    find_twins(&table, table.block_count * 3 / 4, found.twins[1]);
     tarn__table_close(&table);
     assert_int_equal(close(file), 0);
-    assert_in_range(at, size / 2, size - 1000);
-    return at;
+    assert_in_range(found.rows_end, size / 2, size - 1000);
+    return found;
 }
 
 static void expect_refused(fixture *f, uint32_t index, uint32_t parallelism)
@@ -360,12 +372,31 @@ static void test_damage_is_told_by_the_subtask_that_owns_it(void **state)
     expect_refused(f, 0, 1);
 }
 
+/* Blocks have the checksums of their bytes, which are right wherever they lie. */
+static void test_blocks_that_changed_places_are_found(void **state)
+{
+    fixture *f = *state;
+    char path[2 * PATH_MAX];
+    write_checkpoint(f, 1);
+    const layout found = look_at_layout(f);
+    find_file(f, path);
+    for (uint32_t half = 0; half < 2; half++) {
+        const tarn__table_handle *twins = found.twins[half];
+        const size_t size = (size_t)twins[0].size + TARN__TABLE_TRAILER_BYTES;
+        scratch_swap(path, twins[0].offset, twins[1].offset, size);
+        expect_refused(f, half, 2);
+        expect_restored(f, 1 - half, 2);
+        scratch_swap(path, twins[0].offset, twins[1].offset, size);
+    }
+    (void)restore_all(f, 2);
+}
+
 /* Nobody owns the filter; what reads past a damaged one gives it to the next checkpoint. */
 static void test_damage_of_the_filter_is_found(void **state)
 {
     fixture *f = *state;
     write_checkpoint(f, 1);
-    const uint64_t at = find_filter(f) + 100;
+    const uint64_t at = look_at_layout(f).rows_end + 100;
     flip_at(f, at);
     expect_refused(f, 0, 2);
     expect_refused(f, 1, 2);
@@ -389,11 +420,9 @@ static void test_a_file_that_is_cut_short_is_refused(void **state)
 {
     fixture *f = *state;
     char path[2 * PATH_MAX];
-    struct stat status;
     write_checkpoint(f, 1);
-    (void)snprintf(path, sizeof path, "%s/checkpoints/job/%s", f->root.path, f->file);
-    assert_int_equal(stat(path, &status), 0);
-    assert_int_equal(truncate(path, status.st_size / 2), 0);
+    find_file(f, path);
+    assert_int_equal(truncate(path, (off_t)(scratch_size(path) / 2)), 0);
     expect_refused(f, 0, 2);
     expect_refused(f, 1, 2);
 }
@@ -484,6 +513,7 @@ int main(void)
         LINKED(test_of_linked_files_each_subtask_reads_what_it_owns),
         COPIED(test_rows_that_are_taken_over_come_out_of_files_with_holes),
         LINKED(test_damage_is_told_by_the_subtask_that_owns_it),
+        LINKED(test_blocks_that_changed_places_are_found),
         FILTERED(test_damage_of_the_filter_is_found),
         LINKED(test_damage_is_found_in_rows_that_are_taken_over),
         COPIED(test_damage_is_found_in_rows_that_are_taken_over),

@@ -168,8 +168,8 @@ static void test_defaults_are_the_documented_ones(void **state)
         "filter_policy=bloomfilter:10:false",
         "index_type=kTwoLevelIndexSearch",
         "partition_filters=true",
-        "data_block_index_type=kDataBlockBinaryAndHash",
-        "data_block_hash_table_util_ratio=0.750000",
+        "data_block_index_type=kDataBlockBinarySearch",
+        "block_restart_interval=32",
         "memtable_whole_key_filtering=true",
         "memtable_prefix_bloom_size_ratio=0.003418", /* A quarter of an arena block. */
         /* Forced by managed memory. */
@@ -232,6 +232,7 @@ static void test_the_profile_default_is_flinks_own_and_tarn_is_ours(void **state
         "index_type=kBinarySearch",
         "partition_filters=false",
         "data_block_index_type=kDataBlockBinarySearch",
+        "block_restart_interval=16",
         "memtable_whole_key_filtering=false",
         "memtable_prefix_bloom_size_ratio=0.000000",
     };
@@ -249,7 +250,7 @@ static void test_the_profile_default_is_flinks_own_and_tarn_is_ours(void **state
     load(f);
     run_database(f);
     expect_line(f->family, "compression_per_level=kLZ4Compression");
-    expect_line(f->family, "data_block_index_type=kDataBlockBinaryAndHash");
+    expect_line(f->family, "block_restart_interval=32");
 }
 
 static void test_jobs_are_as_many_as_cores_within_bounds(void **state)
@@ -340,7 +341,8 @@ static void test_own_options_reach_rocksdb(void **state)
     fixture_set(f->config, "tarn.rocksdb.compression.level", "6");
     fixture_set(f->config, "tarn.rocksdb.cut-files-at-key-groups", "true");
     fixture_set(f->config, "tarn.rocksdb.filter", "RIBBON");
-    fixture_set(f->config, "tarn.rocksdb.data-block-hash-index", "false");
+    fixture_set(f->config, "tarn.rocksdb.data-block-hash-index", "true");
+    fixture_set(f->config, "tarn.rocksdb.block-restart-interval", "8");
     fixture_set(f->config, "tarn.rocksdb.memtable-filter-share", "0");
     fixture_set(f->config, "tarn.rocksdb.optimize-filters-for-hits", "true");
     fixture_set(f->config, "tarn.rocksdb.mmap-reads", "true");
@@ -350,7 +352,9 @@ static void test_own_options_reach_rocksdb(void **state)
     expect_line(f->family, "optimize_filters_for_hits=true");
     expect_line(f->family, "arena_block_size=65536");
     assert_non_null(strstr(f->family, "filter_policy=ribbonfilter:10"));
-    expect_line(f->family, "data_block_index_type=kDataBlockBinarySearch");
+    expect_line(f->family, "data_block_index_type=kDataBlockBinaryAndHash");
+    expect_line(f->family, "data_block_hash_table_util_ratio=0.750000");
+    expect_line(f->family, "block_restart_interval=8");
     expect_line(f->family, "memtable_whole_key_filtering=false");
     expect_line(
         f->family, "sst_partitioner_factory={id=SstPartitionerFixedPrefixFactory;length=2;}");

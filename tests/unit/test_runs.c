@@ -178,11 +178,11 @@ static void test_a_run_has_landed_once_it_is_written_and_not_before(void **state
     assert_true(add(f, 1, true));
     const uint32_t number = tarn__runs_number(f->runs);
     assert_false(tarn__runs_has_landed(f->runs, number));
-    assert_false(tarn__runs_write_next(f->runs)); /* It was not sent. */
+    assert_false(tarn__runs_write_next(f->runs, /* is_newest= */ false)); /* It was not sent. */
     tarn__runs_send(f->runs);
     assert_false(tarn__runs_has_landed(f->runs, number));
     assert_true(tarn__runs_is_busy(f->runs));
-    assert_true(tarn__runs_write_next(f->runs));
+    assert_true(tarn__runs_write_next(f->runs, /* is_newest= */ false));
     assert_true(tarn__runs_has_landed(f->runs, number));
     assert_false(tarn__runs_is_busy(f->runs));
     for (uint32_t i = 2; i < 2 + 3 * TARN__RUNS; i++) { /* Others have its place. */
@@ -206,7 +206,7 @@ static void test_without_a_free_run_nothing_is_taken_and_the_last_one_is_kept_fo
     while (add(f, ++next, false)) {
     }
     assert_false(add(f, next, true));
-    assert_true(tarn__runs_write_next(f->runs));
+    assert_true(tarn__runs_write_next(f->runs, /* is_newest= */ false));
     assert_true(add(f, next, false));
     assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
     for (uint32_t i = 0; i <= next; i++) {

@@ -34,6 +34,7 @@ typedef struct flaky {
     uint32_t calls;
     tarn_status status;
     uint64_t pause_ms;
+    size_t drop; /* Bytes that each reading gets on before it fails. */
 } flaky;
 
 static tarn_status flaky_stat(
@@ -47,6 +48,28 @@ static tarn_status flaky_stat(
     }
     *out = (tarn_storage_info){.size = 42};
     return TARN_OK;
+}
+
+/* Gives some bytes, and fails unless those were the last ones. */
+static tarn_status flaky_get(
+    tarn_storage *base,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    tarn_storage_sink *sink,
+    void *context,
+    tarn_error *error)
+{
+    static const uint8_t bytes[1 << 20];
+    flaky *self = (flaky *)base;
+    (void)offset;
+    self->calls++;
+    const size_t part = size < self->drop ? (size_t)size : self->drop;
+    const tarn_status status = sink(context, tarn_bytes_at(bytes, part), error);
+    if (status != TARN_OK || part == size) {
+        return status;
+    }
+    return tarn__fail(error, self->status, "no luck with the rest of %s", name);
 }
 
 static uint64_t flaky_pause(tarn_storage *base)
@@ -73,6 +96,7 @@ static void open_retry(fixture *f, uint32_t failures, tarn_status status, tarn__
     f->below = tarn__allocate_zeroed(&f->account, 1, sizeof *f->below);
     tarn__shim_init(&f->below->shim, &f->below->ops, memory, &f->account);
     f->below->ops.stat = flaky_stat;
+    f->below->ops.get = flaky_get;
     f->below->ops.pause_ms = flaky_pause;
     f->below->failures = failures;
     f->below->status = status;
@@ -141,6 +165,41 @@ static void test_attempts_and_time_are_bounded(void **state)
         (tarn__retry_options){.attempts = 1000000, .budget_ms = 2000});
     assert_int_equal(look(&f), TARN_REMOTE_ERROR);
     assert_in_range(f.time.slept_ns, 1, (uint64_t)2000 * NS_PER_MS);
+    close_storage(&f);
+}
+
+static tarn_status count_bytes(void *context, tarn_bytes part, tarn_error *error)
+{
+    (void)error;
+    *(uint64_t *)context += part.size;
+    return TARN_OK;
+}
+
+static tarn_status fetch(fixture *f, size_t drop, uint64_t size, uint64_t *taken)
+{
+    open_retry(f, 0, TARN_REMOTE_ERROR, (tarn__retry_options){.attempts = 3, .seed = 3});
+    f->below->drop = drop;
+    *taken = 0;
+    return tarn__storage_get(f->storage, "x", 0, size, count_bytes, taken, NULL, 0, &f->error);
+}
+
+/* A reading that breaks off far on is a new effort; one that gets a few bytes each time is not. */
+static void test_only_real_progress_earns_new_attempts(void **state)
+{
+    (void)state;
+    enum { ENOUGH = 64 << 10, SIZE = 20 * ENOUGH };
+    fixture f;
+    uint64_t taken = 0;
+    assert_ok(fetch(&f, ENOUGH, SIZE, &taken), &f.error);
+    assert_int_equal(taken, SIZE);
+    close_storage(&f);
+    assert_ok(fetch(&f, ENOUGH / 2, SIZE, &taken), &f.error); /* Two attempts of three together. */
+    assert_int_equal(taken, SIZE);
+    close_storage(&f);
+    assert_int_equal(fetch(&f, 1, SIZE, &taken), TARN_REMOTE_ERROR);
+    assert_int_equal(taken, 3);
+    assert_int_equal(f.below->calls, 3);
+    assert_non_null(strstr(f.error.message, "given up after 3 attempts"));
     close_storage(&f);
 }
 
@@ -388,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_what_may_pass_is_asked_again),
         cmocka_unit_test(test_what_will_not_pass_is_asked_once),
         cmocka_unit_test(test_attempts_and_time_are_bounded),
+        cmocka_unit_test(test_only_real_progress_earns_new_attempts),
         cmocka_unit_test(test_the_wait_that_the_peer_asks_for_is_kept),
         cmocka_unit_test(test_waits_grow_and_are_scattered),
         cmocka_unit_test(test_bytes_and_requests_keep_their_rates),

@@ -1,0 +1,129 @@
+/*
+ * Unit tests of storage/http.c: how many connections there are, that they are used again, and that
+ * one which is never made is given up. What servers do wrong is in tests/fault/.
+ */
+#include <arpa/inet.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "storage/http.h"
+#include "support/fault_server.h"
+#include "support/support.h"
+
+enum { TRANSFERS = 40, CONNECTIONS = 4, DELAY_MS = 2, WAITING_MAX = 8 };
+
+typedef struct fixture {
+    tarn__account account;
+    tarn__http *http;
+    char url[64];
+    tarn_error error;
+} fixture;
+
+static void open_client(fixture *f, tarn__http_options options, uint16_t port)
+{
+    tarn__account_init(&f->account, "test", NULL);
+    options.account = &f->account;
+    assert_ok(tarn__http_open(&options, &f->http, &f->error), &f->error);
+    snprintf(f->url, sizeof f->url, "http://127.0.0.1:%u/bucket/name", port);
+}
+
+static void close_client(fixture *f)
+{
+    tarn__http_close(f->http);
+    assert_int_equal(atomic_load(&f->account.block_count), 0);
+}
+
+static tarn__http_transfer get(const fixture *f)
+{
+    return (tarn__http_transfer){.request = {.method = "GET", .url = f->url}};
+}
+
+/* However many requests there are at once, connections are few, and each serves many of them. */
+static void test_connections_are_bounded_and_used_again(void **state)
+{
+    (void)state;
+    static tarn__http_transfer transfers[TRANSFERS];
+    fixture f;
+    fault_server *server = fault_server_start("* * status 404", 0);
+    open_client(
+        &f, (tarn__http_options){.connections_max = CONNECTIONS}, fault_server_port(server));
+    fault_server_delay(server, DELAY_MS);
+    for (int i = 0; i < TRANSFERS; i++) {
+        transfers[i] = get(&f);
+        tarn__http_start(f.http, &transfers[i]);
+    }
+    for (int i = 0; i < TRANSFERS; i++) {
+        assert_ok(tarn__http_wait(&transfers[i], &f.error), &f.error);
+        assert_int_equal(transfers[i].reply.status, 404);
+    }
+    assert_int_equal(fault_server_requests(server), TRANSFERS);
+    assert_in_range(fault_server_connections(server), 1, CONNECTIONS);
+    close_client(&f);
+    fault_server_stop(server);
+}
+
+/* A listener whose queue is full drops who knocks: they wait, and are not refused. */
+static uint16_t open_full_listener(int sockets[WAITING_MAX + 1])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    sockets[0] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(sockets[0] >= 0);
+    assert_int_equal(bind(sockets[0], (const struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(sockets[0], 0), 0);
+    assert_int_equal(getsockname(sockets[0], (struct sockaddr *)&address, &size), 0);
+    for (int i = 1; i <= WAITING_MAX; i++) {
+        sockets[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        assert_true(sockets[i] >= 0);
+        (void)!connect(sockets[i], (const struct sockaddr *)&address, size);
+    }
+    return ntohs(address.sin_port);
+}
+
+static void test_a_connection_that_is_not_made_is_given_up(void **state)
+{
+    (void)state;
+    int sockets[WAITING_MAX + 1];
+    fixture f;
+    const uint16_t port = open_full_listener(sockets);
+    open_client(&f, (tarn__http_options){.connect_timeout_ms = 300}, port);
+    tarn__http_transfer transfer = get(&f);
+    assert_int_equal(tarn__http_perform(f.http, &transfer, &f.error), TARN_TIMED_OUT);
+    assert_non_null(strstr(f.error.message, "127.0.0.1"));
+    assert_null(strstr(f.error.message, "bucket")); /* Paths are not shown. */
+    close_client(&f);
+    for (int i = 0; i <= WAITING_MAX; i++) {
+        close(sockets[i]);
+    }
+}
+
+/* Who waits for a transfer that is given up is told so at once, not after its deadlines. */
+static void test_a_transfer_can_be_given_up(void **state)
+{
+    (void)state;
+    fixture f;
+    fault_server *server = fault_server_start("* * hang", 0);
+    open_client(&f, (tarn__http_options){.connections_max = 0}, fault_server_port(server));
+    tarn__http_transfer transfer = get(&f);
+    tarn__http_start(f.http, &transfer);
+    while (fault_server_requests(server) == 0) {
+        sched_yield();
+    }
+    tarn__http_cancel(&transfer);
+    assert_int_equal(transfer.error.status, TARN_ABANDONED);
+    close_client(&f);
+    fault_server_stop(server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_connections_are_bounded_and_used_again),
+        cmocka_unit_test(test_a_connection_that_is_not_made_is_given_up),
+        cmocka_unit_test(test_a_transfer_can_be_given_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
