@@ -1,5 +1,6 @@
 /*
- * Unit tests of cache/evict.c: what comes to stay when memory is full, and what a full memory costs.
+ * Unit tests of cache/evict.c: what comes to stay when memory is full, and what a full memory
+ * costs.
  */
 #include "support/support.h"
 
