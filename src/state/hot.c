@@ -309,6 +309,7 @@ static tarn_status load(
         return status;
     }
     const tarn__hot_state state = status == TARN_OK ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
+    key->is_only_read = is_only_read;
     const tarn_status admitted =
         is_only_read && tarn__workset_declines(keyed->workset, key)
             ? TARN_OK
