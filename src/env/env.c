@@ -42,6 +42,7 @@ struct tarn_env {
     pthread_mutex_t mutex; /* For all below. A leaf. */
     tarn__http *http;      /* Of all storages behind a network; NULL: not needed so far. */
     tarn__env_child *children;
+    uint64_t working_set_bytes; /* That all working sets may take of the heap. */
 };
 
 void tarn_env_options_init(tarn_env_options *options, size_t struct_size)
@@ -518,6 +519,32 @@ void tarn__env_log(tarn_env *env, tarn_log_level level, const char *format, ...)
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     env->log(level, message, env->log_context);
+}
+
+uint64_t tarn__env_slot_heap(const tarn_env *env)
+{
+    const uint64_t limit = tarn_budget_pool(env->budget, TARN_POOL_HEAP).limit_bytes;
+    const uint64_t slots = env->plan.slots > 1 ? (uint64_t)env->plan.slots : 1;
+    return limit == TARN_UNLIMITED ? limit : limit / slots;
+}
+
+void tarn__env_count_working_set(tarn_env *env, uint64_t before_bytes, uint64_t bytes)
+{
+    const uint64_t limit = tarn_budget_pool(env->budget, TARN_POOL_HEAP).limit_bytes;
+    pthread_mutex_lock(&env->mutex);
+    env->working_set_bytes += bytes - before_bytes;
+    const uint64_t total = env->working_set_bytes;
+    pthread_mutex_unlock(&env->mutex);
+    if (bytes > before_bytes && total > limit) {
+        tarn__env_log(
+            env,
+            TARN_LOG_WARNING,
+            "the working sets of all backends may take %" PRIu64 " bytes of a heap of %" PRIu64
+            ": the last ones keep fewer rows; lower tarn.working-set.fraction or "
+            "tarn.working-set.size, or give the heap more",
+            total,
+            limit);
+    }
 }
 
 void tarn__env_adopt(tarn_env *env, tarn__env_child *child, const char *format, ...)
