@@ -119,7 +119,7 @@ TARN_API void tarn_backend_options_init(tarn_backend_options *options, size_t st
  *
  * @param[in]  options  Copied, but for the members documented as borrowed.
  * @param[out] out      The backend; release it with tarn_backend_close(). Untouched on failure.
- * @param[out] error    Details of a failure. May be NULL. Untouched on success.
+ * @param[out] error    Details of a failure. May be NULL. Counts after a failure only.
  *
  * @retval TARN_OK                The backend is open.
  * @retval TARN_INVALID_ARGUMENT  A required option is missing, or a value is out of its range.

@@ -81,7 +81,7 @@ TARN_API const char *tarn_pool_name(tarn_pool pool);
  *
  * @param[in]  options  Copied. Required.
  * @param[out] out      The budget; release it with tarn_budget_close(). Untouched on failure.
- * @param[out] error    Details of a failure. May be NULL. Untouched on success.
+ * @param[out] error    Details of a failure. May be NULL. Counts after a failure only.
  *
  * @retval TARN_OK                The budget is open.
  * @retval TARN_INVALID_ARGUMENT  An argument is missing, or struct_size is not a known one.

@@ -85,7 +85,7 @@ TARN_API void tarn_env_options_init(tarn_env_options *options, size_t struct_siz
  *
  * @param[in]  options  Copied, but for the members documented as borrowed.
  * @param[out] out      The environment; release it with tarn_env_close(). Untouched on failure.
- * @param[out] error    Details of a failure. May be NULL. Untouched on success.
+ * @param[out] error    Details of a failure. May be NULL. Counts after a failure only.
  *
  * @retval TARN_OK                The environment is open.
  * @retval TARN_INVALID_ARGUMENT  config is missing, contradicts itself (the message names the

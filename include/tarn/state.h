@@ -89,7 +89,7 @@ TARN_API void tarn_state_options_init(tarn_state_options *options, size_t struct
  *
  * @param[in]  options  Copied, but for tuning, which is read while opening.
  * @param[out] out      The state; release it with tarn_value_close(). Untouched on failure.
- * @param[out] error    Details of a failure. May be NULL. Untouched on success.
+ * @param[out] error    Details of a failure. May be NULL. Counts after a failure only.
  *
  * @retval TARN_OK                The state is open, with what a restored checkpoint holds of it.
  * @retval TARN_INVALID_ARGUMENT  The name is missing or not allowed, or a tuning option is bad.

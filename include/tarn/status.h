@@ -62,7 +62,12 @@ typedef enum tarn_status {
 
 enum { TARN_ERROR_MESSAGE_BYTES = 504 };
 
-/** Details of a failure, owned by the caller; written on failure only, so it needs no setup. */
+/**
+ * Details of a failure, owned by the caller; it needs no setup.
+ *
+ * It says something after a call that failed, and only then: one that succeeds may have met a
+ * failure on its way, such as an object that was not there, and left the details of it.
+ */
 typedef struct tarn_error {
     tarn_status status; /**< The same value the call returned. */
     int system_code;    /**< errno or HTTP status behind it; 0 when there is none. */

@@ -98,7 +98,7 @@ TARN_API void tarn_timers_options_init(tarn_timers_options *options, size_t stru
  *
  * @param[in]  options  Copied, but for tuning, which is read while opening.
  * @param[out] out      Close it with tarn_timers_close(). Untouched on failure.
- * @param[out] error    Details of a failure. May be NULL. Untouched on success.
+ * @param[out] error    Details of a failure. May be NULL. Counts after a failure only.
  *
  * @retval TARN_OK                The timers are open.
  * @retval TARN_INVALID_ARGUMENT  The name is missing or too long, or an option is out of range.

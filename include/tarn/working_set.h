@@ -24,8 +24,9 @@
  * a read for a new key, and the removal of one, do not look there. After a restore it is built in
  * the background once such reads come.
  *
- * How large it is: tarn.working-set.size, or tarn.working-set.fraction of the heap, for each
- * backend. Memory that the heap pool refuses is not missed: rows are evicted instead.
+ * How large it is: tarn.working-set.size, or tarn.working-set.fraction of a slot's heap, for each
+ * backend. Memory that the heap pool refuses is not missed: rows are evicted instead. When those of
+ * all backends may take more than the heap, a warning is logged.
  *
  * Thread: confined, with the backend.
  */

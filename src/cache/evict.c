@@ -7,9 +7,9 @@
  * long, a whole page is vacated and serves that size.
  *
  * While the store is held, dirty rows stay unless they are frozen. Those that go by a run stay
- * until it has landed; when nothing else leaves, a few of them are written here at a time. When
- * nothing is left at all the store is released, which takes as long as it takes: back-pressure, not
- * failure.
+ * until it has landed; when nothing else leaves, a few of them are written here at a time, though
+ * not for a row that is only read. When nothing is left at all the store is released, which takes
+ * as long as it takes: back-pressure, not failure.
  */
 #include <assert.h>
 
@@ -231,39 +231,40 @@ static tarn_status reserve_slot(tarn__workset *set, size_t bytes, bool *has_room
     return TARN_OK;
 }
 
-/* The same, and what a run would have soon leaves too, if nothing else does. */
-static tarn_status press_slot(tarn__workset *set, size_t bytes, bool *has_room, tarn_error *error)
+static tarn_status reserve(
+    tarn__workset *set, uint64_t hash, size_t bytes, bool *has_room, tarn_error *error)
 {
-    TARN_TRY(reserve_slot(set, bytes, has_room, error));
-    if (*has_room || !set->is_draining || set->runs == NULL) {
+    TARN_TRY(reserve_index(set, hash, has_room, error));
+    return *has_room ? reserve_slot(set, bytes, has_room, error) : TARN_OK;
+}
+
+/* The same; if nothing else does, what a run would have soon leaves too. */
+static tarn_status press(
+    tarn__workset *set, const tarn__hot_key *key, size_t bytes, bool *has_room, tarn_error *error)
+{
+    TARN_TRY(tarn__workset_check_runs(set, error));
+    TARN_TRY(reserve(set, key->hash, bytes, has_room, error));
+    if (*has_room || key->is_only_read || !set->is_draining || set->runs == NULL) {
         return TARN_OK;
     }
     set->is_pressed = true;
-    const tarn_status status = reserve_slot(set, bytes, has_room, error);
+    const tarn_status status = reserve(set, key->hash, bytes, has_room, error);
     set->is_pressed = false;
     return status;
 }
 
-static tarn_status reserve(
-    tarn__workset *set, uint64_t hash, size_t bytes, bool *has_room, tarn_error *error)
-{
-    TARN_TRY(tarn__workset_check_runs(set, error));
-    TARN_TRY(reserve_index(set, hash, has_room, error));
-    return *has_room ? press_slot(set, bytes, has_room, error) : TARN_OK;
-}
-
 tarn_status tarn__workset_make_room(
     tarn__workset *set,
-    uint64_t hash,
+    const tarn__hot_key *key,
     size_t bytes,
     bool may_wait,
     bool *has_room,
     tarn_error *error)
 {
-    TARN_TRY(reserve(set, hash, bytes, has_room, error));
+    TARN_TRY(press(set, key, bytes, has_room, error));
     if (!*has_room && may_wait && set->store.is_held(set->store.context)) {
         TARN_TRY(set->store.release(set->store.context, error));
-        TARN_TRY(reserve(set, hash, bytes, has_room, error));
+        TARN_TRY(press(set, key, bytes, has_room, error));
     }
     return TARN_OK;
 }

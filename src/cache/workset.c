@@ -358,7 +358,7 @@ static tarn_status find_slot(
     }
     set->busy = row != NULL ? key->reference : 0;
     const tarn_status status =
-        tarn__workset_make_room(set, key->hash, needed, may_wait, &has_room, error);
+        tarn__workset_make_room(set, key, needed, may_wait, &has_room, error);
     set->busy = 0;
     TARN_TRY(status);
     if (has_room) {

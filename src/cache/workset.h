@@ -148,6 +148,7 @@ typedef struct tarn__hot_key {
     uint64_t hash;
     uint32_t reference; /* Of the row that was found; 0: none. */
     bool is_new;        /* There is none, and the filter says that the store has none either. */
+    bool is_only_read;  /* It is not about to be changed: frozen rows are not written for it. */
 } tarn__hot_key;
 
 /* The hash of a row, also for the family's filter. Thread: any, while the family is in the set. */

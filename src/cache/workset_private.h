@@ -99,10 +99,10 @@ void tarn__workset_unmark(tarn__workset *set, tarn__hot_row *row);
 TARN_NODISCARD tarn_status
 tarn__workset_drain_row(tarn__workset *set, uint32_t reference, tarn_error *error);
 
-/* evict.c: finds room for a row of a hash in so many bytes; false: there is none. */
+/* evict.c: finds room for the row of a key in so many bytes; false: there is none. */
 TARN_NODISCARD tarn_status tarn__workset_make_room(
     tarn__workset *set,
-    uint64_t hash,
+    const tarn__hot_key *key,
     size_t bytes,
     bool may_wait,
     bool *has_room,

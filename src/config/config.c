@@ -54,14 +54,14 @@ tarn_status tarn_config_new(const tarn_allocator *allocator, tarn_config **out, 
     return TARN_OK;
 }
 
-/* Gives back what a configuration holds, but not itself. */
-/* It may be a password. */
+/* Writes over a value, which may be a password, and frees it. Entries have one always. */
 static void release_value(char *value)
 {
     explicit_bzero(value, strlen(value));
     tarn__release(value);
 }
 
+/* Gives back what a configuration holds, but not itself. */
 static void release_contents(tarn_config *config)
 {
     for (size_t i = 0; i < config->count; i++) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "base/priority.h"
 #include "base/process.h"
 #include "base/try.h"
 #include "memory/budget.h"
@@ -41,6 +42,7 @@ struct tarn_env {
     pthread_mutex_t mutex; /* For all below. A leaf. */
     tarn__http *http;      /* Of all storages behind a network; NULL: not needed so far. */
     tarn__env_child *children;
+    uint64_t working_set_bytes; /* That all working sets may take of the heap. */
 };
 
 void tarn_env_options_init(tarn_env_options *options, size_t struct_size)
@@ -141,7 +143,8 @@ static tarn_status open_rocks_memory(tarn_env *env, tarn_error *error)
     return tarn__rocks_memory_open(&options, &env->rocks_memory, error);
 }
 
-static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, tarn_error *error)
+static tarn_status count_workers(
+    const tarn_env *env, const tarn_env_options *options, uint32_t *out, tarn_error *error)
 {
     int32_t configured = 0;
     TARN_TRY(tarn_config_get_int(
@@ -150,25 +153,49 @@ static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, 
         &configured,
         NULL,
         error));
-    uint32_t count = options->worker_thread_count;
-    if (count == 0) {
-        count = (uint32_t)(configured < 1 ? 1 : configured);
+    *out = options->worker_thread_count;
+    if (*out == 0) {
+        *out = (uint32_t)(configured < 1 ? 1 : configured);
     }
-    if (count > WORKER_COUNT_MAX) {
+    if (*out > WORKER_COUNT_MAX) {
         return tarn__fail(
             error,
             TARN_INVALID_ARGUMENT,
             "%" PRIu32 " worker threads are asked for; at most %d are allowed",
-            count,
+            *out,
             WORKER_COUNT_MAX);
     }
-    return tarn__workers_open(
-        tarn__owner_account(env->owner),
-        count,
-        count * JOBS_PER_WORKER,
+    return TARN_OK;
+}
+
+/* What start_workers() wants to know, in a thread of its own. */
+typedef struct worker_start {
+    tarn_env *env;
+    uint32_t count;
+    tarn_status status;
+    tarn_error *error;
+} worker_start;
+
+static void start_workers(void *context)
+{
+    worker_start *start = context;
+    start->status = tarn__workers_open(
+        tarn__owner_account(start->env->owner),
+        start->count,
+        start->count * JOBS_PER_WORKER,
         "tarn-worker",
-        &env->workers,
-        error);
+        &start->env->workers,
+        start->error);
+}
+
+static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, tarn_error *error)
+{
+    worker_start start = {.env = env, .error = error};
+    int32_t nice_levels = 0;
+    TARN_TRY(count_workers(env, options, &start.count, error));
+    TARN_TRY(tarn_config_get_int(env->config, "tarn.workers.nice", &nice_levels, NULL, error));
+    TARN_TRY(tarn__run_lowered((uint32_t)nice_levels, start_workers, &start, error));
+    return start.status;
 }
 
 static tarn_status copy_config(tarn_env *env, const tarn_config *config, tarn_error *error)
@@ -492,6 +519,32 @@ void tarn__env_log(tarn_env *env, tarn_log_level level, const char *format, ...)
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     env->log(level, message, env->log_context);
+}
+
+uint64_t tarn__env_slot_heap(const tarn_env *env)
+{
+    const uint64_t limit = tarn_budget_pool(env->budget, TARN_POOL_HEAP).limit_bytes;
+    const uint64_t slots = env->plan.slots > 1 ? (uint64_t)env->plan.slots : 1;
+    return limit == TARN_UNLIMITED ? limit : limit / slots;
+}
+
+void tarn__env_count_working_set(tarn_env *env, uint64_t before_bytes, uint64_t bytes)
+{
+    const uint64_t limit = tarn_budget_pool(env->budget, TARN_POOL_HEAP).limit_bytes;
+    pthread_mutex_lock(&env->mutex);
+    env->working_set_bytes += bytes - before_bytes;
+    const uint64_t total = env->working_set_bytes;
+    pthread_mutex_unlock(&env->mutex);
+    if (bytes > before_bytes && total > limit) {
+        tarn__env_log(
+            env,
+            TARN_LOG_WARNING,
+            "the working sets of all backends may take %" PRIu64 " bytes of a heap of %" PRIu64
+            ": the last ones keep fewer rows; lower tarn.working-set.fraction or "
+            "tarn.working-set.size, or give the heap more",
+            total,
+            limit);
+    }
 }
 
 void tarn__env_adopt(tarn_env *env, tarn__env_child *child, const char *format, ...)

@@ -51,6 +51,18 @@ TARN_NODISCARD tarn_status tarn__env_storage(
 __attribute__((format(printf, 3, 4))) void tarn__env_log(
     tarn_env *env, tarn_log_level level, const char *format, ...);
 
+/*
+ * The heap of one slot: backends of several slots share the pool as those of Flink share managed
+ * memory. TARN_UNLIMITED: the pool has no limit.
+ */
+uint64_t tarn__env_slot_heap(const tarn_env *env);
+
+/*
+ * Counts what a working set may take of the heap, in the place of what it was before. Warns when
+ * all of them together may take more than there is: who comes last keeps fewer rows then.
+ */
+void tarn__env_count_working_set(tarn_env *env, uint64_t before_bytes, uint64_t bytes);
+
 /* Counts a child in and out. The name is copied; it is what tarn_env_close() complains about. */
 typedef struct tarn__env_child {
     struct tarn__env_child *previous;

@@ -10,6 +10,7 @@
 #include "base/try.h"
 #include "rocks/outcome.h"
 #include "rocks/rocks_private.h"
+#include "rocks/threads.h"
 
 enum {
     /* Tarn's own family holds one small row per state. */
@@ -443,6 +444,7 @@ static tarn_status set_up(
     own.is_cut_at_key_groups = false;
     TARN_TRY(write_family_text(rocks, rocks->own.name, &own, &rocks->own.text, error));
     TARN_TRY(list_existing(rocks, options->settings, error));
+    TARN_TRY(tarn__rocks_start_threads(options->settings, error));
     return open_database(rocks, error);
 }
 

@@ -92,6 +92,7 @@ typedef enum tarn__rocks_filter {
 typedef struct tarn__rocks_settings {
     /* Of the database. */
     int32_t background_job_count;
+    int32_t thread_nice;     /* Levels by which RocksDB's threads are below who opens it. */
     int32_t open_file_count; /* -1: no bound. */
     bool has_mmap_reads;     /* Table files are mapped, not read. */
     uint64_t log_file_bytes; /* 0: one file without end. */

@@ -95,6 +95,7 @@ static tarn_status load_settings(
         return cut;
     }
     backend->cuts_by_size = !is_set;
+    TARN_TRY(tarn_config_get_int(used, "tarn.workers.nice", &settings->thread_nice, NULL, error));
     return tarn__rocks_settings_load(settings, used, /* is_state= */ false, error);
 }
 

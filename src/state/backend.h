@@ -79,6 +79,7 @@ struct tarn_backend {
     tarn_key_hash key_hash;
     tarn__rocks *rocks;
     tarn__workset *workset; /* NULL: it is off. */
+    uint64_t workset_bytes; /* That the environment counts for it. */
     tarn__runs *runs;       /* By which its frozen rows are written; NULL with it. */
     bool has_tables;        /* Those of the snapshot become table files. */
 

@@ -9,8 +9,16 @@
 
 /* ---- life ------------------------------------------------------------------------------- */
 
+/* What it may become, beside those of other backends. */
+static void count_capacity(tarn_backend *backend, uint64_t bytes)
+{
+    tarn__env_count_working_set(backend->env, backend->workset_bytes, bytes);
+    backend->workset_bytes = bytes;
+}
+
 static void close_both(tarn_backend *backend)
 {
+    count_capacity(backend, 0);
     tarn__workset_close(backend->workset);
     backend->workset = NULL;
     tarn__hot_close_runs(backend);
@@ -31,8 +39,10 @@ static tarn_status open_of_bytes(tarn_backend *backend, uint64_t bytes, tarn_err
     const tarn_status status = tarn__workset_open(&options, &backend->workset, error);
     if (status != TARN_OK) {
         close_both(backend);
+        return status;
     }
-    return status;
+    count_capacity(backend, bytes);
+    return TARN_OK;
 }
 
 tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tarn_error *error)
@@ -56,12 +66,12 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
         return open_of_bytes(backend, (uint64_t)bytes, error);
     }
     TARN_TRY(tarn_config_get_float(config, "tarn.working-set.fraction", &fraction, &is_set, error));
-    const tarn_pool_stats heap = tarn_budget_pool(tarn_env_budget(backend->env), TARN_POOL_HEAP);
-    if (!(fraction > 0) || heap.limit_bytes == TARN_UNLIMITED) {
+    const uint64_t heap_bytes = tarn__env_slot_heap(backend->env);
+    if (!(fraction > 0) || heap_bytes == TARN_UNLIMITED) {
         return TARN_OK;
     }
     const double share = fraction < 1 ? (double)fraction : 1;
-    return open_of_bytes(backend, (uint64_t)((double)heap.limit_bytes * share), error);
+    return open_of_bytes(backend, (uint64_t)((double)heap_bytes * share), error);
 }
 
 tarn_status tarn__hot_configure(tarn_keyed *keyed, const tarn_config *options, tarn_error *error)
@@ -211,8 +221,12 @@ tarn_status tarn_backend_resize_working_set(
     if (backend->workset == NULL) {
         return bytes > 0 ? switch_on(backend, bytes, error) : TARN_OK;
     }
-    return bytes > 0 ? tarn__workset_resize(backend->workset, bytes, error)
-                     : switch_off(backend, error);
+    if (bytes == 0) {
+        return switch_off(backend, error);
+    }
+    TARN_TRY(tarn__workset_resize(backend->workset, bytes, error));
+    count_capacity(backend, bytes);
+    return TARN_OK;
 }
 
 void tarn_backend_measure_working_set(const tarn_backend *backend, tarn_working_set_stats *out)
@@ -295,6 +309,7 @@ static tarn_status load(
         return status;
     }
     const tarn__hot_state state = status == TARN_OK ? TARN__HOT_CLEAN : TARN__HOT_ABSENT;
+    key->is_only_read = is_only_read;
     const tarn_status admitted =
         is_only_read && tarn__workset_declines(keyed->workset, key)
             ? TARN_OK

@@ -69,11 +69,11 @@ tarn_status tarn__new_keys_set_up(
     TARN_TRY(read_options(config, &backend->filters_enabled, &backend->filter_bits, error));
     TARN_TRY(
         tarn_config_get_float(config, "tarn.new-key-filter.fraction", &fraction, &is_set, error));
-    const tarn_pool_stats heap = tarn_budget_pool(tarn_env_budget(backend->env), TARN_POOL_HEAP);
-    if (heap.limit_bytes == TARN_UNLIMITED || !(fraction > 0)) {
+    const uint64_t heap_bytes = tarn__env_slot_heap(backend->env);
+    if (heap_bytes == TARN_UNLIMITED || !(fraction > 0)) {
         return TARN_OK;
     }
-    backend->filter_share.limit_bytes = (uint64_t)((double)heap.limit_bytes * (double)fraction);
+    backend->filter_share.limit_bytes = (uint64_t)((double)heap_bytes * (double)fraction);
     return tarn__owner_open(
         tarn_env_budget(backend->env),
         TARN_POOL_HEAP,

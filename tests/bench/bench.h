@@ -38,6 +38,7 @@ typedef struct bench_options {
     const char *rocks[BENCH_ASSIGNMENTS_MAX]; /* Options of RocksDB alone: key=value. */
     uint32_t rocks_count;
     uint64_t prefetch;      /* Keys that are read ahead together, where a side can. 0: none. */
+    uint64_t warm;          /* Events before those that are measured, after loading. */
     bool waits;             /* Between loading and measuring, for a line on stdin. */
     bool is_sorted;         /* Timers come, and keys are loaded, in their order. */
     bool is_served;         /* By commands on stdin. */

@@ -5,14 +5,18 @@
  *     { count up for a while; count up while a checkpoint is taken }  x --rounds   the ratio
  *     restore the last one, read every value
  *
- * The stream counts up keys of --dist. Every operation is timed, in both phases; the time in which
- * tarn_snapshot_begin() holds the thread counts as one operation. What is restored must be exactly
- * what had been counted when the last checkpoint began.
+ * The stream counts up keys of --dist, new ones all the time: keys that came again and again would
+ * be in memory after the first time, so that the longer phase would be the faster one. Every
+ * operation is timed, in both phases; the time in which tarn_snapshot_begin() holds the thread
+ * counts as one operation. What is restored must be exactly what had been counted when the last
+ * checkpoint began. Compactions of the loading come to an end before. --wait has the rounds wait
+ * for a line on stdin.
  */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "latency.h"
 #include "source.h"
@@ -21,12 +25,13 @@
 #include "tarn/snapshot.h"
 
 enum {
-    BATCH = 1 << 16,
+    KEYS_DRAWN = 1 << 22, /* For a phase: so many that few phases come to their end. */
     DIGEST_BYTES = 33,
     BURST = 64, /* Operations between two questions whether the checkpoint is done. */
     ROUNDS_DEFAULT = 5,
     CHANGED_PER_MILLE = 10,
     WARM_UPS_MAX = 20,
+    SETTLING_PAUSES_MAX = 1500,
 };
 
 /* An undisturbed phase takes as long; a checkpoint takes its own time. */
@@ -39,8 +44,8 @@ typedef struct checkpoint_run {
     bench_table *table;
     tarn_checkpoint_store *checkpoints;
     bench_keys keys;
-    uint64_t batch[BATCH];
-    uint64_t batch_at;
+    uint64_t drawn[KEYS_DRAWN];
+    uint64_t drawn_at;
     uint64_t checksum; /* Of the state: the sum of mix(key) * count. */
     tarn_error error;
 } checkpoint_run;
@@ -103,8 +108,8 @@ static uint64_t play(checkpoint_run *run, uint64_t count, bench_latency *latency
     const uint64_t begin_ns = bench_now_ns();
     uint64_t last_ns = begin_ns;
     for (uint64_t i = 0; i < count; i++) {
-        count_up(run, run->batch[run->batch_at]);
-        run->batch_at = (run->batch_at + 1) % BATCH;
+        count_up(run, run->drawn[run->drawn_at]);
+        run->drawn_at = (run->drawn_at + 1) % KEYS_DRAWN;
         const uint64_t now_ns = bench_now_ns();
         bench_latency_record(latency, now_ns - last_ns);
         last_ns = now_ns;
@@ -115,10 +120,10 @@ static uint64_t play(checkpoint_run *run, uint64_t count, bench_latency *latency
 /* Other keys for the next phase: made outside of the measured time. */
 static void refill(checkpoint_run *run)
 {
-    if (!bench_keys_fill(&run->keys, run->batch, BATCH)) {
+    if (!bench_keys_fill(&run->keys, run->drawn, KEYS_DRAWN)) {
         bench_fail("the input has too few keys");
     }
-    run->batch_at = 0;
+    run->drawn_at = 0;
 }
 
 /* Answers operations a second. */
@@ -131,6 +136,17 @@ static double play_undisturbed(checkpoint_run *run, bench_latency *latency)
         ops += BURST;
     }
     return (double)ops * 1e9 / (double)ns;
+}
+
+/* Waits for the compactions that loading has left, which would disturb either side by turns. */
+static void settle(const checkpoint_run *run)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    tarn_backend_stats stats = {.pending_compaction_bytes = 1};
+    for (uint32_t i = 0; i < SETTLING_PAUSES_MAX && stats.pending_compaction_bytes > 0; i++) {
+        (void)nanosleep(&pause, NULL);
+        tarn_backend_measure(bench_tarn_backend(run->store), &stats);
+    }
 }
 
 /* Until two phases in a row run at the same rate, within a twentieth. */
@@ -388,11 +404,16 @@ static void play_round(checkpoint_run *run, checkpoint_measures *measures, uint6
         (double)measures->last.ops * 1e9 / (double)measures->last.stream_ns;
     if (!run->options->is_json) {
         printf(
-            "round %llu: %.0f/s undisturbed, %.0f/s in the %.1f ms of a checkpoint\n",
+            "round %llu: %.0f/s undisturbed, %.0f/s in the %.1f ms of a checkpoint; longest call "
+            "so "
+            "far %.2f ms, %.2f ms\n",
             (unsigned long long)round + 1,
             measures->quiet_rates[round],
             measures->disturbed_rates[round],
-            (double)measures->last.stream_ns / 1e6);
+            (double)measures->last.stream_ns / 1e6,
+            (double)measures->quiet.max_ns / 1e6,
+            (double)measures->disturbed.max_ns / 1e6);
+        (void)fflush(stdout);
     }
 }
 
@@ -404,6 +425,11 @@ int bench_checkpoint(const bench_options *options)
     run.options = options;
     begin(&run);
     take_first_and_next(&run, &measures);
+    if (options->waits) {
+        (void)fputs("loaded\n", stderr);
+        (void)getchar();
+    }
+    settle(&run);
     warm_up(&run, &measures.quiet);
     memset(&measures.quiet, 0, sizeof measures.quiet);
     for (uint64_t i = 0; i < rounds; i++) {

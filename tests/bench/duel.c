@@ -188,6 +188,9 @@ static void start_sides(duel_run *duel, const char *directory)
     for (uint32_t i = 0; i < 2; i++) { /* Both load at the same time. */
         bench_side_await(&duel->sides[i]);
     }
+    for (uint32_t i = 0; i < 2 && duel->options->warm > 0; i++) {
+        (void)bench_side_play(&duel->sides[i], BENCH_TURN_WARM, duel->options->warm);
+    }
     bench_wait(duel->options);
 }
 

@@ -57,6 +57,7 @@ static const number NUMBERS[] = {
     {"--prefetch", offsetof(bench_options, prefetch), 1, BENCH_PREFETCH_KEYS_MAX},
     {"--elements", offsetof(bench_options, elements), 1, 1 << 24},
     {"--events", offsetof(bench_options, events), 1, UINT32_MAX},
+    {"--warm", offsetof(bench_options, warm), 1, UINT32_MAX},
     {"--rate", offsetof(bench_options, rate), 1, UINT32_MAX},
     {"--heap-percent", offsetof(bench_options, heap_percent), 1, 99},
     {"--rounds", offsetof(bench_options, rounds), 1, BENCH_ROUNDS_MAX},
@@ -94,7 +95,8 @@ static int usage(const char *problem, const char *what)
         "tarn-bench: %s%s\n"
         "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--events N] [--ops N]\n"
         "           [--memory SIZE] [--heap-percent N] [--rate N] [--dist NAME] [--input FILE]\n"
-        "           [--value-bytes N] [--prefetch N] [--wait] [--elements N] [--rounds N] [--seed "
+        "           [--value-bytes N] [--prefetch N] [--warm N] [--wait] [--elements N] [--rounds "
+        "N] [--seed "
         "N] "
         "[--managed-mib N]\n"
         "           [--directory DIR] [-D KEY=VALUE]... [-E KEY=VALUE]... [-R KEY=VALUE]...\n"

@@ -3,7 +3,8 @@
  *
  *     round: checkpoint ─► plain put ─► restore ─► plain get ─► all is deleted
  *     The first round is not counted: it warms the server, whose code may be compiled as it runs.
- *     With --wait, the others wait for a line on stdin.
+ *     As that goes on for a while, the baseline comes first in every other round.
+ *     With --wait, the rounds that count wait for a line on stdin.
  *
  * --keys rows of --value-bytes that do not pack are put into a backend and flushed into files. Each
  * round takes a full checkpoint of them to --output s3://bucket/prefix and restores it. The
@@ -321,38 +322,81 @@ static void make_room(const transfer *t, char back[BENCH_PATH_BYTES])
     }
 }
 
-static void run_round(transfer *t, tarn_backend *backend, uint64_t round)
+/* A round under way. */
+typedef struct round_state {
+    uint64_t number;
+    tarn_backend *backend;
+    tarn_checkpoint_store *store;
+    tarn_checkpoint *opened;
+    tarn_checkpoint_summary summary;
+    char back[BENCH_PATH_BYTES];
+} round_state;
+
+static const char *bucket_path(const transfer *t)
 {
-    const char *address = t->options->output;
-    const char *bucket_path = address + strlen("s3://");
+    return t->options->output + strlen("s3://");
+}
+
+static void put_ours(transfer *t, round_state *r)
+{
+    start(t);
+    checkpoint(t, r->store, r->backend, &r->summary);
+    stop(t, PHASE_PUT, r->number, r->summary.total_bytes);
+    if (r->summary.new_bytes != r->summary.total_bytes) {
+        bench_fail("a checkpoint sent %llu bytes", (unsigned long long)r->summary.new_bytes);
+    }
+}
+
+static void put_plain(transfer *t, round_state *r)
+{
+    start(t);
+    plain_curl_run(PLAIN_CURL_PUT, bucket_path(t), t->plain, t->file_count, PARALLELISM);
+    stop(t, PHASE_PLAIN_PUT, r->number, t->bytes);
+}
+
+static void get_ours(transfer *t, round_state *r)
+{
+    restore(t, r->opened, r->number, r->summary.total_bytes);
+}
+
+static void get_plain(transfer *t, round_state *r)
+{
+    start(t);
+    plain_curl_run(PLAIN_CURL_GET, bucket_path(t), r->back, t->file_count, PARALLELISM);
+    stop(t, PHASE_PLAIN_GET, r->number, t->bytes);
+}
+
+static void run_both(
+    transfer *t,
+    round_state *r,
+    void (*ours)(transfer *, round_state *),
+    void (*plain)(transfer *, round_state *))
+{
+    const bool is_first = r->number % 2 == 0;
+    (is_first ? ours : plain)(t, r);
+    (is_first ? plain : ours)(t, r);
+}
+
+static void run_round(transfer *t, tarn_backend *backend, uint64_t number)
+{
+    round_state *r = bench_allocate(sizeof *r);
     char job[64];
     char place[BENCH_PATH_BYTES];
     snprintf(job, sizeof job, "round-%u", t->run_count++);
-    snprintf(place, sizeof place, "%.3000s/%s", address, job);
-    tarn_checkpoint_store *store = open_store(t, address, job);
-    tarn_checkpoint_summary summary;
-    char back[BENCH_PATH_BYTES];
-    make_room(t, back);
+    snprintf(place, sizeof place, "%.3000s/%s", t->options->output, job);
+    r->number = number;
+    r->backend = backend;
+    r->store = open_store(t, t->options->output, job);
+    make_room(t, r->back);
     settle(backend);
-    start(t);
-    checkpoint(t, store, backend, &summary);
-    stop(t, PHASE_PUT, round, summary.total_bytes);
-    if (summary.new_bytes != summary.total_bytes) {
-        bench_fail("a checkpoint sent %llu bytes", (unsigned long long)summary.new_bytes);
-    }
-    start(t);
-    plain_curl_run(PLAIN_CURL_PUT, bucket_path, t->plain, t->file_count, PARALLELISM);
-    stop(t, PHASE_PLAIN_PUT, round, t->bytes);
-    tarn_checkpoint *opened = NULL;
-    check(t, tarn_checkpoint_open_in(t->env, place, NULL, &opened, &t->error));
-    restore(t, opened, round, summary.total_bytes);
-    tarn_checkpoint_free(opened);
-    start(t);
-    plain_curl_run(PLAIN_CURL_GET, bucket_path, back, t->file_count, PARALLELISM);
-    stop(t, PHASE_PLAIN_GET, round, t->bytes);
-    plain_curl_run(PLAIN_CURL_DELETE, bucket_path, t->plain, t->file_count, PARALLELISM);
-    check(t, tarn_checkpoint_remove(store, 1, &t->error));
-    check(t, tarn_checkpoint_store_close(store, &t->error));
+    run_both(t, r, put_ours, put_plain);
+    check(t, tarn_checkpoint_open_in(t->env, place, NULL, &r->opened, &t->error));
+    run_both(t, r, get_ours, get_plain);
+    tarn_checkpoint_free(r->opened);
+    plain_curl_run(PLAIN_CURL_DELETE, bucket_path(t), t->plain, t->file_count, PARALLELISM);
+    check(t, tarn_checkpoint_remove(r->store, 1, &t->error));
+    check(t, tarn_checkpoint_store_close(r->store, &t->error));
+    free(r);
 }
 
 /* ---- the summary ------------------------------------------------------------------------ */

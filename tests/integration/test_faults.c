@@ -114,13 +114,13 @@ static uint16_t port_of(const char *variable)
 /* is_patient: a server that is slow today is waited for; else what never ends is given up soon. */
 static void open_env(job *j, const server *s, bool is_patient)
 {
-    const char *timeout = is_patient ? "10 s" : "500 ms";
+    const char *timeout = is_patient ? "120 s" : "500 ms";
     assert_ok(tarn_config_new(NULL, &j->config, &j->error), &j->error);
     set(j, "taskmanager.memory.process.size", "1g");
     set(j, "tarn.storage.connect-timeout", timeout);
     set(j, "tarn.storage.first-byte-timeout", timeout);
     set(j, "tarn.storage.stall-timeout", timeout);
-    set(j, "tarn.storage.retry.budget", is_patient ? "30 s" : "2 s");
+    set(j, "tarn.storage.retry.budget", is_patient ? "300 s" : "2 s");
     if (s->is_s3) {
         char endpoint[64];
         snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", fault_server_port(j->proxy));

@@ -6,7 +6,8 @@
  *     rows       write, add blindly, remove, edit in place, read, evict all, remove as a range
  *     snapshot   begin ── drain a row ... ── checkpoint created ── complete
  *                  └──────────┴──── abort ────────┘
- *     runs       what a drain has sent lands: the store has it from then on
+ *     runs       what a drain has sent lands: the store has it from then on; some sequences begin
+ *                with two runs under way, which land in any order
  *
  * The sequences are enumerated depth first, each from the beginning: what begins like a sequence
  * that cannot be done is not tried. Working sets with room for all rows, and some where rows of
@@ -369,18 +370,22 @@ static void drain(world *w)
     note_drained(w);
 }
 
-/* Has a run land; false: there is none. */
-static bool land(world *w)
+/* Has a run land, the oldest or the newest of those sent; false: there is none. */
+static bool land(world *w, bool is_newest)
 {
-    if (w->runs == NULL) {
-        return false;
-    }
-    tarn__runs_send(w->runs);
-    if (!tarn__runs_write_next(w->runs)) {
+    if (w->runs == NULL || !tarn__runs_write_next(w->runs, is_newest)) {
         return false;
     }
     note_drained(w);
     return true;
+}
+
+static bool send(world *w)
+{
+    if (w->runs != NULL) {
+        tarn__runs_send(w->runs);
+    }
+    return w->runs != NULL;
 }
 
 /* Invariant 4; what else belongs to it is seen by the steps that follow. */
@@ -418,6 +423,9 @@ typedef enum step_kind {
     STEP_CREATE,
     STEP_COMPLETE,
     STEP_ABORT,
+    STEP_KINDS_EACH, /* The others are for sequences that have sent runs to begin with. */
+    STEP_SEND = STEP_KINDS_EACH,
+    STEP_LAND_NEWEST,
     STEP_KINDS,
 } step_kind;
 
@@ -436,7 +444,9 @@ static const char *const STEP_NAMES[STEP_KINDS] = {
     "land",
     "created",
     "complete",
-    "abort"};
+    "abort",
+    "send",
+    "newest lands"};
 
 /* Whether a step of a snapshot can be done now. */
 static bool may_step(const world *w, step_kind kind)
@@ -446,6 +456,8 @@ static bool may_step(const world *w, step_kind kind)
         return w->phase == PHASE_IDLE;
     case STEP_DRAIN:
     case STEP_LAND:
+    case STEP_SEND:
+    case STEP_LAND_NEWEST:
         return w->phase == PHASE_DRAINING;
     case STEP_CREATE:
         return w->phase == PHASE_DRAINED;
@@ -520,7 +532,17 @@ static bool do_step(world *w, step_kind kind, uint32_t nth, uint64_t capacity)
         remove_range(w);
         break;
     case STEP_LAND:
-        if (!land(w)) {
+        if (!send(w) || !land(w, /* is_newest= */ false)) {
+            return false;
+        }
+        break;
+    case STEP_SEND:
+        if (!send(w)) {
+            return false;
+        }
+        break;
+    case STEP_LAND_NEWEST:
+        if (!land(w, /* is_newest= */ true)) {
             return false;
         }
         break;
@@ -597,13 +619,22 @@ static void end_sequence(world *w)
     (void)tarn__workset_drop(w->set, &w->family, lower, upper);
 }
 
+/* How every sequence of some tests begins: two runs are under way, and have a row each. */
+static const uint8_t TWO_SENT[] = {
+    STEP_PUT_0, STEP_PUT_1, STEP_BEGIN, STEP_DRAIN, STEP_SEND, STEP_DRAIN, STEP_SEND};
+
 static uint8_t sequence[STEPS_MAX];
 static uint32_t sequence_steps;
+static uint32_t fixed_steps; /* Of TWO_SENT: none or all. */
+static uint32_t step_kinds;
 static bool is_checking;
 
 /* A check that fails leaves by longjmp: the sequence is said at the end. */
 static void say_sequence(void)
 {
+    for (uint32_t i = 0; is_checking && i < fixed_steps; i++) {
+        fprintf(stderr, "%s, ", STEP_NAMES[TWO_SENT[i]]);
+    }
     for (uint32_t i = 0; is_checking && i < sequence_steps; i++) {
         fprintf(stderr, "%s%s", STEP_NAMES[sequence[i]], i + 1 < sequence_steps ? ", " : "\n");
     }
@@ -614,6 +645,9 @@ static uint32_t run_sequence(world *w, uint64_t capacity)
 {
     uint32_t done = 0;
     begin_sequence(w);
+    for (uint32_t i = 0; i < fixed_steps; i++) {
+        assert_true(do_step(w, TWO_SENT[i], STEPS_MAX + i, capacity));
+    }
     while (done < sequence_steps && do_step(w, sequence[done], done, capacity)) {
         done++;
     }
@@ -643,7 +677,7 @@ static uint64_t run_all(world *w, uint64_t capacity, uint32_t step_count)
         uint32_t at = done < step_count ? done : step_count - 1;
         count += done == step_count ? 1 : 0;
         memset(sequence + at + 1, 0, sizeof sequence - at - 1);
-        while (++sequence[at] == STEP_KINDS && !is_over) {
+        while (++sequence[at] == step_kinds && !is_over) {
             sequence[at] = 0;
             is_over = at == 0;
             at -= is_over ? 0 : 1;
@@ -668,12 +702,17 @@ static world *new_world(void)
     return &w;
 }
 
+static void begin_like(uint32_t fixed)
+{
+    fixed_steps = fixed;
+    step_kinds = fixed > 0 ? STEP_KINDS : STEP_KINDS_EACH;
+}
+
 /* Answers how often a row found no room. */
-static uint64_t check_all(uint64_t capacity, bool has_runs, const char *name)
+static uint64_t check_all(uint64_t capacity, bool has_runs, uint32_t step_count, const char *name)
 {
     world *w = new_world();
     w->has_runs = has_runs;
-    const uint32_t step_count = steps_each();
     const uint64_t count = run_all(w, capacity, step_count);
     print_message(
         "%s: %llu sequences of %u steps; %llu checkpoints, %llu given up, %llu drains finished at "
@@ -692,25 +731,39 @@ static uint64_t check_all(uint64_t capacity, bool has_runs, const char *name)
 static void test_every_sequence_with_room_keeps_the_invariants(void **state)
 {
     (void)state;
-    assert_int_equal(check_all(ROOMY_BYTES, false, "with room"), 0);
+    begin_like(0);
+    assert_int_equal(check_all(ROOMY_BYTES, false, steps_each(), "with room"), 0);
 }
 
 static void test_every_sequence_without_room_keeps_the_invariants(void **state)
 {
     (void)state;
-    assert_in_range(check_all(SMALL_BYTES, false, "without room"), 1, UINT64_MAX);
+    begin_like(0);
+    assert_in_range(check_all(SMALL_BYTES, false, steps_each(), "without room"), 1, UINT64_MAX);
 }
 
 static void test_every_sequence_with_runs_keeps_the_invariants(void **state)
 {
     (void)state;
-    assert_int_equal(check_all(ROOMY_BYTES, true, "with room and runs"), 0);
+    begin_like(0);
+    assert_int_equal(check_all(ROOMY_BYTES, true, steps_each(), "with room and runs"), 0);
 }
 
 static void test_every_sequence_with_runs_and_without_room_keeps_the_invariants(void **state)
 {
     (void)state;
-    assert_in_range(check_all(SMALL_BYTES, true, "without room, with runs"), 1, UINT64_MAX);
+    begin_like(0);
+    assert_in_range(
+        check_all(SMALL_BYTES, true, steps_each(), "without room, with runs"), 1, UINT64_MAX);
+}
+
+static void test_every_sequence_after_two_runs_were_sent_keeps_the_invariants(void **state)
+{
+    (void)state;
+    const uint32_t step_count = steps_each() - 2;
+    begin_like(sizeof TWO_SENT);
+    assert_int_equal(check_all(ROOMY_BYTES, true, step_count, "with two runs sent"), 0);
+    (void)check_all(SMALL_BYTES, true, step_count, "without room, with two runs sent");
 }
 
 int main(void)
@@ -720,6 +773,7 @@ int main(void)
         cmocka_unit_test(test_every_sequence_without_room_keeps_the_invariants),
         cmocka_unit_test(test_every_sequence_with_runs_keeps_the_invariants),
         cmocka_unit_test(test_every_sequence_with_runs_and_without_room_keeps_the_invariants),
+        cmocka_unit_test(test_every_sequence_after_two_runs_were_sent_keeps_the_invariants),
     };
     (void)atexit(say_sequence);
     return cmocka_run_group_tests(tests, NULL, NULL);

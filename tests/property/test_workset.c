@@ -226,7 +226,7 @@ static bool land_next(world *w)
         return false;
     }
     tarn__runs_send(w->runs);
-    return tarn__runs_write_next(w->runs);
+    return tarn__runs_write_next(w->runs, /* is_newest= */ false);
 }
 
 static void note_drained(world *w)
@@ -655,6 +655,19 @@ static void close_world(world *w)
     assert_int_equal(w->account.bytes, 0);
 }
 
+/* ---- capacity --------------------------------------------------------------------------- */
+
+/* What does not fit any more is gone at once, but for the list of pages that a set without rows
+ * has. */
+static void resize(world *w, uint64_t capacity_bytes)
+{
+    tarn__workset_figures figures;
+    assert_ok(tarn__workset_resize(w->set, capacity_bytes, &w->error), &w->error);
+    note_drained(w);
+    tarn__workset_measure(w->set, &figures);
+    assert_true(figures.memory_bytes <= capacity_bytes || figures.row_count == 0);
+}
+
 /* ---- random programs -------------------------------------------------------------------- */
 
 static tarn_bytes random_value(world *w, uint8_t bytes[VALUE_BYTES_MAX], uint32_t size_max)
@@ -709,8 +722,7 @@ static void step_random(world *w)
     } else if (dice < 99) {
         step_snapshot(w);
     } else {
-        assert_ok(tarn__workset_resize(w->set, below(w, 40000), &w->error), &w->error);
-        note_drained(w);
+        resize(w, below(w, 40000));
     }
 }
 
@@ -832,8 +844,7 @@ static bool do_step(world *w, uint32_t kind, uint32_t nth)
         check_read(w, 0, 1, /* admits= */ false);
         return true;
     case 6:
-        assert_ok(tarn__workset_resize(w->set, 0, &w->error), &w->error); /* All leave. */
-        note_drained(w);
+        resize(w, 0); /* All leave. */
         assert_ok(tarn__workset_resize(w->set, 4096, &w->error), &w->error);
         return true;
     case 7:

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <xxhash.h>
 
 #include "tarn/bytes.h"
@@ -13,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/priority.h"
 #include "base/process.h"
 #include "base/workers.h"
 
@@ -232,6 +234,45 @@ static void test_workers_survive_every_allocation_failure(void **state)
     }
 }
 
+/* What a worker finds its own nice value to be, above that of the test. */
+typedef struct nice_probe {
+    int value;
+    tarn__account account;
+    tarn__workers *workers;
+    tarn_status status;
+} nice_probe;
+
+static void note_nice(void *context)
+{
+    ((nice_probe *)context)->value = getpriority(PRIO_PROCESS, 0);
+}
+
+static void open_worker(void *context)
+{
+    nice_probe *probe = context;
+    probe->status =
+        tarn__workers_open(&probe->account, 1, 1, "test", &probe->workers, /* error= */ NULL);
+}
+
+static void test_threads_that_are_started_below_stay_there_and_the_caller_where_it_is(void **state)
+{
+    (void)state;
+    const int own = getpriority(PRIO_PROCESS, 0);
+    const int lowest = 19;
+    for (uint32_t levels = 0; levels <= 5; levels += 5) {
+        nice_probe probe = {.value = -100};
+        tarn_error error;
+        tarn__account_init(&probe.account, "test", NULL);
+        assert_ok(tarn__run_lowered(levels, open_worker, &probe, &error), &error);
+        assert_int_equal(probe.status, TARN_OK);
+        tarn__workers_submit(probe.workers, note_nice, &probe);
+        tarn__workers_close(probe.workers);
+        const int wanted = own + (int)levels < lowest ? own + (int)levels : lowest;
+        assert_int_equal(probe.value, wanted);
+        assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
+    }
+}
+
 static void test_the_version_is_one_and_the_same(void **state)
 {
     (void)state;
@@ -262,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_workers_run_every_job_before_they_close),
         cmocka_unit_test(test_a_job_that_was_withdrawn_is_not_run_and_the_others_are),
         cmocka_unit_test(test_workers_survive_every_allocation_failure),
+        cmocka_unit_test(test_threads_that_are_started_below_stay_there_and_the_caller_where_it_is),
         cmocka_unit_test(test_the_process_has_a_size_and_a_larger_peak),
         cmocka_unit_test(test_the_version_is_one_and_the_same),
     };

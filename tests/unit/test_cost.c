@@ -1,13 +1,18 @@
 /*
  * What the kinds of keyed state cost RocksDB, by its own counts: appends and blind adds read
  * nothing, however much there is; waiting operands are few; an iteration meets no tombstone of a
- * neighbour; merged lists are moved by chunks.
+ * neighbour; merged lists are moved by chunks; what the working set has is not looked for, and what
+ * it writes back neither; what is read ahead is read together.
  */
 #include "support/kinds_fixture.h"
 
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "tarn/list.h"
+#include "tarn/map.h"
+#include "tarn/prefetch.h"
 
 enum { WORKING_SET_BYTES = 1 << 20 };
 
@@ -32,12 +37,20 @@ static void end_counting(rocksdb_perfcontext_t *counts)
     rocksdb_set_perf_level(rocksdb_disable);
 }
 
+/* Looks at blocks of table files, in the cache or not. */
+static uint64_t count_blocks(rocksdb_perfcontext_t *counts)
+{
+    return count(counts, rocksdb_block_cache_hit_count) + count(counts, rocksdb_block_read_count);
+}
+
 static void expect_no_reads(rocksdb_perfcontext_t *counts)
 {
     assert_int_equal(count(counts, rocksdb_get_from_memtable_count), 0);
     assert_int_equal(count(counts, rocksdb_seek_on_memtable_count), 0);
     assert_int_equal(count(counts, rocksdb_block_read_count), 0);
     assert_int_equal(count(counts, rocksdb_block_cache_hit_count), 0);
+    assert_int_equal(count(counts, rocksdb_bloom_sst_hit_count), 0);
+    assert_int_equal(count(counts, rocksdb_bloom_sst_miss_count), 0);
 }
 
 /* A key of the group of "k": what it has lies beside what "k" has. */
@@ -286,6 +299,155 @@ static void test_an_iteration_meets_no_tombstone_of_a_neighbour(void **state)
     assert_ok(tarn_map_close(map, &f->error), &f->error);
 }
 
+/* ---- what the working set has ------------------------------------------------------------ */
+
+static void read_list(kinds_fixture *f, tarn_list *list, uint32_t element_count)
+{
+    tarn_list_iterator *iterator = NULL;
+    tarn_bytes element;
+    assert_ok(tarn_list_iterate(list, NULL, &iterator, &f->error), &f->error);
+    for (uint32_t i = 0; i < element_count; i++) {
+        assert_ok(tarn_list_iterator_next(iterator, &element, &f->error), &f->error);
+    }
+    assert_int_equal(tarn_list_iterator_next(iterator, &element, &f->error), TARN_DONE);
+    tarn_list_iterator_close(iterator);
+}
+
+/* Small ones are whole once they were read: then nobody who goes over one comes to the store. */
+static void test_small_maps_and_lists_are_gone_over_without_the_store(void **state)
+{
+    kinds_fixture *f = *state;
+    enum { SIZE = 30 };
+    tarn_map *map = NULL;
+    resize(f, WORKING_SET_BYTES);
+    tarn_list *list = open_list(f);
+    assert_ok(tarn_map_open(f->backend, kinds_options(f, "map"), &map, &f->error), &f->error);
+    kinds_set_key(f, "k");
+    fill(f, map, SIZE);
+    append(f, list, SIZE);
+    resize(f, 0);
+    resize(f, WORKING_SET_BYTES);
+    rocksdb_perfcontext_t *counts = begin_counting();
+    iterate(f, map, false, SIZE);
+    read_list(f, list, SIZE);
+    assert_in_range(count(counts, rocksdb_seek_on_memtable_count), 1, UINT64_MAX);
+    rocksdb_perfcontext_reset(counts);
+    iterate(f, map, false, SIZE);
+    iterate(f, map, true, SIZE);
+    read_list(f, list, SIZE);
+    append(f, list, 1); /* What is written to them stays with them. */
+    fill(f, map, SIZE + 1);
+    iterate(f, map, false, SIZE + 1);
+    read_list(f, list, SIZE + 1);
+    expect_no_reads(counts);
+    end_counting(counts);
+    assert_ok(tarn_map_close(map, &f->error), &f->error);
+    assert_ok(tarn_list_close(list, &f->error), &f->error);
+}
+
+static void put_all(kinds_fixture *f, tarn_value *value, uint32_t key_count)
+{
+    for (uint32_t i = 0; i < key_count; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "key %u", i);
+        kinds_set_key(f, key);
+        assert_ok(tarn_value_put(value, tarn_bytes_at(&i, sizeof i), &f->error), &f->error);
+    }
+}
+
+static void test_a_key_that_was_not_there_is_not_looked_for_again(void **state)
+{
+    kinds_fixture *f = *state;
+    resize(f, 0);
+    tarn_value *value = fixture_open_value(f->backend, "value");
+    tarn_bytes read;
+    put_all(f, value, 100);
+    assert_ok(tarn__rocks_flush(f->backend->rocks, &f->error), &f->error);
+    resize(f, WORKING_SET_BYTES); /* Its filter would have to be built first. */
+    rocksdb_perfcontext_t *counts = begin_counting();
+    kinds_set_key(f, "k");
+    assert_int_equal(tarn_value_get(value, &read, &f->error), TARN_NOT_FOUND);
+    assert_in_range(count(counts, rocksdb_bloom_sst_miss_count), 1, UINT64_MAX);
+    rocksdb_perfcontext_reset(counts);
+    assert_int_equal(tarn_value_get(value, &read, &f->error), TARN_NOT_FOUND);
+    assert_ok(tarn_value_remove(value, &f->error), &f->error);
+    assert_int_equal(tarn_value_get(value, &read, &f->error), TARN_NOT_FOUND);
+    expect_no_reads(counts);
+    end_counting(counts);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+}
+
+/* What is written over or removed is not read for it: not by the call, nor when it is evicted, or
+ * written because somebody else looks into the store. */
+static void test_writing_back_reads_nothing(void **state)
+{
+    kinds_fixture *f = *state;
+    enum { KEYS = 20000 };
+    tarn_working_set_stats stats;
+    resize(f, 0);
+    tarn_value *value = fixture_open_value(f->backend, "value");
+    put_all(f, value, KEYS);
+    resize(f, WORKING_SET_BYTES / 4);
+    rocksdb_perfcontext_t *counts = begin_counting();
+    put_all(f, value, KEYS);
+    assert_ok(tarn_value_remove(value, &f->error), &f->error);
+    assert_ok(tarn__backend_settle_all(f->backend, &f->error), &f->error);
+    expect_no_reads(counts);
+    end_counting(counts);
+    tarn_backend_measure_working_set(f->backend, &stats);
+    assert_true(stats.evicted_count > KEYS / 2);
+    assert_int_equal(stats.written_count, KEYS);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+}
+
+/* What is read ahead is asked for together and in its order: rows of one block cost one look. */
+static void test_a_prefetch_is_one_sorted_request(void **state)
+{
+    kinds_fixture *f = *state;
+    enum { KEYS = 2000, NAME_BYTES = 16 };
+    static char names[KEYS][NAME_BYTES];
+    static tarn_bytes keys[KEYS];
+    tarn_prefetch what = TARN_PREFETCH_INIT;
+    tarn_bytes read;
+    resize(f, 0);
+    tarn_value *value = fixture_open_value(f->backend, "value");
+    tarn_keyed *keyed = tarn_value_keyed(value);
+    put_all(f, value, KEYS);
+    assert_ok(tarn__rocks_flush(f->backend->rocks, &f->error), &f->error);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        (void)snprintf(names[i], NAME_BYTES, "key %u", i);
+        keys[i] = tarn_bytes_of(names[i]);
+    }
+    resize(f, WORKING_SET_BYTES);
+    what.states = &keyed;
+    what.state_count = 1;
+    what.keys = keys;
+    what.key_count = KEYS;
+    rocksdb_perfcontext_t *counts = begin_counting();
+    assert_ok(tarn_backend_prefetch(f->backend, &what, &f->error), &f->error);
+    const uint64_t together = count_blocks(counts);
+    rocksdb_perfcontext_reset(counts);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        kinds_set_key(f, names[i]);
+        assert_ok(tarn_value_get(value, &read, &f->error), &f->error);
+    }
+    expect_no_reads(counts);
+    resize(f, 0);
+    rocksdb_perfcontext_reset(counts);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        kinds_set_key(f, names[i]);
+        assert_ok(tarn_value_get(value, &read, &f->error), &f->error);
+    }
+    const uint64_t alone = count_blocks(counts);
+    end_counting(counts);
+    print_message(
+        "blocks: %llu together, %llu alone\n",
+        (unsigned long long)together,
+        (unsigned long long)alone);
+    assert_true(alone >= KEYS && together * 4 < alone);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kinds_setup, kinds_teardown)
@@ -295,6 +457,10 @@ int main(void)
         TEST(test_adds_to_one_row_leave_few_operands),
         TEST(test_adds_to_rows_that_are_not_in_memory_read_nothing),
         TEST(test_an_iteration_meets_no_tombstone_of_a_neighbour),
+        TEST(test_small_maps_and_lists_are_gone_over_without_the_store),
+        TEST(test_a_key_that_was_not_there_is_not_looked_for_again),
+        TEST(test_writing_back_reads_nothing),
+        TEST(test_a_prefetch_is_one_sorted_request),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,11 @@
 /*
- * Unit tests of cache/evict.c: what comes to stay when memory is full.
+ * Unit tests of cache/evict.c: what comes to stay when memory is full, and what a full memory
+ * costs.
  */
 #include "support/support.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/random.h"
 #include "cache/workset.h"
@@ -25,8 +27,11 @@ enum {
 
 typedef struct fixture {
     tarn__account account;
+    tarn__runs *runs; /* NULL: none. Nobody writes what they have. */
     tarn__workset *set;
     tarn__workset_family family;
+    bool is_held;
+    uint32_t release_count;
     tarn_error error;
 } fixture;
 
@@ -40,17 +45,25 @@ static tarn_status write_nothing(
     return TARN_OK;
 }
 
-static bool is_never_held(void *context)
+static tarn_status write_no_run(void *context, const tarn__run *run, tarn_error *error)
 {
     (void)context;
-    return false;
-}
-
-static tarn_status release_nothing(void *context, tarn_error *error)
-{
-    (void)context;
+    (void)run;
     (void)error;
     return TARN_OK;
+}
+
+static bool is_held(void *context)
+{
+    return ((const fixture *)context)->is_held;
+}
+
+static tarn_status release(void *context, tarn_error *error)
+{
+    fixture *f = context;
+    f->release_count++;
+    f->is_held = false;
+    return tarn__workset_drain_all(f->set, error);
 }
 
 /* Reads a row as a state does, which keeps what it had to look for, and gives its bytes out. */
@@ -73,22 +86,30 @@ static bool is_hit(fixture *f, uint32_t number)
     return was_there;
 }
 
-static void open_set(fixture *f, uint64_t capacity_bytes)
+static void open_in_account(fixture *f, uint64_t capacity_bytes)
 {
-    tarn__account_init(&f->account, "test", NULL);
     const tarn__workset_options options = {
         .account = &f->account,
-        .store = {.write = write_nothing, .is_held = is_never_held, .release = release_nothing},
+        .store = {.write = write_nothing, .is_held = is_held, .release = release, .context = f},
         .capacity_bytes = capacity_bytes,
+        .runs = f->runs,
     };
     assert_ok(tarn__workset_open(&options, &f->set, &f->error), &f->error);
     assert_ok(tarn__workset_add_family(f->set, &f->family, &f->error), &f->error);
+}
+
+static void open_set(fixture *f, uint64_t capacity_bytes)
+{
+    tarn__account_init(&f->account, "test", NULL);
+    open_in_account(f, capacity_bytes);
 }
 
 static void close_set(fixture *f)
 {
     tarn__workset_remove_family(f->set, &f->family);
     tarn__workset_close(f->set);
+    tarn__runs_close(f->runs);
+    f->runs = NULL;
     assert_int_equal(f->account.bytes, 0);
 }
 
@@ -206,11 +227,108 @@ static void test_a_set_that_was_made_smaller_has_smaller_pages(void **state)
     close_set(&f);
 }
 
+/* ---- while a snapshot is drained -------------------------------------------------------- */
+
+static void open_with_runs(fixture *f, uint64_t capacity_bytes)
+{
+    memset(f, 0, sizeof *f);
+    tarn__account_init(&f->account, "test", NULL);
+    const tarn__runs_options options = {.account = &f->account, .write = write_no_run};
+    assert_ok(tarn__runs_open(&options, &f->runs, &f->error), &f->error);
+    open_in_account(f, capacity_bytes);
+}
+
+/* Puts a row that is not there in; false: it is not kept. */
+static bool is_put(fixture *f, uint32_t number, tarn__hot_state row_state, bool is_only_read)
+{
+    char text[16];
+    tarn__hot_key key;
+    const int size = snprintf(text, sizeof text, "row %08u", number);
+    const tarn_bytes row = tarn_bytes_at(text, (size_t)size);
+    tarn__hot_row *kept = tarn__workset_find(f->set, &f->family, row, &key);
+    assert_null(kept);
+    key.is_only_read = is_only_read;
+    assert_ok(
+        tarn__workset_set(
+            f->set, &key, NULL, row_state, tarn_bytes_at("a value", 7), &kept, &f->error),
+        &f->error);
+    return kept != NULL;
+}
+
+/* Fills memory with so many rows that are frozen. */
+static void fill_and_freeze(fixture *f, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(is_put(f, i, TARN__HOT_DIRTY, false));
+    }
+    tarn__workset_freeze(f->set);
+    f->is_held = true;
+}
+
+static tarn__workset_figures measure(const fixture *f)
+{
+    tarn__workset_figures figures;
+    tarn__workset_measure(f->set, &figures);
+    return figures;
+}
+
+/* The rows that there is room for before one is evicted. */
+static uint32_t rows_that_fit(uint64_t capacity_bytes)
+{
+    static fixture f;
+    uint32_t count = 0;
+    open_with_runs(&f, capacity_bytes);
+    while (measure(&f).evicted_count == 0) {
+        assert_true(is_put(&f, count++, TARN__HOT_DIRTY, false));
+    }
+    close_set(&f);
+    return count - 1;
+}
+
+/*
+ * All that is in memory waits to go by a run. A read does without memory; what is about to be
+ * changed has a few rows written.
+ */
+static void test_frozen_rows_are_not_written_for_a_row_that_is_only_read(void **state)
+{
+    enum { FEW = 64 };
+    (void)state;
+    static fixture f;
+    open_with_runs(&f, SMALL_BYTES);
+    fill_and_freeze(&f, rows_that_fit(SMALL_BYTES));
+    const uint64_t before = measure(&f).written_count;
+    assert_false(is_put(&f, COLD_ROWS, TARN__HOT_CLEAN, /* is_only_read= */ true));
+    assert_int_equal(measure(&f).written_count, before);
+    assert_true(is_put(&f, COLD_ROWS, TARN__HOT_CLEAN, /* is_only_read= */ false));
+    assert_in_range(measure(&f).written_count, before + 1, before + FEW);
+    assert_int_equal(f.release_count, 0);
+    close_set(&f);
+}
+
+/* It is the index that has no room: rows are written for it too, and nobody waits for all of them.
+ */
+static void test_frozen_rows_are_written_when_the_index_is_full(void **state)
+{
+    enum { FULL_CAPACITY_BYTES = 20 << 10, FULL_ROWS = 512 / 8 * 7 };
+    (void)state;
+    static fixture f;
+    open_with_runs(&f, FULL_CAPACITY_BYTES);
+    fill_and_freeze(&f, FULL_ROWS);
+    assert_int_equal(measure(&f).row_count, FULL_ROWS);
+    assert_int_equal(measure(&f).written_count, 0);
+    assert_true(is_put(&f, FULL_ROWS, TARN__HOT_DIRTY, /* is_only_read= */ false));
+    assert_in_range(measure(&f).written_count, 1, FULL_ROWS);
+    assert_int_equal(f.release_count, 0);
+    close_set(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_that_are_used_again_displace_those_that_are_not),
         cmocka_unit_test(test_most_skewed_reads_hit),
+        cmocka_unit_test(test_frozen_rows_are_not_written_for_a_row_that_is_only_read),
+        cmocka_unit_test(test_frozen_rows_are_written_when_the_index_is_full),
         cmocka_unit_test(test_a_set_that_was_made_smaller_has_smaller_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

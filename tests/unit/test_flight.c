@@ -142,7 +142,7 @@ static void begin(fixture *f, uint32_t *removed)
     set(f, '0', TARN__HOT_DIRTY);
     set(f, '1', TARN__HOT_DIRTY);
     freeze(f);
-    assert_ok(release(f, &f->error), &f->error); /* One run: the next ones have lower places. */
+    assert_ok(release(f, &f->error), &f->error);
     assert_ok(tarn__workset_settle(f->set, NULL, nothing, nothing, &f->error), &f->error);
     assert_true(f->is_stored[1]);
     set(f, '1', TARN__HOT_TOMBSTONE);
@@ -154,7 +154,7 @@ static void begin(fixture *f, uint32_t *removed)
 static void land_later_one(fixture *f, uint32_t removed)
 {
     const uint32_t later = send(f, '2');
-    assert_true(tarn__runs_write_next(f->runs));
+    assert_true(tarn__runs_write_next(f->runs, /* is_newest= */ true));
     assert_true(tarn__runs_has_landed(f->runs, later));
     assert_false(tarn__runs_has_landed(f->runs, removed));
     assert_true(f->is_stored[1]);
