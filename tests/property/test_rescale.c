@@ -35,6 +35,7 @@ enum {
     TIMES = 6,
     PARALLELISM_MAX = 8,
     SPLIT_MAX = 4096,
+    TIDY_PASSES = 16,                  /* As in state/tidy.c. */
     PAIRS = SANITIZES_THREADS ? 2 : 5, /* Drawn when the matrix is not run as a whole. */
 };
 
@@ -608,9 +609,13 @@ static void tear_down(job *j)
 static void expect_tidy(job *j)
 {
     for (uint32_t i = 0; i < j->parallelism; i++) {
-        tarn_backend_stats stats;
-        tarn__tidier_wait(j->subtasks[i].backend);
-        tarn_backend_measure(j->subtasks[i].backend, &stats);
+        tarn_backend *backend = j->subtasks[i].backend;
+        tarn_backend_stats stats = {.foreign_bytes = 1};
+        for (uint32_t pass = 0; pass < TIDY_PASSES && stats.foreign_bytes > 0; pass++) {
+            tarn__tidier_resume(backend); /* A pass leaves files that another compaction has. */
+            tarn__tidier_wait(backend);
+            tarn_backend_measure(backend, &stats);
+        }
         assert_int_equal(stats.foreign_bytes, 0);
     }
     expect_everything(j);
