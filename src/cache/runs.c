@@ -8,6 +8,8 @@
 #include "base/try.h"
 #include "cache/run_sort.h"
 
+enum { LESS_MEMORY = 4 }; /* A run is so many times smaller when memory is refused. */
+
 typedef enum run_state {
     RUN_FREE,
     RUN_FILLING,
@@ -67,11 +69,17 @@ tarn_status tarn__runs_open(const tarn__runs_options *options, tarn__runs **out,
     return TARN_OK;
 }
 
+/* Places of records lie aligned at the end. */
+static uint32_t whole_pointers(uint32_t bytes)
+{
+    return bytes & ~(uint32_t)(sizeof(void *) - 1);
+}
+
 void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes)
 {
     const uint64_t most = bytes < TARN__RUN_BYTES_MAX ? bytes : TARN__RUN_BYTES_MAX;
     const uint64_t chosen = most > TARN__RUN_BYTES_MIN ? most : TARN__RUN_BYTES_MIN;
-    runs->run_bytes = (uint32_t)(chosen & ~(uint64_t)(sizeof(void *) - 1));
+    runs->run_bytes = whole_pointers((uint32_t)chosen);
 }
 
 /* ---- what a run has --------------------------------------------------------------------- */
@@ -291,8 +299,22 @@ static uint32_t find_free(tarn__runs *runs, uint32_t *count_out)
     return number;
 }
 
-/* Begins a run; NULL: none is free, or there is no memory for it. */
-static tarn__run *begin_run(tarn__runs *runs, bool can_wait)
+/* Memory for a run, less than is wanted where there is not that much; NULL: not for these bytes. */
+static uint8_t *allocate_run(tarn__runs *runs, size_t bytes, uint32_t *size_out)
+{
+    uint32_t size = runs->run_bytes;
+    uint8_t *memory = tarn__allocate(runs->options.account, size);
+    while (memory == NULL && size / LESS_MEMORY >= TARN__RUN_BYTES_MIN &&
+           size / LESS_MEMORY >= bytes) {
+        size = whole_pointers(size / LESS_MEMORY);
+        memory = tarn__allocate(runs->options.account, size);
+    }
+    *size_out = size;
+    return memory;
+}
+
+/* Begins a run with room for so many bytes; NULL: none is free, or there is no memory for it. */
+static tarn__run *begin_run(tarn__runs *runs, size_t bytes, bool can_wait)
 {
     uint32_t free_count = 0;
     const uint32_t number = find_free(runs, &free_count);
@@ -301,13 +323,12 @@ static tarn__run *begin_run(tarn__runs *runs, bool can_wait)
         return NULL;
     }
     tarn__run *run = run_of(runs, number);
-    run->bytes = tarn__allocate(runs->options.account, runs->run_bytes);
+    run->bytes = allocate_run(runs, bytes + sizeof(tarn__run_place), &run->byte_size);
     if (run->bytes == NULL) {
         return NULL;
     }
     runs->number = number;
     run->number = number;
-    run->byte_size = runs->run_bytes;
     run->size = 0;
     run->count = 0;
     atomic_store_explicit(&run->state, RUN_FILLING, memory_order_relaxed);
@@ -326,7 +347,7 @@ static tarn__run *run_to_fill(tarn__runs *runs, size_t bytes, bool can_wait)
             return NULL;
         }
     }
-    return begin_run(runs, can_wait);
+    return begin_run(runs, bytes, can_wait);
 }
 
 static void copy(uint8_t **to, tarn_bytes bytes)

@@ -32,8 +32,9 @@
 enum {
     TARN__RUNS = 3,                 /* That have memory at once, the one being filled included. */
     TARN__RUN_BYTES_MIN = 32 << 10, /* Any row of a working set has room in an empty one. */
-    TARN__RUN_BYTES_MAX = 16 << 20,
-    TARN__RUN_UNKNOWN = 0, /* The number of none: they begin with 1. */
+    TARN__RUN_BYTES_MAX = 64 << 20,
+    TARN__RUN_ROW_BYTES = 48, /* What a row takes in a run beside its key and its value, at most. */
+    TARN__RUN_UNKNOWN = 0,    /* The number of none: they begin with 1. */
 };
 
 typedef struct tarn__runs tarn__runs;
@@ -57,7 +58,10 @@ tarn__runs_open(const tarn__runs_options *options, tarn__runs **out, tarn_error 
 /* Waits for what was sent, and frees. NULL does nothing. */
 void tarn__runs_close(tarn__runs *runs);
 
-/* Sets how large a run becomes, within the bounds above. None is on its way. */
+/*
+ * Sets how large a run becomes, within the bounds above. None is on its way. Where there is less
+ * memory a run is smaller.
+ */
 void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes);
 
 /* Whether a change has room in an empty run. */

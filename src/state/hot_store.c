@@ -6,9 +6,8 @@
 enum {
     PIECE_ROWS = 128,      /* Of a run, written in one step: others wait for no more. */
     TABLE_ROWS_MIN = 4096, /* Of a state and run: fewer are no table file of their own. */
-    MEMTABLE_SHARE = 4,    /* Of their limit: what is more than that goes past memtables. */
-    TABLE_SHARE = 4,       /* A run of a table has one part in so many of the capacity, */
-    BATCH_SHARE = 64,      /* one of batches less: its rows can be evicted the sooner. */
+    MEMTABLE_SHARE = 2,    /* Of their limit: what is more than that goes past memtables. */
+    RUN_SHARE = 4,         /* A run has at most one part in so many of the capacity. */
 };
 
 /* ---- what the working set asks of the backend -------------------------------------------- */
@@ -156,15 +155,22 @@ void tarn__hot_close_runs(tarn_backend *backend)
     backend->runs = NULL;
 }
 
+/*
+ * One run has all of a drain if it can: a memtable takes one long row of rows in order at a third
+ * of what many short ones cost, as each of those begins its search anew; and a run that is large is
+ * not full when the stream writes many frozen rows at once, which it would have to write itself
+ * then.
+ */
 void tarn__hot_prepare_drain(tarn_backend *backend)
 {
     tarn__workset_figures figures;
     const uint64_t limit = tarn__rocks_memory_memtable_limit(tarn__env_rocks_memory(backend->env));
     tarn__workset_measure(backend->workset, &figures);
     const uint64_t bytes = figures.memory_bytes / (figures.row_count + 1) * figures.dirty_count;
+    const uint64_t wanted = bytes + figures.dirty_count * TARN__RUN_ROW_BYTES;
+    const uint64_t most = figures.capacity_bytes / RUN_SHARE;
     backend->has_tables = bytes > limit / MEMTABLE_SHARE;
-    tarn__runs_set_bytes(
-        backend->runs, figures.capacity_bytes / (backend->has_tables ? TABLE_SHARE : BATCH_SHARE));
+    tarn__runs_set_bytes(backend->runs, wanted < most ? wanted : most);
 }
 
 void tarn__hot_send_runs(tarn_backend *backend)

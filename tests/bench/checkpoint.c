@@ -9,12 +9,14 @@
  * be in memory after the first time, so that the longer phase would be the faster one. Every
  * operation is timed, in both phases; the time in which tarn_snapshot_begin() holds the thread
  * counts as one operation. What is restored must be exactly what had been counted when the last
- * checkpoint began. --wait has the rounds wait for a line on stdin.
+ * checkpoint began. Compactions of the loading come to an end before. --wait has the rounds wait
+ * for a line on stdin.
  */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "latency.h"
 #include "source.h"
@@ -29,6 +31,7 @@ enum {
     ROUNDS_DEFAULT = 5,
     CHANGED_PER_MILLE = 10,
     WARM_UPS_MAX = 20,
+    SETTLING_PAUSES_MAX = 1500,
 };
 
 /* An undisturbed phase takes as long; a checkpoint takes its own time. */
@@ -133,6 +136,17 @@ static double play_undisturbed(checkpoint_run *run, bench_latency *latency)
         ops += BURST;
     }
     return (double)ops * 1e9 / (double)ns;
+}
+
+/* Waits for the compactions that loading has left, which would disturb either side by turns. */
+static void settle(const checkpoint_run *run)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    tarn_backend_stats stats = {.pending_compaction_bytes = 1};
+    for (uint32_t i = 0; i < SETTLING_PAUSES_MAX && stats.pending_compaction_bytes > 0; i++) {
+        (void)nanosleep(&pause, NULL);
+        tarn_backend_measure(bench_tarn_backend(run->store), &stats);
+    }
 }
 
 /* Until two phases in a row run at the same rate, within a twentieth. */
@@ -415,6 +429,7 @@ int bench_checkpoint(const bench_options *options)
         (void)fputs("loaded\n", stderr);
         (void)getchar();
     }
+    settle(&run);
     warm_up(&run, &measures.quiet);
     memset(&measures.quiet, 0, sizeof measures.quiet);
     for (uint64_t i = 0; i < rounds; i++) {

@@ -234,12 +234,27 @@ static void test_refused_memory_is_no_room(void **state)
     fixture *f = *state;
     open_runs(f, 0);
     f->has_limit = true;
-    f->limit_bytes = RUN_BYTES / 2;
+    f->limit_bytes = TARN__RUN_BYTES_MIN / 2;
     assert_false(add(f, 1, false));
     assert_false(tarn__runs_is_busy(f->runs));
     f->has_limit = false;
     assert_true(add(f, 1, true));
     assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
+}
+
+static void test_a_run_is_smaller_where_there_is_less_memory(void **state)
+{
+    fixture *f = *state;
+    open_runs(f, 0);
+    add_all(f);
+    const uint32_t run_count = atomic_exchange(&f->run_count, 0);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        atomic_store(&f->is_written[i], 0);
+    }
+    f->has_limit = true;
+    f->limit_bytes = RUN_BYTES / 2;
+    add_all(f);
+    assert_in_range(atomic_load(&f->run_count), 3 * run_count, UINT32_MAX);
 }
 
 static void block(void *context)
@@ -338,6 +353,7 @@ int main(void)
         TEST(test_without_a_free_run_nothing_is_taken_and_the_last_one_is_kept_for_the_urgent),
         TEST(test_the_smallest_run_holds_the_largest_row_of_a_working_set),
         TEST(test_refused_memory_is_no_room),
+        TEST(test_a_run_is_smaller_where_there_is_less_memory),
         TEST(test_who_waits_writes_what_no_worker_has_begun),
         TEST(test_adding_does_not_wait_for_a_place_in_the_queue),
         TEST(test_after_a_failed_write_no_run_lands_and_all_are_told_why),
