@@ -77,6 +77,15 @@ static tarn__http_transfer *take_queued(lane *l)
     return t;
 }
 
+/* Tells whether a transfer that waited for a connection can begin. */
+static bool has_next(lane *l)
+{
+    pthread_mutex_lock(&l->mutex);
+    const bool answer = l->first != NULL && l->active_count < l->http->lane_connections_max;
+    pthread_mutex_unlock(&l->mutex);
+    return answer;
+}
+
 static void activate(lane *l)
 {
     for (tarn__http_transfer *t = take_queued(l); t != NULL; t = take_queued(l)) {
@@ -157,7 +166,7 @@ static void *run(void *context)
         (void)curl_multi_perform(l->multi, &running);
         reap(l);
         end_overdue(l);
-        if (l->active_count == 0 || running > 0) {
+        if (!has_next(l) && (l->active_count == 0 || running > 0)) {
             const int ms = l->active_count == 0 ? IDLE_MS : POLL_MS;
             (void)curl_multi_poll(l->multi, NULL, 0, ms, NULL);
         }
