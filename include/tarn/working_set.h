@@ -59,8 +59,9 @@ typedef struct tarn_working_set_stats {
     uint64_t filter_bytes;        /**< Filters of new keys, beside memory_bytes. */
     uint64_t filter_new_count;    /**< Reads and writes to which they said: the key is new. */
     uint64_t filter_false_count;  /**< Reads for new keys that they did not know to be new. */
-    double filter_false_rate;     /**< Share of these among reads for new keys. Writes do not count:
-                                       they do not come to know whether the key was new. */
+    double filter_false_rate;     /**< Share of these among reads for new keys. Writes do not count,
+                                       as they do not come to know whether the key was new, but
+                                       for removals of whole maps and ranges, which read first. */
 } tarn_working_set_stats;
 
 /** Answers figures; zeros when it is off. */

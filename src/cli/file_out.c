@@ -2,6 +2,7 @@
 #include "file_out.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,13 +22,44 @@ bool cli_file_fail(tarn_error *error, const char *doing, const char *path)
     return false;
 }
 
-/* The new file may be read by whoever might read the old one, and by nobody else. */
-static bool keep_mode(int file, mode_t mode)
+/*
+ * The new file may be read by whoever might read the old one, and by nobody else: who is not
+ * allowed to give it to the old one's group takes the group's rights away.
+ */
+static bool take_over(int file, const struct stat *old)
 {
-    struct stat status;
-    const mode_t bits = mode & (S_IRWXU | S_IRWXG | S_IRWXO);
-    return fstat(file, &status) == 0 &&
-           ((status.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO)) == bits || fchmod(file, bits) == 0);
+    struct stat now;
+    mode_t bits = old->st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+    if (fstat(file, &now) != 0) {
+        return false;
+    }
+    if (now.st_uid != old->st_uid && fchown(file, old->st_uid, old->st_gid) == 0) {
+        now.st_gid = old->st_gid;
+    }
+    if (now.st_gid != old->st_gid && fchown(file, (uid_t)-1, old->st_gid) != 0) {
+        bits &= ~(mode_t)S_IRWXG;
+    }
+    return fchmod(file, bits) == 0;
+}
+
+/* Makes the file beside; one that replaces another is for its maker alone until it has its rights.
+ */
+static FILE *make_beside(const char *path, const struct stat *old)
+{
+    const mode_t everybody = S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH;
+    const mode_t mode = old != NULL ? S_IRUSR | S_IWUSR : everybody; /* The umask decides. */
+    const int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (file < 0) {
+        return NULL;
+    }
+    FILE *made = old == NULL || take_over(file, old) ? fdopen(file, "wb") : NULL;
+    if (made == NULL) {
+        const int code = errno;
+        (void)close(file);
+        (void)unlink(path);
+        errno = code;
+    }
+    return made;
 }
 
 static void drop_beside(cli_file_out *out)
@@ -52,16 +84,9 @@ bool cli_file_out_open(cli_file_out *out, const char *path, tarn_error *error)
     const size_t size = strlen(path) + 32;
     out->beside = cli_must(malloc(size));
     snprintf(out->beside, size, "%s.part-%ld", path, (long)getpid());
-    out->file = fopen(out->beside, "wbx");
+    out->file = make_beside(out->beside, is_there ? &status : NULL);
     if (out->file == NULL) {
         (void)cli_file_fail(error, "make", out->beside);
-        drop_beside(out);
-        return false;
-    }
-    if (is_there && !keep_mode(fileno(out->file), status.st_mode)) {
-        (void)cli_file_fail(error, "keep the mode of", path);
-        (void)fclose(out->file);
-        (void)unlink(out->beside);
         drop_beside(out);
         return false;
     }

@@ -1,8 +1,9 @@
 /*
  * file_out.h - a file that is written beside its name, and has it when it is whole.
  *
- * A file that it replaces leaves it its mode. What cannot be replaced (a device, a pipe) is written
- * directly; so is stdout.
+ * A file that it replaces leaves it its mode, owner and group, as far as the caller may give files
+ * away. What cannot be replaced (a device, a pipe, a symbolic link and what it points to) is
+ * written directly; so is stdout.
  */
 #ifndef TARN_CLI_FILE_OUT_H
 #define TARN_CLI_FILE_OUT_H

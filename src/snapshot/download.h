@@ -29,6 +29,7 @@
 typedef struct tarn__download_progress {
     atomic_uint_least64_t file_count;
     atomic_uint_least64_t bytes;
+    atomic_uint_least64_t part_count; /* Table files that were read by parts. */
 } tarn__download_progress;
 
 typedef struct tarn__download_options {
@@ -54,7 +55,8 @@ typedef struct tarn__download_options {
     bool (*is_split)(const tarn__file_part *file, void *context);
     tarn_bytes lower;
     tarn_bytes upper;
-    bool may_have_holes; /* Nobody will read other rows: they need not be there. */
+    uint64_t split_bytes_min; /* Smaller ones are read as a whole. */
+    bool may_have_holes;      /* Nobody will read other rows: they need not be there. */
 } tarn__download_options;
 
 /*

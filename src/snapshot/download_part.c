@@ -31,15 +31,17 @@ static tarn_status plan(
         .file = file,
         .lower = d->options->lower,
         .upper = d->options->upper,
+        .size_min = d->options->split_bytes_min,
         .account = d->options->buffers,
     };
     return tarn__table_part_plan(part, &options, is_worth, error);
 }
 
-static void count_bytes(const tarn__download *d, const tarn__table_part *part)
+static void count(const tarn__download *d, const tarn__table_part *part, bool is_done)
 {
     if (d->options->progress != NULL) {
         atomic_fetch_add(&d->options->progress->bytes, part->read_bytes);
+        atomic_fetch_add(&d->options->progress->part_count, is_done ? 1 : 0);
     }
 }
 
@@ -64,7 +66,7 @@ tarn_status tarn__download_check_part(
         *is_done
             ? tarn__table_part_read(&part, buffer, TARN__TRANSFER_BUFFER_BYTES, pass_over, d, error)
             : TARN_OK;
-    count_bytes(d, &part);
+    count(d, &part, *is_done && status == TARN_OK);
     return status;
 }
 
@@ -92,7 +94,7 @@ tarn_status tarn__download_with_holes(
         status = tarn__table_part_read(
             &part, buffer, TARN__TRANSFER_BUFFER_BYTES, write_there, &t, error);
     }
-    count_bytes(d, &part);
+    count(d, &part, *is_done && status == TARN_OK);
     TARN_TRY(status);
     if (!*is_done) {
         return TARN_OK;

@@ -21,14 +21,17 @@ static const uint64_t GRACE_MS_DEFAULT = (uint64_t)24 * 60 * 60 * 1000;
 /*
  * How far the storage's clock may be ahead of this machine's. One that leapt ahead since files were
  * written has them look older than they are by as much; half the grace age must be left of it. S3
- * itself refuses clocks that differ by more than a quarter of an hour.
+ * itself refuses clocks that differ by more than a quarter of an hour. No two clocks are closer
+ * than the least.
  */
 static const uint64_t AHEAD_MS_MAX = (uint64_t)15 * 60 * 1000;
+static const uint64_t AHEAD_MS_MIN = 1000;
 static const char SHARED[] = "shared";
 
 typedef struct collector {
     const tarn_garbage_options *options;
     uint64_t grace_ms;
+    const tarn__clock *clock;
     int64_t now_ms;
     tarn__account account;
     tarn_storage *storage;
@@ -370,7 +373,7 @@ static void sweep_directory(collector *c, uint32_t index)
 
 static tarn_status check_clock(const collector *c, int64_t storage_ms, tarn_error *error)
 {
-    const uint64_t half_ms = c->grace_ms / 2;
+    const uint64_t half_ms = c->grace_ms / 2 > AHEAD_MS_MIN ? c->grace_ms / 2 : AHEAD_MS_MIN;
     const uint64_t most_ms = half_ms < AHEAD_MS_MAX ? half_ms : AHEAD_MS_MAX;
     const uint64_t ahead_ms = storage_ms > c->now_ms ? (uint64_t)(storage_ms - c->now_ms) : 0;
     return ahead_ms <= most_ms
@@ -378,11 +381,11 @@ static tarn_status check_clock(const collector *c, int64_t storage_ms, tarn_erro
                : tarn__fail(
                      error,
                      TARN_INVALID_ARGUMENT,
-                     "the clock of %.300s is %" PRIu64 " s ahead of this machine's, and ages are "
+                     "the clock of %.300s is %" PRIu64 " ms ahead of this machine's, and ages are "
                      "told by it: with this grace age at most %" PRIu64
                      " ms are trusted; nothing was removed",
                      c->storage->address,
-                     ahead_ms / 1000,
+                     ahead_ms,
                      most_ms);
 }
 
@@ -397,6 +400,7 @@ static tarn_status read_clock(collector *c, tarn_error *error)
         return TARN_OK;
     }
     TARN_TRY(tarn__server_clock_read(c->storage, &storage_ms, error));
+    c->now_ms = tarn__clock_wall_ms(c->clock); /* Asking may have taken long. */
     TARN_TRY(check_clock(c, storage_ms, error));
     c->now_ms = storage_ms > 0 ? storage_ms : c->now_ms;
     return TARN_OK;
@@ -453,8 +457,9 @@ tarn_status tarn__garbage_collect(
         .options = &known,
         .grace_ms = known.grace_ms == 0 ? GRACE_MS_DEFAULT
                                         : (known.grace_ms == TARN_GRACE_NONE ? 0 : known.grace_ms),
-        .now_ms = tarn__clock_wall_ms(clock != NULL ? clock : tarn__clock_system()),
+        .clock = clock != NULL ? clock : tarn__clock_system(),
     };
+    c.now_ms = tarn__clock_wall_ms(c.clock);
     tarn__account_init(&c.account, "garbage", known.allocator);
     tarn__registry_init(&c.named, &c.account);
     tarn__arena_init(&c.arena, &c.account);

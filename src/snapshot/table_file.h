@@ -1,7 +1,8 @@
 /*
  * table_file.h - a table file of RocksDB read from end to end, wherever its bytes are.
  *
- * Memory: the handles of its blocks, and two blocks.
+ * Memory: the handles of its blocks, and two blocks; of one that checks blocks also the index's
+ * keys.
  *
  * Thread: confined.
  */

@@ -7,7 +7,6 @@
 #include "base/try.h"
 
 enum {
-    FILE_BYTES_MIN = 1 << 20, /* A smaller file is one request, or hardly more. */
     TAIL_BYTES_MIN = 64 << 10,
     TAIL_BYTES_MAX = 32 << 20,
     TAIL_SHARE = 128,  /* Of most files the tail is a smaller share: one request. */
@@ -112,6 +111,15 @@ static bool is_for_whole(tarn_status status)
            status == TARN_OVER_BUDGET || status == TARN_NO_MEMORY;
 }
 
+/* How much the first request asks for. */
+static uint64_t guess_tail(uint64_t size)
+{
+    const uint64_t share = size / TAIL_SHARE;
+    const uint64_t least = share > TAIL_BYTES_MIN ? share : TAIL_BYTES_MIN;
+    const uint64_t most = size < TAIL_BYTES_MAX ? size : TAIL_BYTES_MAX;
+    return least < most ? least : most;
+}
+
 tarn_status tarn__table_part_plan(
     tarn__table_part *part,
     const tarn__table_part_options *options,
@@ -125,12 +133,10 @@ tarn_status tarn__table_part_plan(
         .tail = {.allocator = &options->account->face},
     };
     *is_worth_out = false;
-    if (size < FILE_BYTES_MIN) {
+    if (size < options->size_min) {
         return TARN_OK;
     }
-    const uint64_t guess = size / TAIL_SHARE > TAIL_BYTES_MIN ? size / TAIL_SHARE : TAIL_BYTES_MIN;
-    tarn_status status =
-        begin_tail_at(part, size - (guess < TAIL_BYTES_MAX ? guess : TAIL_BYTES_MAX), error);
+    tarn_status status = begin_tail_at(part, size - guess_tail(size), error);
     if (status == TARN_OK) {
         status = plan(part, is_worth_out, error);
     }
@@ -159,31 +165,37 @@ static size_t stored_size(const reading *r)
     return (size_t)r->part->table.blocks[r->next].size + TARN__TABLE_TRAILER_BYTES;
 }
 
-/* Compares the next block, which the bytes are. */
+static tarn_status damaged(const reading *r, const char *what, tarn_error *error)
+{
+    return tarn__fail(
+        error,
+        TARN_CORRUPTION,
+        "%.200s/%.200s is damaged at byte %" PRIu64 ": %.200s",
+        r->part->options.storage->address,
+        r->part->options.file->path,
+        r->part->table.blocks[r->next].offset,
+        what);
+}
+
+/* Compares the next block, which the bytes are. One that cannot be looked into has its checksum. */
 static tarn_status check_block(reading *r, tarn_bytes block, tarn_error *error)
 {
-    const tarn__table_handle *handle = &r->part->table.blocks[r->next];
-    if (!tarn__table_check_block(block)) {
-        return tarn__fail(
-            error,
-            TARN_CORRUPTION,
-            "%.200s/%.200s is damaged: its block at byte %" PRIu64 " has another checksum",
-            r->part->options.storage->address,
-            r->part->options.file->path,
-            handle->offset);
-    }
     tarn_error reason = {.status = TARN_OK};
+    if (!tarn__table_check_block(block)) {
+        return damaged(r, "its block there has another checksum", error);
+    }
     const tarn_status placed = tarn__table_check_place(&r->part->table, r->next, block, &reason);
+    if (placed == TARN_CORRUPTION) {
+        return damaged(r, reason.message, error);
+    }
+    if (placed != TARN_OK && placed != TARN_NOT_SUPPORTED) {
+        if (error != NULL) {
+            *error = reason;
+        }
+        return placed;
+    }
     r->next++;
-    return placed == TARN_OK ? TARN_OK
-                             : tarn__fail(
-                                   error,
-                                   placed,
-                                   "%.200s/%.200s is damaged at byte %" PRIu64 ": %.200s",
-                                   r->part->options.storage->address,
-                                   r->part->options.file->path,
-                                   handle->offset,
-                                   reason.message);
+    return TARN_OK;
 }
 
 /* Ends a block that the piece before had the beginning of; *used answers how much of this. */

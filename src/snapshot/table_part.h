@@ -23,6 +23,7 @@ typedef struct tarn__table_part_options {
     const tarn__file_part *file; /* A table, alone in its object. */
     tarn_bytes lower;            /* Wanted are the rows of lower <= row < upper. */
     tarn_bytes upper;
+    uint64_t size_min; /* Of the file: a smaller one is not worth it. */
     tarn__account *account;
 } tarn__table_part_options;
 

@@ -83,6 +83,10 @@ static tarn_status load_settings(
     TARN_TRY(tarn__packing_load(used, &backend->packing, error));
     TARN_TRY(
         tarn_config_get_bool(used, "tarn.restore.link-files", &backend->may_link, NULL, error));
+    int64_t parts_bytes = 0;
+    TARN_TRY(
+        tarn_config_get_memory(used, "tarn.restore.parts-file-size", &parts_bytes, NULL, error));
+    backend->parts_bytes_min = (uint64_t)parts_bytes;
     bool is_cut = false;
     bool is_set = false;
     const tarn_status cut =

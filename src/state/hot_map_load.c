@@ -191,11 +191,14 @@ static tarn_status load_anew(tarn__hot_map *map, size_t size, bool is_only_read,
     TARN_TRY(tarn__hot_map_reserve(map, size, error));
     TARN_TRY(scan_map(map, tarn__hot_map_made(map), size, &fits, error));
     tarn__new_keys_note_read(map->keyed, !fits || tarn__hot_map_made(map)->count > 0);
+    if (!fits) { /* That is kept even aside: else each iteration would find it out again. */
+        return tarn__hot_map_set_large(map, error);
+    }
     if (is_only_read && tarn__workset_declines(map->keyed->workset, &map->key)) {
-        map->loaded_bytes = fits ? trim_made(map, size) : 0;
+        map->loaded_bytes = trim_made(map, size);
         return TARN_OK;
     }
-    return fits ? install_loaded(map, size, error) : tarn__hot_map_set_large(map, error);
+    return install_loaded(map, size, error);
 }
 
 tarn_status tarn__hot_map_load(tarn__hot_map *map, bool is_only_read, tarn_error *error)

@@ -103,8 +103,8 @@ static tarn_status take_in_row(tarn__prefetch *p, uint32_t index, tarn_error *er
     const tarn__rocks_read *read = &p->reads[index];
     const tarn__hot_state state = state_of(read);
     const bool has_value = state == TARN__HOT_CLEAN;
-    if (keyed->hot
-            .is_of_blocks) { /* That there is no such entry does not tell whether it is new. */
+    if (keyed->hot.is_of_blocks) {
+        /* That there is no such entry does not tell whether it is new. */
         return tarn__hot_map_fulfil_entry(keyed, read->key, item->head_size, p->batch, read, error);
     }
     if (has_value) {

@@ -169,6 +169,7 @@ static tarn_status fetch_trimmed(
         options->is_split = is_split;
         options->lower = group_bytes(o.first);
         options->upper = group_bytes(o.beyond);
+        options->split_bytes_min = restore->backend->parts_bytes_min;
         status = tarn__download_run(options, base_out, error);
     }
     tarn__arena_clear(&names.arena);

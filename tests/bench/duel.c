@@ -141,6 +141,55 @@ static void print_side(const duel_run *duel, uint32_t side, const char *name)
         is_within_budget(duel, side) ? "true" : "false");
 }
 
+/* A JSON string; of what has to be escaped, only what a line of a shell has in it. */
+static void print_text(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            putchar('\\');
+        }
+        putchar((unsigned char)*text < ' ' ? ' ' : *text);
+    }
+    putchar('"');
+}
+
+static void print_texts(const char *name, const char *const *texts, uint32_t count)
+{
+    printf(",\"%s\":[", name);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)fputs(i > 0 ? "," : "", stdout);
+        print_text(texts[i]);
+    }
+    (void)fputs("]", stdout);
+}
+
+/* Everything that a ratio depends on: what was asked for, and of which side. */
+static void print_parameters(const duel_run *duel)
+{
+    const bench_options *options = duel->options;
+    printf(
+        ",\"parameters\":{\"keys\":%" PRIu64 ",\"events\":%" PRIu64 ",\"warm\":%" PRIu64
+        ",\"value_bytes\":%" PRIu64 ",\"distribution\":\"%s\",\"is_sorted\":%s,\"rounds\":%" PRIu64
+        ",\"seed\":%" PRIu64 ",\"memory_bytes\":%" PRIu64 ",\"heap_percent\":%" PRIu64
+        ",\"prefetch\":%" PRIu64,
+        options->keys,
+        options->events,
+        options->warm,
+        options->value_bytes,
+        options->input != NULL ? "input" : options->distribution,
+        options->is_sorted ? "true" : "false",
+        duel->rounds,
+        options->seed,
+        options->memory_bytes,
+        options->heap_percent,
+        options->prefetch);
+    print_texts("options", options->assignments, options->assignment_count);
+    print_texts("other_options", options->others, options->other_count);
+    print_texts("rocksdb_options", options->rocks, options->rocks_count);
+    (void)puts("}}");
+}
+
 static double print_report(const duel_run *duel)
 {
     const bench_options *options = duel->options;
@@ -159,19 +208,8 @@ static double print_report(const duel_run *duel)
         ratio.max);
     print_side(duel, 0, "ours");
     print_side(duel, 1, "baseline");
-    printf(
-        ",\"checksum\":\"%016" PRIx64 "\",\"parameters\":{\"keys\":%" PRIu64 ",\"events\":%" PRIu64
-        ",\"value_bytes\":%" PRIu64 ",\"distribution\":\"%s\",\"rounds\":%" PRIu64
-        ",\"seed\":%" PRIu64 ",\"memory_bytes\":%" PRIu64 ",\"heap_percent\":%" PRIu64 "}}\n",
-        duel->figures[0].checksum,
-        options->keys,
-        options->events,
-        options->value_bytes,
-        options->input != NULL ? "input" : options->distribution,
-        duel->rounds,
-        options->seed,
-        options->memory_bytes,
-        options->heap_percent);
+    printf(",\"checksum\":\"%016" PRIx64 "\"", duel->figures[0].checksum);
+    print_parameters(duel);
     return ratio.median;
 }
 

@@ -6,8 +6,8 @@
  *
  *     ours      Tarn, opened with --memory: heap pool and managed pool together
  *     defaults  RocksDB as Flink sets it up: snappy, no filter, 2 jobs
- *     tuned     RocksDB with the whole budget: filters, partitioned and pinned index, hash index
- *               in data blocks, lz4
+ *     tuned     RocksDB with the whole budget, its tables as Tarn's: filters, partitioned and
+ *               pinned index, lz4
  *     other     Tarn again, with the options of -E instead of those of -D, and without --prefetch
  *     unaccounted  Tarn again, in a program of which no account counts: unaccounted.c
  *     hash      an open-addressing hash table in memory, without a budget: values and sums alone

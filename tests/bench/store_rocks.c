@@ -76,7 +76,8 @@ static void write_defaults(uint64_t memory_bytes, char *out)
         (unsigned long long)(memory_bytes - memory_bytes / 3));
 }
 
-/* A quarter for memtables, the rest for the cache; everything that helps a point read. */
+/* A quarter for memtables, the rest for the cache; everything that helps a point read, and what
+ * Tarn's own tables have (src/rocks/options.c). */
 static void write_tuned(uint64_t memory_bytes, char *out)
 {
     const uint64_t memtable_bytes = memory_bytes / 4;
@@ -95,7 +96,7 @@ static void write_tuned(uint64_t memory_bytes, char *out)
         "pin_top_level_index_and_filter=true;cache_index_and_filter_blocks=true;"
         "cache_index_and_filter_blocks_with_high_priority=true;"
         "pin_l0_filter_and_index_blocks_in_cache=true;"
-        "data_block_index_type=kDataBlockBinaryAndHash;data_block_hash_table_util_ratio=0.75};",
+        "data_block_index_type=kDataBlockBinarySearch;block_restart_interval=32};",
         (unsigned long long)memtable_bytes,
         (unsigned long long)memtable_bytes,
         (unsigned long long)(memory_bytes - memtable_bytes));

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import time
+import unittest
 
 from command import COMMAND, TIMEOUT_S, Case, main
 
@@ -65,6 +66,19 @@ class Storage(Case):
             self.assertEqual(os.stat(back).st_mode & 0o7777, mode)
             self.assertEqual(os.stat(back).st_size, 12800000)
 
+    @unittest.skipUnless(os.getuid() == 0, "only root may give files away")
+    def test_a_file_that_is_replaced_leaves_its_owner_and_group(self):
+        self.good("storage", "put", self.file, self.place + "/x")
+        back = os.path.join(self.folder, "back")
+        for owner, group in ((NOBODY, NOBODY), (0, NOBODY), (NOBODY, 0)):
+            with open(back, "wb") as out:
+                out.write(b"as it was")
+            os.chown(back, owner, group)
+            os.chmod(back, 0o640)
+            self.good("storage", "get", self.place + "/x", back)
+            now = os.stat(back)
+            self.assertEqual((now.st_uid, now.st_gid, now.st_mode & 0o7777), (owner, group, 0o640))
+
     def test_progress_of_long_transfers_is_shown_on_terminals(self):
         back = os.path.join(self.folder, "back")
         for words in (("put", self.file, self.place + "/x"), ("get", self.place + "/x", back)):
@@ -119,31 +133,39 @@ class Storage(Case):
                             "s3.endpoint=http://user:hidden-two@127.0.0.1:1")
         self.assertNotIn("hidden", told)
 
-    def test_no_core_is_left_that_could_hold_keys(self):
+    def wait_for_core_to_be_forbidden(self, wanted, become=None):
+        """What the command says of cores once it has begun: the soft limit, and whose its memory is."""
         def allow():
             hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
             resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
-            if os.getuid() == 0:
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
+            if become is not None:
+                os.setgid(become)
+                os.setuid(become)
 
-        os.chmod(self.folder, 0o777)
+        run = subprocess.Popen([COMMAND, "storage", "put", "-", self.place + "/x"], stdin=subprocess.PIPE, preexec_fn=allow)
         try:
-            run = subprocess.Popen([COMMAND, "storage", "put", "-", self.place + "/x"], stdin=subprocess.PIPE, preexec_fn=allow)
-        except PermissionError:
-            self.skipTest("the command cannot be run by others than root")
-        try:
-            soft = owner = None
+            told = None
             end = time.monotonic() + TIMEOUT_S
-            while (soft, owner) != ("0", 0) and time.monotonic() < end:  # It has begun by then, and waits for its input.
+            while told != wanted and time.monotonic() < end:  # It has begun by then, and waits for its input.
                 with open("/proc/%d/limits" % run.pid, encoding="ascii") as limits:
                     soft = next(line.split()[4] for line in limits if line.startswith("Max core file size"))
-                # The kernel gives root what is of a process that may not be dumped, not even into a pipe.
-                owner = os.stat("/proc/%d/mem" % run.pid).st_uid
-            self.assertEqual((soft, owner), ("0", 0))
+                told = (soft, os.stat("/proc/%d/mem" % run.pid).st_uid)
+            self.assertEqual(told, wanted)
         finally:
             run.communicate(b"", timeout=TIMEOUT_S)
         self.assertEqual(run.returncode, 0)
+
+    def test_no_core_is_left_that_could_hold_keys(self):
+        # The kernel gives root what is of a process that may not be dumped, not even into a pipe.
+        self.wait_for_core_to_be_forbidden(("0", 0))
+
+    @unittest.skipUnless(os.getuid() == 0, "only root may become somebody else")
+    def test_no_core_is_left_of_a_process_of_others_either(self):
+        os.chmod(self.folder, 0o777)
+        try:
+            self.wait_for_core_to_be_forbidden(("0", 0), become=NOBODY)
+        except PermissionError:
+            self.skipTest("the command lies where others may not enter")
 
     def test_wrong_usage_is_said(self):
         self.misused("storage")

@@ -36,7 +36,7 @@ static int set_up(void **state)
     rig_write(rig, "a", "000003.sst", 100, 3); /* These two lie in a segment. */
     rig_write(rig, "a", "000004.sst", 200, 4);
     rig_write(rig, "a", "MANIFEST-000005", 500, 5);
-    rig_write(rig, "a", "OPTIONS-000006", 700, 6);
+    rig_write(rig, "a", "IDENTITY", 700, 6);
     assert_ok(rig_checkpoint(rig, 1, NULL, NULL), &rig->error);
     scratch_remove(rig_local(rig, "a", "000001.sst"));
     rig_write(rig, "a", "000007.sst", BIG, 7);
@@ -124,7 +124,7 @@ static void test_what_is_claimed_is_built_upon_and_goes_when_subsumed(void **sta
     assert_int_equal(gc(rig, rig_job(rig, "")), 0); /* No checkpoint names them yet. */
     assert_int_equal(rig_expect_whole(old_job(rig, "chk-2")), 2);
 
-    /* Only the new table and the private files: MANIFEST, OPTIONS. */
+    /* Only the new table and the two private files. */
     assert_int_equal(go_on(rig, 3), BIG + 500 + 700);
     assert_false(scratch_exists(old_job(rig, "chk-2")));
     assert_int_equal(rig_expect_whole(old_job(rig, "")), 1); /* The other one there is whole. */

@@ -17,7 +17,8 @@ enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
 
 typedef struct fixture {
     snapshot_rig rig;
-    int64_t now_ms; /* Of the collector's clock, added to that of the machine and the storage. */
+    int64_t now_ms;  /* Of the collector's clock, added to that of the machine and the storage, */
+    int64_t step_ms; /* and how much later it is at the next reading. */
     tarn__clock clock;
     tarn_garbage_stats stats;
     char seen[4096]; /* Kinds and problems of the last collection. */
@@ -25,7 +26,10 @@ typedef struct fixture {
 
 static int64_t wall_ms(void *context)
 {
-    return tarn__clock_wall_ms(tarn__clock_system()) + ((fixture *)context)->now_ms;
+    fixture *f = context;
+    const int64_t now_ms = tarn__clock_wall_ms(tarn__clock_system()) + f->now_ms;
+    f->now_ms += f->step_ms;
+    return now_ms;
 }
 
 static int set_up(void **state)
@@ -177,6 +181,8 @@ static void test_a_storage_whose_clock_is_far_ahead_is_not_believed(void **state
         {14 * (int64_t)MINUTE_MS, 0, false},
         {14 * (int64_t)MINUTE_MS, 20 * (uint64_t)MINUTE_MS, true}, /* Half of the grace age. */
         {8 * (int64_t)MINUTE_MS, 20 * (uint64_t)MINUTE_MS, false},
+        {500, 1, false}, /* Clocks are not set to the millisecond, nor a message instant. */
+        {2500, 1, true},
     };
     fixture *f = *state;
     assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
@@ -191,6 +197,18 @@ static void test_a_storage_whose_clock_is_far_ahead_is_not_believed(void **state
             !CASES[i].is_refused ||
             strstr(f->rig.error.message, "ahead of this machine's") != NULL);
     }
+}
+
+static void test_the_time_that_asking_takes_is_no_lead(void **state)
+{
+    fixture *f = *state;
+    assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
+    leave_garbage(f);
+    age_all(f, 25 * (int64_t)HOUR_MS);
+    f->step_ms = HOUR_MS;
+    f->now_ms = -HOUR_MS;
+    assert_ok(collect(f, 0, false), &f->rig.error);
+    assert_int_equal(f->stats.removed_count, 3);
 }
 
 /* A checkpoint that is being taken beside the collector is complete afterwards. */
@@ -318,6 +336,7 @@ int main(void)
         TEST(test_what_is_young_stays),
         TEST(test_ages_are_told_by_the_storage),
         TEST(test_a_storage_whose_clock_is_far_ahead_is_not_believed),
+        TEST(test_the_time_that_asking_takes_is_no_lead),
         TEST(test_a_pending_checkpoint_loses_nothing),
         TEST(test_no_grace_is_refused_while_a_job_is_running),
         TEST(test_nothing_is_garbage_beside_a_checkpoint_that_cannot_be_read),

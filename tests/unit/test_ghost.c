@@ -211,6 +211,59 @@ static void test_maps_visited_at_random_are_answered_without_keeping_them(void *
     check_map(*state, /* is_visited= */ true);
 }
 
+/* A map of which the working set holds a part only. */
+static void fill_large_map(const subject *s)
+{
+    enum { ENTRIES = 400 };
+    kinds_set_key(s->f, "large");
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        char name[100];
+        (void)snprintf(name, sizeof name, "entry %080u", i);
+        assert_ok(
+            tarn_map_put(s->map, tarn_bytes_of(name), tarn_bytes_of("value"), &s->f->error),
+            &s->f->error);
+    }
+}
+
+static uint64_t count_declined(kinds_fixture *f)
+{
+    tarn_working_set_stats stats;
+    tarn_backend_measure_working_set(f->backend, &stats);
+    assert_true(stats.is_aside);
+    return stats.declined_count;
+}
+
+static void begin_to_visit(const subject *s)
+{
+    tarn_map_iterator *iterator = NULL;
+    tarn_map_entry entry;
+    assert_ok(tarn_map_iterate(s->map, NULL, NULL, &iterator, &s->f->error), &s->f->error);
+    assert_ok(tarn_map_iterator_next(iterator, &entry, &s->f->error), &s->f->error);
+    tarn_map_iterator_close(iterator);
+}
+
+static void test_a_map_that_is_too_large_is_found_to_be_once_aside_too(void **state)
+{
+    kinds_fixture *f = *state;
+    subject s = {.f = f};
+    tarn__random random = {1};
+    assert_ok(tarn_map_open(f->backend, kinds_options(f, "map"), &s.map, &f->error), &f->error);
+    fill_large_map(&s);
+    assert_ok(tarn_backend_resize_working_set(f->backend, 0, &f->error), &f->error);
+    assert_ok(tarn_backend_resize_working_set(f->backend, 16000, &f->error), &f->error);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        set_key(&s, i);
+        put(&s, i);
+    }
+    read_at_random(&s, &random, ROUNDS, KEYS);
+    kinds_set_key(f, "large");
+    const uint64_t declined = count_declined(f);
+    begin_to_visit(&s);
+    begin_to_visit(&s);
+    assert_int_equal(count_declined(f), declined);
+    assert_ok(tarn_map_close(s.map, &f->error), &f->error);
+}
+
 static void test_lists_read_at_random_are_answered_without_keeping_them(void **state)
 {
     kinds_fixture *f = *state;
@@ -230,6 +283,7 @@ int main(void)
         TEST(test_a_state_read_at_random_is_answered_without_keeping_it),
         TEST(test_maps_read_at_random_are_answered_without_keeping_them),
         TEST(test_maps_visited_at_random_are_answered_without_keeping_them),
+        TEST(test_a_map_that_is_too_large_is_found_to_be_once_aside_too),
         TEST(test_lists_read_at_random_are_answered_without_keeping_them),
 #undef TEST
     };
