@@ -14,7 +14,7 @@
  *
  * What a snapshot froze of value, and of reducing and aggregating states that hold whole values, is
  * copied by the caller's thread and written by the environment's workers; until they have, up to
- * three quarters of the capacity (at most 48 MiB) are taken of the heap pool besides, as far as it
+ * three quarters of the capacity (at most 192 MiB) are taken of the heap pool besides, as far as it
  * has them. A write of theirs that fails poisons the backend.
  *
  * When hits are rare, as with keys at random over a state far larger than memory, rows, maps and

@@ -8,8 +8,9 @@
  *
  * While the store is held, dirty rows stay unless they are frozen. Those that go by a run stay
  * until it has landed; when nothing else leaves, a few of them are written here at a time, though
- * not for a row that is only read. When nothing is left at all the store is released, which takes
- * as long as it takes: back-pressure, not failure.
+ * not for a single value that is only read; for maps and lists they are, read or not. When nothing
+ * is left at all the store is released, which takes as long as it takes: back-pressure, not
+ * failure.
  */
 #include <assert.h>
 

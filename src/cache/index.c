@@ -7,10 +7,10 @@
 enum {
     FIRST_SLOTS = 8,
     BLOCK_SLOTS = 1 << TARN__INDEX_BLOCK_LOG2,
-    TIGHT_SHARE = 8,                /* A table grows by one part in so many when memory is short. */
-    INSERTIONS_PER_STEP = 256,      /* The next table is there after a sixteenth more rows. */
-    TIGHT_INSERTIONS_PER_STEP = 64, /* Its blocks are fuller. */
-    BLOCKS_PER_STEP_MAX = 3,        /* That rows of one block go to: a table at most doubles. */
+    TIGHT_SHARE = 8,           /* A table grows by one part in so many when memory is short. */
+    INSERTIONS_PER_STEP = 256, /* The next table is there after a sixteenth more rows. */
+    FULLER_INSERTIONS_PER_STEP = 32, /* The same where blocks would be full before. */
+    BLOCKS_PER_STEP_MAX = 3,         /* That rows of one block go to: a table at most doubles. */
     SLOTS_PER_ROW_MAX = 16,
     SLOT_BYTES = sizeof(tarn__index_slot),
     BLOCK_BYTES = SLOT_BYTES << TARN__INDEX_BLOCK_LOG2,
@@ -37,6 +37,25 @@ static uint32_t blocks_of(const tarn__index_table *table)
 static size_t bytes_of(uint32_t slots)
 {
     return (size_t)SLOT_BYTES * slots;
+}
+
+/* The part in large pages: none of them goes beyond the table, where nothing is charged. */
+static size_t large_bytes_of(uint32_t slots)
+{
+    return bytes_of(slots) / TARN__REGION_EXTENT_BYTES * TARN__REGION_EXTENT_BYTES;
+}
+
+/* Asks for the pages of a table. The region may have been another table's before. */
+static void advise(tarn__region *region, uint32_t slots, bool is_large)
+{
+    const size_t bytes = bytes_of(slots);
+    const size_t large_bytes = is_large ? large_bytes_of(slots) : 0;
+    if (large_bytes > 0) {
+        tarn__region_advise(region, 0, large_bytes, /* is_large= */ true);
+    }
+    if (bytes > large_bytes) {
+        tarn__region_advise(region, large_bytes, bytes - large_bytes, /* is_large= */ false);
+    }
 }
 
 /* In which units memory of a region is given back: large pages as a whole. */
@@ -105,7 +124,7 @@ static bool begin_table(tarn__index *index, uint32_t slots, uint32_t region, tar
     } else {
         table.is_large = index->is_large && bytes_of(slots) >= LARGE_TABLE_BYTES;
         table.slots = (tarn__index_slot *)(void *)index->regions[region].base;
-        tarn__region_advise(&index->regions[region], 0, bytes_of(slots), table.is_large);
+        advise(&index->regions[region], slots, table.is_large);
     }
     index->memory += blocks_of(&table) * sizeof *table.counts;
     *out = table;
@@ -157,6 +176,11 @@ void tarn__index_clear(tarn__index *index)
 
 /* ---- growing ---------------------------------------------------------------------------- */
 
+static uint32_t tight_limit_of(uint32_t slots)
+{
+    return slots - slots / 16 * 3;
+}
+
 /* Rows at which a table is to grow. */
 static uint32_t limit_of(const tarn__index *index)
 {
@@ -164,13 +188,18 @@ static uint32_t limit_of(const tarn__index *index)
     if (is_small(slots)) {
         return slots - slots / 8;
     }
-    return index->is_tight ? slots - slots / 16 * 3 : slots - slots / 4;
+    return index->is_tight ? tight_limit_of(slots) : slots - slots / 4;
 }
 
+/*
+ * Of a block the limit is far above what it has when the table is at its own, in terms of how much
+ * blocks differ: else one of thousands would be full early, and all before it were to be moved.
+ */
 static bool is_full(const tarn__index_table *table, uint32_t tag)
 {
     const uint32_t slots = table->block_mask + 1;
-    return table->counts[tarn__index_home(table, tag) >> table->block_log2] >= slots - slots / 8;
+    const uint32_t free_slots = is_small(slots) ? slots / 8 : slots / 16;
+    return table->counts[tarn__index_home(table, tag) >> table->block_log2] >= slots - free_slots;
 }
 
 bool tarn__index_is_full(const tarn__index *index, uint64_t hash)
@@ -305,9 +334,12 @@ static bool move_block(tarn__index *index)
     return true;
 }
 
+/* By how full the blocks are that were not moved: whether memory is short may change meanwhile. */
 void tarn__index_put_off(tarn__index *index)
 {
-    index->pause = index->is_tight ? TIGHT_INSERTIONS_PER_STEP : INSERTIONS_PER_STEP;
+    const tarn__index_table *from = index->old.slots != NULL ? &index->old : &index->table;
+    const bool is_fuller = index->count >= tight_limit_of(from->slot_count);
+    index->pause = is_fuller ? FULLER_INSERTIONS_PER_STEP : INSERTIONS_PER_STEP;
 }
 
 bool tarn__index_step(tarn__index *index)
@@ -409,13 +441,16 @@ void tarn__index_trim(tarn__index *index)
         free_table(index, &index->table);
         return;
     }
-    uint32_t slots = FIRST_SLOTS;
-    while (slots / 2 < index->count) {
-        slots *= 2;
+    uint64_t wanted = FIRST_SLOTS;
+    while (wanted / 2 < index->count) {
+        wanted *= 2;
     }
+    if (wanted >= index->table.slot_count) {
+        return;
+    }
+    const uint32_t slots = (uint32_t)wanted;
     tarn__index_table next;
-    if (slots >= index->table.slot_count ||
-        !begin_table(index, slots, 1 - index->table.region, &next)) {
+    if (!begin_table(index, slots, 1 - index->table.region, &next)) {
         return;
     }
     if (!charge_until(index, &next, bytes_of(slots))) {

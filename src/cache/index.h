@@ -7,13 +7,20 @@
  *     block     open addressing, linear, round within the block; removal closes the gap
  *
  * The table grows bit by bit: the next one begins empty beside it, and each so many insertions move
- * one block of the old one, in order, into its part of the new one. So no insertion moves more than
- * a block, memory grows evenly, and what was moved is given back. A block of the old table that was
- * not moved yet is looked up there. As long as there is memory, tables double; when it is short,
- * they grow by an eighth, and are fuller before they do: what slots do not take, rows have.
+ * one block of the old one, in order, into its part of the new one; the fuller the old one is, the
+ * fewer insertions it is. So memory grows evenly, and what was moved is given back. A block of the
+ * old table that was not moved yet is looked up there. As long as there is memory, tables double;
+ * when it is short, they grow by an eighth, and are fuller before they do: what slots do not take,
+ * rows have.
+ *
+ * An insertion moves a block, or none. It moves all up to its own when that is full: of rows whose
+ * hashes are spread evenly a block is not before its turn comes, at 20 million rows neither.
  *
  * A block whose rows would not find room in the next table (there are many alike, on purpose) is
- * not moved; then rows are added until their block is full.
+ * not moved; then rows are added until their block is full. The hash has no seed, so whoever
+ * chooses keys can have that with about a thousand of them: as long as they are here both tables
+ * stay, which are charged, trimming gives neither back, and rows of full blocks are not kept.
+ * Nothing is lost by it, and answers are right; it is slower.
  *
  * Tables of a block or more lie in regions (base/region.h), in large pages where they are wanted;
  * smaller ones are allocated.
@@ -100,7 +107,8 @@ static inline uint64_t tarn__index_bytes(const tarn__index *index)
  * a block. Without it rows are added until their block is full. tarn__index_put_off() has it due
  * later.
  *
- * While a table in large pages is moved into, less than one of them is resident and not charged.
+ * Large pages lie within the table. While it is moved into, less than one of them is resident and
+ * not charged; afterwards all that is resident is.
  */
 bool tarn__index_is_due(const tarn__index *index, uint64_t hash);
 uint64_t tarn__index_growth(const tarn__index *index);

@@ -148,7 +148,8 @@ typedef struct tarn__hot_key {
     uint64_t hash;
     uint32_t reference; /* Of the row that was found; 0: none. */
     bool is_new;        /* There is none, and the filter says that the store has none either. */
-    bool is_only_read;  /* It is not about to be changed: frozen rows are not written for it. */
+    bool is_only_read;  /* A single value, not about to be changed: frozen rows are not written for
+                         * it. Of maps and lists it is not told. */
 } tarn__hot_key;
 
 /* The hash of a row, also for the family's filter. Thread: any, while the family is in the set. */

@@ -521,11 +521,20 @@ void tarn__env_log(tarn_env *env, tarn_log_level level, const char *format, ...)
     env->log(level, message, env->log_context);
 }
 
+static uint64_t slot_count(const tarn_env *env)
+{
+    return env->plan.slots > 1 ? (uint64_t)env->plan.slots : 1;
+}
+
 uint64_t tarn__env_slot_heap(const tarn_env *env)
 {
     const uint64_t limit = tarn_budget_pool(env->budget, TARN_POOL_HEAP).limit_bytes;
-    const uint64_t slots = env->plan.slots > 1 ? (uint64_t)env->plan.slots : 1;
-    return limit == TARN_UNLIMITED ? limit : limit / slots;
+    return limit == TARN_UNLIMITED ? limit : limit / slot_count(env);
+}
+
+uint64_t tarn__env_slot_memtables(const tarn_env *env)
+{
+    return tarn__rocks_memory_memtable_limit(env->rocks_memory) / slot_count(env);
 }
 
 void tarn__env_count_working_set(tarn_env *env, uint64_t before_bytes, uint64_t bytes)

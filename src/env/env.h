@@ -57,6 +57,9 @@ __attribute__((format(printf, 3, 4))) void tarn__env_log(
  */
 uint64_t tarn__env_slot_heap(const tarn_env *env);
 
+/* Likewise what memtables may hold; very much where that has no limit. */
+uint64_t tarn__env_slot_memtables(const tarn_env *env);
+
 /*
  * Counts what a working set may take of the heap, in the place of what it was before. Warns when
  * all of them together may take more than there is: who comes last keeps fewer rows then.

@@ -6,7 +6,7 @@
 enum {
     PIECE_ROWS = 128,      /* Of a run, written in one step: others wait for no more. */
     TABLE_ROWS_MIN = 4096, /* Of a state and run: fewer are no table file of their own. */
-    MEMTABLE_SHARE = 2,    /* Of their limit: what is more than that goes past memtables. */
+    MEMTABLE_SHARE = 2,    /* Of a slot's: what is more than that goes past memtables. */
     RUN_SHARE = 4,         /* A run has at most one part in so many of the capacity. */
 };
 
@@ -164,7 +164,7 @@ void tarn__hot_close_runs(tarn_backend *backend)
 void tarn__hot_prepare_drain(tarn_backend *backend)
 {
     tarn__workset_figures figures;
-    const uint64_t limit = tarn__rocks_memory_memtable_limit(tarn__env_rocks_memory(backend->env));
+    const uint64_t limit = tarn__env_slot_memtables(backend->env); /* All slots drain at once. */
     tarn__workset_measure(backend->workset, &figures);
     const uint64_t bytes = figures.memory_bytes / (figures.row_count + 1) * figures.dirty_count;
     const uint64_t wanted = bytes + figures.dirty_count * TARN__RUN_ROW_BYTES;

@@ -25,13 +25,13 @@
 #include "tarn/snapshot.h"
 
 enum {
-    KEYS_DRAWN = 1 << 22, /* For a phase: so many that few phases come to their end. */
+    KEYS_DRAWN = 1 << 23, /* For a phase; one that needs more fails. */
     DIGEST_BYTES = 33,
     BURST = 64, /* Operations between two questions whether the checkpoint is done. */
     ROUNDS_DEFAULT = 5,
     CHANGED_PER_MILLE = 10,
     WARM_UPS_MAX = 20,
-    SETTLING_PAUSES_MAX = 1500,
+    SETTLING_PAUSES_MAX = 6000, /* Two minutes. */
 };
 
 /* An undisturbed phase takes as long; a checkpoint takes its own time. */
@@ -108,8 +108,10 @@ static uint64_t play(checkpoint_run *run, uint64_t count, bench_latency *latency
     const uint64_t begin_ns = bench_now_ns();
     uint64_t last_ns = begin_ns;
     for (uint64_t i = 0; i < count; i++) {
-        count_up(run, run->drawn[run->drawn_at]);
-        run->drawn_at = (run->drawn_at + 1) % KEYS_DRAWN;
+        if (run->drawn_at == KEYS_DRAWN) { /* Keys that came again would make the phase faster. */
+            bench_fail("a phase has more than %d events", (int)KEYS_DRAWN);
+        }
+        count_up(run, run->drawn[run->drawn_at++]);
         const uint64_t now_ns = bench_now_ns();
         bench_latency_record(latency, now_ns - last_ns);
         last_ns = now_ns;
@@ -117,10 +119,10 @@ static uint64_t play(checkpoint_run *run, uint64_t count, bench_latency *latency
     return last_ns - begin_ns;
 }
 
-/* Other keys for the next phase: made outside of the measured time. */
+/* Other keys for those that were played: made outside of the measured time. */
 static void refill(checkpoint_run *run)
 {
-    if (!bench_keys_fill(&run->keys, run->drawn, KEYS_DRAWN)) {
+    if (!bench_keys_fill(&run->keys, run->drawn, run->drawn_at)) {
         bench_fail("the input has too few keys");
     }
     run->drawn_at = 0;
@@ -146,6 +148,9 @@ static void settle(const checkpoint_run *run)
     for (uint32_t i = 0; i < SETTLING_PAUSES_MAX && stats.pending_compaction_bytes > 0; i++) {
         (void)nanosleep(&pause, NULL);
         tarn_backend_measure(bench_tarn_backend(run->store), &stats);
+    }
+    if (stats.pending_compaction_bytes > 0) {
+        bench_fail("the compactions of the loading do not end");
     }
 }
 
@@ -288,6 +293,7 @@ static void begin(checkpoint_run *run)
 {
     char path[BENCH_PATH_BYTES + 16];
     bench_distribution distribution;
+    run->drawn_at = KEYS_DRAWN; /* None has been drawn. */
     bench_directory_make(run->options, run->directory);
     (void)snprintf(path, sizeof path, "%s/ours", run->directory);
     run->store = BENCH_STORE_TARN.open(run->options, path);
@@ -404,9 +410,8 @@ static void play_round(checkpoint_run *run, checkpoint_measures *measures, uint6
         (double)measures->last.ops * 1e9 / (double)measures->last.stream_ns;
     if (!run->options->is_json) {
         printf(
-            "round %llu: %.0f/s undisturbed, %.0f/s in the %.1f ms of a checkpoint; longest call "
-            "so "
-            "far %.2f ms, %.2f ms\n",
+            "round %llu: %.0f/s undisturbed, %.0f/s in the %.1f ms of a checkpoint; "
+            "longest call so far %.2f ms, %.2f ms\n",
             (unsigned long long)round + 1,
             measures->quiet_rates[round],
             measures->disturbed_rates[round],
@@ -425,10 +430,7 @@ int bench_checkpoint(const bench_options *options)
     run.options = options;
     begin(&run);
     take_first_and_next(&run, &measures);
-    if (options->waits) {
-        (void)fputs("loaded\n", stderr);
-        (void)getchar();
-    }
+    bench_wait(options);
     settle(&run);
     warm_up(&run, &measures.quiet);
     memset(&measures.quiet, 0, sizeof measures.quiet);

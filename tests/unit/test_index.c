@@ -5,6 +5,8 @@
 #include "support/support.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/random.h"
 #include "cache/index.h"
@@ -178,6 +180,114 @@ static void test_a_table_grows_by_little_when_memory_is_short(void **state)
     close_index(&f);
 }
 
+/* Whether memory is short changes while tables are moved into, as the rows' share does. */
+static void grow_by_few_steps(uint32_t tight_rows, uint32_t loose_rows)
+{
+    enum { MANY_ROWS = 3000000, STEPS_MAX = 2 };
+    fixture f;
+    open_index(&f, SIZE_MAX, /* is_large= */ false);
+    for (uint32_t row = 0; row < MANY_ROWS; row++) {
+        const uint64_t hash = hash_of(row);
+        uint32_t step_count = 0;
+        f.index.is_tight = row % (tight_rows + loose_rows) < tight_rows;
+        while (tarn__index_is_due(&f.index, hash)) {
+            assert_true(tarn__index_step(&f.index));
+            step_count++;
+        }
+        assert_true(step_count <= STEPS_MAX);
+        tarn__index_add(&f.index, hash, row + 1);
+    }
+    close_index(&f);
+}
+
+static void test_an_insertion_moves_few_blocks_at_millions_of_rows(void **state)
+{
+    (void)state;
+    grow_by_few_steps(1, 0);
+    grow_by_few_steps(0, 1);
+    grow_by_few_steps(700000, 10000);
+    grow_by_few_steps(5000, 5000);
+}
+
+static size_t resident_bytes(const tarn__region *region)
+{
+    static unsigned char pages[REACH_BYTES / 4096];
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t count = 0;
+    if (region->base == NULL) {
+        return 0;
+    }
+    assert_true(page >= 4096 && region->size <= REACH_BYTES);
+    assert_int_equal(mincore(region->base, region->size, (void *)pages), 0);
+    for (size_t i = 0; i < region->size / page; i++) {
+        count += pages[i] & 1;
+    }
+    return count * page;
+}
+
+/* What is resident when a part in large pages, or in small ones, is touched. */
+static size_t resident_of_touch(bool is_large)
+{
+    tarn__region region;
+    assert_true(tarn__region_open(&region, TARN__REGION_EXTENT_BYTES, TARN__REGION_EXTENT_BYTES));
+    tarn__region_advise(&region, 0, TARN__REGION_EXTENT_BYTES, is_large);
+    region.base[0] = 1;
+    const size_t resident = resident_bytes(&region);
+    tarn__region_close(&region);
+    return resident;
+}
+
+/*
+ * Large pages that go beyond what is charged are resident all the same. While a table is moved into
+ * that is less than one of them, afterwards nothing. Where the machine has none of them this still
+ * checks that what is given back is no longer resident.
+ */
+static void test_memory_in_large_pages_is_charged(void **state)
+{
+    enum { LARGE_ROWS = 1200000, TIGHT_FROM = 300000, CHECKED_EACH = 16384 };
+    (void)state;
+    if (resident_of_touch(/* is_large= */ false) != (size_t)sysconf(_SC_PAGESIZE)) {
+        print_message("the machine does not tell what is resident\n");
+        skip();
+    }
+    if (resident_of_touch(/* is_large= */ true) != TARN__REGION_EXTENT_BYTES) {
+        print_message("no large pages here: checked with small ones\n");
+    }
+    fixture f;
+    open_index(&f, SIZE_MAX, /* is_large= */ true);
+    bool was_moving = false;
+    uint32_t move_count = 0;
+    for (uint32_t row = 0; row < LARGE_ROWS; row++) {
+        f.index.is_tight = row >= TIGHT_FROM;
+        assert_true(add(&f, row));
+        const bool is_moving = f.index.old.slots != NULL;
+        if (was_moving != is_moving || row % CHECKED_EACH == 0) {
+            const size_t resident =
+                resident_bytes(&f.index.regions[0]) + resident_bytes(&f.index.regions[1]);
+            assert_true(resident <= f.index.memory + (is_moving ? TARN__REGION_EXTENT_BYTES : 0));
+            move_count += was_moving && !is_moving;
+        }
+        was_moving = is_moving;
+    }
+    assert_true(move_count > 10);
+    check_all(&f, 0, LARGE_ROWS);
+    close_index(&f);
+}
+
+/* Whose tables would have more slots than numbers of 32 bits can count. */
+static void test_an_index_of_more_than_a_milliard_rows_is_not_trimmed_without_end(void **state)
+{
+    (void)state;
+    fixture f;
+    open_index(&f, SIZE_MAX, /* is_large= */ false);
+    assert_true(add(&f, 0));
+    f.index.count = UINT32_MAX; /* Adding them would take too long. */
+    tarn__index_trim(&f.index);
+    f.index.count = 1;
+    check_all(&f, 0, 1);
+    close_index(&f);
+}
+
 static void test_a_table_grows_evenly(void **state)
 {
     (void)state;
@@ -326,6 +436,9 @@ int main(void)
         cmocka_unit_test(test_rows_are_found_while_the_table_grows_and_after_it_was_trimmed),
         cmocka_unit_test(test_a_table_grows_evenly),
         cmocka_unit_test(test_a_table_grows_by_little_when_memory_is_short),
+        cmocka_unit_test(test_an_insertion_moves_few_blocks_at_millions_of_rows),
+        cmocka_unit_test(test_memory_in_large_pages_is_charged),
+        cmocka_unit_test(test_an_index_of_more_than_a_milliard_rows_is_not_trimmed_without_end),
         cmocka_unit_test(test_a_block_that_finds_no_room_in_the_next_table_stays),
         cmocka_unit_test(test_what_is_refused_loses_no_row),
         cmocka_unit_test(test_hashes_that_are_alike_do_not_make_the_table_grow_without_end),
