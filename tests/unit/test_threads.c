@@ -18,7 +18,8 @@
 
 enum { NICE_MAX = 19, DEFAULT_LEVELS = 10, COMM_BYTES = 64, STAT_BYTES = 1024, NICE_FIELD = 19 };
 
-/* Splits a line of /proc/self/task/N/stat. The name may hold anything, so it ends at the last ')'. */
+/* Splits a line of /proc/self/task/N/stat. The name may hold anything, so it ends at the last ')'.
+ */
 static void split_stat(const char *line, char name[COMM_BYTES], int *nice_value)
 {
     const char *begin = strchr(line, '(');
