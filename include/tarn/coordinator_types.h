@@ -117,9 +117,11 @@ typedef enum tarn_coordinator_event_kind {
     TARN_COORDINATOR_REQUEST, /**< kind_wanted, request_id: a checkpoint or savepoint is wanted. */
     TARN_COORDINATOR_TASK_STATE,     /**< task, task_state. */
     TARN_COORDINATOR_TASK_RESTARTED, /**< task runs again, as attempt. */
-    TARN_COORDINATOR_TASK_FAILED,    /**< task; aborts what it has not acknowledged. */
+    TARN_COORDINATOR_TASK_FAILED,    /**< task; aborts what it has not acknowledged. Tell before
+                                          that it is NOT_RUNNING: what waits begins at once. */
     TARN_COORDINATOR_JOB_FAILOVER,   /**< Every task is about to restart; aborts what is under
-                                          way. A WRITE under way is awaited: restore after it. */
+                                          way. A WRITE under way is awaited: restore after it.
+                                          Tell before that no task is running: likewise. */
     TARN_COORDINATOR_SHUTDOWN,       /**< job_end: the job is over, and so are its checkpoints. */
     TARN_COORDINATOR_BEGUN,          /**< checkpoint_id: its place exists; answers BEGIN. */
     TARN_COORDINATOR_NOT_BEGUN,      /**< checkpoint_id, is_id_spent; answers BEGIN. */

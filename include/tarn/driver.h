@@ -226,7 +226,11 @@ TARN_API void tarn_driver_decline(
 
 /**
  * Begins a restart of the whole job: aborts what is under way, awaits a commit under way, and
- * answers what to restore from. Then end every task (STOPPED), restore, and start them again.
+ * answers what to restore from. Then end every task (STOPPED), restore, and start them again, those
+ * that had finished, too.
+ *
+ * Nothing begins until every task has been started again: what is asked for or due meanwhile is
+ * rejected (NOT_ALL_REQUIRED_TASKS_RUNNING), and a task that ends meanwhile has not finished.
  *
  * @param[out] restore_id  The latest completed checkpoint; 0: there is none, begin empty.
  */

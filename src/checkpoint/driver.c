@@ -113,6 +113,47 @@ static void advance(tarn_driver *driver, tarn_coordinator_event event, tarn__mai
     }
 }
 
+/* Whatever is due is done, however much it is. */
+static void catch_up(tarn_driver *driver)
+{
+    while (tarn_coordinator_next_ms(driver->coordinator) <= tarn__driver_now_ms(driver)) {
+        advance(driver, (tarn_coordinator_event){.kind = TARN_COORDINATOR_TICK}, NULL);
+    }
+}
+
+static void tell_not_running(tarn_driver *driver, uint32_t task)
+{
+    const tarn_coordinator_event event = {
+        .kind = TARN_COORDINATOR_TASK_STATE,
+        .task = task,
+        .task_state = TARN_TASK_NOT_RUNNING,
+    };
+    advance(driver, event, NULL);
+}
+
+/* What aborts a checkpoint lets the next one begin in the same step. That one must not count on a
+ * task that is gone: the coordinator hears of it before. */
+static void tell_gone_tasks(tarn_driver *driver, const tarn_coordinator_event *event)
+{
+    if (event->kind == TARN_COORDINATOR_TASK_FAILED) {
+        tell_not_running(driver, event->task);
+    } else if (event->kind == TARN_COORDINATOR_JOB_FAILOVER) {
+        for (uint32_t task = 0; task < driver->task_count; task++) {
+            tell_not_running(driver, task);
+        }
+    } else {
+        return;
+    }
+    catch_up(driver); /* One that was chosen before begins now, and is aborted with the others. */
+}
+
+/* A run that a failover has given up does not finish: what it did will be done again. */
+static bool is_given_up(const tarn_driver *driver, const tarn_coordinator_event *event)
+{
+    return event->kind == TARN_COORDINATOR_TASK_STATE &&
+           driver->coordinator->task_states[event->task] == TARN_TASK_NOT_RUNNING;
+}
+
 static bool is_for_coordinator(tarn_driver *driver, const tarn_coordinator_event *event)
 {
     if (event->kind != TARN_COORDINATOR_DISCARDED) {
@@ -141,14 +182,13 @@ static void handle(tarn_driver *driver, tarn__mail *mail)
         const uint64_t chance = tarn__random_mix(tarn__clock_monotonic_ns(driver->options.clock));
         event.delay_ms = tarn_coordinator_initial_delay(driver->coordinator, chance);
     }
+    if (is_given_up(driver, &event)) {
+        event.task_state = TARN_TASK_NOT_RUNNING;
+    }
     note_cause(driver, mail);
+    tell_gone_tasks(driver, &event);
     if (is_for_coordinator(driver, &event)) {
         advance(driver, event, mail);
-    }
-    if (event.kind == TARN_COORDINATOR_TASK_FAILED) {
-        event.kind = TARN_COORDINATOR_TASK_STATE;
-        event.task_state = TARN_TASK_NOT_RUNNING;
-        advance(driver, event, NULL);
     }
     if (is_answer) {
         note_answer(driver, &event);
@@ -166,9 +206,7 @@ uint64_t tarn__driver_poll(tarn_driver *driver)
     while ((mail = receive(driver)) != NULL) {
         handle(driver, mail);
     }
-    while (tarn_coordinator_next_ms(driver->coordinator) <= tarn__driver_now_ms(driver)) {
-        advance(driver, (tarn_coordinator_event){.kind = TARN_COORDINATOR_TICK}, NULL);
-    }
+    catch_up(driver);
     tarn_coordinator_figures figures;
     tarn_coordinator_read_figures(driver->coordinator, &figures);
     pthread_mutex_lock(&driver->mutex);
@@ -415,12 +453,7 @@ tarn_status tarn__driver_open(
         status = open_coordinator(driver, error);
     }
     for (uint32_t task = 0; status == TARN_OK && task < driver->task_count; task++) {
-        const tarn_coordinator_event event = {
-            .kind = TARN_COORDINATOR_TASK_STATE,
-            .task = task,
-            .task_state = TARN_TASK_NOT_RUNNING,
-        };
-        advance(driver, event, NULL);
+        tell_not_running(driver, task);
     }
     if (status == TARN_OK && !options->is_manual) {
         status = start_threads(driver, error);

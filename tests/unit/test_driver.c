@@ -541,6 +541,62 @@ static void test_fail_over_awaits_the_commit_under_way(void **state)
     assert_int_equal(take_checkpoint(f), 3);
 }
 
+/* The abort makes room for what waits. That must not count on the task that is gone: it would wait
+ * for it until the timeout. */
+static void test_checkpoint_after_a_failed_task_does_not_await_it(void **state)
+{
+    fixture *f = *state;
+    request(f, TARN_CHECKPOINT_INCREMENTAL, 1);
+    request(f, TARN_CHECKPOINT_INCREMENTAL, 2);
+    tarn_driver_end_task(f->driver, 2, TARN_TASK_END_FAILED);
+    settle(f);
+    assert_int_equal(f->triggered_id, 1);
+    assert_int_equal(f->heard_count, 2);
+    assert_int_equal(f->heard[0].checkpoint_id, 1);
+    assert_int_equal(f->heard[0].reason, TARN_FAILURE_TASK_FAILURE);
+    assert_int_equal(f->heard[1].request_id, 2);
+    assert_int_equal(f->heard[1].reason, TARN_FAILURE_NOT_ALL_REQUIRED_TASKS_RUNNING);
+    const tarn_driver_task callbacks = {.struct_size = sizeof callbacks, .context = f};
+    assert_ok(
+        tarn_driver_start_task(f->driver, 2, &callbacks, &f->attempts[2], &f->rig.error),
+        &f->rig.error);
+    assert_int_equal(take_checkpoint(f), 2);
+}
+
+/* What completed after fail_over() had answered would be lost by the restart, and done twice. */
+static void test_nothing_begins_between_fail_over_and_restart(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(take_checkpoint(f), 1);
+    request(f, TARN_CHECKPOINT_INCREMENTAL, 2);
+    request(f, TARN_CHECKPOINT_INCREMENTAL, 3);
+    request(f, TARN_CHECKPOINT_SAVEPOINT, 4);
+    uint64_t restore_id = 0;
+    assert_ok(tarn_driver_fail_over(f->driver, &restore_id, &f->rig.error), &f->rig.error);
+    assert_int_equal(restore_id, 1);
+    settle(f);
+    request(f, TARN_CHECKPOINT_FULL, 5);
+    const uint64_t triggered_id = f->triggered_id;
+    for (uint32_t task = 0; task < TASKS; task++) {
+        acknowledge(f, task, triggered_id);
+    }
+    for (uint32_t task = 0; task < TASKS; task++) {
+        tarn_driver_end_task(f->driver, task, TARN_TASK_END_FINISHED); /* They had not heard. */
+    }
+    request(f, TARN_CHECKPOINT_FULL, 6);
+    tarn_coordinator_figures figures;
+    tarn_driver_read_figures(f->driver, &figures);
+    assert_int_equal(figures.pending_count, 0);
+    assert_int_equal(figures.queued_count, 0);
+    assert_int_equal(figures.latest_completed_id, 1);
+    assert_int_equal(f->triggered_id, triggered_id);
+    assert_true(is_stored(f, 1));
+    assert_int_equal(figures.failure_counts[TARN_FAILURE_NOT_ALL_REQUIRED_TASKS_RUNNING], 3);
+    start_tasks(f);
+    assert_int_equal(take_checkpoint(f), triggered_id + 1);
+    assert_int_equal(f->failed_count, 0);
+}
+
 static void test_downstream_is_told_once_the_sources_have_finished(void **state)
 {
     fixture *f = *state;
@@ -853,6 +909,8 @@ int main(void)
         TEST(test_periodic_checkpoints_stop_and_rest_during_a_backlog),
         TEST(test_reopened_job_goes_on_with_ids_and_retained_checkpoints),
         TEST(test_fail_over_awaits_the_commit_under_way),
+        TEST(test_checkpoint_after_a_failed_task_does_not_await_it),
+        TEST(test_nothing_begins_between_fail_over_and_restart),
         TEST(test_downstream_is_told_once_the_sources_have_finished),
         TEST(test_history_is_bounded_and_latest_first),
         TEST(test_driver_with_running_tasks_is_not_closed),
