@@ -136,8 +136,12 @@ checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error)
 {
     checkpointing_event event = CHECKPOINTING_NOTHING;
     pthread_mutex_lock(&c->monitor->mutex);
-    if (c->has_failed) {
-        event = c->is_hopeless ? CHECKPOINTING_HOPELESS : CHECKPOINTING_FAILED;
+    if (c->is_hopeless) { /* That is heard after the failure, which may have been told by then. */
+        event = CHECKPOINTING_HOPELESS;
+    } else if (c->has_failed) {
+        event = CHECKPOINTING_FAILED;
+    }
+    if (event != CHECKPOINTING_NOTHING) {
         *error = c->failure;
         c->has_failed = false;
     }

@@ -37,7 +37,9 @@ static bool take_over(int file, const struct stat *old)
         now.st_gid = old->st_gid;
     }
     if (now.st_gid != old->st_gid && fchown(file, (uid_t)-1, old->st_gid) != 0) {
-        bits &= ~(mode_t)S_IRWXG;
+        /* Its members are others now, and may do no more than before. */
+        const mode_t group = (bits & S_IRWXG) >> 3;
+        bits = (bits & S_IRWXU) | (bits & S_IRWXO & group);
     }
     return fchmod(file, bits) == 0;
 }

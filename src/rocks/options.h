@@ -31,7 +31,7 @@
  *     as each may keep an allocator arena and the blocks of a compaction.
  * (4) But at most a quarter of an arena block. Get and put, uniform, state 5 times the budget: 1.22
  *     times the throughput (1.04 to 1.74 in 6 turns). A hash index of data blocks takes up to a
- *     tenth more space, and is within the noise or gains a fiftieth: there is none.
+ *     tenth more space, and what it gains is within the noise: there is none.
  * (5) RocksDB asserts, in Debian's build too, that nothing is written behind a write that failed,
  *     and its log does not keep that: on a full disk a warning would be the end. What it says at
  *     an open and for a new state remains.

@@ -42,6 +42,38 @@ tarn_status tarn__store_remove_directory(
     return status;
 }
 
+/* Whether a name has a token of an attempt: "chk-7/aircraft-0-<token>...". */
+static bool is_of_attempt(const char *name, uint32_t attempt)
+{
+    char half[sizeof "-01234567"];
+    (void)snprintf(half, sizeof half, "-%08" PRIx32, attempt);
+    return strstr(name, half) != NULL;
+}
+
+/*
+ * The files of a checkpoint that was not committed, and no others: where a storage has no lock,
+ * another writer may have one of the same number, and have committed it.
+ */
+static tarn_status remove_attempt(
+    tarn_checkpoint_store *store, uint64_t id, uint32_t attempt, tarn_error *error)
+{
+    char name[TARN__CHECKPOINT_NAME_BYTES];
+    tarn__store_name_directory(store, id, name);
+    tarn__tree tree;
+    TARN_TRY(tarn__tree_list(store->storage, store->options.account, name, &tree, error));
+    tarn__tree_file **place = &tree.files;
+    while (*place != NULL) {
+        if (is_of_attempt((*place)->name, attempt)) {
+            place = &(*place)->next;
+        } else {
+            *place = (*place)->next;
+        }
+    }
+    const tarn_status status = tarn__tree_remove(store->storage, tree.files, error);
+    tarn__tree_clear(&tree);
+    return status;
+}
+
 /* --- Retention --- */
 
 /*
@@ -55,9 +87,11 @@ static tarn__retained *find_surplus(tarn_checkpoint_store *store)
     tarn__retained *oldest = NULL;
     uint32_t count = 0;
     for (tarn__retained *r = store->retained; r != NULL; r = r->next) {
-        found = found == NULL && r->is_surplus ? r : found;
-        oldest = oldest == NULL && !r->is_pinned ? r : oldest;
-        count += r->is_pinned ? 0 : 1;
+        if (!r->is_put_off) {
+            found = found == NULL && r->is_surplus ? r : found;
+            oldest = oldest == NULL && !r->is_pinned ? r : oldest;
+            count += r->is_pinned ? 0 : 1;
+        }
     }
     if (found == NULL && count > store->options.retained_count) {
         found = oldest;
@@ -110,17 +144,32 @@ static tarn_status withdraw(
     return record->is_pinned ? tarn__claim_forget(store, record->id, error) : TARN_OK;
 }
 
+static void put_off(tarn_checkpoint_store *store, tarn__retained *record)
+{
+    pthread_mutex_lock(&store->mutex);
+    for (tarn__retained *r = store->retained; record == NULL && r != NULL; r = r->next) {
+        r->is_put_off = false;
+    }
+    if (record != NULL) {
+        record->is_put_off = true;
+    }
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* One that cannot go keeps no other from going. */
 static void condemn_surplus(tarn_checkpoint_store *store)
 {
     tarn__retained *oldest = NULL;
+    put_off(store, NULL);
     while ((oldest = find_surplus(store)) != NULL) {
         tarn_error error;
         if (withdraw(store, oldest, &error) != TARN_OK) {
             tarn__store_log(
                 store, "checkpoint %" PRIu64 " is deleted later: %s", oldest->id, error.message);
-            return;
+            put_off(store, oldest);
+        } else {
+            condemn(store, oldest);
         }
-        condemn(store, oldest);
     }
 }
 
@@ -133,7 +182,10 @@ static void execute_condemned(tarn_checkpoint_store *store)
     while (record != NULL) {
         tarn__retained *next = record->next;
         tarn_error error;
-        if (tarn__store_remove_directory(store, record->id, &error) == TARN_OK) {
+        const tarn_status removed = record->attempt != 0
+                                        ? remove_attempt(store, record->id, record->attempt, &error)
+                                        : tarn__store_remove_directory(store, record->id, &error);
+        if (removed == TARN_OK) {
             tarn__retained_free(record);
         } else {
             tarn__store_log(

@@ -66,6 +66,10 @@ tarn_status tarn_checkpoint_begin(
     }
     pending->store = store;
     pending->id = id;
+    pthread_mutex_lock(&store->mutex);
+    pending->attempt = (uint32_t)tarn__random_mix(store->token++) | 1;
+    pthread_mutex_unlock(&store->mutex);
+    pending->grave->attempt = pending->attempt;
     char name[TARN__CHECKPOINT_NAME_BYTES];
     tarn__store_name_directory(store, id, name);
     (void)snprintf(
@@ -115,13 +119,14 @@ void tarn__pending_leave(tarn_pending_checkpoint *pending)
     pthread_mutex_lock(&store->mutex);
     const bool is_last = --pending->reference_count == 0;
     store->pending_count -= is_last ? 1 : 0;
+    const bool is_savepoint = store->is_savepoint; /* Once it has none, others may close it. */
     pthread_mutex_unlock(&store->mutex);
     if (is_last) {
         assert(pending->is_over && pending->part_count == 0 && pending->grants == NULL);
         tarn__release(pending->grave);
         tarn__release(pending->parts);
         tarn__release(pending);
-        if (store->is_savepoint) {
+        if (is_savepoint) {
             tarn__savepoint_end(store);
         }
     }
@@ -150,9 +155,9 @@ bool tarn__pending_keep(tarn_pending_checkpoint *pending, tarn__grant *grant)
 uint64_t tarn__pending_token(tarn_pending_checkpoint *pending)
 {
     pthread_mutex_lock(&pending->store->mutex);
-    const uint64_t token = tarn__random_mix(pending->store->token++);
+    const uint32_t own = (uint32_t)tarn__random_mix(pending->store->token++);
     pthread_mutex_unlock(&pending->store->mutex);
-    return token;
+    return (uint64_t)pending->attempt << 32 | own;
 }
 
 tarn__metadata_kind tarn__pending_kind(const tarn_pending_checkpoint *pending)

@@ -15,9 +15,11 @@ typedef struct tarn__retained {
     bool is_surplus; /* To be deleted although it is not beyond retained_count. */
     bool is_pinned;  /* Not the store's to delete; it does not count. */
     bool is_claimed_savepoint;
-    const char *address;      /* Where it lies, if that is elsewhere; "": here. */
-    char *own_address;        /* Its memory. Owned; may be NULL. */
-    uint32_t count;           /* References held. */
+    bool is_put_off;     /* By this cleaning: its _metadata could not be deleted. */
+    uint32_t attempt;    /* Of one that was not committed: the tokens of its files. 0: it was. */
+    const char *address; /* Where it lies, if that is elsewhere; "": here. */
+    char *own_address;   /* Its memory. Owned; may be NULL. */
+    uint32_t count;      /* References held. */
     tarn__content contents[]; /* Of its shared files; one for each time that one is named. */
 } tarn__retained;
 
@@ -55,6 +57,7 @@ struct tarn_pending_checkpoint {
     int64_t timestamp_ms;
     char path[TARN__CHECKPOINT_PATH_BYTES];
     tarn__retained *grave; /* For the condemned, should its files not go at once; owned. */
+    uint32_t attempt;      /* The first half of the tokens of its private files; never 0. */
     /* Under the store's mutex: */
     uint32_t reference_count; /* The owner and the uploads. */
     bool is_over;

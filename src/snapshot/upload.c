@@ -358,7 +358,7 @@ static tarn_status upload_open_file(
     tarn__file_part *part = &upload->parts[i];
     TARN_TRY(tarn__local_identify(s->calls, s->file, s->path, &known->identity, error));
     atomic_fetch_add(&upload->total_bytes, known->identity.size);
-    if (part->is_shared && tarn__upload_reuse(upload, i)) {
+    if (part->is_shared && !upload->is_wasteful[i] && tarn__upload_reuse(upload, i)) {
         return TARN_OK;
     }
     TARN_TRY(

@@ -80,7 +80,6 @@ typedef struct plan {
     tarn__upload *upload;
     bool *is_small;        /* [file_count] */
     bool *is_done;         /* [file_count]: named again, or inline. */
-    bool *is_wasteful;     /* [file_count]: its segment is to go. */
     candidate *candidates; /* [candidate_count] */
     uint32_t candidate_count;
     large *larges; /* [file_count] */
@@ -140,7 +139,7 @@ static void find_waste(plan *p)
         }
         const double stored = (double)p->candidates[i].known->place.segment.size;
         for (uint32_t j = i; waste_max > 0 && stored > waste_max * (double)live && j < next; j++) {
-            p->is_wasteful[p->candidates[j].file] = true;
+            p->upload->is_wasteful[p->candidates[j].file] = true;
         }
     }
 }
@@ -204,7 +203,7 @@ static void reuse_small(plan *p)
 {
     tarn__upload *upload = p->upload;
     for (uint32_t i = 0; i < upload->file_count; i++) {
-        if (p->is_small[i] && upload->parts[i].is_shared && !p->is_wasteful[i] &&
+        if (p->is_small[i] && upload->parts[i].is_shared && !upload->is_wasteful[i] &&
             tarn__upload_reuse(upload, i)) {
             atomic_fetch_add(&upload->total_bytes, upload->known[i].identity.size);
             p->is_done[i] = true;
@@ -242,12 +241,12 @@ tarn_status tarn__upload_plan(tarn__upload *upload, tarn_error *error)
         .upload = upload,
         .is_small = tarn__arena_allocate(&upload->arena, count, sizeof(bool)),
         .is_done = tarn__arena_allocate(&upload->arena, count, sizeof(bool)),
-        .is_wasteful = tarn__arena_allocate(&upload->arena, count, sizeof(bool)),
         .candidates = tarn__arena_allocate(&upload->arena, count, sizeof(candidate)),
         .larges = tarn__arena_allocate(&upload->arena, count, sizeof(large)),
     };
-    if (p.is_small == NULL || p.is_done == NULL || p.is_wasteful == NULL || p.candidates == NULL ||
-        p.larges == NULL) {
+    upload->is_wasteful = tarn__arena_allocate(&upload->arena, count, sizeof(bool));
+    if (p.is_small == NULL || p.is_done == NULL || upload->is_wasteful == NULL ||
+        p.candidates == NULL || p.larges == NULL) {
         return tarn__fail_no_memory(error, "the plan of an upload", count * sizeof(candidate));
     }
     TARN_TRY(tarn__upload_inline(upload, p.is_done, error));

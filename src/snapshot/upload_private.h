@@ -28,6 +28,7 @@ struct tarn__upload {
     const char **private_names; /* [file_count]; NULL where nothing was written. */
     bool *has_reference;        /* [file_count] */
     bool *is_table;             /* [file_count] */
+    bool *is_wasteful;          /* [file_count]: sent anew, as its segment is to go. */
     uint32_t *order;            /* [file_count]: files that are to be moved, unit by unit. */
     tarn__upload_unit *units;   /* [unit_count], room for file_count. */
     uint32_t unit_count;

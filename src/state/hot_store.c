@@ -164,7 +164,7 @@ void tarn__hot_close_runs(tarn_backend *backend)
 void tarn__hot_prepare_drain(tarn_backend *backend)
 {
     tarn__workset_figures figures;
-    const uint64_t limit = tarn__env_slot_memtables(backend->env); /* All slots drain at once. */
+    const uint64_t limit = tarn__env_slot_memtables(backend->env); /* Slots drain at once. */
     tarn__workset_measure(backend->workset, &figures);
     const uint64_t bytes = figures.memory_bytes / (figures.row_count + 1) * figures.dirty_count;
     const uint64_t wanted = bytes + figures.dirty_count * TARN__RUN_ROW_BYTES;

@@ -20,8 +20,8 @@ TARN_NODISCARD tarn_status tarn__hot_open_runs(tarn_backend *backend, tarn_error
 void tarn__hot_close_runs(tarn_backend *backend);
 
 /*
- * Before a drain: decides how its runs are written. What is more than memtables hold goes past
- * them, as it would be written in files all the same, and wait for each.
+ * Before a drain: decides how its runs are written. What is more than half of a slot's part of what
+ * memtables hold goes past them, as it would be written in files all the same, and wait for each.
  */
 void tarn__hot_prepare_drain(tarn_backend *backend);
 

@@ -181,10 +181,12 @@ static void test_no_checkpoint_fails_under_faults_by_chance(void **state)
     close_job(&j);
 }
 
-/* Two stores of one job, as after a split brain: the second commit of an id is refused. */
-static void test_two_writers_cannot_commit_one_checkpoint(void **state)
+/*
+ * Two stores of one job, as after a split brain, take a checkpoint of the same number each; one
+ * commits it, then the other one commits or abandons its own. The first is whole afterwards.
+ */
+static void check_two_writers(bool second_commits)
 {
-    (void)state;
     job j;
     open_job(&j);
     tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
@@ -197,14 +199,20 @@ static void test_two_writers_cannot_commit_one_checkpoint(void **state)
     tarn_pending_checkpoint *second = NULL;
     tarn_snapshot *snapshot = NULL;
     tarn_buffer part = TARN_BUFFER_INIT;
-    write_value(&j, 1);
+    for (uint32_t i = 1; i <= 7; i++) {
+        write_value(&j, i);
+    }
     assert_ok(tarn_checkpoint_begin(j.store, 1, &first, &j.error), &j.error);
     assert_ok(tarn_checkpoint_begin(other, 1, &second, &j.error), &j.error);
     assert_ok(tarn_snapshot_begin(j.backend, first, &snapshot, &j.error), &j.error);
     assert_ok(tarn_snapshot_finish(snapshot, &part, &j.error), &j.error);
     assert_ok(tarn_checkpoint_acknowledge(first, tarn_buffer_bytes(&part), &j.error), &j.error);
     assert_ok(tarn_checkpoint_commit(first, NULL, &j.error), &j.error);
-    assert_int_equal(tarn_checkpoint_commit(second, NULL, &j.error), TARN_BUSY);
+    if (second_commits) {
+        assert_int_equal(tarn_checkpoint_commit(second, NULL, &j.error), TARN_BUSY);
+    } else {
+        tarn_checkpoint_abandon(second);
+    }
     tarn_buffer_clear(&part);
     close_state(&j);
     assert_ok(tarn_checkpoint_store_close(other, &j.error), &j.error);
@@ -216,7 +224,20 @@ static void test_two_writers_cannot_commit_one_checkpoint(void **state)
         &j.error);
     assert_int_equal(tarn_checkpoint_summarize(checkpoint).subtask_count, 1);
     tarn_checkpoint_free(checkpoint);
+    expect_restored(&j, 7);
     close_job(&j);
+}
+
+static void test_two_writers_cannot_commit_one_checkpoint(void **state)
+{
+    (void)state;
+    check_two_writers(/* second_commits= */ true);
+}
+
+static void test_a_writer_that_gives_up_leaves_what_another_committed(void **state)
+{
+    (void)state;
+    check_two_writers(/* second_commits= */ false);
 }
 
 int main(void)
@@ -224,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_checkpoint_fails_under_faults_by_chance),
         cmocka_unit_test(test_two_writers_cannot_commit_one_checkpoint),
+        cmocka_unit_test(test_a_writer_that_gives_up_leaves_what_another_committed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

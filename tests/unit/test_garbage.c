@@ -182,7 +182,7 @@ static void test_a_storage_whose_clock_is_far_ahead_is_not_believed(void **state
         {14 * (int64_t)MINUTE_MS, 20 * (uint64_t)MINUTE_MS, true}, /* Half of the grace age. */
         {8 * (int64_t)MINUTE_MS, 20 * (uint64_t)MINUTE_MS, false},
         {500, 1, false}, /* Clocks are not set to the millisecond, nor a message instant. */
-        {2500, 1, true},
+        {MINUTE_MS, 1, true},
     };
     fixture *f = *state;
     assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);

@@ -265,6 +265,24 @@ static void test_what_is_left_of_a_segment_is_sent_anew(void **state)
     }
 }
 
+static void test_the_last_file_of_a_segment_is_sent_anew_too(void **state)
+{
+    snapshot_rig *rig = *state;
+    tarn__base *bases[2] = {NULL};
+    write_tables(rig, 1, 10, SMALL);
+    checkpoint(rig, 1, NULL, &bases[0]);
+    for (uint32_t i = 1; i <= 9; i++) {
+        remove_table(rig, i);
+    }
+    checkpoint(rig, 2, bases[0], &bases[1]);
+    assert_int_equal(shared_count(rig), 2);
+    checkpoint(rig, 3, bases[1], NULL);
+    assert_int_equal(shared_count(rig), 1);
+    rig_expect_restored(rig, 3, "a");
+    tarn__base_free(bases[0]);
+    tarn__base_free(bases[1]);
+}
+
 static void test_empty_and_large_files_come_back(void **state)
 {
     snapshot_rig *rig = *state;
@@ -618,6 +636,7 @@ int main(void)
         TEST(test_files_that_do_not_change_are_named_again),
         TEST(test_a_segment_stays_while_any_of_its_files_is_named),
         TEST(test_what_is_left_of_a_segment_is_sent_anew),
+        TEST(test_the_last_file_of_a_segment_is_sent_anew_too),
         TEST(test_empty_and_large_files_come_back),
         TEST(test_only_what_is_wanted_is_read),
         TEST(test_a_second_copy_has_files_not_segments),

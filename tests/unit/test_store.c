@@ -238,6 +238,30 @@ static void test_only_the_newest_are_retained_with_what_they_name(void **state)
     assert_string_equal(rig->log, "");
 }
 
+static void test_one_that_cannot_be_deleted_keeps_no_other_from_it(void **state)
+{
+    snapshot_rig *rig = *state;
+    rig_close_store(rig);
+    rig->retained_count = 2;
+    assert_ok(rig_open_store(rig), &rig->error);
+    write_instance(rig, "a");
+    assert_ok(rig_checkpoint(rig, 1, NULL, NULL), &rig->error);
+    assert_ok(rig_checkpoint(rig, 2, NULL, NULL), &rig->error);
+    scratch_remove(rig_job(rig, "chk-1/_metadata"));
+    scratch_make_directory(rig_job(rig, "chk-1/_metadata"));
+    scratch_write(rig_job(rig, "chk-1/_metadata/in-the-way"), "x", 1);
+    assert_ok(rig_checkpoint(rig, 3, NULL, NULL), &rig->error);
+    assert_non_null(strstr(rig->log, "checkpoint 1 is deleted later"));
+    assert_true(scratch_exists(rig_job(rig, "chk-2")));
+    assert_ok(rig_checkpoint(rig, 4, NULL, NULL), &rig->error);
+    assert_false(scratch_exists(rig_job(rig, "chk-2")));
+    assert_int_equal(rig_expect_whole(rig_job(rig, "chk-3")), 3);
+    assert_int_equal(rig_expect_whole(rig_job(rig, "chk-4")), 4);
+    scratch_remove(rig_job(rig, "chk-1/_metadata"));
+    assert_ok(rig_checkpoint(rig, 5, NULL, NULL), &rig->error);
+    assert_false(scratch_exists(rig_job(rig, "chk-1")));
+}
+
 static void test_an_abandoned_checkpoint_leaves_nothing(void **state)
 {
     snapshot_rig *rig = *state;
@@ -1102,6 +1126,7 @@ int main(void)
         TEST(test_a_base_whose_files_are_gone_is_no_base),
         TEST(test_the_same_content_is_stored_once),
         TEST(test_only_the_newest_are_retained_with_what_they_name),
+        TEST(test_one_that_cannot_be_deleted_keeps_no_other_from_it),
         TEST(test_an_abandoned_checkpoint_leaves_nothing),
         TEST(test_a_failed_upload_is_taken_back),
         TEST(test_what_nobody_acknowledged_goes_at_the_commit),
