@@ -29,19 +29,6 @@ tarn_status tarn__store_remove_metadata(
     return tarn__storage_remove(store->storage, names, 1, error);
 }
 
-tarn_status tarn__store_remove_directory(
-    tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
-{
-    TARN_TRY(tarn__store_remove_metadata(store, id, error));
-    char name[TARN__CHECKPOINT_NAME_BYTES];
-    tarn__store_name_directory(store, id, name);
-    tarn__tree tree;
-    TARN_TRY(tarn__tree_list(store->storage, store->options.account, name, &tree, error));
-    const tarn_status status = tarn__tree_remove(store->storage, tree.files, error);
-    tarn__tree_clear(&tree);
-    return status;
-}
-
 /* Whether a name has a token of an attempt: "chk-7/aircraft-0-<token>...". */
 static bool is_of_attempt(const char *name, uint32_t attempt)
 {
@@ -51,10 +38,11 @@ static bool is_of_attempt(const char *name, uint32_t attempt)
 }
 
 /*
- * The files of a checkpoint that was not committed, and no others: where a storage has no lock,
- * another writer may have one of the same number, and have committed it.
+ * Removes what is in a checkpoint's directory. attempt: of one that was not committed; its files
+ * and no others go, as where a storage has no lock another writer may have one of the same number,
+ * and have committed it. 0: all of it.
  */
-static tarn_status remove_attempt(
+static tarn_status remove_files(
     tarn_checkpoint_store *store, uint64_t id, uint32_t attempt, tarn_error *error)
 {
     char name[TARN__CHECKPOINT_NAME_BYTES];
@@ -63,7 +51,7 @@ static tarn_status remove_attempt(
     TARN_TRY(tarn__tree_list(store->storage, store->options.account, name, &tree, error));
     tarn__tree_file **place = &tree.files;
     while (*place != NULL) {
-        if (is_of_attempt((*place)->name, attempt)) {
+        if (attempt == 0 || is_of_attempt((*place)->name, attempt)) {
             place = &(*place)->next;
         } else {
             *place = (*place)->next;
@@ -72,6 +60,13 @@ static tarn_status remove_attempt(
     const tarn_status status = tarn__tree_remove(store->storage, tree.files, error);
     tarn__tree_clear(&tree);
     return status;
+}
+
+tarn_status tarn__store_remove_directory(
+    tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
+{
+    TARN_TRY(tarn__store_remove_metadata(store, id, error));
+    return remove_files(store, id, /* attempt= */ 0, error);
 }
 
 /* --- Retention --- */
@@ -147,11 +142,16 @@ static tarn_status withdraw(
 static void put_off(tarn_checkpoint_store *store, tarn__retained *record)
 {
     pthread_mutex_lock(&store->mutex);
-    for (tarn__retained *r = store->retained; record == NULL && r != NULL; r = r->next) {
+    record->is_put_off = true;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* What an earlier cleaning put off is tried again. */
+static void forget_put_off(tarn_checkpoint_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    for (tarn__retained *r = store->retained; r != NULL; r = r->next) {
         r->is_put_off = false;
-    }
-    if (record != NULL) {
-        record->is_put_off = true;
     }
     pthread_mutex_unlock(&store->mutex);
 }
@@ -160,7 +160,7 @@ static void put_off(tarn_checkpoint_store *store, tarn__retained *record)
 static void condemn_surplus(tarn_checkpoint_store *store)
 {
     tarn__retained *oldest = NULL;
-    put_off(store, NULL);
+    forget_put_off(store);
     while ((oldest = find_surplus(store)) != NULL) {
         tarn_error error;
         if (withdraw(store, oldest, &error) != TARN_OK) {
@@ -183,7 +183,7 @@ static void execute_condemned(tarn_checkpoint_store *store)
         tarn__retained *next = record->next;
         tarn_error error;
         const tarn_status removed = record->attempt != 0
-                                        ? remove_attempt(store, record->id, record->attempt, &error)
+                                        ? remove_files(store, record->id, record->attempt, &error)
                                         : tarn__store_remove_directory(store, record->id, &error);
         if (removed == TARN_OK) {
             tarn__retained_free(record);

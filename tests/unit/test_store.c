@@ -238,15 +238,21 @@ static void test_only_the_newest_are_retained_with_what_they_name(void **state)
     assert_string_equal(rig->log, "");
 }
 
-static void test_one_that_cannot_be_deleted_keeps_no_other_from_it(void **state)
+/* Checkpoints 1 and 2, of a store that retains as many. */
+static void retain_two(snapshot_rig *rig)
 {
-    snapshot_rig *rig = *state;
     rig_close_store(rig);
     rig->retained_count = 2;
     assert_ok(rig_open_store(rig), &rig->error);
     write_instance(rig, "a");
     assert_ok(rig_checkpoint(rig, 1, NULL, NULL), &rig->error);
     assert_ok(rig_checkpoint(rig, 2, NULL, NULL), &rig->error);
+}
+
+static void test_one_that_cannot_be_deleted_keeps_no_other_from_it(void **state)
+{
+    snapshot_rig *rig = *state;
+    retain_two(rig);
     scratch_remove(rig_job(rig, "chk-1/_metadata"));
     scratch_make_directory(rig_job(rig, "chk-1/_metadata"));
     scratch_write(rig_job(rig, "chk-1/_metadata/in-the-way"), "x", 1);
@@ -912,12 +918,7 @@ static void test_every_damaged_byte_of_metadata_is_refused_with_its_place(void *
 static void test_a_damaged_newest_checkpoint_names_the_newest_good_one(void **state)
 {
     snapshot_rig *rig = *state;
-    rig_close_store(rig);
-    rig->retained_count = 2;
-    assert_ok(rig_open_store(rig), &rig->error);
-    write_instance(rig, "a");
-    assert_ok(rig_checkpoint(rig, 1, NULL, NULL), &rig->error);
-    assert_ok(rig_checkpoint(rig, 2, NULL, NULL), &rig->error);
+    retain_two(rig);
     size_t size = 0;
     uint8_t *metadata = scratch_read(rig_job(rig, "chk-2/_metadata"), &size);
     metadata[size / 2] ^= 1;
