@@ -26,7 +26,14 @@
 #include "reader.h"
 #include "vectors.h"
 
-enum { EXIT_FAILED = 1, EXIT_UNUSABLE = 2, WHY_BYTES = 1024, PATH_BYTES = 4096, STEM_BYTES = 256, PINNED_MAX = 64 };
+enum {
+    EXIT_FAILED = 1,
+    EXIT_UNUSABLE = 2,
+    WHY_BYTES = 1024,
+    PATH_BYTES = 4096,
+    STEM_BYTES = 256,
+    PINNED_MAX = 64
+};
 
 typedef struct kind {
     const char *stem;
@@ -154,17 +161,17 @@ static bool read_pinned(const char *path)
         return false;
     }
     int got = 0;
-    while (pinned.count < PINNED_MAX &&
-           (got = fscanf(
-                file,
-                "%255s %" SCNu64 "\n",
-                pinned.items[pinned.count].stem,
-                &pinned.items[pinned.count].cases)) == 2) {
+    while (pinned.count < PINNED_MAX && (got = fscanf(
+                                             file,
+                                             "%255s %" SCNu64 "\n",
+                                             pinned.items[pinned.count].stem,
+                                             &pinned.items[pinned.count].cases)) == 2) {
         pinned.count++;
     }
     fclose(file);
     if (got != EOF || pinned.count == 0) {
-        fprintf(stderr, "tarn-vectors: line %" PRIu32 " of %s is no count\n", pinned.count + 1, path);
+        fprintf(
+            stderr, "tarn-vectors: line %" PRIu32 " of %s is no count\n", pinned.count + 1, path);
         return false;
     }
     return true;
