@@ -476,7 +476,7 @@ void tarn_garbage_options_init(tarn_garbage_options *options, size_t struct_size
 tarn_status tarn__garbage_collect(
     const tarn_garbage_options *options,
     const tarn__clock *clock,
-    const tarn__file_calls *calls,
+    const tarn__storage_options *where,
     tarn_garbage_stats *stats,
     tarn_error *error)
 {
@@ -497,12 +497,13 @@ tarn_status tarn__garbage_collect(
     tarn__arena_init(&c.arena, &c.account);
     tarn__arena_init(&c.shared.arena, &c.account);
     c.ids.account = &c.account;
-    const tarn__storage_options storage_options = {
-        .address = known.address,
-        .account = &c.account,
-        .calls = calls,
-        .must_exist = true,
-    };
+    tarn__storage_options storage_options = {.address = NULL};
+    if (where != NULL) {
+        storage_options = *where;
+    }
+    storage_options.address = known.address;
+    storage_options.account = &c.account;
+    storage_options.must_exist = true;
     TARN_TRY(tarn__storage_open(&storage_options, &c.storage, error));
     tarn_storage_lock *lock = NULL;
     tarn_status status = TARN_OK;

@@ -78,7 +78,8 @@ static tarn_status collect(fixture *f, uint64_t grace_ms, bool is_dry_run)
     options.allocator = &f->rig.memory.base;
     f->seen[0] = '\0';
     f->reading_count = 0;
-    return tarn__garbage_collect(&options, &f->clock, &f->rig.files.base, &f->stats, &f->rig.error);
+    const tarn__storage_options where = {.calls = &f->rig.files.base};
+    return tarn__garbage_collect(&options, &f->clock, &where, &f->stats, &f->rig.error);
 }
 
 static void write_below_job(fixture *f, const char *directory, const char *name)
@@ -304,8 +305,9 @@ static void test_running_out_of_memory_is_said(void **state)
         options.address = rig_job(&f->rig, "");
         options.allocator = &fault.base;
         options.is_dry_run = true;
-        const tarn_status status = tarn__garbage_collect(
-            &options, &f->clock, &f->rig.files.base, &f->stats, &f->rig.error);
+        const tarn__storage_options where = {.calls = &f->rig.files.base};
+        const tarn_status status =
+            tarn__garbage_collect(&options, &f->clock, &where, &f->stats, &f->rig.error);
         assert_int_equal(atomic_load(&fault.live_count), 0);
         if (!atomic_load(&fault.fired)) {
             assert_ok(status, &f->rig.error);
