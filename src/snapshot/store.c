@@ -295,7 +295,7 @@ static tarn_status new_store(
     pthread_cond_init(&store->undoomed, NULL);
     pthread_cond_init(&store->settled, NULL);
     tarn__registry_init(&store->registry, options->account);
-    store->token = seed_of(store->options.clock, store);
+    store->token = options->token != 0 ? options->token : seed_of(store->options.clock, store);
     *out = store;
     return TARN_OK;
 }

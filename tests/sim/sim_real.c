@@ -61,7 +61,7 @@ void sim_real_upload(snapshot *s)
     real.under_way = NULL;
 }
 
-static void await_other_upload(void)
+void sim_real_finish_all(void)
 {
     if (real.under_way != NULL) {
         sim_real_upload(real.under_way);
@@ -159,7 +159,7 @@ void sim_real_start(worker *k, uint64_t restore_id, const content *restored)
     const bool was_over = w.is_over;
     const uint32_t dies_after = w.dies_after;
     tarn_checkpoint *checkpoint = NULL;
-    await_other_upload();
+    sim_real_finish_all();
     w.is_over = true;
     w.dies_after = 0;
     set_open(true);
@@ -190,7 +190,7 @@ void sim_real_start(worker *k, uint64_t restore_id, const content *restored)
 
 void sim_real_stop(worker *k)
 {
-    await_other_upload();
+    sim_real_finish_all();
     CHECK_OK(tarn_value_close(k->value, &w.error));
     CHECK_OK(tarn_backend_close(k->backend, &w.error));
 }
@@ -199,7 +199,7 @@ void sim_real_stop(worker *k)
 
 tarn_status sim_real_begin(worker *k, snapshot *s, tarn_pending_checkpoint *pending)
 {
-    await_other_upload();
+    sim_real_finish_all();
     const tarn_status status = tarn_snapshot_begin(k->backend, pending, &s->real, &w.error);
     if (status != TARN_OK) {
         return status;
