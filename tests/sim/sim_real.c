@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "env/env.h"
 #include "support/state_fixture.h"
 
 enum { MANAGED_MIB = 16, REPRESENTATIVES_MAX = 100000 };
@@ -208,6 +209,14 @@ tarn_status sim_real_begin(worker *k, snapshot *s, tarn_pending_checkpoint *pend
         s->real, SIM_CELLS_NAME, tarn_bytes_at(k->cells, sizeof k->cells), &w.error);
 }
 
+/* What was uploaded and not kept is taken back by the thread that uploads. */
+static void await_take_back(void)
+{
+    set_open(true);
+    tarn__env_await_ends(w.env);
+    set_open(false);
+}
+
 tarn_status sim_real_finish(snapshot *s, tarn_buffer *bytes)
 {
     sim_real_upload(s);
@@ -221,14 +230,15 @@ tarn_status sim_real_finish(snapshot *s, tarn_buffer *bytes)
     }
     tarn_snapshot *ended = s->real;
     s->real = NULL;
-    return tarn_snapshot_finish(ended, bytes, &w.error);
+    status = tarn_snapshot_finish(ended, bytes, &w.error);
+    await_take_back();
+    return status;
 }
 
 void sim_real_abandon(snapshot *s)
 {
     sim_real_upload(s);
-    set_open(true); /* To take back what was uploaded. */
     tarn_snapshot_abandon(s->real);
-    set_open(false);
+    await_take_back();
     s->real = NULL;
 }
