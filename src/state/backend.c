@@ -154,6 +154,7 @@ static void destroy(tarn_backend *backend)
         return;
     }
     tarn_owner *owner = backend->owner;
+    tarn__backend_await_workers(backend);
     tarn__rocks_unpin(&backend->pin);
     tarn__hot_close(backend);
     tarn__tidier_stop(backend);
@@ -553,40 +554,4 @@ void tarn__backend_remove_settler(tarn_backend *backend, tarn__settler *settler)
         link = &(*link)->next;
     }
     *link = settler->next;
-}
-
-void tarn__backend_shut_gate(tarn_backend *backend)
-{
-    atomic_store(&backend->is_gate_shut, true);
-}
-
-void tarn__backend_open_gate(tarn_backend *backend)
-{
-    (void)pthread_mutex_lock(&backend->gate_mutex);
-    atomic_store(&backend->is_gate_shut, false);
-    (void)pthread_cond_broadcast(&backend->gate_opened);
-    (void)pthread_mutex_unlock(&backend->gate_mutex);
-}
-
-void tarn__backend_await_gate(tarn_backend *backend)
-{
-    (void)pthread_mutex_lock(&backend->gate_mutex);
-    while (atomic_load(&backend->is_gate_shut)) {
-        (void)pthread_cond_wait(&backend->gate_opened, &backend->gate_mutex);
-    }
-    (void)pthread_mutex_unlock(&backend->gate_mutex);
-}
-
-void tarn__backend_wait_at_gate(tarn_backend *backend)
-{
-    const tarn__clock *clock = tarn__env_clock(backend->env);
-    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
-    if (backend->snapshot != NULL) {
-        tarn__snapshot_drain(backend->snapshot);
-        tarn__snapshot_link(backend->snapshot);
-    }
-    tarn__backend_await_gate(backend);
-    tarn__hot_note_failure(backend);
-    backend->snapshot_wait_count++;
-    backend->snapshot_wait_ns += tarn__clock_monotonic_ns(clock) - begin_ns;
 }
