@@ -122,8 +122,9 @@ struct tarn_backend {
     tarn__bases bases;       /* What uploads build on. */
     tarn__cleaner cleaner;   /* Of states with a TTL. */
     tarn__download_progress restored;
-    bool may_link;            /* A restore links table files that are local, */
-    uint64_t parts_bytes_min; /* and reads larger ones by parts. */
+    uint64_t joined_file_count; /* Of other old subtasks, in the database as they are. */
+    bool may_link;              /* A restore links table files that are local, */
+    uint64_t parts_bytes_min;   /* and reads larger ones by parts. */
     bool cuts_by_size;   /* Whether files are cut at key groups follows from what is restored. */
     tarn__tidier tidier; /* Of what it brought along. */
 
