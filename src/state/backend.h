@@ -82,6 +82,7 @@ struct tarn_backend {
     uint64_t workset_bytes; /* That the environment counts for it. */
     tarn__runs *runs;       /* By which its frozen rows are written; NULL with it. */
     bool has_tables;        /* Those of the snapshot become table files. */
+    bool is_awaited;        /* What it waits for does, at least: nobody streams. */
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */
@@ -121,8 +122,9 @@ struct tarn_backend {
     tarn__bases bases;       /* What uploads build on. */
     tarn__cleaner cleaner;   /* Of states with a TTL. */
     tarn__download_progress restored;
-    bool may_link;            /* A restore links table files that are local, */
-    uint64_t parts_bytes_min; /* and reads larger ones by parts. */
+    uint64_t joined_file_count; /* Of other old subtasks, in the database as they are. */
+    bool may_link;              /* A restore links table files that are local, */
+    uint64_t parts_bytes_min;   /* and reads larger ones by parts. */
     bool cuts_by_size;   /* Whether files are cut at key groups follows from what is restored. */
     tarn__tidier tidier; /* Of what it brought along. */
 
