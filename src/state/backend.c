@@ -110,6 +110,7 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
     backend->row.allocator = &backend->account->face;
     backend->edit.allocator = &backend->account->face;
     backend->directory.lock_descriptor = -1;
+    tarn__links_init(&backend->links);
     backend->watermark_ms = INT64_MIN;
     backend->event_ms = INT64_MIN;
     tarn__cleaner_init(&backend->cleaner, backend);
@@ -155,10 +156,12 @@ static void destroy(tarn_backend *backend)
     }
     tarn_owner *owner = backend->owner;
     tarn__rocks_unpin(&backend->pin);
+    tarn__links_await(&backend->links);
     tarn__hot_close(backend);
     tarn__tidier_stop(backend);
     tarn__rocks_close(backend->rocks);
     tarn__directory_close(&backend->directory);
+    tarn__links_clear(&backend->links);
     tarn__bases_clear(&backend->bases);
     tarn_buffer_clear(&backend->row);
     tarn_buffer_clear(&backend->edit);

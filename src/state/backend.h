@@ -38,6 +38,7 @@
 #include "snapshot/upload.h"
 #include "state/cleaning.h"
 #include "state/directory.h"
+#include "state/links.h"
 #include "state/snapshot.h"
 #include "state/tidy.h"
 
@@ -100,6 +101,7 @@ struct tarn_backend {
     tarn_owner *owner;
     tarn__account *account;
     tarn__directory directory;
+    tarn__links links;              /* Those in it. */
     tarn__pool pool;                /* The second copy of its snapshots, if it has one. */
     tarn__rocks_settings *settings; /* Of states without tuning. */
     tarn__packing packing;          /* Of files of snapshots. */

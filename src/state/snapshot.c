@@ -76,6 +76,7 @@ static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
 {
     tarn_backend *backend = snapshot->backend;
     TARN_TRY(tarn__runs_await(snapshot->runs, error)); /* All that was frozen is in them. */
+    tarn__links_await(&backend->links);
     TARN_TRY(tarn__directory_remove(backend->directory.links, error));
     if (snapshot->is_canonical) {
         return tarn__canonical_hold(&snapshot->canonical, error);
@@ -150,26 +151,36 @@ static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
     if (uploaded == TARN_OK) {
         keep_local(snapshot);
     }
-    tarn_error removal;
-    if (tarn__directory_remove(backend->directory.links, &removal) != TARN_OK) {
+    return uploaded;
+}
+
+/* By now the snapshot may have been freed; afterwards the backend may be. */
+static void remove_links(tarn_backend *backend, uint64_t checkpoint_id)
+{
+    tarn_error error;
+    if (tarn__directory_remove(backend->directory.links, &error) != TARN_OK) {
         tarn__env_log(
             backend->env,
             TARN_LOG_WARNING,
             "links of checkpoint %llu are left behind: %s",
-            (unsigned long long)snapshot->checkpoint_id,
-            removal.message);
+            (unsigned long long)checkpoint_id,
+            error.message);
     }
-    return uploaded;
+    tarn__links_note_removed(&backend->links);
 }
 
 static void run(void *context)
 {
     tarn_snapshot *snapshot = context;
+    tarn_backend *backend = snapshot->backend;
+    const uint64_t checkpoint_id = snapshot->checkpoint_id;
     snapshot->status = link_and_upload(snapshot, &snapshot->error);
+    tarn__links_retire(&backend->links);
     pthread_mutex_lock(&snapshot->mutex);
     atomic_store(&snapshot->is_done, true);
     pthread_cond_broadcast(&snapshot->ended);
     pthread_mutex_unlock(&snapshot->mutex);
+    remove_links(backend, checkpoint_id);
 }
 
 static void wait_until_done(tarn_snapshot *snapshot)
