@@ -105,6 +105,7 @@ struct tarn_backend {
     tarn__pool pool;                /* The second copy of its snapshots, if it has one. */
     tarn__rocks_settings *settings; /* Of states without tuning. */
     tarn__packing packing;          /* Of files of snapshots. */
+    uint64_t first_durable;         /* Table files of smaller numbers nobody has synchronised. */
     char operator_name[TARN__ROCKS_NAME_BYTES_MAX + 1];
     uint32_t subtask_index;
     uint32_t parallelism;
