@@ -109,6 +109,8 @@ typedef struct tarn_backend_stats {
     uint64_t restored_file_count; /**< Such files. */
     uint64_t foreign_bytes;       /**< Of table files that have rows of other key groups, which the
                                        restore brought along and compactions have yet to remove. */
+    uint64_t joined_file_count;   /**< Table files of further old subtasks that a restore at another
+                                       parallelism took over as they are. */
 } tarn_backend_stats;
 
 /** Fills options with defaults; for C++ and bindings, where the INIT macro warns. */

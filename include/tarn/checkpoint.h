@@ -150,7 +150,7 @@ TARN_API void tarn_checkpoint_store_options_init(
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_store_open(
     const tarn_checkpoint_store_options *options, tarn_checkpoint_store **out, tarn_error *error);
 
-/** Closes a store; its checkpoints stay. TARN_BUSY: a pending checkpoint is open. */
+/** Closes a store; it may wait: see tarn_snapshot_abandon(). TARN_BUSY: a checkpoint is pending. */
 TARN_API TARN_NODISCARD tarn_status
 tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error *error);
 

@@ -95,7 +95,8 @@ TARN_API void tarn_garbage_options_init(tarn_garbage_options *options, size_t st
  * @retval TARN_OK       All was looked at; what could not be removed was reported to visit.
  * @retval TARN_MISSING  There is no such directory.
  * @retval TARN_BUSY     The grace age is TARN_GRACE_NONE and a process writes to the directory; or
- *                       checkpoints come and go faster than they can be read.
+ *                       checkpoints come and go faster than they can be read; or the storage took
+ *                       so long to tell its time that nobody knows how far ahead its clock is.
  * @retval TARN_INVALID_ARGUMENT  An option; or the storage's clock is more than 15 minutes or half
  *                       the grace age ahead of this machine's, so that young files would look old;
  *                       a second is always allowed.

@@ -96,13 +96,24 @@ TARN_API TARN_NODISCARD tarn_status tarn_snapshot_add_state(
  * @param[out] acknowledgement  Replaced by the subtask's part of the checkpoint.
  *
  * @retval TARN_OK  All files are durable.
- * @retval other    Why not; what was uploaded is garbage that the store takes away. The backend
- *                  goes on as if the snapshot had never begun.
+ * @retval other    Why not; what was uploaded is taken back by workers, as when it is given up. The
+ *                  backend goes on as if the snapshot had never begun.
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_snapshot_finish(tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn_error *error);
 
-/** Gives the snapshot up, waits for its workers and frees it. NULL does nothing. */
+/**
+ * Gives the snapshot up. NULL does nothing. The backend goes on as if it had never begun.
+ *
+ * Never waits for the storage: workers end what is under way there, and take back what was
+ * written. The next snapshot may begin at once; it waits only while a worker is making the links
+ * of this one, as does closing the backend. Rows that were in memory only, and that no worker has
+ * begun to write, are written here.
+ *
+ * Closing the store, or of a savepoint the environment, waits: for the one operation on the
+ * storage that each worker is in, with its retries, and for taking back what was written, until
+ * something cannot be deleted. The rest is left as garbage then (tarn/cleanup.h).
+ */
 TARN_API void tarn_snapshot_abandon(tarn_snapshot *snapshot);
 
 /**

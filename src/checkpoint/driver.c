@@ -80,7 +80,7 @@ static void note_answer(tarn_driver *driver, const tarn_coordinator_event *answe
     if (answer->kind == TARN_COORDINATOR_NOT_BEGUN) {
         is_over = !record->is_discarded;
     } else if (answer->kind == TARN_COORDINATOR_WRITTEN) {
-        driver->is_writing = false;
+        driver->writing_count--;
         const bool is_kept = record->is_completed && !tarn__kind_is_savepoint(record->kind);
         is_over = !record->is_discarded && !is_kept;
     }

@@ -130,7 +130,7 @@ struct tarn_driver {
     pthread_cond_t has_changed; /* For those who wait until something is over. */
     bool is_closing;
     bool is_polling;
-    bool is_writing;
+    uint32_t writing_count; /* Commits that were asked for, and whose answer was not told yet. */
     bool is_shut_down;
     uint64_t failover_asked; /* How many, and how many the coordinator knows of. */
     uint64_t failover_told;

@@ -89,7 +89,7 @@ static void begin(tarn_driver *driver, const tarn_coordinator_effect *effect, ui
 static void write_metadata(tarn_driver *driver, const tarn_coordinator_effect *effect)
 {
     pthread_mutex_lock(&driver->mutex);
-    driver->is_writing = true;
+    driver->writing_count++;
     tarn__driver_want(driver, tarn__driver_find(driver, effect->checkpoint_id), TARN__WORK_WRITE);
     pthread_mutex_unlock(&driver->mutex);
 }

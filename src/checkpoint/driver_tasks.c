@@ -285,7 +285,7 @@ tarn_status tarn_driver_fail_over(tarn_driver *driver, uint64_t *restore_id, tar
     pthread_mutex_lock(&driver->mutex);
     tarn__driver_post(driver, mail);
     const uint64_t asked = ++driver->failover_asked;
-    while (driver->failover_told < asked || driver->is_writing || driver->is_polling) {
+    while (driver->failover_told < asked || driver->writing_count > 0 || driver->is_polling) {
         await_change(driver);
     }
     *restore_id = driver->figures.latest_completed_id;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/try.h"
+#include "codec/varint.h"
 
 enum {
     MAGIC_BYTES = 8,
@@ -29,34 +30,10 @@ enum {
 static const uint64_t MAGIC = 0x88e241b785f4cff7;
 static const uint32_t LAST_BYTE_FACTOR = 0x6b9083d9; /* Of XXH3 checksums. */
 
-static uint64_t load(const uint8_t *at, size_t size)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++) {
-        value |= (uint64_t)at[i] << (8 * i);
-    }
-    return value;
-}
-
-/* Reads a varint and goes behind it; NULL: there is none. */
-static const uint8_t *take_varint(const uint8_t *at, const uint8_t *end, uint64_t *out)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; at != NULL && at < end && shift < 64; shift += 7) {
-        const uint8_t byte = *at++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0) {
-            *out = value;
-            return at;
-        }
-    }
-    return NULL;
-}
-
 static const uint8_t *take_handle(const uint8_t *at, const uint8_t *end, tarn__table_handle *out)
 {
-    at = take_varint(at, end, &out->offset);
-    return take_varint(at, end, &out->size);
+    at = tarn__varint_take(at, end, &out->offset);
+    return tarn__varint_take(at, end, &out->size);
 }
 
 bool tarn__table_decode_handle(tarn_bytes bytes, tarn__table_handle *out)
@@ -68,7 +45,7 @@ bool tarn__table_decode_handle(tarn_bytes bytes, tarn__table_handle *out)
 bool tarn__table_decode_number(tarn_bytes bytes, uint64_t *out)
 {
     const uint8_t *at = bytes.data;
-    return bytes.size > 0 && take_varint(at, at + bytes.size, out) != NULL;
+    return bytes.size > 0 && tarn__varint_take(at, at + bytes.size, out) != NULL;
 }
 
 /* ---- footer ----------------------------------------------------------------------------- */
@@ -92,7 +69,7 @@ static bool read_handles(const uint8_t *bytes, uint64_t file_size, tarn__table_f
 /* The metaindex is right before the footer. */
 static void read_place(const uint8_t *bytes, uint64_t file_size, tarn__table_footer *footer)
 {
-    const uint64_t size = load(bytes + METAINDEX_SIZE_OFFSET, 4);
+    const uint64_t size = tarn__number_load(bytes + METAINDEX_SIZE_OFFSET, 4);
     const uint64_t end = file_size - TARN__TABLE_FOOTER_BYTES;
     footer->metaindex.size = size;
     footer->metaindex.offset = size + TARN__TABLE_TRAILER_BYTES <= end
@@ -107,11 +84,12 @@ tarn_status tarn__table_decode_footer(
     tarn_error *error)
 {
     const size_t magic_at = TARN__TABLE_FOOTER_BYTES - MAGIC_BYTES;
-    if (file_size < TARN__TABLE_FOOTER_BYTES || load(bytes + magic_at, MAGIC_BYTES) != MAGIC) {
+    if (file_size < TARN__TABLE_FOOTER_BYTES ||
+        tarn__number_load(bytes + magic_at, MAGIC_BYTES) != MAGIC) {
         return tarn__fail(error, TARN_CORRUPTION, "it is no block-based table of RocksDB");
     }
     tarn__table_footer footer = {
-        .version = (uint32_t)load(bytes + magic_at - 4, 4),
+        .version = (uint32_t)tarn__number_load(bytes + magic_at - 4, 4),
         .check = bytes[0],
     };
     if (footer.version < VERSION_MIN || footer.version > VERSION_MAX) {
@@ -152,7 +130,8 @@ bool tarn__table_check_block(tarn_bytes block)
     const uint8_t *data = block.data;
     const size_t size = block.size - TARN__TABLE_TRAILER_BYTES;
     const uint32_t hash = (uint32_t)tarn__hash64_of(tarn_bytes_at(data, size));
-    return (hash ^ data[size] * LAST_BYTE_FACTOR) == load(data + size + 1, CHECK_BYTES);
+    return (hash ^ data[size] * LAST_BYTE_FACTOR) ==
+           tarn__number_load(data + size + 1, CHECK_BYTES);
 }
 
 static bool unpack_lz4(tarn_bytes packed, tarn_bytes dictionary, uint8_t *into, size_t size)
@@ -214,7 +193,7 @@ static tarn_status unpack(
 {
     uint64_t size = 0;
     const uint8_t *at = stored.data;
-    const uint8_t *packed = take_varint(at, at + stored.size, &size);
+    const uint8_t *packed = tarn__varint_take(at, at + stored.size, &size);
     if (packed == NULL || size > TARN__TABLE_BLOCK_BYTES_MAX) {
         return tarn__fail(error, TARN_CORRUPTION, "a block of the table has no size");
     }
@@ -275,12 +254,12 @@ bool tarn__table_begin(tarn__table_cursor *cursor, tarn_bytes block)
         return false;
     }
     left -= 4;
-    const uint64_t word = load(data + left, 4);
+    const uint64_t word = tarn__number_load(data + left, 4);
     if ((word >> HASHED_BIT) != 0) { /* [bucket u8]* [count of buckets u16] */
-        if (left < 2 || load(data + left - 2, 2) + 2 > left) {
+        if (left < 2 || tarn__number_load(data + left - 2, 2) + 2 > left) {
             return false;
         }
-        left -= load(data + left - 2, 2) + 2;
+        left -= tarn__number_load(data + left - 2, 2) + 2;
     }
     const uint64_t restarts = word & ~((uint64_t)1 << HASHED_BIT);
     if (restarts > left / 4) {
@@ -300,10 +279,10 @@ static tarn_status take_key(
 {
     uint64_t shared = 0;
     uint64_t own = 0;
-    const uint8_t *at = take_varint(c->at, c->end, &shared);
-    at = take_varint(at, c->end, &own);
+    const uint8_t *at = tarn__varint_take(c->at, c->end, &shared);
+    at = tarn__varint_take(at, c->end, &own);
     if (has_value) {
-        at = take_varint(at, c->end, value_size);
+        at = tarn__varint_take(at, c->end, value_size);
     }
     if (at == NULL || shared > c->key.size || own > (uint64_t)(c->end - at)) {
         return TARN_CORRUPTION;
@@ -349,7 +328,7 @@ tarn_status tarn__table_next_handle(tarn__table_cursor *cursor, tarn__table_hand
     if (shared == 0) {
         cursor->at = take_handle(cursor->at, cursor->end, &cursor->handle);
     } else { /* Right behind the one before; the size is said as a difference, zigzag. */
-        cursor->at = take_varint(cursor->at, cursor->end, &number);
+        cursor->at = tarn__varint_take(cursor->at, cursor->end, &number);
         cursor->handle.offset += cursor->handle.size + TARN__TABLE_TRAILER_BYTES;
         cursor->handle.size += (number >> 1) ^ (~(number & 1) + 1);
     }
@@ -367,7 +346,8 @@ bool tarn__table_split_key(
         return false;
     }
     const size_t size = internal.size - TARN__TABLE_KEY_TAIL_BYTES;
-    const uint64_t tail = load((const uint8_t *)internal.data + size, TARN__TABLE_KEY_TAIL_BYTES);
+    const uint64_t tail =
+        tarn__number_load((const uint8_t *)internal.data + size, TARN__TABLE_KEY_TAIL_BYTES);
     *user = tarn_bytes_at(internal.data, size);
     *sequence = tail >> 8;
     switch (tail & 0xff) {

@@ -1,9 +1,6 @@
 /* env.c - see env.h and tarn/env.h. */
-#include "env/env.h"
-
 #include <assert.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +9,7 @@
 #include "base/priority.h"
 #include "base/process.h"
 #include "base/try.h"
+#include "env/env_private.h"
 #include "memory/budget.h"
 #include "rocks/memory.h"
 
@@ -19,30 +17,6 @@ enum {
     LOG_MESSAGE_BYTES = 512,
     WORKER_COUNT_MAX = 256,
     JOBS_PER_WORKER = 16, /* Jobs that wait; a snapshot is one job and recruits idle workers. */
-};
-
-struct tarn_env {
-    tarn_budget *budget;
-    tarn_owner *owner;          /* Of everything small, in the heap pool. */
-    tarn_owner *rocksdb_owner;  /* Of RocksDB's whole share, in the managed pool. */
-    uint64_t rocksdb_bytes;     /* What rocksdb_owner holds. */
-    tarn_owner *transfer_owner; /* Of buffers of uploads and downloads, in the off-heap pool. */
-    tarn_config *config;
-    tarn_taskmanager_plan plan;
-    tarn_rocksdb_plan rocksdb_plan;
-    tarn__rocks_memory *rocks_memory;
-    tarn__workers *workers;
-    tarn_log_fn *log;
-    void *log_context;
-
-    const tarn_storage_scheme *schemes;
-    uint32_t scheme_count;
-    tarn__storage_counters storage_counters; /* Of all storages that were opened. */
-
-    pthread_mutex_t mutex; /* For all below. A leaf. */
-    tarn__http *http;      /* Of all storages behind a network; NULL: not needed so far. */
-    tarn__env_child *children;
-    uint64_t working_set_bytes; /* That all working sets may take of the heap. */
 };
 
 void tarn_env_options_init(tarn_env_options *options, size_t struct_size)
@@ -231,6 +205,7 @@ static void clear(tarn_env *env)
         close_owner(env->rocksdb_owner);
     }
     tarn_config_free(env->config);
+    pthread_cond_destroy(&env->ended);
     pthread_mutex_destroy(&env->mutex);
 
     tarn_owner *owner = env->owner;
@@ -279,6 +254,7 @@ static tarn_status open_frame(
     env->schemes = options->storage_schemes;
     env->scheme_count = options->storage_scheme_count;
     pthread_mutex_init(&env->mutex, NULL);
+    pthread_cond_init(&env->ended, NULL);
     *out = env;
     return TARN_OK;
 }
@@ -377,6 +353,7 @@ tarn_status tarn_env_close(tarn_env *env, tarn_error *error)
     if (env == NULL) {
         return TARN_OK;
     }
+    tarn__env_await_ends(env); /* Of what was closed and abandoned; savepoints close by that. */
     TARN_TRY(refuse_leaks(env, error));
     leak found = {.env = env};
     tarn_budget_visit(env->budget, find_leak, &found);
@@ -554,34 +531,4 @@ void tarn__env_count_working_set(tarn_env *env, uint64_t before_bytes, uint64_t 
             total,
             limit);
     }
-}
-
-void tarn__env_adopt(tarn_env *env, tarn__env_child *child, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(child->name, sizeof child->name, format, arguments);
-    va_end(arguments);
-    pthread_mutex_lock(&env->mutex);
-    child->previous = NULL;
-    child->next = env->children;
-    if (env->children != NULL) {
-        env->children->previous = child;
-    }
-    env->children = child;
-    pthread_mutex_unlock(&env->mutex);
-}
-
-void tarn__env_disown(tarn_env *env, tarn__env_child *child)
-{
-    pthread_mutex_lock(&env->mutex);
-    if (child->previous != NULL) {
-        child->previous->next = child->next;
-    } else {
-        env->children = child->next;
-    }
-    if (child->next != NULL) {
-        child->next->previous = child->previous;
-    }
-    pthread_mutex_unlock(&env->mutex);
 }

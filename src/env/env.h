@@ -66,6 +66,15 @@ uint64_t tarn__env_slot_memtables(const tarn_env *env);
  */
 void tarn__env_count_working_set(tarn_env *env, uint64_t before_bytes, uint64_t bytes);
 
+/*
+ * Counts work that goes on although what it was for is closed, such as taking an upload back:
+ * expect() before its owner lets go, note_end() when it has touched the environment for the last
+ * time. await_ends() waits for all of it; closing does so first.
+ */
+void tarn__env_expect_end(tarn_env *env);
+void tarn__env_note_end(tarn_env *env);
+void tarn__env_await_ends(tarn_env *env);
+
 /* Counts a child in and out. The name is copied; it is what tarn_env_close() complains about. */
 typedef struct tarn__env_child {
     struct tarn__env_child *previous;

@@ -157,7 +157,7 @@ static tarn_status new_family(
     }
     family->rocks = rocks;
     family->text.allocator = &rocks->account->face;
-    tarn__expiry_init(&family->expiry);
+    tarn__expiry_init(&family->expiry, rocks->account, rocks->gives_way);
     memcpy(family->name, name, size + 1);
     const tarn_status status = write_family_text(rocks, name, settings, &family->text, error);
     if (status != TARN_OK) {
@@ -459,6 +459,7 @@ tarn_status tarn__rocks_open(
     rocks->memory = options->memory;
     rocks->use = options->use;
     rocks->holds_compactions = options->holds_compactions;
+    rocks->gives_way = options->settings->thread_nice > 0;
     const tarn_status status = set_up(rocks, options, error);
     if (status != TARN_OK) {
         tarn__rocks_close(rocks);

@@ -3,12 +3,22 @@
 
 #include <rocksdb/c.h>
 
+#include "base/turn.h"
 #include "codec/stamp.h"
 
 #define FILTER_NAME "tarn.expiry.1"
 
-void tarn__expiry_init(tarn__expiry *expiry)
+/* The filter of one compaction, or of a part that one of its threads has. */
+typedef struct filter {
+    tarn__expiry *expiry;
+    tarn__turn turn;
+    bool is_manual;
+} filter;
+
+void tarn__expiry_init(tarn__expiry *expiry, tarn__account *account, bool gives_way)
 {
+    expiry->account = account;
+    expiry->gives_way = gives_way;
     atomic_init(&expiry->version, 1);
     atomic_init(&expiry->cleaned_ms, INT64_MIN);
     atomic_init(&expiry->kept_ms, INT64_MAX);
@@ -77,25 +87,25 @@ static void note_kept(tarn__expiry *expiry, int64_t stamp_ms)
     }
 }
 
-static unsigned char judge(tarn__expiry *expiry, size_t key_size, tarn_bytes value, bool is_manual)
+static bool judge(tarn__expiry *expiry, size_t key_size, tarn_bytes value, bool is_manual)
 {
     const unsigned version = atomic_load(&expiry->version);
     if ((version & 1) != 0 || value.size < TARN__STAMP_BYTES) {
-        return 0;
+        return false;
     }
     const int64_t stamp_ms = tarn__stamp_decode(value.data);
     const bool is_dropped =
         is_droppable(expiry, stamp_ms, is_manual) && atomic_load(&expiry->version) == version;
     if (!is_dropped) {
         note_kept(expiry, stamp_ms);
-        return 0;
+        return false;
     }
     (void)atomic_fetch_add(&expiry->removed_count, 1);
     (void)atomic_fetch_add(&expiry->removed_bytes, key_size + value.size);
-    return 1;
+    return true;
 }
 
-static unsigned char filter_manual(
+static unsigned char filter_row(
     void *state,
     int level,
     const char *key,
@@ -106,31 +116,16 @@ static unsigned char filter_manual(
     size_t *new_value_size,
     unsigned char *value_changed)
 {
+    filter *own = state;
     (void)level;
     (void)key;
     (void)new_value;
     (void)new_value_size;
     (void)value_changed;
-    return judge(state, key_size, tarn_bytes_at(value, value_size), /* is_manual= */ true);
-}
-
-static unsigned char filter_automatic(
-    void *state,
-    int level,
-    const char *key,
-    size_t key_size,
-    const char *value,
-    size_t value_size,
-    char **new_value,
-    size_t *new_value_size,
-    unsigned char *value_changed)
-{
-    (void)level;
-    (void)key;
-    (void)new_value;
-    (void)new_value_size;
-    (void)value_changed;
-    return judge(state, key_size, tarn_bytes_at(value, value_size), /* is_manual= */ false);
+    if (own->expiry->gives_way) {
+        tarn__turn_step(&own->turn);
+    }
+    return judge(own->expiry, key_size, tarn_bytes_at(value, value_size), own->is_manual);
 }
 
 /* NULL: this compaction has no filter. */
@@ -138,16 +133,17 @@ static rocksdb_compactionfilter_t *new_filter(
     void *state, rocksdb_compactionfiltercontext_t *context)
 {
     tarn__expiry *expiry = state;
-    if ((atomic_load(&expiry->version) & 1) != 0) {
+    const bool has_rules = (atomic_load(&expiry->version) & 1) == 0;
+    filter *made = has_rules || expiry->gives_way
+                       ? tarn__allocate_zeroed(expiry->account, 1, sizeof *made)
+                       : NULL;
+    if (made == NULL) { /* What is expired stays until the next compaction. */
         return NULL;
     }
+    made->expiry = expiry;
+    made->is_manual = rocksdb_compactionfiltercontext_is_manual_compaction(context);
     atomic_store(&expiry->queries_left, 0);
-    return rocksdb_compactionfilter_create(
-        expiry,
-        keep_state,
-        rocksdb_compactionfiltercontext_is_manual_compaction(context) ? filter_manual
-                                                                      : filter_automatic,
-        filter_name);
+    return rocksdb_compactionfilter_create(made, tarn__release, filter_row, filter_name);
 }
 
 rocksdb_compactionfilterfactory_t *tarn__expiry_new_factory(tarn__expiry *expiry)

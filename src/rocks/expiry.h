@@ -1,6 +1,7 @@
 /*
  * expiry.h - what compactions leave out of a column family: rows whose stamp says that they
- * expired.
+ * expired. As the filter is where RocksDB's threads come by for each row, they take short turns
+ * there, too (base/turn.h): of families without rules as well.
  *
  *     task thread ── now, rules ──► atomics ◄── read for each row ── RocksDB's threads
  *                                     │
@@ -34,6 +35,7 @@
 
 #include "tarn/bytes.h"
 
+#include "base/account.h"
 #include "base/clock.h"
 
 struct rocksdb_compactionfilterfactory_t;
@@ -47,6 +49,8 @@ typedef struct tarn__expiry_rules {
 } tarn__expiry_rules;
 
 typedef struct tarn__expiry {
+    tarn__account *account;
+    bool gives_way;      /* Compactions run below streams, and take short turns. */
     atomic_uint version; /* Odd: there are no rules, or they are being changed. */
     atomic_int_least64_t ttl_ms;
     atomic_bool is_folded;
@@ -64,7 +68,7 @@ typedef struct tarn__expiry {
     atomic_uint_least64_t removed_bytes; /* Of keys and values, as they were. */
 } tarn__expiry;
 
-void tarn__expiry_init(tarn__expiry *expiry);
+void tarn__expiry_init(tarn__expiry *expiry, tarn__account *account, bool gives_way);
 
 /* Puts rules in force; now_ms is the time until another is published. */
 void tarn__expiry_set(tarn__expiry *expiry, const tarn__expiry_rules *rules, int64_t now_ms);

@@ -13,6 +13,7 @@ struct tarn__rocks {
     char *directory;
     tarn__rocks_use use;
     bool holds_compactions;
+    bool gives_way;   /* RocksDB's threads run below those of the program. */
     tarn_buffer text; /* The options of the database, with a NUL. */
     rocksdb_t *db;    /* NULL: lost by a failed retuning. */
     rocksdb_writeoptions_t *write_options;

@@ -2,7 +2,9 @@
  * clean.c - deleting: checkpoints beyond the retained, and shared files that nothing names.
  *
  * One thread cleans at a time; who comes meanwhile leaves a note, and the cleaner goes round again.
- * What cannot be deleted is logged, kept in mind and tried again the next time.
+ * What cannot be deleted is logged, kept in mind and tried again the next time. While somebody
+ * waits to close the store, nothing more is tried once something could not be deleted: it is
+ * garbage then.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -17,6 +19,21 @@
 #include "snapshot/tree.h"
 
 enum { BATCH = 64 };
+
+bool tarn__store_deletes(tarn_checkpoint_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    const bool deletes = !store->gives_up;
+    pthread_mutex_unlock(&store->mutex);
+    return deletes;
+}
+
+void tarn__store_note_undeleted(tarn_checkpoint_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->gives_up = store->is_closing;
+    pthread_mutex_unlock(&store->mutex);
+}
 
 /* --- A checkpoint's directory --- */
 
@@ -161,16 +178,38 @@ static void condemn_surplus(tarn_checkpoint_store *store)
 {
     tarn__retained *oldest = NULL;
     forget_put_off(store);
-    while ((oldest = find_surplus(store)) != NULL) {
+    while (tarn__store_deletes(store) && (oldest = find_surplus(store)) != NULL) {
         tarn_error error;
         if (withdraw(store, oldest, &error) != TARN_OK) {
             tarn__store_log(
                 store, "checkpoint %" PRIu64 " is deleted later: %s", oldest->id, error.message);
+            tarn__store_note_undeleted(store);
             put_off(store, oldest);
         } else {
             condemn(store, oldest);
         }
     }
+}
+
+/* Deletes what is left of one; false: it is kept in mind. */
+static bool execute(tarn_checkpoint_store *store, const tarn__retained *record)
+{
+    tarn_error error;
+    if (!tarn__store_deletes(store)) {
+        return false;
+    }
+    const tarn_status removed = record->attempt != 0
+                                    ? remove_files(store, record->id, record->attempt, &error)
+                                    : tarn__store_remove_directory(store, record->id, &error);
+    if (removed != TARN_OK) {
+        tarn__store_note_undeleted(store);
+        tarn__store_log(
+            store,
+            "files of checkpoint %" PRIu64 " are deleted later: %s",
+            record->id,
+            error.message);
+    }
+    return removed == TARN_OK;
 }
 
 static void execute_condemned(tarn_checkpoint_store *store)
@@ -181,18 +220,9 @@ static void execute_condemned(tarn_checkpoint_store *store)
     pthread_mutex_unlock(&store->mutex);
     while (record != NULL) {
         tarn__retained *next = record->next;
-        tarn_error error;
-        const tarn_status removed = record->attempt != 0
-                                        ? remove_files(store, record->id, record->attempt, &error)
-                                        : tarn__store_remove_directory(store, record->id, &error);
-        if (removed == TARN_OK) {
+        if (execute(store, record)) {
             tarn__retained_free(record);
         } else {
-            tarn__store_log(
-                store,
-                "files of checkpoint %" PRIu64 " are deleted later: %s",
-                record->id,
-                error.message);
             pthread_mutex_lock(&store->mutex);
             record->next = store->condemned;
             store->condemned = record;
@@ -216,6 +246,7 @@ static tarn_status remove_contents(
     tarn_error error;
     const tarn_status status = tarn__storage_remove(store->storage, names, count, &error);
     if (status != TARN_OK) {
+        tarn__store_note_undeleted(store);
         tarn__store_log(store, "shared files are deleted later: %s", error.message);
     }
     return status;
@@ -224,7 +255,7 @@ static tarn_status remove_contents(
 static void collect_garbage(tarn_checkpoint_store *store)
 {
     tarn_status status = TARN_OK;
-    while (status == TARN_OK) {
+    while (status == TARN_OK && tarn__store_deletes(store)) {
         tarn__content contents[BATCH];
         pthread_mutex_lock(&store->mutex);
         const uint32_t count = tarn__registry_doom(&store->registry, contents, BATCH);

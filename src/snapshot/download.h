@@ -57,13 +57,14 @@ typedef struct tarn__download_options {
     tarn_bytes upper;
     uint64_t split_bytes_min; /* Smaller ones are read as a whole. */
     bool may_have_holes;      /* Nobody will read other rows: they need not be there. */
+    atomic_bool *has_holes;   /* Set when a file was written so. NULL: never asked for. */
 } tarn__download_options;
 
 /*
  * Downloads the files of the subtask that are wanted.
  *
  * base_out  What the first upload may build on, so that the first checkpoint is incremental: the
- *           shared files. May be NULL.
+ *           shared files, but those with holes. May be NULL.
  *
  * Errors: TARN_MISSING, TARN_CORRUPTION (both digests or sizes), TARN_ABANDONED, TARN_OVER_BUDGET,
  * TARN_NO_MEMORY, TARN_IO_ERROR, TARN_NO_SPACE; none of the files is left.

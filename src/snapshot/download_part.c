@@ -101,5 +101,8 @@ tarn_status tarn__download_with_holes(
     }
     status = tarn__target_finish(d, item, &t, error);
     d->known[item].name = NULL; /* It has not the content of its digest. */
+    if (d->options->has_holes != NULL) {
+        atomic_store(d->options->has_holes, true);
+    }
     return status;
 }

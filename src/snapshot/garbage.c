@@ -14,7 +14,7 @@
 #include "snapshot/server_clock.h"
 #include "snapshot/tree.h"
 
-enum { ATTEMPTS_MAX = 20 };
+enum { ATTEMPTS_MAX = 20, CLOCK_ATTEMPTS_MAX = 3 };
 
 static const uint64_t GRACE_MS_DEFAULT = (uint64_t)24 * 60 * 60 * 1000;
 
@@ -371,21 +371,51 @@ static void sweep_directory(collector *c, uint32_t index)
     }
 }
 
-static tarn_status check_clock(const collector *c, int64_t storage_ms, tarn_error *error)
+static uint64_t trusted_lead_ms(const collector *c)
 {
     const uint64_t half_ms = c->grace_ms / 2 > AHEAD_MS_MIN ? c->grace_ms / 2 : AHEAD_MS_MIN;
-    const uint64_t most_ms = half_ms < AHEAD_MS_MAX ? half_ms : AHEAD_MS_MAX;
-    const uint64_t ahead_ms = storage_ms > c->now_ms ? (uint64_t)(storage_ms - c->now_ms) : 0;
-    return ahead_ms <= most_ms
+    return half_ms < AHEAD_MS_MAX ? half_ms : AHEAD_MS_MAX;
+}
+
+static uint64_t lead_ms(int64_t storage_ms, int64_t local_ms)
+{
+    return storage_ms > local_ms ? (uint64_t)(storage_ms - local_ms) : 0;
+}
+
+/*
+ * Asks for the storage's time. It was that at some moment between the two readings of this
+ * machine's clock, so the lead is the one over the first reading at most: were it taken over the
+ * second, a leap as long as the asking would not show. TARN_BUSY: the asking took so long that
+ * nobody can tell the lead.
+ */
+static tarn_status ask_clock(collector *c, int64_t *storage_ms, tarn_error *error)
+{
+    const uint64_t most_ms = trusted_lead_ms(c);
+    const int64_t before_ms = tarn__clock_wall_ms(c->clock);
+    TARN_TRY(tarn__server_clock_read(c->storage, storage_ms, error));
+    c->now_ms = tarn__clock_wall_ms(c->clock);
+    const uint64_t least_ms = lead_ms(*storage_ms, c->now_ms);
+    if (least_ms > most_ms) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "the clock of %.300s is %" PRIu64 " ms ahead of this machine's, and ages are "
+            "told by it: with this grace age at most %" PRIu64
+            " ms are trusted; nothing was removed",
+            c->storage->address,
+            least_ms,
+            most_ms);
+    }
+    return lead_ms(*storage_ms, before_ms) <= most_ms
                ? TARN_OK
                : tarn__fail(
                      error,
-                     TARN_INVALID_ARGUMENT,
-                     "the clock of %.300s is %" PRIu64 " ms ahead of this machine's, and ages are "
-                     "told by it: with this grace age at most %" PRIu64
-                     " ms are trusted; nothing was removed",
+                     TARN_BUSY,
+                     "asking %.300s for its time took %" PRId64
+                     " ms by this machine's clock: whether it is more than %" PRIu64
+                     " ms ahead cannot be told; nothing was removed",
                      c->storage->address,
-                     ahead_ms,
+                     c->now_ms - before_ms,
                      most_ms);
 }
 
@@ -399,9 +429,11 @@ static tarn_status read_clock(collector *c, tarn_error *error)
     if (c->grace_ms == 0 || c->options->is_dry_run) {
         return TARN_OK;
     }
-    TARN_TRY(tarn__server_clock_read(c->storage, &storage_ms, error));
-    c->now_ms = tarn__clock_wall_ms(c->clock); /* Asking may have taken long. */
-    TARN_TRY(check_clock(c, storage_ms, error));
+    tarn_status status = TARN_BUSY;
+    for (int attempt = 0; status == TARN_BUSY && attempt < CLOCK_ATTEMPTS_MAX; attempt++) {
+        status = ask_clock(c, &storage_ms, error);
+    }
+    TARN_TRY(status);
     c->now_ms = storage_ms > 0 ? storage_ms : c->now_ms;
     return TARN_OK;
 }
@@ -444,7 +476,7 @@ void tarn_garbage_options_init(tarn_garbage_options *options, size_t struct_size
 tarn_status tarn__garbage_collect(
     const tarn_garbage_options *options,
     const tarn__clock *clock,
-    const tarn__file_calls *calls,
+    const tarn__storage_options *where,
     tarn_garbage_stats *stats,
     tarn_error *error)
 {
@@ -465,12 +497,13 @@ tarn_status tarn__garbage_collect(
     tarn__arena_init(&c.arena, &c.account);
     tarn__arena_init(&c.shared.arena, &c.account);
     c.ids.account = &c.account;
-    const tarn__storage_options storage_options = {
-        .address = known.address,
-        .account = &c.account,
-        .calls = calls,
-        .must_exist = true,
-    };
+    tarn__storage_options storage_options = {.address = NULL};
+    if (where != NULL) {
+        storage_options = *where;
+    }
+    storage_options.address = known.address;
+    storage_options.account = &c.account;
+    storage_options.must_exist = true;
     TARN_TRY(tarn__storage_open(&storage_options, &c.storage, error));
     tarn_storage_lock *lock = NULL;
     tarn_status status = TARN_OK;

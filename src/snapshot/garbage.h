@@ -20,11 +20,14 @@
 #include "base/clock.h"
 #include "storage/storage.h"
 
-/* tarn_garbage_collect() with a test's clock and file calls; NULL: the system's. */
+/*
+ * tarn_garbage_collect() with a test's clock, and file calls and schemes of storages; NULL: the
+ * system's.
+ */
 TARN_NODISCARD tarn_status tarn__garbage_collect(
     const tarn_garbage_options *options,
     const tarn__clock *clock,
-    const tarn__file_calls *calls,
+    const tarn__storage_options *where,
     tarn_garbage_stats *stats,
     tarn_error *error);
 

@@ -178,6 +178,7 @@ tarn_status tarn__base_new(
     if (base == NULL) {
         return tarn__fail_no_memory(error, "the files of a snapshot", sizeof *base);
     }
+    atomic_init(&base->holder_count, 1);
     tarn__arena_init(&base->arena, account);
     base->files = tarn__arena_allocate(&base->arena, count, sizeof *base->files);
     bool is_complete = base->files != NULL;
@@ -200,10 +201,18 @@ tarn_status tarn__base_new(
 
 void tarn__base_free(tarn__base *base)
 {
-    if (base != NULL) {
+    if (base != NULL && atomic_fetch_sub(&base->holder_count, 1) == 1) {
         tarn__arena_clear(&base->arena);
         tarn__release(base);
     }
+}
+
+tarn__base *tarn__base_share(tarn__base *base)
+{
+    if (base != NULL) {
+        atomic_fetch_add(&base->holder_count, 1);
+    }
+    return base;
 }
 
 const tarn__base_file *tarn__base_find(

@@ -15,6 +15,8 @@
 #ifndef TARN_SNAPSHOT_LOCAL_H
 #define TARN_SNAPSHOT_LOCAL_H
 
+#include <stdatomic.h>
+
 #include "snapshot/metadata.h"
 #include "storage/file_calls.h"
 
@@ -70,7 +72,8 @@ typedef struct tarn__base_file {
 
 typedef struct tarn__base {
     tarn__arena arena;
-    tarn__base_file *files; /* [count], by name. */
+    atomic_uint holder_count; /* Each frees it once. */
+    tarn__base_file *files;   /* [count], by name. */
     uint32_t count;
 } tarn__base;
 
@@ -82,6 +85,9 @@ TARN_NODISCARD tarn_status tarn__base_new(
     tarn__base **out,
     tarn_error *error);
 void tarn__base_free(tarn__base *base); /* NULL does nothing. */
+
+/* Counts one more holder in, who frees it as well; answers base, which may be NULL. Thread: any. */
+tarn__base *tarn__base_share(tarn__base *base);
 
 /* Finds the file of that name and identity; NULL: not known. base may be NULL. */
 const tarn__base_file *tarn__base_find(

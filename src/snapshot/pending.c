@@ -28,6 +28,7 @@ static tarn_status take_id(tarn_checkpoint_store *store, uint64_t id, tarn_error
     if (id > highest) {
         store->highest_id = id;
         store->pending_count++;
+        store->held_count++;
     }
     pthread_mutex_unlock(&store->mutex);
     return id > highest ? TARN_OK
@@ -80,6 +81,7 @@ tarn_status tarn_checkpoint_begin(
         name[0] != '\0' ? "/" : "",
         name);
     pending->reference_count = 1;
+    pending->is_held = true;
     pending->begun_ns = tarn__clock_monotonic_ns(store->options.clock);
     pending->timestamp_ms = tarn__clock_wall_ms(store->options.clock);
     *out = pending;
@@ -102,77 +104,9 @@ static const tarn__subtask *subtask_of(const tarn__part *part)
     return &part->metadata.subtasks[0];
 }
 
-/* --- Uploads --- */
-
-bool tarn__pending_join(tarn_pending_checkpoint *pending)
-{
-    pthread_mutex_lock(&pending->store->mutex);
-    const bool joins = !pending->is_over;
-    pending->reference_count += joins ? 1 : 0;
-    pthread_mutex_unlock(&pending->store->mutex);
-    return joins;
-}
-
-void tarn__pending_leave(tarn_pending_checkpoint *pending)
-{
-    tarn_checkpoint_store *store = pending->store;
-    pthread_mutex_lock(&store->mutex);
-    const bool is_last = --pending->reference_count == 0;
-    store->pending_count -= is_last ? 1 : 0;
-    const bool is_savepoint = store->is_savepoint; /* Once it has none, others may close it. */
-    pthread_mutex_unlock(&store->mutex);
-    if (is_last) {
-        assert(pending->is_over && pending->part_count == 0 && pending->grants == NULL);
-        tarn__release(pending->grave);
-        tarn__release(pending->parts);
-        tarn__release(pending);
-        if (is_savepoint) {
-            tarn__savepoint_end(store);
-        }
-    }
-}
-
-bool tarn__pending_is_over(tarn_pending_checkpoint *pending)
-{
-    pthread_mutex_lock(&pending->store->mutex);
-    const bool is_over = pending->is_over;
-    pthread_mutex_unlock(&pending->store->mutex);
-    return is_over;
-}
-
-bool tarn__pending_keep(tarn_pending_checkpoint *pending, tarn__grant *grant)
-{
-    pthread_mutex_lock(&pending->store->mutex);
-    const bool is_kept = !pending->is_over;
-    if (is_kept) {
-        grant->next = pending->grants;
-        pending->grants = grant;
-    }
-    pthread_mutex_unlock(&pending->store->mutex);
-    return is_kept;
-}
-
-uint64_t tarn__pending_token(tarn_pending_checkpoint *pending)
-{
-    pthread_mutex_lock(&pending->store->mutex);
-    const uint32_t own = (uint32_t)tarn__random_mix(pending->store->token++);
-    pthread_mutex_unlock(&pending->store->mutex);
-    return (uint64_t)pending->attempt << 32 | own;
-}
-
-tarn__metadata_kind tarn__pending_kind(const tarn_pending_checkpoint *pending)
-{
-    return pending->store->options.kind;
-}
-
 const char *tarn_savepoint_path(const tarn_pending_checkpoint *checkpoint)
 {
     return checkpoint->path;
-}
-
-tarn_checkpoint_store *tarn__pending_store(tarn_pending_checkpoint *pending)
-{
-    return pending->store;
 }
 
 /* --- Acknowledging --- */
@@ -363,6 +297,7 @@ static void close_pending(tarn_pending_checkpoint *pending)
     pthread_mutex_lock(&pending->store->mutex);
     assert(!pending->is_over);
     pending->is_over = true;
+    tarn__pending_note_held(pending);
     pthread_mutex_unlock(&pending->store->mutex);
 }
 
@@ -417,7 +352,7 @@ static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cl
         pthread_mutex_unlock(&store->mutex);
     }
     clean(store, cleans);
-    tarn__pending_leave(pending);
+    tarn__pending_leave(pending, /* was_left= */ false);
 }
 
 void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint)
@@ -554,7 +489,7 @@ static void conclude(tarn_pending_checkpoint *pending, commit *c, bool cleans)
     release_parts(pending, /* keeps_references= */ true);
     release_grants(pending);
     clean(store, cleans);
-    tarn__pending_leave(pending);
+    tarn__pending_leave(pending, /* was_left= */ false);
 }
 
 tarn_status tarn__checkpoint_commit(

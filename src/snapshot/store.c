@@ -185,6 +185,7 @@ void tarn__store_free(tarn_checkpoint_store *store)
     tarn__registry_clear(&store->registry);
     tarn__storage_unlock(store->lock);
     tarn__storage_free(store->storage);
+    pthread_cond_destroy(&store->settled);
     pthread_cond_destroy(&store->undoomed);
     pthread_mutex_destroy(&store->mutex);
     tarn__release(store);
@@ -292,8 +293,9 @@ static tarn_status new_store(
     snprintf(store->job, sizeof store->job, "%s", options->job);
     pthread_mutex_init(&store->mutex, NULL);
     pthread_cond_init(&store->undoomed, NULL);
+    pthread_cond_init(&store->settled, NULL);
     tarn__registry_init(&store->registry, options->account);
-    store->token = seed_of(store->options.clock, store);
+    store->token = options->token != 0 ? options->token : seed_of(store->options.clock, store);
     *out = store;
     return TARN_OK;
 }
@@ -352,22 +354,33 @@ void tarn__savepoint_end(tarn_checkpoint_store *store)
     }
 }
 
+/* Waits for what ends by itself. Answers how many pending checkpoints do not; then for none. */
+static uint32_t await_pending(tarn_checkpoint_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    const uint32_t held_count = store->held_count;
+    store->is_closing = held_count == 0;
+    while (store->is_closing && store->pending_count > 0) {
+        pthread_cond_wait(&store->settled, &store->mutex);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return held_count;
+}
+
 tarn_status tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error *error)
 {
     if (store == NULL) {
         return TARN_OK;
     }
-    pthread_mutex_lock(&store->mutex);
-    const uint32_t pending_count = store->pending_count;
-    pthread_mutex_unlock(&store->mutex);
-    if (pending_count > 0) {
+    const uint32_t held_count = await_pending(store);
+    if (held_count > 0) {
         return tarn__fail(
             error,
             TARN_BUSY,
             "the checkpoint store of job \"%s\" has %" PRIu32
             " pending checkpoints or uploads; commit or abandon them first",
             store->job,
-            pending_count);
+            held_count);
     }
     const tarn__store_options options = store->options;
     tarn__store_free(store);

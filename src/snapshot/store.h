@@ -41,6 +41,7 @@ typedef struct tarn__store_options {
     tarn__storage_options remote;  /* What a storage behind a network is opened with besides. */
     tarn_storage *storage;         /* The job's directory, instead of address/job; then the store's,
                                       unless opening fails. NULL: opened by address. */
+    uint64_t token;                /* What its names are drawn from. 0: time and chance. */
     tarn__store_log_fn *log;       /* NULL: silent. */
     void *log_context;
     void (*closed)(void *context); /* Called when the store is gone. May be NULL. */
@@ -82,7 +83,11 @@ typedef struct tarn__grant {
 /* Counts an upload in: the pending checkpoint's memory stays until it leaves. False: it has been
  * committed or abandoned, or is about to be. */
 bool tarn__pending_join(tarn_pending_checkpoint *pending);
-void tarn__pending_leave(tarn_pending_checkpoint *pending);
+void tarn__pending_leave(tarn_pending_checkpoint *pending, bool was_left);
+
+/* Says that one who joined leaves by itself: closing the store waits for it, and does not refuse.
+ */
+void tarn__pending_expect_leave(tarn_pending_checkpoint *pending);
 
 /* Tells whether the pending checkpoint was committed or abandoned meanwhile. */
 bool tarn__pending_is_over(tarn_pending_checkpoint *pending);
@@ -115,6 +120,10 @@ void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *cont
 bool tarn__store_may_link(const tarn_checkpoint_store *store);
 void tarn__store_forbid_links(tarn_checkpoint_store *store);
 void tarn__store_unref(tarn_checkpoint_store *store, const tarn__content *contents, uint32_t count);
+
+/* Whether it is worth while to delete; and says that something could not be deleted. */
+bool tarn__store_deletes(tarn_checkpoint_store *store);
+void tarn__store_note_undeleted(tarn_checkpoint_store *store);
 
 /* --- What a driver needs --- */
 

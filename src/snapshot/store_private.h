@@ -32,18 +32,22 @@ struct tarn_checkpoint_store {
 
     pthread_mutex_t mutex; /* For all below. A leaf. */
     pthread_cond_t undoomed;
+    pthread_cond_t settled; /* A pending checkpoint is gone. */
     tarn__registry registry;
     tarn__retained *retained; /* By id, ascending. */
     uint32_t retained_count;
     tarn__retained *condemned; /* Without _metadata; the rest is still to go. */
     uint64_t highest_id;
     uint32_t pending_count;
-    uint64_t token;    /* Of the latest upload. */
-    bool keeps_shared; /* A checkpoint could not be read: nobody knows what it names. */
+    uint32_t held_count; /* Of them, those that somebody has still to end. */
+    uint64_t token;      /* Of the latest upload. */
+    bool keeps_shared;   /* A checkpoint could not be read: nobody knows what it names. */
     bool
         is_savepoint; /* The storage is a savepoint's directory, and the store its pending one's. */
     bool is_cleaning;
     bool must_clean_again; /* Somebody asked while it was cleaning. */
+    bool is_closing;       /* Nothing is pending that does not end by itself. */
+    bool gives_up;         /* And something could not be deleted: the rest is garbage. */
 };
 
 /* A subtask's part, acknowledged. */
@@ -61,7 +65,9 @@ struct tarn_pending_checkpoint {
     uint32_t attempt;      /* The first half of the tokens of its private files; never 0. */
     /* Under the store's mutex: */
     uint32_t reference_count; /* The owner and the uploads. */
+    uint32_t left_count;      /* Of these, uploads that only workers have to do with. */
     bool is_over;
+    bool is_held;       /* As the store counts it. */
     tarn__part **parts; /* [part_count], by operator and index; owned. */
     uint32_t part_count;
     uint32_t part_capacity;
@@ -70,6 +76,10 @@ struct tarn_pending_checkpoint {
 
 __attribute__((format(printf, 2, 3))) void tarn__store_log(
     tarn_checkpoint_store *store, const char *format, ...);
+
+/* Under the mutex, when any of what decides it has changed: counts the pending checkpoint among
+ * those that are held, or no longer. */
+void tarn__pending_note_held(tarn_pending_checkpoint *pending);
 
 /* Puts a record into its place among the retained. Under the mutex. */
 void tarn__store_retain(tarn_checkpoint_store *store, tarn__retained *record);

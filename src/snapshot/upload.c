@@ -85,9 +85,14 @@ static void remove_private(tarn__upload *upload)
             upload->private_names[count++] = upload->private_names[i];
         }
     }
-    /* What stays goes with its checkpoint's directory, or is found as garbage. */
-    tarn_storage *storage = tarn__store_storage(tarn__pending_store(upload->options.checkpoint));
-    (void)!tarn__storage_remove(storage, upload->private_names, count, NULL);
+    tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
+    if (count == 0 || !tarn__store_deletes(store)) {
+        return; /* What stays goes with its checkpoint's directory, or is found as garbage. */
+    }
+    if (tarn__storage_remove(tarn__store_storage(store), upload->private_names, count, NULL) !=
+        TARN_OK) {
+        tarn__store_note_undeleted(store);
+    }
 }
 
 /* Collects the references into the grant, where they are handed over or given back from. */
@@ -107,6 +112,7 @@ void tarn__upload_free(tarn__upload *upload)
         return;
     }
     tarn_pending_checkpoint *pending = upload->options.checkpoint;
+    const bool was_left = upload->is_left;
     if (upload->grant != NULL) {
         tarn_checkpoint_store *store = tarn__pending_store(pending);
         remove_private(upload);
@@ -118,7 +124,7 @@ void tarn__upload_free(tarn__upload *upload)
     tarn__release(upload->buffer);
     tarn__arena_clear(&upload->arena);
     tarn__release(upload);
-    tarn__pending_leave(pending);
+    tarn__pending_leave(pending, was_left);
 }
 
 /* --- One file --- */
@@ -520,6 +526,13 @@ tarn_status tarn__upload_run(
 void tarn__upload_cancel(tarn__upload *upload)
 {
     atomic_store(&upload->is_cancelled, true);
+}
+
+void tarn__upload_leave(tarn__upload *upload)
+{
+    upload->is_left = true;
+    tarn__upload_cancel(upload);
+    tarn__pending_expect_leave(upload->options.checkpoint);
 }
 
 void tarn__upload_measure(const tarn__upload *upload, tarn__upload_progress *out)

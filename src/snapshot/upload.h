@@ -14,7 +14,8 @@
  * A savepoint shares nothing: every file is private there.
  *
  * What is not kept is taken back by free(): references, shared files that nothing else names,
- * private files. What is kept belongs to the pending checkpoint until that ends.
+ * private files. That asks the storage, as long as it takes: who must not wait for that leaves the
+ * upload to somebody else. What is kept belongs to the pending checkpoint until that ends.
  *
  * Thread: confined; tarn__upload_measure() and tarn__upload_cancel() are shared, from open to free.
  */
@@ -119,6 +120,10 @@ TARN_NODISCARD tarn_status tarn__upload_copy_base(
 
 /* After run(): hands what was uploaded to the pending checkpoint. TARN_ABANDONED: it is over. */
 TARN_NODISCARD tarn_status tarn__upload_keep(tarn__upload *upload, tarn_error *error);
+
+/* Says that somebody else runs and frees it, of whom the program knows nothing: it ends soon, and
+ * the store waits for it. Thread: any. */
+void tarn__upload_leave(tarn__upload *upload);
 
 /* Frees; what was not kept is taken back. NULL does nothing. */
 void tarn__upload_free(tarn__upload *upload);

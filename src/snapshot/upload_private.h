@@ -36,6 +36,7 @@ struct tarn__upload {
     bool is_run;
 
     atomic_bool is_cancelled;
+    bool is_left; /* Read by who frees it. */
     atomic_uint_least64_t total_count;
     atomic_uint_least64_t total_bytes;
     atomic_uint_least64_t uploaded_count;

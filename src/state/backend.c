@@ -110,7 +110,6 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
     backend->row.allocator = &backend->account->face;
     backend->edit.allocator = &backend->account->face;
     backend->directory.lock_descriptor = -1;
-    tarn__links_init(&backend->links);
     backend->watermark_ms = INT64_MIN;
     backend->event_ms = INT64_MIN;
     tarn__cleaner_init(&backend->cleaner, backend);
@@ -155,13 +154,12 @@ static void destroy(tarn_backend *backend)
         return;
     }
     tarn_owner *owner = backend->owner;
+    tarn__backend_await_workers(backend);
     tarn__rocks_unpin(&backend->pin);
-    tarn__links_await(&backend->links);
     tarn__hot_close(backend);
     tarn__tidier_stop(backend);
     tarn__rocks_close(backend->rocks);
     tarn__directory_close(&backend->directory);
-    tarn__links_clear(&backend->links);
     tarn__bases_clear(&backend->bases);
     tarn_buffer_clear(&backend->row);
     tarn_buffer_clear(&backend->edit);
@@ -556,40 +554,4 @@ void tarn__backend_remove_settler(tarn_backend *backend, tarn__settler *settler)
         link = &(*link)->next;
     }
     *link = settler->next;
-}
-
-void tarn__backend_shut_gate(tarn_backend *backend)
-{
-    atomic_store(&backend->is_gate_shut, true);
-}
-
-void tarn__backend_open_gate(tarn_backend *backend)
-{
-    (void)pthread_mutex_lock(&backend->gate_mutex);
-    atomic_store(&backend->is_gate_shut, false);
-    (void)pthread_cond_broadcast(&backend->gate_opened);
-    (void)pthread_mutex_unlock(&backend->gate_mutex);
-}
-
-void tarn__backend_await_gate(tarn_backend *backend)
-{
-    (void)pthread_mutex_lock(&backend->gate_mutex);
-    while (atomic_load(&backend->is_gate_shut)) {
-        (void)pthread_cond_wait(&backend->gate_opened, &backend->gate_mutex);
-    }
-    (void)pthread_mutex_unlock(&backend->gate_mutex);
-}
-
-void tarn__backend_wait_at_gate(tarn_backend *backend)
-{
-    const tarn__clock *clock = tarn__env_clock(backend->env);
-    const uint64_t begin_ns = tarn__clock_monotonic_ns(clock);
-    if (backend->snapshot != NULL) {
-        tarn__snapshot_drain(backend->snapshot);
-        tarn__snapshot_link(backend->snapshot);
-    }
-    tarn__backend_await_gate(backend);
-    tarn__hot_note_failure(backend);
-    backend->snapshot_wait_count++;
-    backend->snapshot_wait_ns += tarn__clock_monotonic_ns(clock) - begin_ns;
 }

@@ -17,7 +17,7 @@
  *     that neither a read nor a snapshot may come from it. A failed read does not.
  *   - What tarn_value_edit() hands out is stored before anything else happens.
  *
- * Thread: confined, but for tarn__backend_open_gate() and tarn__backend_await_gate().
+ * Thread: confined, but for what says "any".
  */
 #ifndef TARN_STATE_BACKEND_H
 #define TARN_STATE_BACKEND_H
@@ -38,7 +38,6 @@
 #include "snapshot/upload.h"
 #include "state/cleaning.h"
 #include "state/directory.h"
-#include "state/links.h"
 #include "state/snapshot.h"
 #include "state/tidy.h"
 
@@ -101,7 +100,6 @@ struct tarn_backend {
     tarn_owner *owner;
     tarn__account *account;
     tarn__directory directory;
-    tarn__links links;              /* Those in it. */
     tarn__pool pool;                /* The second copy of its snapshots, if it has one. */
     tarn__rocks_settings *settings; /* Of states without tuning. */
     tarn__packing packing;          /* Of files of snapshots. */
@@ -114,6 +112,8 @@ struct tarn_backend {
     tarn__child *last_child;
     uint32_t iterator_count; /* Open over any state. */
     tarn_snapshot *snapshot; /* That is open, or NULL. */
+    uint64_t snapshot_count; /* That were begun: the number of the latest. */
+    atomic_uint left_count;  /* That were given up or ended, and a worker is at the backend for. */
     bool is_draining;        /* The snapshot waits for rows of the working set. */
     uint32_t drain_pause;    /* Calls until the next slice may be. */
     double drain_share;      /* Of the time of the stream, that slices may take. */
@@ -122,13 +122,14 @@ struct tarn_backend {
     tarn__bases bases;       /* What uploads build on. */
     tarn__cleaner cleaner;   /* Of states with a TTL. */
     tarn__download_progress restored;
-    bool may_link;            /* A restore links table files that are local, */
-    uint64_t parts_bytes_min; /* and reads larger ones by parts. */
+    uint64_t joined_file_count; /* Of other old subtasks, in the database as they are. */
+    bool may_link;              /* A restore links table files that are local, */
+    uint64_t parts_bytes_min;   /* and reads larger ones by parts. */
     bool cuts_by_size;   /* Whether files are cut at key groups follows from what is restored. */
     tarn__tidier tidier; /* Of what it brought along. */
 
     pthread_mutex_t gate_mutex;
-    pthread_cond_t gate_opened;
+    pthread_cond_t gate_opened; /* Or a worker has gone. */
     uint64_t snapshot_wait_count;
     uint64_t snapshot_wait_ns;
 
@@ -172,9 +173,6 @@ TARN_NODISCARD tarn_status tarn__backend_set_stored_key(
  */
 void tarn__backend_wait_at_gate(tarn_backend *backend);
 
-/* Waits until the gate is open, and no more. Thread: any. */
-void tarn__backend_await_gate(tarn_backend *backend);
-
 /*
  * Begins a call that does not write. Bytes that the last call gave out stay pinned until this one
  * lets them go: they may well be its argument.
@@ -210,10 +208,15 @@ void tarn__backend_poison(tarn_backend *backend, const tarn_error *error);
 
 /*
  * Shuts the gate: writes wait from now on. The backend's thread, after tarn__backend_settle().
- * Whoever makes the links opens it again, whatever the outcome.
+ * Whoever makes the links opens it again, whatever the outcome: any thread.
  */
 void tarn__backend_shut_gate(tarn_backend *backend);
 void tarn__backend_open_gate(tarn_backend *backend);
+
+/* Says that a worker of a snapshot that was given up has gone: any thread. Waits until all have,
+ * which is for local work: the backend's. */
+void tarn__backend_note_worker_gone(tarn_backend *backend);
+void tarn__backend_await_workers(tarn_backend *backend);
 
 /* Counts a child in and out; its name is cut to 255 bytes. */
 void tarn__backend_adopt(

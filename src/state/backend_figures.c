@@ -22,5 +22,6 @@ void tarn_backend_measure(tarn_backend *backend, tarn_backend_stats *out)
         .restored_bytes = atomic_load(&backend->restored.bytes),
         .restored_file_count = atomic_load(&backend->restored.file_count),
         .foreign_bytes = atomic_load(&backend->tidier.foreign_bytes),
+        .joined_file_count = backend->joined_file_count,
     };
 }

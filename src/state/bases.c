@@ -6,7 +6,6 @@
 void tarn__bases_clear(tarn__bases *bases)
 {
     tarn__base_free(bases->completed);
-    tarn__base_free(bases->retired);
     for (uint32_t i = 0; i < bases->candidate_count; i++) {
         tarn__base_free(bases->candidates[i].base);
     }
@@ -35,22 +34,13 @@ void tarn__bases_add(tarn__bases *bases, uint64_t checkpoint_id, tarn__base *bas
     bases->candidate_count++;
 }
 
-static void replace_completed(tarn__bases *bases, tarn__base *base)
-{
-    if (bases->is_lent && bases->retired == NULL) {
-        bases->retired = bases->completed; /* What the upload reads; later ones it never saw. */
-    } else {
-        tarn__base_free(bases->completed);
-    }
-    bases->completed = base;
-}
-
 void tarn_backend_notify_complete(tarn_backend *backend, uint64_t checkpoint_id)
 {
     tarn__bases *bases = &backend->bases;
     for (uint32_t i = 0; i < bases->candidate_count; i++) {
         if (bases->candidates[i].checkpoint_id == checkpoint_id) {
-            replace_completed(bases, bases->candidates[i].base);
+            tarn__base_free(bases->completed); /* An upload that reads it has a share. */
+            bases->completed = bases->candidates[i].base;
             bases->candidates[i].base = NULL;
             drop_candidates(bases, i + 1);
             return;

@@ -3,7 +3,7 @@
  *
  *     DIR/lock     held with flock() while the backend is open; has the holder's pid and operator
  *     DIR/db       the database
- *     DIR/links    hard links of snapshots under way
+ *     DIR/links    hard links of snapshots under way, each in a directory of its own
  *     DIR/source   the database of another subtask, while its rows are taken over
  *
  * Only these names are Tarn's: nothing else in the directory is ever touched.
@@ -20,7 +20,7 @@ typedef struct tarn__directory {
     char *path;            /* NULL: not open. */
     char *db;              /* DIR/db: not there after open. */
     char *links;           /* DIR/links: likewise. */
-    char *half_made_links; /* DIR/links.tmp: RocksDB's own, until it renames them. */
+    char *half_made_links; /* DIR/links.tmp: as RocksDB had them before it renamed DIR/links. */
     char *source;          /* DIR/source: likewise. */
     char *lock;
     int lock_descriptor;

@@ -90,6 +90,7 @@ static tarn_status use_existing(
     tarn_backend *backend = keyed->backend;
     TARN_TRY(tarn__schema_check(keyed, name, error));
     tarn__hot_quiet(backend);
+    tarn__backend_await_workers(backend);
     tarn_error details = {.status = TARN_OK};
     bool is_lost = false;
     tarn__rocks_unpin(&backend->pin);

@@ -2,15 +2,14 @@
  * merge.c - the rows of another subtask, taken over in their order.
  *
  *                          ┌─ groups 64..70 of a state ──► table file ─┐
- *     fetched files ──open─┼─ groups 71..77            ──► table file ─┼──►
- * taken in to its level └─ ..                       ──► table file ─┘
+ *     fetched files ──open─┼─ groups 71..77            ──► table file ─┼──► taken in to its level
+ *                          └─ ..                       ──► table file ─┘
  *
- * RocksDB takes in only files that were written for that, so rows are read once
- * and written once; they go neither through a memtable nor through a
- * compaction. What was added to a row by merge operands is folded on the way.
- * Slices of key groups go to whichever thread is free. Table files end at a key
- * group's border once they are large enough, so that the next restore at
- * another parallelism finds borders.
+ * For parts whose files cannot be added as they are (join.c). RocksDB takes in only files that were
+ * written for that, so rows are read once and written once; they go neither through a memtable nor
+ * through a compaction. What was added to a row by merge operands is folded on the way. Slices of
+ * key groups go to whichever thread is free. Table files end at a key group's border once they are
+ * large enough, so that the next restore at another parallelism finds borders.
  */
 #include <inttypes.h>
 
@@ -39,59 +38,7 @@ typedef struct merge {
     uint32_t slice_count;
 } merge;
 
-/* ---- descriptors ------------------------------------------------------------------------ */
-
-/*
- * Takes over the descriptor of a state. Where both have it, they must be of the same state; the
- * schemas of values may differ, as rows of older ones go at different times.
- */
-static tarn_status take_own_row(const merge *m, tarn_bytes key, tarn_bytes value, tarn_error *error)
-{
-    char name[TARN__ROCKS_NAME_BYTES_MAX + 1];
-    uint8_t generations[256];
-    const size_t size = key.size < sizeof name ? key.size : sizeof name - 1;
-    memcpy(name, key.data, size);
-    name[size] = '\0';
-    return tarn__descriptor_take(m->backend, name, value, generations, error);
-}
-
-/* Names of states have no NUL: what begins with one is another mark, see
- * sequence.c. */
-static bool is_of_state(tarn_bytes key)
-{
-    return key.size > 0 && *(const uint8_t *)key.data != 0;
-}
-
-static tarn_status take_descriptors(const merge *m, tarn_error *error)
-{
-    static const uint8_t LOWEST = 0;
-    static const uint8_t BEYOND_TEXT = UINT8_MAX;
-    tarn__rocks_iterator *rows = NULL;
-    TARN_TRY(tarn__rocks_iterate(
-        tarn__rocks_default_family(m->source),
-        tarn_bytes_at(&LOWEST, 1),
-        tarn_bytes_at(&BEYOND_TEXT, 1),
-        &rows,
-        error));
-    tarn_status status;
-    do {
-        tarn_bytes key;
-        tarn_bytes value;
-        status = tarn__rocks_iterator_next(rows, &key, &value, error);
-        if (status == TARN_OK && is_of_state(key)) {
-            status = take_own_row(m, key, value, error);
-        }
-    } while (status == TARN_OK);
-    tarn__rocks_iterator_close(rows);
-    TARN_TRY(status == TARN_DONE ? TARN_OK : status);
-    uint64_t mark = 0;
-    TARN_TRY(tarn__sequence_read(m->source, &mark, error));
-    return mark > 0 ? tarn__backend_raise_sequence(m->backend, mark, error) : TARN_OK;
-}
-
-/* ---- rows
- * -------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------- */
 
 static tarn_status finish_run(tarn__rocks_run **run, tarn_error *error)
 {
@@ -100,8 +47,7 @@ static tarn_status finish_run(tarn__rocks_run **run, tarn_error *error)
     return status;
 }
 
-/* Writes table files of at least so many bytes, but the last, until the rows
- * end. */
+/* Writes table files of at least so many bytes, but the last, until the rows end. */
 static tarn_status write_runs(
     tarn__rocks_family *family,
     tarn__rocks_iterator *rows,
@@ -164,19 +110,7 @@ static tarn_status take_slice(void *context, uint32_t item, uint8_t *buffer, tar
     return status;
 }
 
-/* ---- slices
- * -----------------------------------------------------------------------------
- */
-
-static tarn_status find_into(
-    const merge *m, const tarn__rocks_family *from, tarn__rocks_family **out, tarn_error *error)
-{
-    tarn_backend *backend = m->backend;
-    *out = tarn__rocks_find_family(backend->rocks, from->name);
-    return *out != NULL ? TARN_OK
-                        : tarn__rocks_create_family(
-                              backend->rocks, from->name, backend->settings, out, error);
-}
+/* ---- slices ----------------------------------------------------------------------------- */
 
 /* So many that each has a table file's worth of bytes. */
 static uint32_t count_slices(const merge *m, const tarn__rocks_family *from)
@@ -192,7 +126,7 @@ static uint32_t count_slices(const merge *m, const tarn__rocks_family *from)
 static tarn_status add_slices(merge *m, tarn__rocks_family *from, tarn_error *error)
 {
     tarn__rocks_family *into = NULL;
-    TARN_TRY(find_into(m, from, &into, error));
+    TARN_TRY(tarn__restore_find_into(m->backend, from, &into, error));
     const uint32_t count = count_slices(m, from);
     const uint32_t group_count = m->kept.last - m->kept.first + 1u;
     for (uint32_t i = 0; i < count; i++) {
@@ -241,7 +175,7 @@ static tarn_status take_slices(merge *m, tarn_error *error)
 static tarn_status take_all(merge *m, tarn_error *error)
 {
     tarn__arena arena;
-    TARN_TRY(take_descriptors(m, error));
+    TARN_TRY(tarn__restore_take_descriptors(m->backend, m->source, error));
     tarn__arena_init(&arena, m->backend->account);
     tarn_status status = make_slices(m, &arena, error);
     if (status == TARN_OK) {
@@ -258,18 +192,11 @@ static tarn_status merge_part(
     bool may_have_holes,
     tarn_error *error)
 {
-    tarn_backend *backend = restore->backend;
-    const char *directory = backend->directory.source;
-    TARN_TRY(tarn__restore_fetch_part(restore, part, directory, may_have_holes, NULL, error));
-    const tarn__rocks_open_options options = {
-        .account = backend->account,
-        .memory = tarn__env_rocks_memory(backend->env),
-        .directory = directory,
-        .settings = backend->settings,
-        .use = TARN__ROCKS_USE_READ,
-    };
-    merge m = {.backend = backend, .kept = part->kept};
-    TARN_TRY(tarn__rocks_open(&options, &m.source, error));
+    atomic_bool has_holes = false;
+    merge m = {.backend = restore->backend, .kept = part->kept};
+    TARN_TRY(
+        tarn__restore_fetch_source(restore, part, may_have_holes ? &has_holes : NULL, NULL, error));
+    TARN_TRY(tarn__restore_open_source(m.backend, part->old_index, &m.source, error));
     const tarn_status status = take_all(&m, error);
     tarn__rocks_close(m.source);
     return status;
@@ -285,8 +212,9 @@ tarn_status tarn__restore_merge(
     const tarn__restore *restore, const tarn__restore_part *part, tarn_error *error)
 {
     tarn_backend *backend = restore->backend;
-    const char *directory = backend->directory.source;
+    char directory[PATH_MAX];
     tarn_error reason;
+    TARN_TRY(tarn__restore_name_source(backend, part->old_index, directory, error));
     tarn_status status = merge_part(restore, part, /* may_have_holes= */ true, &reason);
     if (status == TARN_CORRUPTION) {
         tarn__env_log(

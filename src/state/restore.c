@@ -84,8 +84,7 @@ static tarn_status check_subtask(
     return TARN_OK;
 }
 
-/* Finds an old subtask's part, and checks that it is what this backend can take. */
-static tarn_status find_part(
+tarn_status tarn__restore_find_part(
     const tarn__restore *restore, uint32_t old_index, tarn__restore_part *out, tarn_error *error)
 {
     const tarn_backend *backend = restore->backend;
@@ -162,7 +161,7 @@ static tarn_status choose_parts(tarn__restore *restore, tarn_error *error)
     uint64_t total = 0;
     for (uint32_t i = restore->first; i <= restore->last; i++) {
         tarn__restore_part part;
-        TARN_TRY(find_part(restore, i, &part, error));
+        TARN_TRY(tarn__restore_find_part(restore, i, &part, error));
         if (part.kept.first != next || part.kept.last < part.kept.first) {
             return tarn__fail(
                 error,
@@ -192,12 +191,12 @@ static tarn_status fetch(
     tarn__restore restore = {.backend = backend, .checkpoint = checkpoint};
     TARN_TRY(choose_parts(&restore, error));
     tarn__restore_part part;
-    TARN_TRY(find_part(&restore, restore.base, &part, error));
+    TARN_TRY(tarn__restore_find_part(&restore, restore.base, &part, error));
     TARN_TRY(tarn__restore_fetch_part(
         &restore,
         &part,
         backend->directory.db,
-        /* may_have_holes= */ false,
+        /* has_holes= */ NULL,
         &backend->bases.completed,
         error));
     *out = restore;
@@ -207,28 +206,32 @@ static tarn_status fetch(
 static tarn_status complete(const tarn__restore *restore, tarn_error *error)
 {
     tarn__restore_part part;
-    TARN_TRY(find_part(restore, restore->base, &part, error));
-    TARN_TRY(tarn__restore_clip(restore->backend->rocks, &part.kept, error));
+    TARN_TRY(tarn__restore_find_part(restore, restore->base, &part, error));
+    tarn_key_group_range covered = part.kept;
+    TARN_TRY(tarn__restore_join(restore, &covered, error));
+    TARN_TRY(tarn__restore_clip(restore->backend->rocks, &covered, error));
     for (uint32_t i = restore->first; i <= restore->last; i++) {
-        if (i == restore->base) {
-            continue;
+        TARN_TRY(tarn__restore_find_part(restore, i, &part, error));
+        const bool is_joined = part.kept.first >= covered.first && part.kept.last <= covered.last;
+        if (!is_joined) {
+            TARN_TRY(tarn__restore_merge(restore, &part, error));
         }
-        TARN_TRY(find_part(restore, i, &part, error));
-        TARN_TRY(tarn__restore_merge(restore, &part, error));
         tarn__env_log(
             restore->backend->env,
             TARN_LOG_INFO,
-            "%s/%u has the key groups %u to %u of old subtask %u",
+            "%s/%u has the key groups %u to %u of old subtask %u, whose %s it took over",
             restore->backend->operator_name,
             restore->backend->subtask_index,
             part.kept.first,
             part.kept.last,
-            i);
+            i,
+            is_joined ? "files" : "rows");
     }
-    return TARN_OK;
+    return tarn__directory_remove(restore->backend->directory.source, error);
 }
 
-static tarn_status open_database(tarn_backend *backend, bool holds_compactions, tarn_error *error)
+tarn_status tarn__restore_open_database(
+    tarn_backend *backend, bool holds_compactions, tarn_error *error)
 {
     const tarn__rocks_open_options options = {
         .account = backend->account,
@@ -253,19 +256,19 @@ tarn_status tarn__restore_open(
     tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
 {
     if (options->restore == NULL) {
-        return open_database(backend, false, error);
+        return tarn__restore_open_database(backend, false, error);
     }
     if (tarn__canonical_is(options->restore)) {
-        TARN_TRY(open_database(backend, false, error));
+        TARN_TRY(tarn__restore_open_database(backend, false, error));
         return tarn__canonical_restore(backend, options->restore, options->moves_keys, error);
     }
     tarn__restore restore;
     TARN_TRY(fetch(backend, options->restore, &restore, error));
     /* They would take the processors from who takes rows over. */
-    TARN_TRY(open_database(backend, restore.last > restore.first, error));
+    TARN_TRY(tarn__restore_open_database(backend, restore.last > restore.first, error));
+    TARN_TRY(complete(&restore, error));
     /* What was fetched is not synchronised: a loss of power costs the directory, too. */
     TARN_TRY(tarn__rocks_visit_tables(backend->rocks, note_number, &backend->first_durable, error));
-    TARN_TRY(complete(&restore, error));
     TARN_TRY(tarn__rocks_release_compactions(backend->rocks, error));
     return tarn__tidier_begin(backend, error);
 }

@@ -2,15 +2,13 @@
 #include "state/snapshot.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
-#include "cache/runs.h"
-#include "snapshot/upload.h"
-#include "state/backend.h"
-#include "state/canonical.h"
 #include "state/descriptors.h"
 #include "state/hot_store.h"
-
-#define TABLE_FILE_SUFFIX ".sst"
+#include "state/snapshot_private.h"
 
 enum {
     SLICE_ROWS = 64,         /* Drained by a call on the backend: some tens of microseconds. */
@@ -18,178 +16,14 @@ enum {
     SLICE_NS_MAX = 100000,   /* That a slice counts as: the thread may have lost its processor. */
 };
 
-struct tarn_snapshot {
-    tarn_backend *backend;
-    tarn__child child;
-    uint64_t checkpoint_id;
-    bool is_savepoint;
-    bool is_canonical;
-    tarn__canonical_plan canonical;
-    atomic_bool is_cancelled;
-    tarn__upload *upload;
-    tarn__arena arena;     /* Of the two below. */
-    tarn__subtask subtask; /* What is acknowledged; files come from the upload at the end. */
-    uint32_t piece_capacity;
-    const tarn__base *base; /* What the upload builds on; borrowed of the backend. */
-    tarn__runs *runs; /* The backend's when this began, kept until the links are made; or NULL. */
-    uint64_t sync_ns;
-    uint64_t next_slice_ns; /* Not before the stream has had its share of the time. */
-    bool is_submitted;      /* A worker has it: all that it holds is in the store. */
-
-    pthread_mutex_t mutex; /* For ended alone. */
-    pthread_cond_t ended;
-    atomic_bool is_link_claimed; /* Somebody makes the links, or has. */
-    tarn_status linked;          /* How that ended, in error: read once the gate is open. */
-    atomic_bool is_done;
-    atomic_uint_least64_t link_ns;
-    atomic_uint_least64_t upload_ns;
-    tarn_status status; /* The worker's, as error: read once is_done. */
-    tarn_error error;
-};
-
-/* ---- links and uploads ------------------------------------------------------------------ */
-
 static uint64_t now_ns(const tarn_snapshot *snapshot)
 {
-    return tarn__clock_monotonic_ns(tarn__env_clock(snapshot->backend->env));
-}
-
-static tarn_status upload_links(tarn_snapshot *snapshot, tarn_error *error)
-{
-    const char *links = snapshot->backend->directory.links;
-    TARN_AUTO(tarn__local_files_clear) tarn__local_files files = {.count = 0};
-    TARN_TRY(tarn__local_files_list(
-        tarn__file_calls_system(),
-        tarn__env_account(snapshot->backend->env),
-        links,
-        TABLE_FILE_SUFFIX,
-        &files,
-        error));
-    return tarn__upload_run(snapshot->upload, links, &files, snapshot->base, error);
-}
-
-/*
- * Waits for the runs whatever else fails: behind the gate others write the same rows. What an
- * earlier snapshot could not remove would keep every later one from its links.
- */
-static tarn_status make_links(tarn_snapshot *snapshot, tarn_error *error)
-{
-    tarn_backend *backend = snapshot->backend;
-    TARN_TRY(tarn__runs_await(snapshot->runs, error)); /* All that was frozen is in them. */
-    tarn__links_await(&backend->links);
-    TARN_TRY(tarn__directory_remove(backend->directory.links, error));
-    if (snapshot->is_canonical) {
-        return tarn__canonical_hold(&snapshot->canonical, error);
-    }
-    return tarn__rocks_link_snapshot(backend->rocks, backend->directory.links, error);
+    return tarn__clock_monotonic_ns(tarn__env_clock(snapshot->env));
 }
 
 bool tarn__snapshot_holds(const tarn_snapshot *snapshot)
 {
     return snapshot != NULL && snapshot->is_canonical && !atomic_load(&snapshot->is_done);
-}
-
-void tarn__snapshot_link(tarn_snapshot *snapshot)
-{
-    if (atomic_exchange(&snapshot->is_link_claimed, true)) {
-        return;
-    }
-    const uint64_t began_ns = now_ns(snapshot);
-    snapshot->linked = make_links(snapshot, &snapshot->error);
-    atomic_store(&snapshot->link_ns, now_ns(snapshot) - began_ns);
-    tarn__backend_open_gate(snapshot->backend);
-}
-
-/*
- * Keeps the files a second time. The next snapshot's base may be this one's or the one before, so
- * both stay. Without it a restore is slower, and that is all: a failure is logged.
- */
-static void keep_local(tarn_snapshot *snapshot)
-{
-    tarn_backend *backend = snapshot->backend;
-    if (backend->pool.path[0] == '\0' || snapshot->is_savepoint) {
-        return;
-    }
-    tarn_error error;
-    tarn__base *base = NULL;
-    tarn_status status =
-        tarn__upload_copy_base(snapshot->upload, tarn__env_account(backend->env), &base, &error);
-    if (status == TARN_OK) {
-        status = tarn__pool_add(&backend->pool, backend->directory.links, base, &error);
-    }
-    if (status == TARN_OK) {
-        status = tarn__pool_prune(&backend->pool, base, snapshot->base, &error);
-    }
-    if (status != TARN_OK) {
-        tarn__env_log(
-            backend->env,
-            TARN_LOG_WARNING,
-            "the second copy of checkpoint %llu is not complete: %s",
-            (unsigned long long)snapshot->checkpoint_id,
-            error.message);
-    }
-    tarn__base_free(base);
-}
-
-static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
-{
-    tarn_backend *backend = snapshot->backend;
-    tarn__snapshot_link(snapshot);
-    tarn__backend_await_gate(backend); /* The task thread may still be making them. */
-    TARN_TRY(snapshot->linked);
-
-    const uint64_t linked_ns = now_ns(snapshot);
-    tarn_status uploaded = TARN_OK;
-    if (snapshot->is_canonical) {
-        uploaded = tarn__canonical_write(
-            &snapshot->canonical, backend->directory.links, &snapshot->is_cancelled, error);
-    }
-    if (uploaded == TARN_OK) {
-        uploaded = upload_links(snapshot, error);
-    }
-    atomic_store(&snapshot->upload_ns, now_ns(snapshot) - linked_ns);
-    if (uploaded == TARN_OK) {
-        keep_local(snapshot);
-    }
-    return uploaded;
-}
-
-/* By now the snapshot may have been freed; afterwards the backend may be. */
-static void remove_links(tarn_backend *backend, uint64_t checkpoint_id)
-{
-    tarn_error error;
-    if (tarn__directory_remove(backend->directory.links, &error) != TARN_OK) {
-        tarn__env_log(
-            backend->env,
-            TARN_LOG_WARNING,
-            "links of checkpoint %llu are left behind: %s",
-            (unsigned long long)checkpoint_id,
-            error.message);
-    }
-    tarn__links_note_removed(&backend->links);
-}
-
-static void run(void *context)
-{
-    tarn_snapshot *snapshot = context;
-    tarn_backend *backend = snapshot->backend;
-    const uint64_t checkpoint_id = snapshot->checkpoint_id;
-    snapshot->status = link_and_upload(snapshot, &snapshot->error);
-    tarn__links_retire(&backend->links);
-    pthread_mutex_lock(&snapshot->mutex);
-    atomic_store(&snapshot->is_done, true);
-    pthread_cond_broadcast(&snapshot->ended);
-    pthread_mutex_unlock(&snapshot->mutex);
-    remove_links(backend, checkpoint_id);
-}
-
-static void wait_until_done(tarn_snapshot *snapshot)
-{
-    pthread_mutex_lock(&snapshot->mutex);
-    while (!atomic_load(&snapshot->is_done)) {
-        pthread_cond_wait(&snapshot->ended, &snapshot->mutex);
-    }
-    pthread_mutex_unlock(&snapshot->mutex);
 }
 
 /* ---- draining --------------------------------------------------------------------------- */
@@ -199,15 +33,15 @@ static void submit(tarn_snapshot *snapshot)
     snapshot->is_submitted = true;
     tarn__hot_send_runs(snapshot->backend); /* A write may have handed the last row over. */
     tarn__backend_set_draining(snapshot->backend, false);
-    tarn__workers_submit(tarn__env_workers(snapshot->backend->env), run, snapshot);
+    tarn__snapshot_submit_work(snapshot);
 }
 
 /* Has the snapshot end with a failure, which the worker passes on. */
 static void give_up(tarn_snapshot *snapshot, const tarn_error *error)
 {
-    atomic_store(&snapshot->is_link_claimed, true);
-    snapshot->linked = error->status;
-    snapshot->error = *error;
+    const bool is_refused = tarn__snapshot_refuse_links(snapshot, error);
+    assert(is_refused); /* No worker has it. */
+    (void)is_refused;
     tarn__hot_land(snapshot->backend); /* Nothing is on its way once others may write. */
     submit(snapshot);
     tarn__backend_open_gate(snapshot->backend);
@@ -307,15 +141,51 @@ static tarn_status prepare(
     return tarn__upload_open(&options, &snapshot->upload, error);
 }
 
-/* Frees a snapshot that no worker holds; what was not kept is taken back. */
-static void destroy(tarn_snapshot *snapshot)
+/* DIR/links/<number>: the directory of an earlier one may still be read. */
+static tarn_status name_links(tarn_snapshot *snapshot, tarn_error *error)
 {
-    tarn__canonical_release(&snapshot->canonical);
-    tarn__upload_free(snapshot->upload);
-    tarn__arena_clear(&snapshot->arena);
-    pthread_cond_destroy(&snapshot->ended);
-    pthread_mutex_destroy(&snapshot->mutex);
-    tarn__release(snapshot);
+    tarn_backend *backend = snapshot->backend;
+    const size_t size = strlen(backend->directory.links) + sizeof "/18446744073709551615";
+    snapshot->links = tarn__allocate(tarn__env_account(backend->env), size);
+    if (snapshot->links == NULL) {
+        return tarn__fail_no_memory(error, "a path", size);
+    }
+    const uint64_t number = ++backend->snapshot_count;
+    (void)snprintf(snapshot->links, size, "%s/%" PRIu64, backend->directory.links, number);
+    return TARN_OK;
+}
+
+/* A snapshot that has not begun. */
+static tarn_status make(
+    tarn_backend *backend,
+    tarn_pending_checkpoint *checkpoint,
+    tarn_snapshot **out,
+    tarn_error *error)
+{
+    tarn_snapshot *snapshot =
+        tarn__allocate_zeroed(tarn__env_account(backend->env), 1, sizeof *snapshot);
+    if (snapshot == NULL) {
+        return tarn__fail_no_memory(error, "a snapshot", sizeof *snapshot);
+    }
+    snapshot->env = backend->env;
+    snapshot->backend = backend;
+    snapshot->checkpoint_id = tarn_pending_checkpoint_id(checkpoint);
+    snapshot->is_savepoint = tarn__metadata_is_savepoint(tarn__pending_kind(checkpoint));
+    snapshot->is_canonical = tarn__pending_kind(checkpoint) == TARN__METADATA_CANONICAL_SAVEPOINT;
+    tarn__arena_init(&snapshot->arena, backend->account);
+    pthread_mutex_init(&snapshot->mutex, NULL);
+    pthread_cond_init(&snapshot->changed, NULL);
+    tarn_status status = name_links(snapshot, error);
+    if (status == TARN_OK) {
+        status = prepare(snapshot, checkpoint, error);
+    }
+    if (status != TARN_OK) {
+        tarn__snapshot_free(snapshot);
+        return status;
+    }
+    snapshot->base = tarn__base_share(backend->bases.completed);
+    *out = snapshot;
+    return TARN_OK;
 }
 
 static tarn_status check_begin(
@@ -335,6 +205,9 @@ static tarn_status check_begin(
             backend->operator_name,
             backend->subtask_index);
     }
+    if (atomic_load(&backend->is_gate_shut)) {
+        tarn__backend_wait_at_gate(backend); /* For the links of one that was given up. */
+    }
     return tarn__backend_settle_buffers(backend, error);
 }
 
@@ -347,29 +220,9 @@ tarn_status tarn_snapshot_begin(
     TARN_TRY(check_begin(backend, checkpoint, out, error));
     const uint64_t began_ns = tarn__clock_monotonic_ns(tarn__env_clock(backend->env));
     const uint64_t refused_count = tarn__backend_refused_count(backend);
-    tarn_snapshot *snapshot = tarn__allocate_zeroed(backend->account, 1, sizeof *snapshot);
-    if (snapshot == NULL) {
-        return tarn__backend_explain(
-            backend,
-            refused_count,
-            tarn__fail_no_memory(error, "a snapshot", sizeof *snapshot),
-            error);
-    }
-    snapshot->backend = backend;
-    snapshot->checkpoint_id = tarn_pending_checkpoint_id(checkpoint);
-    snapshot->is_savepoint = tarn__metadata_is_savepoint(tarn__pending_kind(checkpoint));
-    snapshot->is_canonical = tarn__pending_kind(checkpoint) == TARN__METADATA_CANONICAL_SAVEPOINT;
-    tarn__arena_init(&snapshot->arena, backend->account);
-    pthread_mutex_init(&snapshot->mutex, NULL);
-    pthread_cond_init(&snapshot->ended, NULL);
-    const tarn_status status =
-        tarn__backend_explain(backend, refused_count, prepare(snapshot, checkpoint, error), error);
-    if (status != TARN_OK) {
-        destroy(snapshot);
-        return status;
-    }
-    snapshot->base = backend->bases.completed;
-    backend->bases.is_lent = true;
+    tarn_snapshot *snapshot = NULL;
+    TARN_TRY(tarn__backend_explain(
+        backend, refused_count, make(backend, checkpoint, &snapshot, error), error));
     snapshot->runs = backend->runs;
     backend->snapshot = snapshot;
     tarn__backend_adopt(backend, &snapshot->child, "snapshot", "of a checkpoint");
@@ -390,7 +243,8 @@ tarn_status tarn_snapshot_begin(
 
 /* ---- while it is under way -------------------------------------------------------------- */
 
-tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
+/* Drains what a poll may: more when the task has nothing else to do. */
+static void drain_polled(tarn_snapshot *snapshot)
 {
     const bool is_idle = !snapshot->backend->has_streamed;
     snapshot->backend->has_streamed = false;
@@ -403,6 +257,11 @@ tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
         const tarn_status advanced = tarn__snapshot_advance(snapshot, NULL);
         (void)advanced;
     }
+}
+
+tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot)
+{
+    drain_polled(snapshot);
     return atomic_load(&snapshot->is_done) ? TARN_OK : TARN_PENDING;
 }
 
@@ -502,7 +361,8 @@ static tarn_status acknowledge(
     tarn__upload_describe(snapshot->upload, &snapshot->subtask);
     tarn__subtask_sort(&snapshot->subtask);
     tarn__base *base = NULL;
-    TARN_TRY(tarn__upload_copy_base(snapshot->upload, backend->account, &base, error));
+    TARN_TRY(
+        tarn__upload_copy_base(snapshot->upload, tarn__env_account(backend->env), &base, error));
     TARN_AUTO(tarn_buffer_clear) tarn_buffer encoded = {.allocator = acknowledgement->allocator};
     tarn_status status =
         tarn__acknowledgement_encode(snapshot->checkpoint_id, &snapshot->subtask, &encoded, error);
@@ -524,23 +384,19 @@ static tarn_status acknowledge(
     return TARN_OK;
 }
 
-/* Lets go of the backend and frees. */
-static void end(tarn_snapshot *snapshot)
+/* The backend has no snapshot any more. */
+static void detach(tarn_snapshot *snapshot)
 {
     tarn_backend *backend = snapshot->backend;
     tarn__backend_disown(backend, &snapshot->child);
     backend->snapshot = NULL;
-    backend->bases.is_lent = false;
-    tarn__base_free(backend->bases.retired);
-    backend->bases.retired = NULL;
-    destroy(snapshot);
 }
 
 tarn_status tarn_snapshot_finish(
     tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn_error *error)
 {
     tarn__snapshot_drain(snapshot);
-    wait_until_done(snapshot);
+    tarn__snapshot_await_work(snapshot);
     tarn__hot_note_failure(snapshot->backend);
     tarn_status status = snapshot->status;
     if (status != TARN_OK && error != NULL) {
@@ -553,11 +409,14 @@ tarn_status tarn_snapshot_finish(
     if (status == TARN_OK) {
         status = acknowledge(snapshot, acknowledgement, error);
     }
-    end(snapshot);
-    if (status == TARN_OK) {
-        tarn__tidier_note_snapshot(backend);
+    detach(snapshot);
+    if (status != TARN_OK) {
+        tarn__snapshot_leave(snapshot); /* What was uploaded is to be taken back. */
+        return status;
     }
-    return status;
+    tarn__snapshot_free(snapshot);
+    tarn__tidier_note_snapshot(backend);
+    return TARN_OK;
 }
 
 /* Goes on as if nothing had been frozen. */
@@ -570,6 +429,20 @@ static void thaw(tarn_backend *backend)
     tarn__backend_open_gate(backend);
 }
 
+/* Opens the gate unless a worker is about to: none may be free to come to it for long. */
+static void drop_links(tarn_snapshot *snapshot)
+{
+    tarn_backend *backend = snapshot->backend;
+    tarn_error details;
+    const tarn_status given_up = tarn__fail(&details, TARN_ABANDONED, "the snapshot was given up");
+    (void)given_up;
+    if (tarn__snapshot_refuse_links(snapshot, &details)) {
+        tarn__hot_land(backend);
+        tarn__hot_note_failure(backend);
+        tarn__backend_open_gate(backend);
+    }
+}
+
 void tarn_snapshot_abandon(tarn_snapshot *snapshot)
 {
     if (snapshot == NULL) {
@@ -577,11 +450,10 @@ void tarn_snapshot_abandon(tarn_snapshot *snapshot)
     }
     if (snapshot->is_submitted) {
         atomic_store(&snapshot->is_cancelled, true);
-        tarn__upload_cancel(snapshot->upload);
-        wait_until_done(snapshot);
-        tarn__hot_note_failure(snapshot->backend);
+        drop_links(snapshot);
     } else {
         thaw(snapshot->backend);
     }
-    end(snapshot);
+    detach(snapshot);
+    tarn__snapshot_leave(snapshot);
 }

@@ -16,7 +16,8 @@
  * writes them to files before the upload (canonical.h).
  *
  * Invariants
- *   - One snapshot of a backend is open at a time, so DIR/links is its own.
+ *   - One snapshot of a backend is open at a time. One that was given up is left to the workers
+ *     (snapshot_private.h), so each has a directory of its own below DIR/links.
  *   - Nothing later than the barrier is written between it and the links: the gate is shut in
  *     begin() and opened by whoever makes the links, or gives them up.
  *   - A call on the backend drains no more than a slice, unless it needs the store.
@@ -35,11 +36,10 @@
  * then the next upload shares less, which is never wrong. */
 enum { TARN__BASE_CANDIDATES_MAX = 4 };
 
-/* What a backend's uploads may build on. Lives in the backend. */
+/* What a backend's uploads may build on. Lives in the backend; its bases are of the environment's
+ * memory, as uploads that were given up read them longer than there is the backend. */
 typedef struct tarn__bases {
     tarn__base *completed; /* Of the last checkpoint known to be complete. NULL: none. */
-    bool is_lent;          /* completed is read by an upload; */
-    tarn__base *retired;   /* so what it was then is freed only at that one's end. */
     struct {
         uint64_t checkpoint_id;
         tarn__base *base;

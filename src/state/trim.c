@@ -1,5 +1,4 @@
 /* trim.c - table files without a wanted key group are not fetched, other rows are covered. */
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -180,12 +179,11 @@ tarn_status tarn__restore_fetch_part(
     const tarn__restore *restore,
     const tarn__restore_part *part,
     const char *directory,
-    bool may_have_holes,
+    atomic_bool *has_holes,
     tarn__base **base_out,
     tarn_error *error)
 {
     tarn_backend *backend = restore->backend;
-    assert(!may_have_holes || base_out == NULL);
     if (mkdir(directory, DIRECTORY_MODE) != 0) {
         return tarn__fail_errno(error, errno, "cannot create %s", directory);
     }
@@ -199,7 +197,8 @@ tarn_status tarn__restore_fetch_part(
         .progress = &backend->restored,
         .pool = &backend->pool,
         .may_link = backend->may_link,
-        .may_have_holes = may_have_holes,
+        .may_have_holes = has_holes != NULL,
+        .has_holes = has_holes,
     };
     const bool is_whole =
         part->kept.first == part->stored.first && part->kept.last == part->stored.last;

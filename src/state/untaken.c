@@ -75,6 +75,7 @@ tarn_status tarn_backend_drop_untaken(tarn_backend *backend, uint32_t *count_out
             backend->subtask_index);
     }
     tarn__hot_quiet(backend);
+    tarn__backend_await_workers(backend);
     uint32_t count = 0;
     tarn_status status = TARN_OK;
     tarn__rocks_family *next = NULL;

@@ -1,8 +1,10 @@
 /*
  * Crash points: a job with RocksDB, driver and a directory is killed before and after each durable
  * step of upload, commit, subsuming, deletion, a savepoint, and the claim of its last checkpoint by
- * the job that goes on from there. Restored, it must be exactly where the model is, and end as if
- * it had never been killed.
+ * the job that goes on from there. Restored, it must be exactly where the model is, with what was
+ * in flight and a copy on the local disk, and end as if it had never been killed. Each process
+ * tells its parent what it takes, announces and restores (support/crash_tale.h): nothing that was
+ * announced is ever missing afterwards.
  *
  *     "first": RECORDS, checkpoints ──► savepoint ──► "second" claims, RECORDS more, checkpoints
  *
@@ -28,8 +30,10 @@
 #include "snapshot/checkpoint.h"
 #include "snapshot/store.h"
 #include "support/crash_files.h"
+#include "support/crash_tale.h"
 #include "support/scratch.h"
 #include "support/state_fixture.h"
+#include "tarn/channel_state.h"
 #include "tarn/claim.h"
 #include "tarn/savepoint.h"
 #include "tarn/snapshot.h"
@@ -38,6 +42,7 @@ enum {
     KEYS = 97,
     RECORDS = 180,     /* Of each of the two jobs. */
     RECORDS_EACH = 30, /* Of one checkpoint. */
+    IN_FLIGHT = 4,     /* Records that a checkpoint takes along instead of their effects. */
     RETAINED = 2,
     POINTS_MAX = 64,
     RUNS_LONG = 200,
@@ -61,6 +66,7 @@ typedef struct job {
     uint64_t completed_id;
     const char *directory;
     const char *name; /* Of the job: "first", "second". */
+    int tale;         /* Where it tells its parent. */
 } job;
 
 static void must(bool is_true, const char *what, const char *message)
@@ -123,6 +129,7 @@ static void notify_complete(uint64_t id, void *context)
     job *j = context;
     tarn_backend_notify_complete(j->backend, id);
     j->completed_id = id;
+    crash_tale_tell(j->tale, CRASH_TALE_ANNOUNCED, id, 0, "");
 }
 
 static tarn__store_options store_options(job *j, const char *name)
@@ -202,6 +209,37 @@ static void open_driver(job *j, const char *name)
     tarn__driver_poll(j->driver);
 }
 
+static tarn_status replay(uint32_t channel, tarn_bytes buffer, void *context, tarn_error *error)
+{
+    job *j = context;
+    uint64_t record = 0;
+    (void)error;
+    must(channel == 0 && buffer.size == sizeof record, "restore", "another record is in flight");
+    memcpy(&record, buffer.data, sizeof record);
+    must(record == j->position, "restore", "a record is missing that was in flight");
+    add_record(j);
+    return TARN_OK;
+}
+
+/* Pieces are sorted by name: "position", then what was in flight there. */
+static void restore_position(job *j, const tarn_checkpoint *checkpoint)
+{
+    const tarn_checkpoint_operator_state state =
+        tarn_checkpoint_operator_state_at(checkpoint, 0, 0);
+    must(state.bytes.size == sizeof j->position, "restore", "there is no position");
+    memcpy(&j->position, state.bytes.data, sizeof j->position);
+}
+
+static void replay_in_flight(job *j, const tarn_checkpoint *checkpoint)
+{
+    const uint64_t position = j->position;
+    const tarn_checkpoint_operator_state state =
+        tarn_checkpoint_operator_state_at(checkpoint, 0, 1);
+    must(strcmp(state.name, TARN_CHANNEL_STATE_NAME) == 0, "restore", "nothing is in flight");
+    MUST_OK(tarn_channel_state_read(state.bytes, replay, j, &j->error));
+    must(j->position == position + IN_FLIGHT, "restore", "fewer records are in flight");
+}
+
 static void open_backend(job *j)
 {
     tarn_coordinator_figures figures;
@@ -210,19 +248,22 @@ static void open_backend(job *j)
     if (figures.latest_completed_id != 0) {
         MUST_OK(tarn_driver_open_checkpoint(
             j->driver, figures.latest_completed_id, &checkpoint, &j->error));
-        const tarn_checkpoint_operator_state state =
-            tarn_checkpoint_operator_state_at(checkpoint, 0, 0);
-        must(state.bytes.size == sizeof j->position, "restore", "there is no position");
-        memcpy(&j->position, state.bytes.data, sizeof j->position);
+        restore_position(j, checkpoint);
+        crash_tale_tell(j->tale, CRASH_TALE_RESTORED, figures.latest_completed_id, j->position, "");
     }
     tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
     options.env = j->env;
     options.operator_name = "counter";
     options.directory = scratch_join(j->directory, "work");
+    options.recovery_directory = scratch_join(j->directory, "copies");
     options.restore = checkpoint;
     MUST_OK(tarn_backend_open(&options, &j->backend, &j->error));
-    tarn_checkpoint_free(checkpoint);
     j->counts = fixture_open_value(j->backend, "counts");
+    compare_with_model(j);
+    if (checkpoint != NULL) {
+        replay_in_flight(j, checkpoint);
+    }
+    tarn_checkpoint_free(checkpoint);
 }
 
 static void settle(job *j)
@@ -235,12 +276,20 @@ static void settle(job *j)
     }
 }
 
-/* Records go on while the snapshot is uploaded; they belong to the next one. */
+/* Records go on while the snapshot is uploaded; the first ones are in flight, as if overtaken. */
 static void fill_snapshot(job *j, tarn_pending_checkpoint *pending, tarn_snapshot **out)
 {
+    tarn_buffer in_flight = TARN_BUFFER_INIT;
     MUST_OK(tarn_snapshot_begin(j->backend, pending, out, &j->error));
     MUST_OK(tarn_snapshot_add_state(
         *out, "position", tarn_bytes_at(&j->position, sizeof j->position), &j->error));
+    for (uint64_t record = j->position; record < j->position + IN_FLIGHT; record++) {
+        MUST_OK(tarn_channel_state_append(
+            &in_flight, 0, tarn_bytes_at(&record, sizeof record), &j->error));
+    }
+    MUST_OK(tarn_snapshot_add_state(
+        *out, TARN_CHANNEL_STATE_NAME, tarn_buffer_bytes(&in_flight), &j->error));
+    tarn_buffer_clear(&in_flight);
 }
 
 static void take_checkpoint(job *j)
@@ -252,6 +301,7 @@ static void take_checkpoint(job *j)
     settle(j);
     const uint64_t id = j->triggered_id;
     MUST_OK(tarn_driver_borrow(j->driver, id, &pending, &j->error));
+    crash_tale_tell(j->tale, CRASH_TALE_TAKEN, id, j->position, "");
     fill_snapshot(j, pending, &snapshot);
     tarn_driver_give_back(j->driver, id);
     for (uint32_t i = 0; i < RECORDS_EACH / 2; i++) {
@@ -274,7 +324,6 @@ static void take_savepoint(job *j)
     tarn_pending_checkpoint *pending = NULL;
     tarn_snapshot *snapshot = NULL;
     tarn_buffer bytes = TARN_BUFFER_INIT;
-    tarn_checkpoint *checkpoint = NULL;
     MUST_OK(tarn__savepoint_begin(&options, 1, &pending, &j->error));
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s", tarn_savepoint_path(pending));
@@ -283,10 +332,21 @@ static void take_savepoint(job *j)
     MUST_OK(tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&bytes), &j->error));
     tarn_buffer_clear(&bytes);
     MUST_OK(tarn_checkpoint_commit(pending, NULL, &j->error));
+    crash_tale_tell(j->tale, CRASH_TALE_SAVED, 1, j->position, path);
+}
+
+/* In a process of its own, at the end: whoever died in between, what was announced is whole. */
+static void verify_savepoint(const char *path, uint64_t position)
+{
+    static job the_job;
+    job *j = &the_job;
+    tarn_checkpoint *checkpoint = NULL;
     tarn_checkpoint_verification found;
     MUST_OK(tarn_checkpoint_open(path, NULL, &checkpoint, &j->error));
     MUST_OK(tarn_checkpoint_verify(checkpoint, NULL, NULL, &found, &j->error));
     must(found.bad_count == 0, "savepoint", "it is damaged");
+    restore_position(j, checkpoint);
+    must(j->position == position, "savepoint", "it is of another position");
     tarn_checkpoint_free(checkpoint);
 }
 
@@ -317,11 +377,11 @@ static void add_records(job *j, uint64_t until)
 }
 
 /* What was before a kill may be done again: the second job begins where the first one ended. */
-static void run_job(const char *directory, const char *point, uint32_t nth, int log)
+static void run_job(const char *directory, const char *point, uint32_t nth, int log, int tale)
 {
     static job the_job;
     job *j = &the_job;
-    *j = (job){.directory = directory};
+    *j = (job){.directory = directory, .tale = tale};
     crash_files_init(&j->files, point, nth, log);
     tarn__account_init(&j->account, "job", NULL);
     tarn_config *config = fixture_new_config(64);
@@ -343,15 +403,8 @@ static void run_job(const char *directory, const char *point, uint32_t nth, int 
 
 /* --- Outside --- */
 
-/* Answers the exit status, or KILLED. */
-static int run_process(const char *directory, const char *point, uint32_t nth, int log)
+static int await(pid_t child)
 {
-    fflush(NULL);
-    const pid_t child = fork();
-    if (child == 0) {
-        run_job(directory, point, nth, log);
-        _exit(0);
-    }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     if (WIFEXITED(status)) {
@@ -359,6 +412,37 @@ static int run_process(const char *directory, const char *point, uint32_t nth, i
     }
     assert_int_equal(WTERMSIG(status), SIGKILL);
     return KILLED;
+}
+
+/* Answers the exit status, or KILLED. What the process had to tell is heard. */
+static int run_process(
+    const char *directory, const char *point, uint32_t nth, int log, crash_tale *tale)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        run_job(directory, point, nth, log, ends[1]);
+        _exit(0);
+    }
+    close(ends[1]);
+    crash_tale_hear(tale, ends[0]);
+    close(ends[0]);
+    return await(child);
+}
+
+static void check_savepoints(const crash_tale *tale)
+{
+    for (uint32_t i = 0; i < tale->saved_count; i++) {
+        const pid_t child = fork();
+        if (child == 0) {
+            verify_savepoint(tale->saved[i].path, tale->saved[i].position);
+            _exit(0);
+        }
+        assert_int_equal(await(child), 0);
+    }
 }
 
 typedef struct points {
@@ -386,7 +470,10 @@ static void learn_points(const char *directory, points *p)
     const char *path = scratch_join(directory, "points");
     const int log = open(path, O_CREAT | O_WRONLY | O_APPEND, 0600);
     assert_true(log >= 0);
-    assert_int_equal(run_process(directory, NULL, 0, log), 0);
+    crash_tale tale = {.announced_id = 0};
+    assert_int_equal(run_process(directory, NULL, 0, log, &tale), 0);
+    assert_int_equal(tale.announced_count, 2 * RECORDS / RECORDS_EACH);
+    assert_int_equal(tale.saved_count, 1);
     close(log);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
@@ -404,14 +491,27 @@ static uint32_t die_and_end(const char *point, uint32_t nth, const char *then, u
     scratch root;
     scratch_init(&root);
     uint32_t killed = 0;
-    const int first = run_process(root.path, point, nth, -1);
+    crash_tale tale = {.announced_id = 0};
+    const int first = run_process(root.path, point, nth, -1, &tale);
     killed += first == KILLED ? 1 : 0;
-    const int second = run_process(root.path, then, then_nth, -1);
+    const int second = run_process(root.path, then, then_nth, -1, &tale);
     killed += second == KILLED ? 1 : 0;
-    const int last = run_process(root.path, NULL, 0, -1);
+    const int last = run_process(root.path, NULL, 0, -1, &tale);
     if ((first != 0 && first != KILLED) || (second != 0 && second != KILLED) || last != 0) {
         fail_msg("died at \"%s\" (%u), then at \"%s\" (%u)", point, nth, then, then_nth);
     }
+    if (tale.problem[0] != '\0') {
+        fail_msg(
+            "died at \"%s\" (%u), then at \"%s\" (%u): %s",
+            point,
+            nth,
+            then,
+            then_nth,
+            tale.problem);
+    }
+    assert_true(tale.restored_count > 0);
+    check_savepoints(&tale);
+    assert_int_equal(tale.positions[tale.announced_id], 2 * RECORDS);
     scratch_clear(&root);
     return killed;
 }

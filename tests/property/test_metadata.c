@@ -44,42 +44,74 @@ static size_t mutate(tarn__random *random, uint8_t *data, size_t size)
     return size;
 }
 
+/* What is changed: of each version and kind one that says something which others cannot. */
+static const struct origin {
+    uint8_t mode; /* Of the fuzz entry. */
+    tarn__metadata_kind kind;
+    uint32_t version;
+} ORIGINS[] = {
+    {0, TARN__METADATA_CHECKPOINT, 3},
+    {0, TARN__METADATA_CHECKPOINT, 4},
+    {1, TARN__METADATA_CHECKPOINT, 1},
+    {1, TARN__METADATA_CHECKPOINT, 2},
+    {1, TARN__METADATA_CHECKPOINT, 3},
+    {1, TARN__METADATA_CHECKPOINT, 4},
+    {2, TARN__METADATA_ACKNOWLEDGEMENT, 1},
+    {2, TARN__METADATA_ACKNOWLEDGEMENT, 4},
+    {3, TARN__METADATA_SAVEPOINT, 2},
+    {3, TARN__METADATA_SAVEPOINT, 3},
+    {3, TARN__METADATA_SAVEPOINT, 4},
+    {3, TARN__METADATA_CANONICAL_SAVEPOINT, 2},
+    {3, TARN__METADATA_CANONICAL_SAVEPOINT, 4},
+};
+
+enum { ORIGINS_COUNT = sizeof ORIGINS / sizeof ORIGINS[0] };
+
 static void changes_are_refused_or_encode_again(uint64_t seed, void *context)
 {
     const tarn_buffer *files = context;
     tarn__random random = {.state = seed};
     uint8_t input[INPUT_BYTES_MAX + 1];
-    input[0] = (uint8_t)(seed % 3);
-    const tarn_buffer *origin = &files[input[0] == 2 ? 1 : (seed / 3 % 2 == 0 ? 0 : 2)];
-    memcpy(input + 1, origin->data, origin->size);
-    const size_t size = mutate(&random, input + 1, origin->size);
+    const uint32_t which = (uint32_t)(seed % ORIGINS_COUNT);
+    input[0] = ORIGINS[which].mode;
+    memcpy(input + 1, files[which].data, files[which].size);
+    const size_t size = mutate(&random, input + 1, files[which].size);
     (void)LLVMFuzzerTestOneInput(input, size + 1);
+}
+
+static void encode_origin(const struct origin *origin, tarn_buffer *out)
+{
+    metadata_sample sample;
+    tarn_error error;
+    metadata_sample_init(&sample);
+    sample.head.format_version = origin->version;
+    if (origin->kind != TARN__METADATA_CANONICAL_SAVEPOINT && origin->version == 3) {
+        metadata_sample_pack(&sample);
+    } else if (origin->kind != TARN__METADATA_CANONICAL_SAVEPOINT && origin->version == 4) {
+        metadata_sample_inline(&sample);
+    }
+    metadata_sample_become(&sample, origin->kind);
+    assert_ok(
+        tarn__metadata_encode(
+            &sample.head, sample.subtasks, metadata_sample_count(&sample), out, &error),
+        &error);
+    uint8_t input[INPUT_BYTES_MAX + 1] = {origin->mode};
+    memcpy(input + 1, out->data, out->size);
+    (void)LLVMFuzzerTestOneInput(input, out->size + 1);
 }
 
 static void test_changed_files_are_refused_or_encode_again(void **state)
 {
     (void)state;
-    metadata_sample sample;
-    metadata_sample_init(&sample);
-    metadata_sample_pack(&sample);
-    tarn_buffer files[3] = {TARN_BUFFER_INIT, TARN_BUFFER_INIT, TARN_BUFFER_INIT};
-    tarn_error error;
-    assert_ok(
-        tarn__metadata_encode(&sample.head, sample.subtasks, SAMPLE_SUBTASKS, &files[0], &error),
-        &error);
-    metadata_sample packless;
-    metadata_sample_init(&packless);
-    metadata_sample_inline(&packless);
-    assert_ok(
-        tarn__metadata_encode(
-            &packless.head, packless.subtasks, SAMPLE_SUBTASKS, &files[2], &error),
-        &error);
-    sample.head.kind = TARN__METADATA_ACKNOWLEDGEMENT;
-    assert_ok(tarn__metadata_encode(&sample.head, sample.subtasks, 1, &files[1], &error), &error);
+    tarn_buffer files[ORIGINS_COUNT];
+    for (uint32_t i = 0; i < ORIGINS_COUNT; i++) {
+        files[i] = (tarn_buffer)TARN_BUFFER_INIT;
+        encode_origin(&ORIGINS[i], &files[i]);
+    }
     prop_run("changed metadata", 2, changes_are_refused_or_encode_again, files);
-    tarn_buffer_clear(&files[0]);
-    tarn_buffer_clear(&files[1]);
-    tarn_buffer_clear(&files[2]);
+    for (uint32_t i = 0; i < ORIGINS_COUNT; i++) {
+        tarn_buffer_clear(&files[i]);
+    }
 }
 
 int main(void)

@@ -1,9 +1,10 @@
 /*
- * Property of restores at another parallelism: whatever was written to every kind of state, to
- * timers and to the state of the operator, wherever it lies (memtables, many small files, levels,
- * folded or not), a restore of the checkpoint by any number of subtasks has each key exactly once,
- * with all that it had; each element of a split list once in all, those of a union list and a
- * broadcast map once in each subtask.
+ * Property of restores at another parallelism: whatever was written to every kind of state, in any
+ * namespace and with a time to live, to timers of both domains and to the state of the operator,
+ * wherever it lies (memtables, many small files, levels, folded or not), a restore of the
+ * checkpoint by any number of subtasks has each key exactly once, with all that it had; each
+ * element of a split list once in all, those of a union list and a broadcast map once in each
+ * subtask.
  *
  * The matrix goes from each of 1 .. 8 subtasks to each; 128 to 3 stands for the large steps. A seed
  * walks on from restore to restore, so that leftovers of the last one are in the next one's way.
@@ -33,6 +34,9 @@ enum {
     ENTRIES = 4,
     ELEMENTS_MAX = 24,
     TIMES = 6,
+    DOMAINS = 2, /* Of timers. */
+    WINDOWS = 3, /* Namespaces besides the default one. */
+    TTL_MS = 1000,
     PARALLELISM_MAX = 8,
     SPLIT_MAX = 4096,
     TIDY_PASSES = 16,                  /* As in state/tidy.c. */
@@ -47,7 +51,10 @@ typedef struct cell {
     bool is_summed;
     int64_t sum;
     uint64_t text_size; /* Of an accumulator: 0, none. */
-    bool timers[TIMES];
+    bool timers[DOMAINS][TIMES];
+    uint64_t windows[WINDOWS]; /* 0: none. */
+    uint64_t fading;           /* 0: none. It expires. */
+    int64_t fading_since_ms;
 } cell;
 
 typedef struct subtask {
@@ -57,7 +64,9 @@ typedef struct subtask {
     tarn_list *list;
     tarn_reducing *sum;
     tarn_aggregating *text;
-    tarn_timers *timers;
+    tarn_timers *timers[DOMAINS];
+    tarn_value *window; /* Of a namespace that is set. */
+    tarn_value *fading;
     tarn_operator_store *operators;
     tarn_operator_list *split; /* Numbers, each of them in one subtask. */
     tarn_operator_list *whole; /* The subtask's index. */
@@ -72,8 +81,10 @@ typedef struct job {
     uint32_t max_parallelism;
     uint32_t parallelism;
     uint32_t generation;
-    uint64_t part_count;  /* Table files that restores have read by parts. */
-    uint32_t split_count; /* Elements 0 .. split_count - 1 of the split list are there. */
+    atomic_int_least64_t now_ms; /* By which states expire; compactions ask, too. */
+    uint32_t expired_count;      /* What was seen to have gone. */
+    uint64_t part_count;         /* Table files that restores have read by parts. */
+    uint32_t split_count;        /* Elements 0 .. split_count - 1 of the split list are there. */
     subtask subtasks[SUBTASKS_MAX];
     cell cells[KEYS];
     scratch root;
@@ -169,16 +180,51 @@ static void write_sum(job *j, subtask *s, cell *c)
     assert_ok(tarn_reducing_add_i64(s->sum, added, &j->error), &j->error);
 }
 
+/* Timers of the machine's time are of windows. */
+static tarn_bytes name_space_of(uint32_t domain)
+{
+    return tarn_bytes_of(domain == TARN_TIME_PROCESSING ? "window" : "");
+}
+
 static void write_timer(job *j, subtask *s, cell *c)
 {
     const uint32_t time = below(j, TIMES);
-    c->timers[time] = below(j, 3) > 0;
-    const tarn_bytes none = tarn_bytes_at("", 0);
-    if (c->timers[time]) {
-        assert_ok(tarn_timers_register(s->timers, time, none, &j->error), &j->error);
+    const uint32_t domain = below(j, DOMAINS);
+    const tarn_bytes name_space = name_space_of(domain);
+    c->timers[domain][time] = below(j, 3) > 0;
+    if (c->timers[domain][time]) {
+        assert_ok(tarn_timers_register(s->timers[domain], time, name_space, &j->error), &j->error);
     } else {
-        assert_ok(tarn_timers_remove(s->timers, time, none, &j->error), &j->error);
+        assert_ok(tarn_timers_remove(s->timers[domain], time, name_space, &j->error), &j->error);
     }
+}
+
+static void set_window(job *j, const subtask *s, uint32_t window)
+{
+    char name[16];
+    (void)snprintf(name, sizeof name, "window-%u", window);
+    assert_ok(
+        tarn_keyed_set_namespace(tarn_value_keyed(s->window), tarn_bytes_of(name), &j->error),
+        &j->error);
+}
+
+static void write_window(job *j, const subtask *s, cell *c)
+{
+    const uint32_t window = below(j, WINDOWS);
+    c->windows[window] = below(j, 4) == 0 ? 0 : tarn__random_next(&j->random) | 1;
+    set_window(j, s, window);
+    if (c->windows[window] == 0) {
+        assert_ok(tarn_value_remove(s->window, &j->error), &j->error);
+    } else {
+        assert_ok(tarn_value_put(s->window, number_of(&c->windows[window]), &j->error), &j->error);
+    }
+}
+
+static void write_fading(job *j, const subtask *s, cell *c)
+{
+    c->fading = tarn__random_next(&j->random) | 1;
+    c->fading_since_ms = atomic_load(&j->now_ms);
+    assert_ok(tarn_value_put(s->fading, number_of(&c->fading), &j->error), &j->error);
 }
 
 static void write_text(job *j, subtask *s, cell *c)
@@ -195,7 +241,7 @@ static void write_some(job *j, uint32_t count)
         const uint32_t key = below(j, KEYS);
         cell *c = &j->cells[key];
         subtask *s = go_to(j, key);
-        switch (below(j, 6)) {
+        switch (below(j, 8)) {
         case 0:
             write_value(j, s, c);
             break;
@@ -210,6 +256,12 @@ static void write_some(job *j, uint32_t count)
             break;
         case 4:
             write_timer(j, s, c);
+            break;
+        case 5:
+            write_window(j, s, c);
+            break;
+        case 6:
+            write_fading(j, s, c);
             break;
         default:
             write_text(j, s, c);
@@ -278,6 +330,16 @@ static void expect_key(job *j, uint32_t key)
     assert_true(sum == c->sum);
     status = tarn_aggregating_get(s->text, &got, &j->error);
     expect_number(j, status, got, c->text_size);
+    for (uint32_t window = 0; window < WINDOWS; window++) {
+        set_window(j, s, window);
+        status = tarn_value_get(s->window, &got, &j->error);
+        expect_number(j, status, got, c->windows[window]);
+    }
+    const bool has_expired =
+        c->fading != 0 && atomic_load(&j->now_ms) - c->fading_since_ms >= TTL_MS;
+    j->expired_count += has_expired ? 1 : 0;
+    status = tarn_value_get(s->fading, &got, &j->error);
+    expect_number(j, status, got, has_expired ? 0 : c->fading);
 }
 
 /* Every key of a state is of its subtask, and there are as many as the model has. */
@@ -310,31 +372,39 @@ static tarn_keyed *sum_of(const subtask *s)
     return tarn_reducing_keyed(s->sum);
 }
 
-/* Takes all timers out of all subtasks, and registers them again. */
-static void expect_timers(job *j)
+static tarn_keyed *window_of(const subtask *s)
+{
+    return tarn_value_keyed(s->window);
+}
+
+/* Takes all timers of a domain out of all subtasks, and registers them again. */
+static void expect_timers(job *j, uint32_t domain)
 {
     static bool fired[KEYS][TIMES];
     memset(fired, 0, sizeof fired);
-    const tarn_bytes none = tarn_bytes_at("", 0);
+    const tarn_bytes name_space = name_space_of(domain);
     for (uint32_t i = 0; i < j->parallelism; i++) {
         subtask *s = &j->subtasks[i];
         tarn_timer timer;
-        while (tarn_timers_poll(s->timers, TIMES, &timer, &j->error) == TARN_OK) {
+        while (tarn_timers_poll(s->timers[domain], TIMES, &timer, &j->error) == TARN_OK) {
             char text[16] = {0};
             assert_in_range(timer.key.size, 5, sizeof text - 1);
             memcpy(text, timer.key.data, timer.key.size);
             const unsigned long key = strtoul(text + 4, NULL, 10);
             assert_true(key < KEYS && timer.time >= 0 && timer.time < TIMES);
+            assert_true(tarn_bytes_is_equal(timer.name_space, name_space));
             assert_false(fired[key][timer.time]);
             fired[key][timer.time] = true;
         }
     }
     for (uint32_t key = 0; key < KEYS; key++) {
-        assert_memory_equal(fired[key], j->cells[key].timers, sizeof fired[key]);
+        assert_memory_equal(fired[key], j->cells[key].timers[domain], sizeof fired[key]);
         for (uint32_t time = 0; time < TIMES; time++) {
             if (fired[key][time]) {
                 subtask *s = go_to(j, key);
-                assert_ok(tarn_timers_register(s->timers, time, none, &j->error), &j->error);
+                assert_ok(
+                    tarn_timers_register(s->timers[domain], time, name_space, &j->error),
+                    &j->error);
             }
         }
     }
@@ -445,14 +515,21 @@ static void expect_everything(job *j)
 {
     uint32_t value_count = 0;
     uint32_t sum_count = 0;
+    uint32_t window_count = 0; /* A key comes once for each namespace that it has. */
     for (uint32_t key = 0; key < KEYS; key++) {
         expect_key(j, key);
         value_count += j->cells[key].value != 0 ? 1 : 0;
         sum_count += j->cells[key].is_summed ? 1 : 0;
+        for (uint32_t window = 0; window < WINDOWS; window++) {
+            window_count += j->cells[key].windows[window] != 0 ? 1 : 0;
+        }
     }
     expect_key_count(j, value_of, value_count);
     expect_key_count(j, sum_of, sum_count);
-    expect_timers(j);
+    expect_key_count(j, window_of, window_count);
+    for (uint32_t domain = 0; domain < DOMAINS; domain++) {
+        expect_timers(j, domain);
+    }
 }
 
 /* ---- the job ---------------------------------------------------------------------------- */
@@ -466,6 +543,23 @@ static const tarn_state_options *named(const char *name, tarn_layout layout)
     return &options;
 }
 
+static int64_t tell_time(void *context)
+{
+    return atomic_load(&((job *)context)->now_ms);
+}
+
+static void open_expiring(job *j, subtask *s)
+{
+    tarn_ttl ttl = TARN_TTL_INIT;
+    tarn_state_options options = TARN_STATE_OPTIONS_INIT;
+    ttl.ttl_ms = TTL_MS;
+    ttl.now_ms = tell_time;
+    ttl.now_context = j;
+    options.name = "fading";
+    options.ttl = &ttl;
+    assert_ok(tarn_value_open(s->backend, &options, &s->fading, &j->error), &j->error);
+}
+
 static void open_states(job *j, subtask *s)
 {
     tarn_reducing_options reducing = TARN_REDUCING_OPTIONS_INIT;
@@ -473,7 +567,7 @@ static void open_states(job *j, subtask *s)
     tarn_timers_options timers = TARN_TIMERS_OPTIONS_INIT;
     reducing.reducer = TARN_REDUCER_SUM;
     aggregating.add = add_size;
-    timers.name = "timers";
+    timers.name = "timers"; /* Of both domains. */
     timers.head_timer_count = 2;
     timers.buffer_timer_count = 4;
     tarn_backend *b = s->backend;
@@ -488,7 +582,12 @@ static void open_states(job *j, subtask *s)
         tarn_aggregating_open(
             b, named("text", TARN_LAYOUT_NAMESPACE_FIRST), &aggregating, &s->text, error),
         error);
-    assert_ok(tarn_timers_open(b, &timers, &s->timers, error), error);
+    assert_ok(
+        tarn_value_open(b, named("window", TARN_LAYOUT_NAMESPACE_FIRST), &s->window, error), error);
+    open_expiring(j, s);
+    assert_ok(tarn_timers_open(b, &timers, &s->timers[TARN_TIME_EVENT], error), error);
+    timers.domain = TARN_TIME_PROCESSING;
+    assert_ok(tarn_timers_open(b, &timers, &s->timers[TARN_TIME_PROCESSING], error), error);
 }
 
 static void open_job(job *j, uint32_t parallelism, tarn_checkpoint *restore)
@@ -525,7 +624,11 @@ static void close_job(job *j)
         assert_ok(tarn_list_close(s->list, error), error);
         assert_ok(tarn_reducing_close(s->sum, error), error);
         assert_ok(tarn_aggregating_close(s->text, error), error);
-        assert_ok(tarn_timers_close(s->timers, error), error);
+        assert_ok(tarn_value_close(s->window, error), error);
+        assert_ok(tarn_value_close(s->fading, error), error);
+        for (uint32_t domain = 0; domain < DOMAINS; domain++) {
+            assert_ok(tarn_timers_close(s->timers[domain], error), error);
+        }
         assert_ok(tarn_operator_store_close(s->operators, error), error);
         assert_ok(tarn_backend_close(s->backend, error), error);
     }
@@ -629,6 +732,7 @@ static void live_a_while(job *j)
         write_some(j, KEYS * 2);
         settle_some(j);
     }
+    atomic_fetch_add(&j->now_ms, below(j, TTL_MS));
     write_some(j, KEYS);
     write_operators(j, below(j, 40));
     take_checkpoint(j);
@@ -640,6 +744,7 @@ static void live_a_while(job *j)
     const uint32_t split_count = j->split_count;
     write_some(j, KEYS / 2);
     write_operators(j, 5);
+    atomic_fetch_add(&j->now_ms, below(j, TTL_MS / 2));
     memcpy(j->cells, saved, sizeof saved);
     j->split_count = split_count;
 }
@@ -663,6 +768,7 @@ static uint64_t walk(
         restore(&j, parallelisms[i]);
     }
     tear_down(&j);
+    assert_true(j.expired_count > 0);
     return j.part_count;
 }
 

@@ -23,6 +23,15 @@ uint64_t sim_now_ms(void)
     return w.now_ns / 1000000;
 }
 
+void sim_trace(const char *text, uint64_t number)
+{
+    uint64_t hash = tarn__random_mix(w.trace ^ w.now_ns) + number;
+    for (; text != NULL && *text != '\0'; text++) {
+        hash = hash * 31 + (uint8_t)*text;
+    }
+    w.trace = tarn__random_mix(hash);
+}
+
 /* --- The model --- */
 
 item sim_record_at(uint32_t source, uint64_t position)

@@ -13,6 +13,7 @@ static void hear(const tarn_driver_outcome *outcome, void *context)
 {
     (void)context;
     w.answered_count += outcome->is_periodic ? 0 : 1;
+    sim_trace(outcome->is_completed ? "completed" : "failed", outcome->checkpoint_id);
     if (outcome->is_completed) {
         content c;
         const uint64_t id = outcome->checkpoint_id;
@@ -20,6 +21,7 @@ static void hear(const tarn_driver_outcome *outcome, void *context)
         CHECK(is_savepoint || id > w.restorable_id);
         w.announced_id = id > w.announced_id ? id : w.announced_id;
         w.restorable_id = is_savepoint ? w.restorable_id : id;
+        w.own_id = is_savepoint ? w.own_id : id;
         w.completed_count++;
         if (is_savepoint && w.is_real) {
             sim_read_savepoint(outcome->path, &c);
@@ -67,6 +69,7 @@ static tarn_status open_store(const job *j, tarn_checkpoint_store **out)
         .retained_count = UINT32_MAX,
         .account = &w.account,
         .clock = &w.clock,
+        .token = tarn__random_mix(w.seed + w.restart_count) | 1,
         .log = take_log,
     };
     return tarn__store_open(&options, out, &w.error);
@@ -216,9 +219,11 @@ void sim_crash(void)
     w.dies_after = 0;
     w.has_crashed = true;
     w.restart_count++;
+    sim_trace("crash", w.restart_count);
     sim_stop_tasks();
     CHECK_OK(tarn_driver_close(w.driver, TARN_JOB_SUSPENDED, &w.error));
     w.driver = NULL;
+    fault_storage_orphan(&w.storage);
     atomic_store(&w.storage.is_dead, false);
     w.must_fail_over = false;
     /* Whoever had asked will not hear. */
@@ -262,7 +267,16 @@ static int64_t wall_ms(void *context)
     return (int64_t)sim_now_ms();
 }
 
-static fault_fate draw_fate(const char *operation, const char *name, void *context)
+/*
+ * Where requests about a name keep their order: shared files, as a deletion that nobody waits for
+ * any more must not take away what was uploaded after it; and what a job is found by.
+ */
+static bool keeps_order(const char *name)
+{
+    return strstr(name, "/chk-") == NULL || strstr(name, TARN__METADATA_NAME) != NULL;
+}
+
+static fault_fate choose_fate(void)
 {
     static const fault_fate fates[] = {
         FAULT_FATE_LOST,
@@ -274,10 +288,6 @@ static fault_fate draw_fate(const char *operation, const char *name, void *conte
         FAULT_FATE_REPEATED,
     };
     enum { COUNT = sizeof fates / sizeof fates[0], PROMPT_COUNT = 4 };
-    (void)operation;
-    (void)name;
-    (void)context;
-    sim_real_wait();
     if (w.dies_after > 0 && --w.dies_after == 0) {
         atomic_store(&w.storage.is_dead, true);
     }
@@ -286,6 +296,17 @@ static fault_fate draw_fate(const char *operation, const char *name, void *conte
     }
     const fault_fate fate = fates[tarn__random_below(&w.fates, w.is_late ? COUNT : PROMPT_COUNT)];
     w.late_count += fate == FAULT_FATE_LATE || fate == FAULT_FATE_REPEATED ? 1 : 0;
+    return fate;
+}
+
+/* What RocksDB writes has other names each time. */
+static fault_fate draw_fate(const char *operation, const char *name, void *context)
+{
+    (void)context;
+    sim_real_wait();
+    const fault_fate fate = choose_fate();
+    sim_trace(operation, (uint64_t)fate);
+    sim_trace(w.is_real ? NULL : name, 0);
     return fate;
 }
 
@@ -317,6 +338,7 @@ void sim_open_world(void)
     tarn__account_init(&w.account, "sim", NULL);
     fault_storage_init(&w.storage, &w.account, draw_fate, NULL);
     w.storage.features = sim_chance(30) ? 0 : w.storage.features;
+    w.storage.keeps_order = keeps_order;
     if (w.is_real) {
         sim_real_open();
     }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "env/env.h"
 #include "support/state_fixture.h"
 
 enum { MANAGED_MIB = 16, REPRESENTATIVES_MAX = 100000 };
@@ -60,7 +61,7 @@ void sim_real_upload(snapshot *s)
     real.under_way = NULL;
 }
 
-static void await_other_upload(void)
+void sim_real_finish_all(void)
 {
     if (real.under_way != NULL) {
         sim_real_upload(real.under_way);
@@ -158,7 +159,7 @@ void sim_real_start(worker *k, uint64_t restore_id, const content *restored)
     const bool was_over = w.is_over;
     const uint32_t dies_after = w.dies_after;
     tarn_checkpoint *checkpoint = NULL;
-    await_other_upload();
+    sim_real_finish_all();
     w.is_over = true;
     w.dies_after = 0;
     set_open(true);
@@ -189,7 +190,7 @@ void sim_real_start(worker *k, uint64_t restore_id, const content *restored)
 
 void sim_real_stop(worker *k)
 {
-    await_other_upload();
+    sim_real_finish_all();
     CHECK_OK(tarn_value_close(k->value, &w.error));
     CHECK_OK(tarn_backend_close(k->backend, &w.error));
 }
@@ -198,7 +199,7 @@ void sim_real_stop(worker *k)
 
 tarn_status sim_real_begin(worker *k, snapshot *s, tarn_pending_checkpoint *pending)
 {
-    await_other_upload();
+    sim_real_finish_all();
     const tarn_status status = tarn_snapshot_begin(k->backend, pending, &s->real, &w.error);
     if (status != TARN_OK) {
         return status;
@@ -206,6 +207,14 @@ tarn_status sim_real_begin(worker *k, snapshot *s, tarn_pending_checkpoint *pend
     real.under_way = s;
     return tarn_snapshot_add_state(
         s->real, SIM_CELLS_NAME, tarn_bytes_at(k->cells, sizeof k->cells), &w.error);
+}
+
+/* What was uploaded and not kept is taken back by the thread that uploads. */
+static void await_take_back(void)
+{
+    set_open(true);
+    tarn__env_await_ends(w.env);
+    set_open(false);
 }
 
 tarn_status sim_real_finish(snapshot *s, tarn_buffer *bytes)
@@ -221,14 +230,15 @@ tarn_status sim_real_finish(snapshot *s, tarn_buffer *bytes)
     }
     tarn_snapshot *ended = s->real;
     s->real = NULL;
-    return tarn_snapshot_finish(ended, bytes, &w.error);
+    status = tarn_snapshot_finish(ended, bytes, &w.error);
+    await_take_back();
+    return status;
 }
 
 void sim_real_abandon(snapshot *s)
 {
     sim_real_upload(s);
-    set_open(true); /* To take back what was uploaded. */
     tarn_snapshot_abandon(s->real);
-    set_open(false);
+    await_take_back();
     s->real = NULL;
 }

@@ -85,6 +85,7 @@ static tarn_status open_upload(worker *k, snapshot *s, tarn_pending_checkpoint *
 void sim_take_snapshot(worker *k, uint64_t id)
 {
     snapshot *s = NULL;
+    sim_trace("take", id * 100 + k->task);
     for (uint32_t i = 0; i < SNAPSHOTS_MAX; i++) {
         s = !k->snapshots[i].is_used ? &k->snapshots[i] : s;
     }
@@ -164,6 +165,7 @@ static tarn_status finish_upload(worker *k, snapshot *s)
 {
     tarn_buffer bytes = TARN_BUFFER_INIT;
     tarn_status status = w.is_real ? sim_real_finish(s, &bytes) : encode_upload(k, s, &bytes);
+    sim_trace("acknowledge", s->id * 100 + k->task);
     const tarn_bytes part = tarn_buffer_bytes(&bytes);
     const uint32_t repeats = sim_chance(5) ? 2 : 1;
     for (uint32_t i = 0; i < repeats && status == TARN_OK && !sim_chance(1); i++) {

@@ -103,6 +103,9 @@ static void tell_barrier(
 static void enqueue(worker *k, uint32_t channel_index, const item *it)
 {
     channel *c = &k->channels[channel_index];
+    if (k->is_down) {
+        return; /* It will be sent again, or belongs to a checkpoint that fails. */
+    }
     CHECK(c->count < ITEMS_MAX);
     c->items[c->count++] = *it;
     if (it->kind == ITEM_RECORD) {
@@ -163,6 +166,7 @@ static void emit(uint32_t source)
 static void send_barrier(uint32_t source)
 {
     const item it = {.kind = ITEM_BARRIER, .barrier = w.barriers[source][0]};
+    sim_trace(source ? "barrier of 1" : "barrier of 0", it.barrier.checkpoint_id);
     w.barrier_counts[source]--;
     memmove(
         w.barriers[source],
@@ -205,7 +209,7 @@ static bool trigger(const tarn_driver_barrier *barrier, void *context)
 
 bool sim_run_source(uint32_t source)
 {
-    bool is_free = true;
+    bool is_free = !w.source_is_down[source];
     for (uint32_t i = 0; i < w.parallelism[1]; i++) {
         is_free = is_free && w.workers[i].channels[source].count < ITEMS_MAX - RECORDS_QUEUED_MAX;
     }
@@ -213,7 +217,7 @@ bool sim_run_source(uint32_t source)
         send_barrier(source);
         return true;
     }
-    if (!w.is_over) {
+    if (!w.is_over && !w.source_is_down[source]) {
         emit(source);
     }
     return false;
@@ -256,7 +260,10 @@ void sim_stop_tasks(void)
         tarn_driver_end_task(w.driver, task, TARN_TASK_END_STOPPED);
     }
     for (uint32_t i = 0; i < w.parallelism[1]; i++) {
-        stop_worker(&w.workers[i]);
+        if (!w.workers[i].is_down) {
+            stop_worker(&w.workers[i]);
+        }
+        w.workers[i].is_down = false;
     }
 }
 
@@ -293,6 +300,7 @@ void sim_start_tasks(uint64_t restore_id)
 {
     content c = {.positions = {0}};
     CHECK(restore_id >= w.restorable_id);
+    w.own_id = restore_id;
     if (restore_id != 0) {
         sim_read_checkpoint(restore_id, &c);
         sim_check_content(&c);
@@ -300,6 +308,7 @@ void sim_start_tasks(uint64_t restore_id)
     for (uint32_t s = 0; s < w.parallelism[0]; s++) {
         w.positions[s] = c.positions[s];
         w.barrier_counts[s] = 0;
+        w.source_is_down[s] = false;
         const tarn_driver_task callbacks = {
             .struct_size = sizeof callbacks,
             .trigger = trigger,
@@ -311,4 +320,50 @@ void sim_start_tasks(uint64_t restore_id)
         start_worker(i, restore_id, &c);
     }
     CHECK_OK(tarn_driver_start(w.driver, &w.error));
+    sim_trace("start", restore_id);
+}
+
+/* --- One alone --- */
+
+/* What it had under way has no end: its requests go nowhere, as those of a process that died. */
+void sim_kill_worker(worker *k)
+{
+    const uint32_t task = k->task;
+    const bool was_dead = atomic_load(&w.storage.is_dead);
+    if (w.is_real) {
+        sim_real_finish_all(); /* Of others, who live on. */
+    }
+    atomic_store(&w.storage.is_dead, true);
+    stop_worker(k);
+    atomic_store(&w.storage.is_dead, was_dead);
+    k->is_down = true;
+    tarn_driver_end_task(w.driver, task, TARN_TASK_END_FAILED);
+    sim_trace("kill", task);
+}
+
+/*
+ * It has its state of the latest checkpoint of this run (a savepoint may have ended after all began
+ * anew from before it), and sources know what they have sent since. Barriers in between are lost:
+ * their checkpoints have failed with it.
+ */
+void sim_revive_worker(uint32_t index)
+{
+    content c = {.positions = {0}};
+    worker *k = &w.workers[index];
+    if (w.own_id != 0) {
+        sim_read_checkpoint(w.own_id, &c);
+        sim_check_content(&c);
+    }
+    k->is_down = false;
+    start_worker(index, w.own_id, &c);
+    for (uint32_t s = 0; s < w.parallelism[0]; s++) {
+        for (uint64_t p = c.positions[s]; p < w.positions[s]; p++) {
+            const item record = sim_record_at(s, p);
+            if (sim_owner_of(record.group) == index) {
+                take_record(k, &record);
+            }
+        }
+    }
+    w.revived_count++;
+    sim_trace("revive", w.own_id);
 }

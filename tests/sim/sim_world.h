@@ -1,11 +1,12 @@
 /*
  * sim_world.h - the world of test_system.c: a job, its storage, and the model that it is held to.
  *
- *     sim_process.c   a process: store, driver, tasks; how it dies, restarts, claims
- *     sim_tasks.c     sources, channels, aligners
- *     sim_snapshots.c what a worker uploads and acknowledges; its state is cells in memory, in
- * files sim_real.c      the same with a backend over RocksDB sim_model.c     what the state must
- * be, and what a checkpoint says it is
+ *     sim_process.c    a process: store, driver, tasks; how it dies, restarts, claims
+ *     sim_tasks.c      sources, channels, aligners; how one worker dies and comes back alone
+ *     sim_snapshots.c  what a worker uploads and acknowledges; its state is cells, in files
+ *     sim_real.c       the same with a backend over RocksDB
+ *     sim_model.c      what the state must be, and what a checkpoint says it is
+ *     sim_garbage.c    what nothing reaches
  *
  * All of it is one thread's, and all chance is drawn from the seed. A backend over RocksDB has a
  * worker thread; it gets to the storage only while the world stands still (sim_real.c).
@@ -86,6 +87,7 @@ typedef struct snapshot {
 } snapshot;
 
 typedef struct worker {
+    bool is_down; /* It has died alone, and everything below is empty. */
     uint32_t index;
     uint32_t task;
     uint32_t attempt;
@@ -135,7 +137,8 @@ typedef struct world {
     fault_storage storage;
     tarn_storage_scheme scheme;
     bool is_retried; /* The library's own retries are in between. */
-    bool is_late;    /* Requests may arrive late, and twice. */
+    bool is_late;    /* Requests may arrive late, twice, and in another order. */
+    bool is_stable;  /* No process dies. */
     bool is_real;    /* Workers have RocksDB. */
     tarn_env *env;   /* With RocksDB. */
     job jobs[JOBS_MAX];
@@ -146,22 +149,32 @@ typedef struct world {
     tarn_error error;
     uint64_t positions[SOURCES_MAX];
     uint32_t source_attempts[SOURCES_MAX];
+    bool source_is_down[SOURCES_MAX];                        /* Until everything begins anew. */
     tarn_driver_barrier barriers[SOURCES_MAX][BARRIERS_MAX]; /* To be sent. */
     uint32_t barrier_counts[SOURCES_MAX];
     worker workers[WORKERS_MAX];
     uint32_t file_number;
     uint32_t fault_percent;
+    uint32_t delivery_percent; /* How soon what is under way arrives. */
     tarn__packing packing;
     uint32_t dies_after; /* Operations of the storage; 0: not. */
     uint64_t announced_id;
     uint64_t restorable_id;   /* Without savepoints: no restart begins there. */
+    uint64_t own_id;          /* The latest that those who run now have passed, or begun at. */
     uint64_t checked_changes; /* Of the storage, when what it holds was last looked at. */
     uint64_t completed_count;
     uint64_t restart_count;
     uint64_t claim_count;
     uint64_t rescale_count;
     uint64_t late_count;
-    uint64_t kept_count; /* Records in flight that a checkpoint took along. */
+    uint64_t kept_count;    /* Records in flight that a checkpoint took along. */
+    uint64_t revived_count; /* Workers that came back alone. */
+    uint64_t garbage_count; /* Objects that had to be collected. */
+    uint32_t most_mail;
+    uint32_t most_records;
+    uint32_t most_jobs[TARN__LANE_COUNT];
+    uint64_t trace;  /* Of all that happened, and when. */
+    char stray[300]; /* An object that nothing reaches. */
     uint64_t request_count;
     uint64_t answered_count;
     bool is_over; /* Nothing fails any more. */
@@ -201,6 +214,9 @@ extern scratch root; /* Of backends; one for all seeds. */
 uint64_t sim_below(uint64_t bound);
 bool sim_chance(uint32_t percent); /* Never, once the world is over. */
 uint64_t sim_now_ms(void);
+
+/* Adds something that happened to the trace, with the time. text may be NULL. */
+void sim_trace(const char *text, uint64_t number);
 
 item sim_record_at(uint32_t source, uint64_t position);
 void sim_add_record(cell *cells, uint32_t group, uint64_t hash);
@@ -244,6 +260,7 @@ void sim_real_add(worker *k, uint32_t group, cell more);
 tarn_status sim_real_begin(worker *k, snapshot *s, tarn_pending_checkpoint *pending);
 tarn_status sim_real_finish(snapshot *s, tarn_buffer *bytes);
 void sim_real_upload(snapshot *s); /* Lets it get to its end. */
+void sim_real_finish_all(void);    /* Whoever is under way. */
 void sim_real_abandon(snapshot *s);
 
 /* --- sim_tasks.c --- */
@@ -253,6 +270,20 @@ bool sim_work(worker *k);             /* One item; false: there is none. */
 bool sim_run_source(uint32_t source); /* True: it has sent a barrier. */
 void sim_start_tasks(uint64_t restore_id);
 void sim_stop_tasks(void);
+
+/* A worker dies with its own process, while everybody else goes on. */
+void sim_kill_worker(worker *k);
+
+/* It comes back, and is sent once more what it has lost. */
+void sim_revive_worker(uint32_t index);
+
+/* --- sim_garbage.c --- */
+
+/* How many objects of all jobs nothing reaches; w.stray is one of them. */
+uint32_t sim_count_garbage(void);
+
+/* As `tarn checkpoint gc` without a grace age, of every job. */
+void sim_collect_garbage(void);
 
 /* --- sim_process.c --- */
 

@@ -17,6 +17,8 @@ struct fault_request {
     fault_request *next;
     tarn_storage_upload *upload; /* To be finished; NULL: the name is to be removed. */
     bool has_name;               /* The upload knows its name already. */
+    bool is_overtaken;           /* By a later request about the same name. */
+    bool is_orphaned;
     char name[NAME_BYTES];
 };
 
@@ -52,6 +54,9 @@ static void carry_out(fault_storage *self, fault_request *request)
 {
     tarn_error ignored; /* Nobody is there to hear it. */
     atomic_fetch_add(&self->change_count, 1);
+    self->landed_count++;
+    self->overtaken_count += request->is_overtaken ? 1 : 0;
+    self->orphaned_count += request->is_orphaned ? 1 : 0;
     tarn_status status = TARN_OK;
     if (request->upload != NULL) {
         status = self->inner->ops->finish(
@@ -82,15 +87,50 @@ static void deliver_name(fault_storage *self, const char *name)
     pthread_mutex_unlock(&self->mutex);
 }
 
+/* What is under way about a name may arrive after what comes now. */
+static void overtake_name(fault_storage *self, const char *name)
+{
+    pthread_mutex_lock(&self->mutex);
+    for (fault_request *request = self->requests; request != NULL; request = request->next) {
+        request->is_overtaken = request->is_overtaken || strcmp(request->name, name) == 0;
+    }
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static bool keeps_order(const fault_storage *self, const char *name)
+{
+    return self->keeps_order == NULL || self->keeps_order(name);
+}
+
 void fault_storage_deliver(fault_storage *storage, uint32_t number)
 {
-    const fault_request *request = storage->requests;
+    pthread_mutex_lock(&storage->mutex);
+    fault_request **place = &storage->requests;
     for (uint32_t i = 0; i < number; i++) {
-        request = request->next;
+        place = &(*place)->next;
     }
+    fault_request *request = *place;
     char name[NAME_BYTES];
     memcpy(name, request->name, sizeof name);
-    deliver_name(storage, name);
+    const bool is_alone = !keeps_order(storage, name);
+    if (is_alone) {
+        *place = request->next;
+        storage->request_count--;
+        carry_out(storage, request);
+    }
+    pthread_mutex_unlock(&storage->mutex);
+    if (!is_alone) {
+        deliver_name(storage, name);
+    }
+}
+
+void fault_storage_orphan(fault_storage *storage)
+{
+    pthread_mutex_lock(&storage->mutex);
+    for (fault_request *request = storage->requests; request != NULL; request = request->next) {
+        request->is_orphaned = true;
+    }
+    pthread_mutex_unlock(&storage->mutex);
 }
 
 static fault_request *put_under_way(fault_storage *self, const char *name)
@@ -151,8 +191,10 @@ static fault_fate fate_of(const view *v, const char *operation, const char *full
     if (self->is_dead) {
         return FAULT_FATE_LOST;
     }
-    if (full != NULL) {
+    if (full != NULL && keeps_order(self, full)) {
         deliver_name(self, full);
+    } else if (full != NULL) {
+        overtake_name(self, full);
     }
     return fate;
 }

@@ -8,10 +8,12 @@
  *                               │  ├──► REPEATED    it happens, is answered, and happens once more
  *                               │  └──► LATE        it fails, and happens later     ─┐     │
  *                               ▼                                                    ▼     ▼
- *                             memory ◄── in any order among names, in theirs for one ── [under way]
+ *                             memory ◄── in any order ── [under way]
  *
- * What was answered with success is there, and stays: the storage lies about nothing. Whatever is
- * still under way when somebody asks for the same name is done before the asking is.
+ * What was answered with success is there: the storage lies about nothing. But what is under way
+ * arrives when it likes, after later requests about the same name, too, and after whoever sent it
+ * has died. Names that keep their order are the exception: what is under way about one of them is
+ * done before a later request about it is.
  *
  * While it is dead, every operation fails and changes nothing: what the process does meanwhile, a
  * crashed one did not do. What was under way before still arrives.
@@ -35,6 +37,9 @@ typedef enum fault_fate {
 /* What an operation is about: its kind, and the object's name (NULL: none yet). */
 typedef fault_fate fault_storage_fate(const char *operation, const char *name, void *context);
 
+/* Whether requests about an object arrive in the order in which they were sent. */
+typedef bool fault_storage_order(const char *name);
+
 typedef struct fault_request fault_request;
 
 enum { FAULT_LOCKS_MAX = 16 };
@@ -47,9 +52,13 @@ typedef struct fault_storage {
     atomic_bool is_dead;
     atomic_uint_least64_t change_count; /* Objects stored and removed, whoever asked for it. */
     uint32_t features;                  /* Of its views: those of the memory, or fewer. */
-    pthread_mutex_t mutex;              /* For the two below. */
+    fault_storage_order *keeps_order;   /* NULL: all of them. */
+    pthread_mutex_t mutex;              /* For the five below. */
     fault_request *requests;            /* Under way, the oldest first. */
     uint32_t request_count;
+    uint64_t landed_count;            /* Of requests that were under way: all that arrived, */
+    uint64_t overtaken_count;         /* after a later one about the same name, */
+    uint64_t orphaned_count;          /* and after their sender had died. */
     char locks[FAULT_LOCKS_MAX][256]; /* Directories that somebody writes to; "": none. */
 } fault_storage;
 
@@ -74,7 +83,10 @@ TARN_NODISCARD tarn_status fault_storage_open(
 tarn_status fault_storage_open_address(
     const char *address, void *storage, tarn_storage **out, tarn_error *error);
 
-/* The request under way of that number arrives, and those for the same name before it. */
+/* The request under way of that number arrives; where names keep order all that are about its. */
 void fault_storage_deliver(fault_storage *storage, uint32_t number);
+
+/* Who sent what is under way is no more. */
+void fault_storage_orphan(fault_storage *storage);
 
 #endif

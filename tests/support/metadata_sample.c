@@ -123,3 +123,43 @@ void metadata_sample_inline(metadata_sample *s)
     s->files[0][2].codec = TARN__CODEC_ZSTD;
     s->files[0][2].compressed_size = 300;
 }
+
+void metadata_sample_become(metadata_sample *s, tarn__metadata_kind kind)
+{
+    static const char *const natives[2][3] = {
+        {"aircraft-0-a/000012.sst", "aircraft-0-a/CURRENT", "aircraft-0-a/MANIFEST-000005"},
+        {"aircraft-1-b/000012.sst", "aircraft-1-b/CURRENT", "aircraft-1-b/MANIFEST-000005"},
+    };
+    static const char *const rows[] = {"00000.rows", "00001.rows", "00002.rows"};
+    static const char *const canonicals[2][3] = {
+        {"aircraft-0-a/00000.rows", "aircraft-0-a/00001.rows", "aircraft-0-a/00002.rows"},
+        {"aircraft-1-b/00000.rows", "aircraft-1-b/00001.rows", "aircraft-1-b/00002.rows"},
+    };
+    s->head.kind = kind;
+    if (kind == TARN__METADATA_ACKNOWLEDGEMENT) {
+        s->head.timestamp_ms = 0;
+        s->head.duration_ms = 0;
+        s->head.job = "";
+    }
+    for (uint32_t i = 0; tarn__metadata_is_savepoint(kind) && i < 2; i++) {
+        for (uint32_t j = 0; j < 3; j++) {
+            static const char *const segments[] = {"aircraft-0-a.segment", "aircraft-1-b.segment"};
+            const bool is_native = kind == TARN__METADATA_SAVEPOINT;
+            s->files[i][j].is_shared = false;
+            if (s->files[i][j].is_inline) {
+                continue;
+            }
+            if (s->files[i][j].place.is_packed) {
+                s->files[i][j].path = segments[i];
+                continue;
+            }
+            s->files[i][j].path = is_native ? natives[i][j] : canonicals[i][j];
+            s->files[i][j].local_name = is_native ? s->files[i][j].local_name : rows[j];
+        }
+    }
+}
+
+uint32_t metadata_sample_count(const metadata_sample *s)
+{
+    return s->head.kind == TARN__METADATA_ACKNOWLEDGEMENT ? 1 : SAMPLE_SUBTASKS;
+}

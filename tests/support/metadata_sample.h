@@ -21,6 +21,16 @@ void metadata_sample_init(metadata_sample *sample);
 /* Packs some of its files, as version 3 can; a golden file depends on this too. */
 void metadata_sample_pack(metadata_sample *sample);
 
+/*
+ * Makes it, packed or with inline files or not, one of another kind; a golden file depends on this
+ * too. What a savepoint names
+ * lies beside its metadata, and is not shared; the files of a canonical one are rows.
+ */
+void metadata_sample_become(metadata_sample *sample, tarn__metadata_kind kind);
+
+/* How many of the subtasks a file of its kind has. */
+uint32_t metadata_sample_count(const metadata_sample *sample);
+
 /* Keeps one in the metadata and compresses two, as version 4 can; likewise. */
 void metadata_sample_inline(metadata_sample *sample);
 

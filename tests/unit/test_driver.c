@@ -541,6 +541,30 @@ static void test_fail_over_awaits_the_commit_under_way(void **state)
     assert_int_equal(take_checkpoint(f), 3);
 }
 
+/* The end of one commit begins the next one: a savepoint's, that of a checkpoint that was ready. */
+static void test_fail_over_awaits_every_commit_under_way(void **state)
+{
+    fixture *f = *state;
+    const tarn_bytes none = {.data = NULL};
+    request(f, TARN_CHECKPOINT_INCREMENTAL, 0);
+    request(f, TARN_CHECKPOINT_SAVEPOINT, 1);
+    for (uint64_t id = 2; id >= 1; id--) {
+        for (uint32_t task = 0; task < TASKS; task++) {
+            assert_ok(
+                tarn_driver_acknowledge(f->driver, task, 0, id, &none, 0, &f->rig.error),
+                &f->rig.error);
+        }
+        tarn__driver_poll(f->driver);
+    }
+    assert_true(tarn__driver_run_job(f->driver, TARN__LANE_WRITE));
+    tarn__driver_poll(f->driver);
+    uint64_t restore_id = 0;
+    assert_ok(tarn_driver_fail_over(f->driver, &restore_id, &f->rig.error), &f->rig.error);
+    assert_int_equal(restore_id, 1);
+    settle(f);
+    assert_int_equal(f->heard_count, 2); /* And nothing completes afterwards. */
+}
+
 /* The abort makes room for what waits. That must not count on the task that is gone: it would wait
  * for it until the timeout. */
 static void test_checkpoint_after_a_failed_task_does_not_await_it(void **state)
@@ -909,6 +933,7 @@ int main(void)
         TEST(test_periodic_checkpoints_stop_and_rest_during_a_backlog),
         TEST(test_reopened_job_goes_on_with_ids_and_retained_checkpoints),
         TEST(test_fail_over_awaits_the_commit_under_way),
+        TEST(test_fail_over_awaits_every_commit_under_way),
         TEST(test_checkpoint_after_a_failed_task_does_not_await_it),
         TEST(test_nothing_begins_between_fail_over_and_restart),
         TEST(test_downstream_is_told_once_the_sources_have_finished),

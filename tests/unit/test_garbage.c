@@ -13,12 +13,13 @@
 #include "snapshot/server_clock.h"
 #include "support/snapshot_rig.h"
 
-enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
+enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS, READINGS_MAX = 8 };
 
 typedef struct fixture {
     snapshot_rig rig;
-    int64_t now_ms;  /* Of the collector's clock, added to that of the machine and the storage, */
-    int64_t step_ms; /* and how much later it is at the next reading. */
+    int64_t now_ms; /* Of the collector's clock, added to that of the machine and the storage, */
+    int64_t later_ms[READINGS_MAX]; /* and how much later it is at each reading. */
+    uint32_t reading_count;
     tarn__clock clock;
     tarn_garbage_stats stats;
     char seen[4096]; /* Kinds and problems of the last collection. */
@@ -27,9 +28,9 @@ typedef struct fixture {
 static int64_t wall_ms(void *context)
 {
     fixture *f = context;
-    const int64_t now_ms = tarn__clock_wall_ms(tarn__clock_system()) + f->now_ms;
-    f->now_ms += f->step_ms;
-    return now_ms;
+    const uint32_t reading = f->reading_count++;
+    return tarn__clock_wall_ms(tarn__clock_system()) + f->now_ms +
+           (reading < READINGS_MAX ? f->later_ms[reading] : 0);
 }
 
 static int set_up(void **state)
@@ -76,7 +77,9 @@ static tarn_status collect(fixture *f, uint64_t grace_ms, bool is_dry_run)
     options.context = f;
     options.allocator = &f->rig.memory.base;
     f->seen[0] = '\0';
-    return tarn__garbage_collect(&options, &f->clock, &f->rig.files.base, &f->stats, &f->rig.error);
+    f->reading_count = 0;
+    const tarn__storage_options where = {.calls = &f->rig.files.base};
+    return tarn__garbage_collect(&options, &f->clock, &where, &f->stats, &f->rig.error);
 }
 
 static void write_below_job(fixture *f, const char *directory, const char *name)
@@ -199,16 +202,33 @@ static void test_a_storage_whose_clock_is_far_ahead_is_not_believed(void **state
     }
 }
 
+/* The clock is read at the beginning, then before and after each time that the storage is asked. */
 static void test_the_time_that_asking_takes_is_no_lead(void **state)
 {
+    static const int64_t LATER_MS[READINGS_MAX] = {0, 0, HOUR_MS, HOUR_MS, HOUR_MS};
     fixture *f = *state;
     assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
     leave_garbage(f);
     age_all(f, 25 * (int64_t)HOUR_MS);
-    f->step_ms = HOUR_MS;
     f->now_ms = -HOUR_MS;
+    memcpy(f->later_ms, LATER_MS, sizeof LATER_MS);
     assert_ok(collect(f, 0, false), &f->rig.error);
     assert_int_equal(f->stats.removed_count, 3);
+}
+
+/* A clock that leapt ahead by as much as its answers take is not ahead when they come. */
+static void test_a_leap_is_not_taken_for_the_time_that_asking_takes(void **state)
+{
+    static const int64_t LATER_MS[READINGS_MAX] = {0, 0, HOUR_MS, 0, HOUR_MS, 0, HOUR_MS};
+    fixture *f = *state;
+    assert_ok(rig_checkpoint(&f->rig, 1, NULL, NULL), &f->rig.error);
+    leave_garbage(f);
+    age_all(f, 25 * (int64_t)HOUR_MS);
+    f->now_ms = -HOUR_MS;
+    memcpy(f->later_ms, LATER_MS, sizeof LATER_MS);
+    assert_int_equal(collect(f, 0, false), TARN_BUSY);
+    assert_non_null(strstr(f->rig.error.message, "took 3600"));
+    assert_true(scratch_exists(rig_job(&f->rig, "chk-1/leftover")));
 }
 
 /* A checkpoint that is being taken beside the collector is complete afterwards. */
@@ -285,8 +305,9 @@ static void test_running_out_of_memory_is_said(void **state)
         options.address = rig_job(&f->rig, "");
         options.allocator = &fault.base;
         options.is_dry_run = true;
-        const tarn_status status = tarn__garbage_collect(
-            &options, &f->clock, &f->rig.files.base, &f->stats, &f->rig.error);
+        const tarn__storage_options where = {.calls = &f->rig.files.base};
+        const tarn_status status =
+            tarn__garbage_collect(&options, &f->clock, &where, &f->stats, &f->rig.error);
         assert_int_equal(atomic_load(&fault.live_count), 0);
         if (!atomic_load(&fault.fired)) {
             assert_ok(status, &f->rig.error);
@@ -337,6 +358,7 @@ int main(void)
         TEST(test_ages_are_told_by_the_storage),
         TEST(test_a_storage_whose_clock_is_far_ahead_is_not_believed),
         TEST(test_the_time_that_asking_takes_is_no_lead),
+        TEST(test_a_leap_is_not_taken_for_the_time_that_asking_takes),
         TEST(test_a_pending_checkpoint_loses_nothing),
         TEST(test_no_grace_is_refused_while_a_job_is_running),
         TEST(test_nothing_is_garbage_beside_a_checkpoint_that_cannot_be_read),

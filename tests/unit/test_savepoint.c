@@ -12,6 +12,7 @@
 #include "tarn/savepoint.h"
 #include "tarn/snapshot.h"
 
+#include "env/env.h"
 #include "support/scratch.h"
 #include "support/state_fixture.h"
 
@@ -263,6 +264,7 @@ static void test_an_abandoned_savepoint_leaves_nothing(void **state)
     assert_ok(tarn_snapshot_begin(f->backend, pending, &snapshot, &f->error), &f->error);
     tarn_checkpoint_abandon(pending);
     assert_int_not_equal(tarn_snapshot_finish(snapshot, &f->acknowledgement, &f->error), TARN_OK);
+    tarn__env_await_ends(f->env);
     assert_false(scratch_exists(f->path));
 }
 

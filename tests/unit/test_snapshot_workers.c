@@ -15,7 +15,6 @@
 #include "tarn/snapshot.h"
 
 #include "env/env.h"
-#include "state/backend.h"
 #include "support/state_fixture.h"
 
 typedef struct fixture {
@@ -212,29 +211,6 @@ static void test_links_that_could_not_be_removed_do_not_stop_the_next_snapshot(v
     tarn_checkpoint_free(checkpoint);
 }
 
-/* They go behind the end of their snapshot: nobody else may take new ones for them. */
-static void test_the_next_snapshot_makes_no_links_while_the_last_ones_are_being_removed(
-    void **state)
-{
-    fixture *f = *state;
-    subtask s;
-    open_subtask(f, "op", 128, NULL, &s);
-    tarn__links_retire(&s.backend->links);
-    tarn_pending_checkpoint *pending = begin_checkpoint(f);
-    tarn_snapshot *snapshot = NULL;
-    assert_ok(tarn_snapshot_begin(s.backend, pending, &snapshot, &f->error), &f->error);
-    for (uint32_t i = 0; i < 20; i++) {
-        const struct timespec pause = {.tv_nsec = 1000000};
-        (void)nanosleep(&pause, NULL);
-        assert_int_equal(tarn_snapshot_poll(snapshot), TARN_PENDING);
-    }
-    assert_int_not_equal(access(s.backend->directory.links, F_OK), 0);
-    tarn__links_note_removed(&s.backend->links);
-    assert_ok(finish(f, pending, snapshot), &f->error);
-    assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
-    close_subtask(f, &s);
-}
-
 static void test_half_made_links_of_a_killed_process_are_wiped(void **state)
 {
     fixture *f = *state;
@@ -355,7 +331,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_operators_of_different_maximum_parallelism_are_restored),
         TEST(test_links_that_could_not_be_removed_do_not_stop_the_next_snapshot),
-        TEST(test_the_next_snapshot_makes_no_links_while_the_last_ones_are_being_removed),
         TEST(test_half_made_links_of_a_killed_process_are_wiped),
         TEST(test_a_snapshot_whose_checkpoint_is_over_hands_nothing_out),
         TEST_COLD(test_a_write_does_not_wait_for_a_worker_that_uploads_for_another),

@@ -4,6 +4,7 @@
  */
 #include "support/support.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "snapshot/transfer.h"
@@ -75,6 +76,64 @@ static void test_every_item_is_moved_once(void **state)
             assert_int_equal(atomic_load(&f->moved[i]), round);
         }
     }
+}
+
+/* What items that wait for each other have: none ends before as many are under way as may be. */
+typedef struct meeting {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    uint32_t present;
+    uint32_t most;
+    uint32_t wanted;
+} meeting;
+
+static tarn_status meet(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
+{
+    meeting *m = context;
+    (void)item;
+    (void)buffer;
+    (void)error;
+    pthread_mutex_lock(&m->mutex);
+    m->present++;
+    m->most = m->present > m->most ? m->present : m->most;
+    pthread_cond_broadcast(&m->changed);
+    while (m->most < m->wanted) {
+        pthread_cond_wait(&m->changed, &m->mutex);
+    }
+    m->present--;
+    pthread_mutex_unlock(&m->mutex);
+    return TARN_OK;
+}
+
+/* It would not end if the caller, or anybody else, had to move one after the other. */
+static void test_items_are_moved_at_the_same_time(void **state)
+{
+    enum { WORKERS = 3, QUEUED_MAX = 16 };
+    fixture *f = *state;
+    tarn__workers *workers = NULL;
+    assert_ok(
+        tarn__workers_open(&f->account, WORKERS, QUEUED_MAX, "test", &workers, &f->error),
+        &f->error);
+    for (uint32_t parallelism = 1; parallelism <= WORKERS + 1; parallelism++) {
+        meeting m = {
+            .mutex = PTHREAD_MUTEX_INITIALIZER,
+            .changed = PTHREAD_COND_INITIALIZER,
+            .wanted = parallelism,
+        };
+        const tarn__transfer_options options = {
+            .account = &f->account,
+            .buffers = &f->buffers,
+            .workers = workers,
+            .parallelism_max = parallelism,
+            .item_count = ITEMS,
+            .item = meet,
+            .context = &m,
+            .buffer = f->buffer,
+        };
+        assert_ok(tarn__transfer_run(&options, &f->error), &f->error);
+        assert_int_equal(m.most, parallelism);
+    }
+    tarn__workers_close(workers);
 }
 
 static void test_a_failure_stops_the_rest(void **state)
@@ -190,6 +249,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_every_item_is_moved_once),
+        TEST(test_items_are_moved_at_the_same_time),
         TEST(test_a_failure_stops_the_rest),
         TEST(test_busy_workers_are_not_waited_for),
         TEST(test_late_helpers_find_nothing),

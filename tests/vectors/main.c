@@ -1,13 +1,16 @@
 /*
  * tarn-vectors - runs every vector file of a directory against Tarn.
  *
- *     tarn-vectors [--every N] DIR     (of each file the first of N cases)
+ *     tarn-vectors [--every N] [--counts FILE] DIR     (of each file the first of N cases)
  *
  * Reads DIR/<kind>.jsonl and DIR/<kind>.jsonl.zst, one case a line. Prints each failing case, a
  * line for each file, and last of all "N passed, M failed, K skipped". A file whose kind this build
  * cannot check is skipped: each of its cases counts as skipped, never as passed; so does a case
  * that asks for what this build cannot do. The tables of options and presets hold no cases and are
  * left out of the counts.
+ *
+ * FILE pins how many cases there are: a line "STEM COUNT" for each file, no other files. A case
+ * that is skipped then fails, as one that is lost does.
  *
  * Exit status: 0 when something ran and nothing failed, 1 when a case failed, 2 when DIR or a file
  * cannot be read, nothing ran, or the command line is wrong.
@@ -23,7 +26,14 @@
 #include "reader.h"
 #include "vectors.h"
 
-enum { EXIT_FAILED = 1, EXIT_UNUSABLE = 2, WHY_BYTES = 1024, PATH_BYTES = 4096, STEM_BYTES = 256 };
+enum {
+    EXIT_FAILED = 1,
+    EXIT_UNUSABLE = 2,
+    WHY_BYTES = 1024,
+    PATH_BYTES = 4096,
+    STEM_BYTES = 256,
+    PINNED_MAX = 64
+};
 
 typedef struct kind {
     const char *stem;
@@ -43,6 +53,7 @@ typedef struct counts {
     uint64_t passed;
     uint64_t failed;
     uint64_t skipped;
+    uint64_t found; /* Run or left out. */
 } counts;
 
 static bool is_table(const char *stem)
@@ -117,7 +128,11 @@ static tarn_status run_lines(
         if (status != TARN_OK) {
             return status;
         }
-        if (is_blank(line) || (line_number - 1) % every != 0) {
+        if (is_blank(line)) {
+            continue;
+        }
+        count->found++;
+        if ((line_number - 1) % every != 0) {
             continue;
         }
         if (run == NULL) {
@@ -126,6 +141,78 @@ static tarn_status run_lines(
             run_line(stem, run, line, line_number, count);
         }
     }
+}
+
+/* How many cases each file has; count 0: none is pinned. */
+static struct {
+    struct {
+        char stem[STEM_BYTES];
+        uint64_t cases;
+        bool is_met;
+    } items[PINNED_MAX];
+    uint32_t count;
+} pinned;
+
+static bool read_pinned(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        fprintf(stderr, "tarn-vectors: cannot read %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    int got = 0;
+    while (pinned.count < PINNED_MAX && (got = fscanf(
+                                             file,
+                                             "%255s %" SCNu64 "\n",
+                                             pinned.items[pinned.count].stem,
+                                             &pinned.items[pinned.count].cases)) == 2) {
+        pinned.count++;
+    }
+    fclose(file);
+    if (got != EOF || pinned.count == 0) {
+        fprintf(
+            stderr, "tarn-vectors: line %" PRIu32 " of %s is no count\n", pinned.count + 1, path);
+        return false;
+    }
+    return true;
+}
+
+/* Turns what a file has other than it must into failures. */
+static void check_pinned(const char *stem, counts *count)
+{
+    for (uint32_t i = 0; i < pinned.count; i++) {
+        if (strcmp(pinned.items[i].stem, stem) != 0) {
+            continue;
+        }
+        pinned.items[i].is_met = true;
+        if (count->found != pinned.items[i].cases || count->skipped != 0) {
+            printf(
+                "%s: %" PRIu64 " cases, %" PRIu64 " of them skipped, instead of %" PRIu64 "\n",
+                stem,
+                count->found,
+                count->skipped,
+                pinned.items[i].cases);
+            count->failed++;
+        }
+        return;
+    }
+    if (pinned.count > 0) {
+        printf("%s: its number of cases is not pinned\n", stem);
+        count->failed++;
+    }
+}
+
+/* Answers how many files are missing. */
+static uint64_t count_missing(void)
+{
+    uint64_t missing = 0;
+    for (uint32_t i = 0; i < pinned.count; i++) {
+        if (!pinned.items[i].is_met) {
+            printf("%s: there is no such file\n", pinned.items[i].stem);
+            missing++;
+        }
+    }
+    return missing;
 }
 
 /* Runs one file and adds to the totals; false when it cannot be read. */
@@ -148,6 +235,7 @@ static bool run_file(const char *directory, const char *name, const char *stem, 
         status = run_lines(stem, find_kind(stem), &r, &count, &error);
     }
     reader_close(&r);
+    check_pinned(stem, &count);
     printf(
         "%s: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped\n",
         name,
@@ -187,22 +275,35 @@ static int is_vector_file(const struct dirent *entry)
     return stem_of(entry->d_name, stem);
 }
 
-/* The directory; NULL when the command line is wrong. */
-static const char *read_arguments(int argc, char **argv)
+/* The directory; NULL when the command line is wrong, *counts_path NULL when nothing is pinned. */
+static const char *read_arguments(int argc, char **argv, const char **counts_path)
 {
-    if (argc == 4 && strcmp(argv[1], "--every") == 0) {
-        char *end = NULL;
-        every = strtoull(argv[2], &end, 10);
-        return *end == '\0' && every > 0 ? argv[3] : NULL;
+    int at = 1;
+    for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {
+        if (strcmp(argv[at], "--every") == 0) {
+            char *end = NULL;
+            every = strtoull(argv[at + 1], &end, 10);
+            if (*end != '\0' || every == 0) {
+                return NULL;
+            }
+        } else if (strcmp(argv[at], "--counts") == 0) {
+            *counts_path = argv[at + 1];
+        } else {
+            return NULL;
+        }
     }
-    return argc == 2 && argv[1][0] != '-' ? argv[1] : NULL;
+    return at + 1 == argc && argv[at][0] != '-' ? argv[at] : NULL;
 }
 
 int main(int argc, char **argv)
 {
-    const char *directory = read_arguments(argc, argv);
+    const char *counts_path = NULL;
+    const char *directory = read_arguments(argc, argv, &counts_path);
     if (directory == NULL) {
-        fprintf(stderr, "usage: tarn-vectors [--every N] DIR\n");
+        fprintf(stderr, "usage: tarn-vectors [--every N] [--counts FILE] DIR\n");
+        return EXIT_UNUSABLE;
+    }
+    if (counts_path != NULL && !read_pinned(counts_path)) {
         return EXIT_UNUSABLE;
     }
     struct dirent **entries = NULL;
@@ -224,6 +325,7 @@ int main(int argc, char **argv)
         free(entries[i]);
     }
     free(entries);
+    total.failed += count_missing();
     printf(
         "%" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped\n",
         total.passed,
