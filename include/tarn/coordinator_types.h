@@ -112,7 +112,9 @@ typedef struct tarn_coordinator_restored {
 typedef enum tarn_coordinator_event_kind {
     TARN_COORDINATOR_TICK,    /**< Time has passed. */
     TARN_COORDINATOR_START,   /**< Periodic checkpoints: delay_ms from now, then every interval. */
-    TARN_COORDINATOR_STOP,    /**< No more periodic ones; aborts what waits and is under way. */
+    TARN_COORDINATOR_STOP,    /**< No more periodic ones; aborts what waits and is under way. Comes
+                                 before the REQUEST of a savepoint to stop with, as in Flink; START
+                                 after one that failed. A driver does both. */
     TARN_COORDINATOR_BACKLOG, /**< is_on: a source works off a backlog from now on, or not. */
     TARN_COORDINATOR_REQUEST, /**< kind_wanted, request_id: a checkpoint or savepoint is wanted. */
     TARN_COORDINATOR_TASK_STATE,     /**< task, task_state. */

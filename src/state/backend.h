@@ -82,6 +82,7 @@ struct tarn_backend {
     uint64_t workset_bytes; /* That the environment counts for it. */
     tarn__runs *runs;       /* By which its frozen rows are written; NULL with it. */
     bool has_tables;        /* Those of the snapshot become table files. */
+    bool is_awaited;        /* What it waits for does, at least: nobody streams. */
 
     /* The rest. */
     tarn__rocks_batch hot_batch; /* What the working set writes. */

@@ -12,7 +12,6 @@
  * checkpoint began. Compactions of the loading come to an end before. --wait has the rounds wait
  * for a line on stdin.
  */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,9 +234,7 @@ static checkpoint_cost take_checkpoint(checkpoint_run *run, bench_latency *laten
         }
         cost.stream_ns = bench_now_ns() - begin_ns;
     }
-    while (tarn_snapshot_poll(snapshot) == TARN_PENDING) {
-        (void)sched_yield();
-    }
+    tarn_snapshot_wait(snapshot); /* Where the stream stands still there is nothing else to do. */
     tarn_snapshot_measure(snapshot, &cost.progress);
     check(run, tarn_snapshot_finish(snapshot, &acknowledgement, &run->error));
     check(
