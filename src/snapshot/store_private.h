@@ -27,6 +27,7 @@ struct tarn_checkpoint_store {
     tarn__store_options options; /* address and job are not used after open. */
     tarn_storage *storage;       /* The directory of the job. Owned. */
     tarn_storage_lock *lock;
+    atomic_bool takes_no_links; /* It refused one: others need not be tried. */
     char job[TARN__METADATA_NAME_BYTES_MAX + 1];
 
     pthread_mutex_t mutex; /* For all below. A leaf. */
