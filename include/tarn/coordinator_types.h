@@ -112,7 +112,9 @@ typedef struct tarn_coordinator_restored {
 typedef enum tarn_coordinator_event_kind {
     TARN_COORDINATOR_TICK,    /**< Time has passed. */
     TARN_COORDINATOR_START,   /**< Periodic checkpoints: delay_ms from now, then every interval. */
-    TARN_COORDINATOR_STOP,    /**< No more periodic ones; aborts what waits and is under way. */
+    TARN_COORDINATOR_STOP,    /**< No more periodic ones; aborts what waits and is under way. Comes
+                                 before the REQUEST of a savepoint to stop with, as in Flink; START
+                                 after one that failed. A driver does both. */
     TARN_COORDINATOR_BACKLOG, /**< is_on: a source works off a backlog from now on, or not. */
     TARN_COORDINATOR_REQUEST, /**< kind_wanted, request_id: a checkpoint or savepoint is wanted. */
     TARN_COORDINATOR_TASK_STATE,     /**< task, task_state. */
@@ -122,7 +124,8 @@ typedef enum tarn_coordinator_event_kind {
     TARN_COORDINATOR_JOB_FAILOVER,   /**< Every task is about to restart; aborts what is under
                                           way. A WRITE under way is awaited: restore after it.
                                           Tell before that no task is running: likewise. */
-    TARN_COORDINATOR_SHUTDOWN,       /**< job_end: the job is over, and so are its checkpoints. */
+    TARN_COORDINATOR_SHUTDOWN,       /**< job_end: the job is over, and so are its checkpoints. The
+                                          periodic ones that are due are refused until a STOP. */
     TARN_COORDINATOR_BEGUN,          /**< checkpoint_id: its place exists; answers BEGIN. */
     TARN_COORDINATOR_NOT_BEGUN,      /**< checkpoint_id, is_id_spent; answers BEGIN. */
     TARN_COORDINATOR_NOT_TRIGGERED,  /**< checkpoint_id: a task could not be told. */

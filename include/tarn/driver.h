@@ -168,6 +168,10 @@ tarn_driver_set_backlog(tarn_driver *driver, bool is_on, tarn_error *error);
 /**
  * Requests a checkpoint or savepoint; the hear callback answers with request_id, exactly once.
  *
+ * A savepoint to stop the job with stops periodic checkpoints first, as tarn_driver_stop() does. If
+ * it fails they start again, as they do at tarn_driver_fail_over(); tarn_driver_start() meanwhile
+ * has effect only then.
+ *
  * @retval TARN_INVALID_ARGUMENT  A savepoint is wanted, and nothing says where to put it.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_driver_request(

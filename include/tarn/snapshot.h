@@ -36,12 +36,15 @@ typedef struct tarn_snapshot_progress {
     uint64_t upload_ns;      /**< From the links to the last durable file. */
     uint64_t file_count;     /**< Files that the snapshot consists of. */
     uint64_t total_bytes;    /**< Their size. */
-    uint64_t uploaded_count; /**< Files copied so far. */
-    uint64_t uploaded_bytes; /**< Bytes copied so far. */
+    uint64_t uploaded_count; /**< Files that are new in the storage so far. */
+    uint64_t uploaded_bytes; /**< Their bytes, copied or, of linked_count files, only digested. */
     uint64_t reused_count;   /**< Files whose content the storage holds already: not stored
                                   again, nor even read when the last completed checkpoint of this
                                   backend has them (then not among uploaded_bytes either). */
     uint64_t reused_bytes;
+    uint64_t
+        linked_count; /**< Of uploaded_count: given a second name in the storage, not copied. */
+    uint64_t linked_bytes; /**< Of uploaded_bytes: no byte of these was written again. */
 } tarn_snapshot_progress;
 
 /**
@@ -71,9 +74,18 @@ TARN_API TARN_NODISCARD tarn_status tarn_snapshot_begin(
  *
  * Rows that are in memory only are handed to workers a few at a time, by calls on the backend as by
  * this, within `tarn.working-set.drain-share` of the time; a call of a task that has had no records
- * since the last one hands over some hundred. Such a task polls every few milliseconds.
+ * since the last one hands over some thousand. Such a task polls every few milliseconds, or, when
+ * it has nothing else to wait for, calls tarn_snapshot_wait().
  */
 TARN_API TARN_NODISCARD tarn_status tarn_snapshot_poll(tarn_snapshot *snapshot);
+
+/**
+ * Waits until tarn_snapshot_poll() would answer TARN_OK.
+ *
+ * Rows that are in memory only are written by this thread and by workers at once, without the
+ * copies that a stream beside them needs: the quickest way to a durable snapshot.
+ */
+TARN_API void tarn_snapshot_wait(tarn_snapshot *snapshot);
 
 /** Answers how far the snapshot is. */
 TARN_API void tarn_snapshot_measure(tarn_snapshot *snapshot, tarn_snapshot_progress *out);

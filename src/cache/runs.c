@@ -8,7 +8,11 @@
 #include "base/try.h"
 #include "cache/run_sort.h"
 
-enum { LESS_MEMORY = 4 }; /* A run is so many times smaller when memory is refused. */
+enum {
+    LESS_MEMORY = 4, /* A run is so many times smaller when memory is refused. */
+    CACHE_LINE_BYTES = 64,
+    FETCHED_ROWS = 8, /* Ahead of the one that is read: in order they lie anywhere. */
+};
 
 typedef enum run_state {
     RUN_FREE,
@@ -26,7 +30,8 @@ typedef struct record {
 
 _Static_assert(sizeof(record) == 16, "a counter with its place in the order takes 64 bytes");
 
-/* Records grow from the begin of the bytes, places of records from their end. */
+/* Records grow from the begin of the bytes, places of records from their end. What is lent has no
+ * record: its place has the reference. */
 struct tarn__run {
     tarn__runs *runs;
     uint8_t *bytes;     /* NULL: it is free. */
@@ -34,12 +39,15 @@ struct tarn__run {
     uint32_t size;      /* Of records. */
     uint32_t count;
     uint32_t number;
+    bool is_lent;
     atomic_uint state;
 };
 
 struct tarn__runs {
     tarn__runs_options options;
+    tarn__run_lender lender;
     uint32_t run_bytes;
+    uint32_t lent_bytes;        /* The same of what is lent. */
     uint32_t number;            /* Of the run that is filled, or was last. */
     tarn__run runs[TARN__RUNS]; /* By number, modulo. */
     atomic_bool has_failed;
@@ -60,6 +68,7 @@ tarn_status tarn__runs_open(const tarn__runs_options *options, tarn__runs **out,
     }
     runs->options = *options;
     runs->run_bytes = TARN__RUN_BYTES_MIN;
+    runs->lent_bytes = TARN__RUN_BYTES_MIN;
     (void)pthread_mutex_init(&runs->mutex, NULL);
     (void)pthread_cond_init(&runs->changed, NULL);
     for (uint32_t i = 0; i < TARN__RUNS; i++) {
@@ -75,11 +84,26 @@ static uint32_t whole_pointers(uint32_t bytes)
     return bytes & ~(uint32_t)(sizeof(void *) - 1);
 }
 
-void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes)
+static uint32_t within_bounds(uint64_t bytes)
 {
     const uint64_t most = bytes < TARN__RUN_BYTES_MAX ? bytes : TARN__RUN_BYTES_MAX;
     const uint64_t chosen = most > TARN__RUN_BYTES_MIN ? most : TARN__RUN_BYTES_MIN;
-    runs->run_bytes = whole_pointers((uint32_t)chosen);
+    return whole_pointers((uint32_t)chosen);
+}
+
+void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes)
+{
+    runs->run_bytes = within_bounds(bytes);
+}
+
+void tarn__runs_set_lent(tarn__runs *runs, uint64_t row_count)
+{
+    runs->lent_bytes = within_bounds(row_count * sizeof(tarn__run_place));
+}
+
+void tarn__runs_set_lender(tarn__runs *runs, const tarn__run_lender *lender)
+{
+    runs->lender = *lender;
 }
 
 /* ---- what a run has --------------------------------------------------------------------- */
@@ -105,9 +129,31 @@ static tarn_bytes row_of(const record *r)
     return tarn_bytes_at(r + 1, r->row_size);
 }
 
+bool tarn__run_is_lent(const tarn__run *run)
+{
+    return run->is_lent;
+}
+
+static void fetch(const tarn__run *run, uint32_t place)
+{
+    const tarn__run_lender *lender = &run->runs->lender;
+    const uint8_t *row = run->is_lent ? lender->find(lender->context, place)
+                                      : (const uint8_t *)record_at(run, place);
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + CACHE_LINE_BYTES);
+}
+
 tarn__change tarn__run_at(const tarn__run *run, uint32_t at)
 {
-    const record *r = record_at(run, places_of(run)[at].record);
+    const tarn__run_lender *lender = &run->runs->lender;
+    const tarn__run_place *places = places_of(run);
+    if (at + FETCHED_ROWS < run->count) {
+        fetch(run, places[at + FETCHED_ROWS].record);
+    }
+    if (run->is_lent) {
+        return lender->read(lender->context, places[at].record);
+    }
+    const record *r = record_at(run, places[at].record);
     return (tarn__change){
         .family = r->family,
         .kind = (tarn__change_kind)r->kind,
@@ -116,11 +162,29 @@ tarn__change tarn__run_at(const tarn__run *run, uint32_t at)
     };
 }
 
+uint32_t tarn__run_end_of_family(const tarn__run *run, uint32_t at)
+{
+    const tarn__run_place *places = places_of(run);
+    const uint32_t order = places[at].order;
+    uint32_t end = run->count;
+    while (at + 1 < end) { /* The family is at this one, and not at the end. */
+        const uint32_t middle = at + (end - at) / 2;
+        if (places[middle].order == order) {
+            at = middle;
+        } else {
+            end = middle;
+        }
+    }
+    return end;
+}
+
 /* ---- writing: a worker, or who waits for it --------------------------------------------- */
 
 static tarn_bytes find_row(const void *context, uint32_t place)
 {
-    return row_of(record_at(context, place));
+    const tarn__run *run = context;
+    const tarn__run_lender *lender = &run->runs->lender;
+    return run->is_lent ? lender->read(lender->context, place).row : row_of(record_at(run, place));
 }
 
 static void note_failure(tarn__runs *runs, tarn_status status, const tarn_error *error)
@@ -175,17 +239,25 @@ bool tarn__runs_write_next(tarn__runs *runs, bool is_newest)
     return true;
 }
 
+/* Writes a run that no worker has begun; false: there is none. */
+static bool write_unbegun(tarn__runs *runs)
+{
+    for (uint32_t i = 0; i < TARN__RUNS; i++) {
+        if (tarn__workers_withdraw(runs->options.workers, write_run, &runs->runs[i])) {
+            write_run(&runs->runs[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Waits for every job, also after a failure; does those that no worker has begun. */
 static void await_jobs(tarn__runs *runs)
 {
-    tarn__workers *workers = runs->options.workers;
-    if (workers == NULL) {
+    if (runs->options.workers == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < TARN__RUNS; i++) {
-        if (tarn__workers_withdraw(workers, write_run, &runs->runs[i])) {
-            write_run(&runs->runs[i]);
-        }
+    while (write_unbegun(runs)) {
     }
     (void)pthread_mutex_lock(&runs->mutex);
     while (runs->sent_count > 0) {
@@ -285,6 +357,12 @@ static bool has_room(const tarn__run *run, size_t bytes)
     return run->size + bytes + (run->count + 1) * sizeof(tarn__run_place) <= run->byte_size;
 }
 
+/* Of a run that is begun, if it gets the memory. */
+static uint32_t bytes_wanted(const tarn__runs *runs, bool is_lent)
+{
+    return is_lent ? runs->lent_bytes : runs->run_bytes;
+}
+
 /* The number of the next run that is free, behind that of the last; how many are free. */
 static uint32_t find_free(tarn__runs *runs, uint32_t *count_out)
 {
@@ -300,9 +378,9 @@ static uint32_t find_free(tarn__runs *runs, uint32_t *count_out)
 }
 
 /* Memory for a run, less than is wanted where there is not that much; NULL: not for these bytes. */
-static uint8_t *allocate_run(tarn__runs *runs, size_t bytes, uint32_t *size_out)
+static uint8_t *allocate_run(tarn__runs *runs, bool is_lent, size_t bytes, uint32_t *size_out)
 {
-    uint32_t size = runs->run_bytes;
+    uint32_t size = bytes_wanted(runs, is_lent);
     uint8_t *memory = tarn__allocate(runs->options.account, size);
     while (memory == NULL && size / LESS_MEMORY >= TARN__RUN_BYTES_MIN &&
            size / LESS_MEMORY >= bytes) {
@@ -314,7 +392,7 @@ static uint8_t *allocate_run(tarn__runs *runs, size_t bytes, uint32_t *size_out)
 }
 
 /* Begins a run with room for so many bytes; NULL: none is free, or there is no memory for it. */
-static tarn__run *begin_run(tarn__runs *runs, size_t bytes, bool can_wait)
+static tarn__run *begin_run(tarn__runs *runs, bool is_lent, size_t bytes, bool can_wait)
 {
     uint32_t free_count = 0;
     const uint32_t number = find_free(runs, &free_count);
@@ -323,31 +401,32 @@ static tarn__run *begin_run(tarn__runs *runs, size_t bytes, bool can_wait)
         return NULL;
     }
     tarn__run *run = run_of(runs, number);
-    run->bytes = allocate_run(runs, bytes + sizeof(tarn__run_place), &run->byte_size);
+    run->bytes = allocate_run(runs, is_lent, bytes + sizeof(tarn__run_place), &run->byte_size);
     if (run->bytes == NULL) {
         return NULL;
     }
     runs->number = number;
     run->number = number;
+    run->is_lent = is_lent;
     run->size = 0;
     run->count = 0;
     atomic_store_explicit(&run->state, RUN_FILLING, memory_order_relaxed);
     return run;
 }
 
-/* The run to fill, with room for so many bytes; NULL: there is none. */
-static tarn__run *run_to_fill(tarn__runs *runs, size_t bytes, bool can_wait)
+/* The run to fill, with room for one more change of so many bytes; NULL: there is none. */
+static tarn__run *run_to_fill(tarn__runs *runs, bool is_lent, size_t bytes, bool can_wait)
 {
     tarn__run *run = run_of(runs, runs->number);
     if (is_filling(run)) {
-        if (has_room(run, bytes)) {
+        if (run->is_lent == is_lent && has_room(run, bytes)) {
             return run;
         }
         if (!try_send(runs, run)) {
             return NULL;
         }
     }
-    return begin_run(runs, bytes, can_wait);
+    return begin_run(runs, is_lent, bytes, can_wait);
 }
 
 static void copy(uint8_t **to, tarn_bytes bytes)
@@ -362,7 +441,7 @@ bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order
 {
     const size_t bytes = bytes_of(change);
     assert(tarn__runs_can_hold(runs, change));
-    tarn__run *run = run_to_fill(runs, bytes, can_wait);
+    tarn__run *run = run_to_fill(runs, /* is_lent= */ false, bytes, can_wait);
     if (run == NULL) {
         return false;
     }
@@ -380,6 +459,17 @@ bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order
     run->count++;
     *places_of(run) = tarn__run_place_of(row_of(r), run->size, order);
     run->size += (uint32_t)bytes;
+    return true;
+}
+
+bool tarn__runs_lend(tarn__runs *runs, tarn_bytes row, uint32_t reference, uint32_t order)
+{
+    tarn__run *run = run_to_fill(runs, /* is_lent= */ true, 0, /* can_wait= */ false);
+    if (run == NULL) {
+        return false;
+    }
+    run->count++;
+    *places_of(run) = tarn__run_place_of(row, reference, order);
     return true;
 }
 
@@ -420,6 +510,20 @@ tarn_status tarn__runs_check(tarn__runs *runs, tarn_error *error)
         *error = failure;
     }
     return failure.status;
+}
+
+tarn_status tarn__runs_land_one(tarn__runs *runs, tarn_error *error)
+{
+    const bool is_done = runs->options.workers == NULL
+                             ? tarn__runs_write_next(runs, /* is_newest= */ false)
+                             : write_unbegun(runs);
+    (void)pthread_mutex_lock(&runs->mutex);
+    const uint32_t count = runs->sent_count;
+    while (!is_done && runs->options.workers != NULL && count > 0 && runs->sent_count == count) {
+        (void)pthread_cond_wait(&runs->changed, &runs->mutex);
+    }
+    (void)pthread_mutex_unlock(&runs->mutex);
+    return is_done || count > 0 ? tarn__runs_check(runs, error) : tarn__runs_finish(runs, error);
 }
 
 tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error)

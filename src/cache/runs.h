@@ -1,6 +1,6 @@
 /*
- * runs.h - frozen rows on their way to the store: copied by the task, sorted and written by
- * workers.
+ * runs.h - frozen rows on their way to the store: copied or lent by the task, sorted and written
+ * by workers.
  *
  *     task thread   add ──► [ run being filled ] ──► send
  *                                                     │
@@ -11,9 +11,12 @@
  * Workers may be busy for long, with files of other backends: whoever waits for runs writes those
  * that none has begun, and nothing is added as long as there is no place in their queue.
  *
- * A run is a buffer of copied changes with a number. It has memory from its first change until it
- * has landed. Runs land in any order, so no row may be in two of them that have not landed, nor be
- * written by somebody else meanwhile: during one drain each frozen row is written once.
+ * A run is a buffer of copied changes with a number, or one of references to rows that are lent:
+ * who lends waits until they have landed, and leaves them as they are. Nothing but places is copied
+ * then, so that a run of the same memory has more rows. A run has memory from its first change
+ * until it has landed. Runs land in any order, so no row may be in two of them that have not
+ * landed, nor be written by somebody else meanwhile: during one drain each frozen row is written
+ * once.
  *
  * Invariants
  *   - What was added is in the store once its run has landed, and not before is that known.
@@ -42,6 +45,13 @@ typedef struct tarn__runs tarn__runs;
 /* Changes in order of family and row, each row once. */
 typedef struct tarn__run tarn__run;
 
+/* Reads rows that are lent. Thread: any; workers do, while who lends waits. */
+typedef struct tarn__run_lender {
+    const void *(*find)(const void *context, uint32_t reference); /* Where the row lies. */
+    tarn__change (*read)(const void *context, uint32_t reference);
+    const void *context;
+} tarn__run_lender;
+
 typedef struct tarn__runs_options {
     tarn__account *account;
     /* NULL: runs are written by who waits for them, and by tarn__runs_write_next(): for tests that
@@ -59,10 +69,16 @@ tarn__runs_open(const tarn__runs_options *options, tarn__runs **out, tarn_error 
 void tarn__runs_close(tarn__runs *runs);
 
 /*
- * Sets how large a run becomes, within the bounds above. None is on its way. Where there is less
- * memory a run is smaller.
+ * Sets how large a run becomes, within the bounds above. Where there is less memory a run is
+ * smaller.
  */
 void tarn__runs_set_bytes(tarn__runs *runs, uint64_t bytes);
+
+/* The same of runs of rows that are lent. */
+void tarn__runs_set_lent(tarn__runs *runs, uint64_t row_count);
+
+/* Sets who lends, before anything is. */
+void tarn__runs_set_lender(tarn__runs *runs, const tarn__run_lender *lender);
 
 /* Whether a change has room in an empty run. */
 bool tarn__runs_can_hold(const tarn__runs *runs, const tarn__change *change);
@@ -75,6 +91,14 @@ bool tarn__runs_can_hold(const tarn__runs *runs, const tarn__change *change);
  * can_wait  Leaves the last run to what cannot.
  */
 bool tarn__runs_add(tarn__runs *runs, const tarn__change *change, uint32_t order, bool can_wait);
+
+/*
+ * Adds a row that is lent until all has landed to such a run, the last one included; false: there
+ * is no room now.
+ *
+ * row  As the lender reads it.
+ */
+bool tarn__runs_lend(tarn__runs *runs, tarn_bytes row, uint32_t reference, uint32_t order);
 
 /* The number of the run that the last change went to. */
 uint32_t tarn__runs_number(const tarn__runs *runs);
@@ -91,6 +115,10 @@ bool tarn__runs_is_busy(const tarn__runs *runs);
 /* Sends off what there is, and waits until all has landed. */
 TARN_NODISCARD tarn_status tarn__runs_finish(tarn__runs *runs, tarn_error *error);
 
+/* Has one more run land: writes one that no worker has begun, or waits for one; if none was sent,
+ * what there is. */
+TARN_NODISCARD tarn_status tarn__runs_land_one(tarn__runs *runs, tarn_error *error);
+
 /* Waits until all that was sent has landed, or has it land; NULL: nothing was. Thread: any. */
 TARN_NODISCARD tarn_status tarn__runs_await(tarn__runs *runs, tarn_error *error);
 
@@ -105,7 +133,13 @@ bool tarn__runs_write_next(tarn__runs *runs, bool is_newest);
 
 uint32_t tarn__run_count(const tarn__run *run);
 
-/* The change at a place, its row in one piece. It lies in the run. */
+/* The change at a place, its row in one piece. It lies in the run, or where it is lent. */
 tarn__change tarn__run_at(const tarn__run *run, uint32_t at);
+
+/* Whether its rows are lent: somebody waits for it. */
+bool tarn__run_is_lent(const tarn__run *run);
+
+/* The place behind the changes of the family of the one at a place. */
+uint32_t tarn__run_end_of_family(const tarn__run *run, uint32_t at);
 
 #endif

@@ -34,6 +34,7 @@ void tarn__slab_clear(tarn__slab *slab)
         tarn__account_discharge(slab->account, (size_t)slab->memory_count * slab->page_bytes);
     }
     tarn__release(slab->pages);
+    tarn__marks_clear(&slab->marks);
     slab->pages = NULL;
     slab->page_count = 0;
     slab->memory_count = 0;
@@ -174,6 +175,9 @@ static bool reserve_pages(tarn__slab *slab)
     }
     uint32_t capacity = slab->page_capacity == 0 ? FIRST_PAGES : slab->page_capacity * 2;
     capacity = capacity < wanted ? wanted : capacity;
+    if (!tarn__marks_reserve(&slab->marks, slab->account, (uint64_t)capacity * slab->page_bytes)) {
+        return false;
+    }
     tarn__slab_page *pages =
         tarn__reallocate(slab->account, slab->pages, capacity * sizeof *slab->pages);
     if (pages == NULL) {
@@ -245,5 +249,6 @@ bool tarn__slab_remove_page(tarn__slab *slab)
 size_t tarn__slab_memory(const tarn__slab *slab)
 {
     return (size_t)slab->memory_count * slab->page_bytes +
-           (size_t)slab->page_capacity * sizeof *slab->pages;
+           (size_t)slab->page_capacity * sizeof *slab->pages +
+           (size_t)slab->marks.word_count * sizeof *slab->marks.words;
 }

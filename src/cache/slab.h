@@ -21,6 +21,7 @@
 
 #include "base/account.h"
 #include "base/region.h"
+#include "cache/marks.h"
 
 enum {
     TARN__SLAB_UNIT = 16,
@@ -74,6 +75,7 @@ typedef struct tarn__slab {
     bool is_large;  /* Large pages are wanted from now on; may change. */
     bool has_large; /* There were some. */
     tarn__slab_page *pages;
+    tarn__marks marks;      /* Of the lines that may have dirty rows. */
     uint32_t page_count;    /* Known pages, with those given back. */
     uint32_t page_capacity; /* Of pages. */
     uint32_t memory_count;  /* Pages that have memory. */
@@ -114,6 +116,12 @@ static inline uint32_t tarn__slab_page_of(const tarn__slab *slab, uint32_t refer
 static inline size_t tarn__slab_slot_bytes(const tarn__slab *slab, uint32_t reference)
 {
     return (size_t)slab->pages[tarn__slab_page_of(slab, reference)].units * TARN__SLAB_UNIT;
+}
+
+/* Marks a row's line: the row becomes dirty. */
+static inline void tarn__slab_mark(tarn__slab *slab, const tarn__hot_row *row)
+{
+    tarn__marks_set(&slab->marks, (size_t)((const uint8_t *)row - slab->region.base));
 }
 
 /* The reference of a slot of a page. */

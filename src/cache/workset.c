@@ -40,6 +40,9 @@ tarn_status tarn__workset_open(
             error, TARN_NO_MEMORY, "there is no address space for the rows of a working set");
     }
     tarn__workset_choose_large_pages(set);
+    if (set->runs != NULL) {
+        tarn__workset_become_lender(set);
+    }
     *out = set;
     return TARN_OK;
 }
@@ -264,6 +267,7 @@ static void mark(tarn__workset *set, tarn__hot_row *row, tarn__hot_state state)
         if (!was_dirty) {
             set->families[row->family]->dirty_count++;
             set->figures.dirty_count++;
+            tarn__slab_mark(&set->slab, row);
         }
     } else {
         tarn__workset_unmark(set, row);
@@ -319,6 +323,9 @@ static tarn__hot_row *begin_row(
     tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
     if (before != NULL) {
         *row = *before;
+        if (tarn__hot_row_is_dirty(row)) {
+            tarn__slab_mark(&set->slab, row);
+        }
     } else {
         *row = (tarn__hot_row){
             .key_size = (uint16_t)key->row.size,

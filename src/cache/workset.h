@@ -19,7 +19,8 @@
  * dirty then is frozen, and is drained in slices. A write to a frozen row drains it first. Rows of
  * the new epoch are held back as long as the store is: until the snapshot's links are made.
  *
- *     frozen row ──► value or tombstone of a single row: copied into a run (runs.h)   "sent"
+ *     frozen row ──► value or tombstone of a single row: copied into a run (runs.h), or lent to
+ *                │  one as long as the task waits                                    "sent"
  *                └─► rows of blocks, with a suffix, partials: written by the task
  *
  * A row that was sent is clean, and may be written again; but it stays until its run has landed, as
@@ -304,7 +305,7 @@ void tarn__workset_freeze(tarn__workset *set);
 TARN_NODISCARD tarn_status
 tarn__workset_drain(tarn__workset *set, uint32_t row_count_max, tarn_error *error);
 
-/* Drains all, and waits for room where there is none. */
+/* Drains all, by as many workers as there are, and waits until the store has it. */
 TARN_NODISCARD tarn_status tarn__workset_drain_all(tarn__workset *set, tarn_error *error);
 
 /* Waits until the store has all that was sent. */

@@ -18,6 +18,7 @@ enum {
 typedef struct tarn__cursor {
     uint32_t page;
     uint32_t slot;
+    uint32_t fetched; /* Words of marks before this one: their rows are on the way to the cache. */
 } tarn__cursor;
 
 struct tarn__workset {
@@ -34,6 +35,7 @@ struct tarn__workset {
     tarn__runs *runs; /* NULL: none. */
     bool is_pressed;  /* Nothing else leaves: frozen rows are written and go, sendable or not. */
     bool is_blocked;  /* The last slice found no room in the runs. */
+    bool is_lending;  /* The task waits until runs have landed: they need no copies. */
     tarn__account *account;
     tarn__cursor hand;        /* Where eviction goes on. */
     tarn__cursor drain_begin; /* Where draining goes on. */
@@ -95,7 +97,7 @@ void tarn__workset_forget(tarn__workset *set, uint32_t reference);
 /* Takes a row out of the dirty ones. */
 void tarn__workset_unmark(tarn__workset *set, tarn__hot_row *row);
 
-/* write.c: drains a frozen row, and others with it. */
+/* drain.c: drains a frozen row, and others with it. */
 TARN_NODISCARD tarn_status
 tarn__workset_drain_row(tarn__workset *set, uint32_t reference, tarn_error *error);
 
@@ -124,8 +126,20 @@ void tarn__workset_choose_large_pages(tarn__workset *set);
 /* Moves to the next slot; 0: the cursor came to the end, and stands at the beginning again. */
 uint32_t tarn__workset_step(tarn__workset *set, tarn__cursor *cursor);
 
+/*
+ * dirty.c: goes on to the next dirty row; 0: the cursor came to the end, and stands at the
+ * beginning again, or there was a look at so many rows, lines and pages.
+ */
+uint32_t tarn__workset_next_dirty(tarn__workset *set, tarn__cursor *cursor, uint64_t *looks_left);
+
 /* Sends a frozen row that is sendable: it is clean then. False: there is no room for it. */
 bool tarn__workset_send(tarn__workset *set, uint32_t reference, bool can_wait);
+
+/* Has the runs read the rows that are lent to them here. */
+void tarn__workset_become_lender(tarn__workset *set);
+
+/* Has one more run land, if one was sent. */
+TARN_NODISCARD tarn_status tarn__workset_land_one(tarn__workset *set, tarn_error *error);
 
 /* tarn__workset_land() for who cannot fail: a failure is told later. */
 void tarn__workset_settle_down(tarn__workset *set);

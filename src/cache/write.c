@@ -1,13 +1,9 @@
-/* write.c - how dirty rows come to the store: batches, runs, settling of ranges, epochs. */
+/* write.c - how dirty rows come to the store: batches, runs, settling of ranges. */
 #include <assert.h>
 
 #include "cache/workset_private.h"
 
-enum {
-    DRAINED_WITH_ROW = 16, /* Frozen rows that go along when one must. */
-    SLOTS_PER_ROW = 16,    /* Looked at for each row that is to be drained. */
-    RUN_ROW_BYTES = 64,    /* What a run has beside a row's bytes, at most. */
-};
+enum { RUN_ROW_BYTES = 64 }; /* What a run has beside a row's bytes, at most. */
 
 _Static_assert(
     TARN__SLAB_PAGE_BYTES_MAX / 4 + RUN_ROW_BYTES <= TARN__RUN_BYTES_MIN,
@@ -209,13 +205,48 @@ tarn_status tarn__workset_batch_write(tarn__workset *set, tarn_error *error)
 
 /* ---- runs ------------------------------------------------------------------------------- */
 
+static bool add_to_run(
+    tarn__workset *set, uint32_t reference, const tarn__change *change, bool can_wait)
+{
+    const uint32_t order = tarn__slab_at(&set->slab, reference)->family;
+    return set->is_lending ? tarn__runs_lend(set->runs, change->row, reference, order)
+                           : tarn__runs_add(set->runs, change, order, can_wait);
+}
+
+/* As it is in a run: the row is clean, and lies still. */
+static tarn__change read_lent(const void *context, uint32_t reference)
+{
+    const tarn__workset *set = context;
+    tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
+    const tarn__workset_family *family = set->families[row->family];
+    const bool is_put = row->state == TARN__HOT_CLEAN;
+    return (tarn__change){
+        .family = family->store_family,
+        .kind = is_put ? TARN__CHANGE_PUT : TARN__CHANGE_DELETE,
+        .row = tarn__hot_row_key(row),
+        .value = is_put ? tarn_bytes_at(tarn__hot_row_value(family, row), row->value_size)
+                        : tarn_bytes_at(NULL, 0),
+    };
+}
+
+static const void *find_lent(const void *context, uint32_t reference)
+{
+    return tarn__slab_at(&((const tarn__workset *)context)->slab, reference);
+}
+
+void tarn__workset_become_lender(tarn__workset *set)
+{
+    const tarn__run_lender lender = {.find = find_lent, .read = read_lent, .context = set};
+    tarn__runs_set_lender(set->runs, &lender);
+}
+
 bool tarn__workset_send(tarn__workset *set, uint32_t reference, bool can_wait)
 {
     tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
     const tarn__workset_family *family = set->families[row->family];
     tarn__change change;
     const bool is_told = make_change(family, row, &change);
-    if (is_told && !tarn__runs_add(set->runs, &change, family->index, can_wait)) {
+    if (is_told && !add_to_run(set, reference, &change, can_wait)) {
         return false;
     }
     clean(set, reference);
@@ -252,6 +283,12 @@ tarn_status tarn__workset_land(tarn__workset *set, tarn_error *error)
     }
     set->figures.land_count++;
     return pass_on(set, tarn__runs_finish(set->runs, error), error);
+}
+
+tarn_status tarn__workset_land_one(tarn__workset *set, tarn_error *error)
+{
+    set->figures.land_count++;
+    return pass_on(set, tarn__runs_land_one(set->runs, error), error);
 }
 
 void tarn__workset_settle_down(tarn__workset *set)
@@ -296,10 +333,10 @@ static bool is_within(const range *wanted, const tarn__hot_row *row)
 /* The next dirty row of a range; 0: there is none. */
 static uint32_t next_within(tarn__workset *set, const range *wanted, tarn__cursor *cursor)
 {
+    uint64_t looks = UINT64_MAX;
     uint32_t reference = 0;
-    while ((reference = tarn__workset_step(set, cursor)) != 0) {
-        const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
-        if (tarn__hot_row_is_dirty(row) && is_within(wanted, row)) {
+    while ((reference = tarn__workset_next_dirty(set, cursor, &looks)) != 0) {
+        if (is_within(wanted, tarn__slab_at(&set->slab, reference))) {
             return reference;
         }
     }
@@ -373,110 +410,4 @@ void tarn__workset_drop_row(tarn__workset *set, const tarn__hot_key *key)
 {
     assert(!tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, key->reference)));
     tarn__workset_forget(set, key->reference);
-}
-
-/* ---- epochs ----------------------------------------------------------------------------- */
-
-void tarn__workset_freeze(tarn__workset *set)
-{
-    assert(!set->is_draining);
-    set->epoch++;
-    set->figures.frozen_count = set->figures.dirty_count;
-    set->is_draining = set->figures.frozen_count > 0;
-    set->drain_begin = (tarn__cursor){0};
-}
-
-void tarn__workset_thaw(tarn__workset *set)
-{
-    tarn__workset_settle_down(set); /* The store is no longer held: nothing may be under way. */
-    set->is_draining = false;
-    set->figures.frozen_count = 0;
-}
-
-bool tarn__workset_is_draining(const tarn__workset *set)
-{
-    return set->is_draining;
-}
-
-/*
- * Sends a frozen row, or adds it to the batch. False: the slice ends, as there is no room; the
- * cursor stands behind the row only if it was taken.
- */
-static bool take(tarn__workset *set, uint32_t reference, tarn__cursor before)
-{
-    const tarn__hot_row *row = tarn__slab_at(&set->slab, reference);
-    if (tarn__workset_is_sendable(set, row)) {
-        if (tarn__workset_send(set, reference, /* can_wait= */ true)) {
-            return true;
-        }
-        if (tarn__workset_is_flying(set)) {
-            set->drain_begin = before;
-            set->is_blocked = true;
-            return false;
-        } /* Else there is no memory for runs. */
-    }
-    return !tarn__workset_batch_add(set, reference);
-}
-
-/* Takes frozen rows from the cursor on. */
-static tarn_status drain(tarn__workset *set, uint32_t row_count_max, tarn_error *error)
-{
-    const uint64_t written = set->figures.written_count;
-    uint64_t slots = (uint64_t)row_count_max * SLOTS_PER_ROW;
-    bool goes_on = true;
-    set->is_blocked = false;
-    TARN_TRY(tarn__workset_check_runs(set, error));
-    while (goes_on && set->is_draining && slots-- > 0 &&
-           set->figures.written_count - written + set->batch_count < row_count_max) {
-        const tarn__cursor before = set->drain_begin;
-        const uint32_t reference = tarn__workset_step(set, &set->drain_begin);
-        if (reference == 0) {
-            break; /* What a row written by the task went past comes in the next round. */
-        }
-        goes_on = !tarn__workset_is_frozen(set, tarn__slab_at(&set->slab, reference)) ||
-                  take(set, reference, before);
-    }
-    TARN_TRY(tarn__workset_batch_write(set, error));
-    if (!set->is_draining && set->runs != NULL) {
-        tarn__runs_send(set->runs);
-    }
-    return TARN_OK;
-}
-
-tarn_status tarn__workset_drain(tarn__workset *set, uint32_t row_count_max, tarn_error *error)
-{
-    const uint32_t count =
-        row_count_max < TARN__WORKSET_BATCH_ROWS ? row_count_max : TARN__WORKSET_BATCH_ROWS;
-    return set->is_draining ? drain(set, count, error) : TARN_OK;
-}
-
-tarn_status tarn__workset_drain_all(tarn__workset *set, tarn_error *error)
-{
-    while (set->is_draining) {
-        TARN_TRY(tarn__workset_drain(set, TARN__WORKSET_BATCH_ROWS, error));
-        if (set->is_blocked) {
-            TARN_TRY(tarn__workset_land(set, error));
-        }
-    }
-    return tarn__workset_land(set, error);
-}
-
-/* The task writes a frozen row that is not sent, and others of its kind with it. */
-tarn_status tarn__workset_drain_row(tarn__workset *set, uint32_t reference, tarn_error *error)
-{
-    bool is_full = tarn__workset_batch_add(set, reference);
-    const bool is_sendable = tarn__workset_is_sendable(set, tarn__slab_at(&set->slab, reference));
-    uint32_t slots = is_sendable ? 0 : DRAINED_WITH_ROW * SLOTS_PER_ROW;
-    for (; slots > 0 && !is_full && set->batch_count < DRAINED_WITH_ROW; slots--) {
-        const uint32_t other = tarn__workset_step(set, &set->drain_begin);
-        if (other == 0) {
-            break;
-        }
-        const tarn__hot_row *row = tarn__slab_at(&set->slab, other);
-        if (other != reference && tarn__workset_is_frozen(set, row) &&
-            !tarn__workset_is_sendable(set, row)) {
-            is_full = tarn__workset_batch_add(set, other);
-        }
-    }
-    return tarn__workset_batch_write(set, error);
 }

@@ -1,11 +1,8 @@
-/* driver.c - a driver's life, its threads, and how it reads its mail. */
-#include <assert.h>
+/* driver.c - a driver's life. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/random.h"
 #include "base/try.h"
 #include "checkpoint/coordinator.h"
 #include "checkpoint/driver.h"
@@ -18,300 +15,6 @@ uint64_t tarn__driver_now_ms(const tarn_driver *driver)
 {
     return tarn__clock_monotonic_ns(driver->options.clock) / NS_PER_MS;
 }
-
-/* --- Reading mail --- */
-
-void tarn__driver_post(tarn_driver *driver, tarn__mail *mail)
-{
-    mail->next = NULL;
-    *driver->mail_end = mail;
-    driver->mail_end = &mail->next;
-    pthread_cond_signal(&driver->has_mail);
-}
-
-static tarn__mail *receive(tarn_driver *driver)
-{
-    pthread_mutex_lock(&driver->mutex);
-    tarn__mail *mail = driver->mail;
-    if (mail != NULL) {
-        driver->mail = mail->next;
-        if (mail->next == NULL) {
-            driver->mail_end = &driver->mail;
-        }
-    }
-    pthread_mutex_unlock(&driver->mutex);
-    return mail;
-}
-
-/* What the mail says about its checkpoint, before the coordinator hears of it. */
-static void note_cause(tarn_driver *driver, const tarn__mail *mail)
-{
-    pthread_mutex_lock(&driver->mutex);
-    tarn__record *record = tarn__driver_find(driver, mail->event.checkpoint_id);
-    if (record != NULL && record->cause.status == TARN_OK && mail->cause.status != TARN_OK) {
-        record->cause = mail->cause;
-    }
-    pthread_mutex_unlock(&driver->mutex);
-}
-
-/* An acknowledgement that counts goes to the store. False: the mail is of no more use. */
-static bool take_part(tarn_driver *driver, tarn__mail *mail, tarn_coordinator_verdict verdict)
-{
-    if (mail->event.kind != TARN_COORDINATOR_ACK || verdict != TARN_VERDICT_TAKEN) {
-        return false;
-    }
-    pthread_mutex_lock(&driver->mutex);
-    tarn__record *record = tarn__driver_find(driver, mail->event.checkpoint_id);
-    record->acknowledged_count++;
-    const bool has_parts = mail->part_count > 0;
-    if (has_parts) {
-        tarn__driver_queue_part(driver, record, mail);
-    }
-    pthread_mutex_unlock(&driver->mutex);
-    return has_parts;
-}
-
-/* An answer has had its effects: forgets the record when nothing more will happen to it. */
-static void note_answer(tarn_driver *driver, const tarn_coordinator_event *answer)
-{
-    pthread_mutex_lock(&driver->mutex);
-    tarn__record *record = tarn__driver_find(driver, answer->checkpoint_id);
-    bool is_over = answer->kind == TARN_COORDINATOR_DISCARDED;
-    if (answer->kind == TARN_COORDINATOR_NOT_BEGUN) {
-        is_over = !record->is_discarded;
-    } else if (answer->kind == TARN_COORDINATOR_WRITTEN) {
-        driver->writing_count--;
-        const bool is_kept = record->is_completed && !tarn__kind_is_savepoint(record->kind);
-        is_over = !record->is_discarded && !is_kept;
-    }
-    if (is_over) {
-        tarn__driver_forget(driver, record);
-    }
-    pthread_cond_broadcast(&driver->has_changed);
-    pthread_mutex_unlock(&driver->mutex);
-}
-
-static void step(tarn_driver *driver, tarn_coordinator_event event, tarn__mail *mail)
-{
-    event.now_ms = tarn__driver_now_ms(driver);
-    const tarn_coordinator_effects effects = tarn_coordinator_step(driver->coordinator, &event);
-    if (mail != NULL && !take_part(driver, mail, effects.verdict) && !mail->is_answer) {
-        tarn__release(mail);
-    }
-    for (uint32_t i = 0; i < effects.count; i++) {
-        tarn__driver_perform(driver, &effects.items[i], event.now_ms);
-    }
-}
-
-/* The coordinator hears of event; its effects are performed, and what fails of them is told. */
-static void advance(tarn_driver *driver, tarn_coordinator_event event, tarn__mail *mail)
-{
-    step(driver, event, mail);
-    while (driver->failure_count > 0) {
-        driver->failure_count--;
-        step(driver, driver->failures[driver->failure_count], NULL);
-    }
-}
-
-/* Whatever is due is done, however much it is. */
-static void catch_up(tarn_driver *driver)
-{
-    while (tarn_coordinator_next_ms(driver->coordinator) <= tarn__driver_now_ms(driver)) {
-        advance(driver, (tarn_coordinator_event){.kind = TARN_COORDINATOR_TICK}, NULL);
-    }
-}
-
-static void tell_not_running(tarn_driver *driver, uint32_t task)
-{
-    const tarn_coordinator_event event = {
-        .kind = TARN_COORDINATOR_TASK_STATE,
-        .task = task,
-        .task_state = TARN_TASK_NOT_RUNNING,
-    };
-    advance(driver, event, NULL);
-}
-
-/* What aborts a checkpoint lets the next one begin in the same step. That one must not count on a
- * task that is gone: the coordinator hears of it before. */
-static void tell_gone_tasks(tarn_driver *driver, const tarn_coordinator_event *event)
-{
-    if (event->kind == TARN_COORDINATOR_TASK_FAILED) {
-        tell_not_running(driver, event->task);
-    } else if (event->kind == TARN_COORDINATOR_JOB_FAILOVER) {
-        for (uint32_t task = 0; task < driver->task_count; task++) {
-            tell_not_running(driver, task);
-        }
-    } else {
-        return;
-    }
-    catch_up(driver); /* One that was chosen before begins now, and is aborted with the others. */
-}
-
-/* A run that a failover has given up does not finish: what it did will be done again. */
-static bool is_given_up(const tarn_driver *driver, const tarn_coordinator_event *event)
-{
-    return event->kind == TARN_COORDINATOR_TASK_STATE &&
-           driver->coordinator->task_states[event->task] == TARN_TASK_NOT_RUNNING;
-}
-
-static bool is_for_coordinator(tarn_driver *driver, const tarn_coordinator_event *event)
-{
-    if (event->kind != TARN_COORDINATOR_DISCARDED) {
-        return true;
-    }
-    pthread_mutex_lock(&driver->mutex);
-    const bool is_due = tarn__driver_find(driver, event->checkpoint_id)->is_answer_due;
-    pthread_mutex_unlock(&driver->mutex);
-    return is_due;
-}
-
-static void note_told(tarn_driver *driver, tarn_coordinator_event_kind kind)
-{
-    pthread_mutex_lock(&driver->mutex);
-    driver->failover_told += kind == TARN_COORDINATOR_JOB_FAILOVER ? 1 : 0;
-    driver->is_shut_down = driver->is_shut_down || kind == TARN_COORDINATOR_SHUTDOWN;
-    pthread_cond_broadcast(&driver->has_changed);
-    pthread_mutex_unlock(&driver->mutex);
-}
-
-static void handle(tarn_driver *driver, tarn__mail *mail)
-{
-    tarn_coordinator_event event = mail->event;
-    const bool is_answer = mail->is_answer;
-    if (event.kind == TARN_COORDINATOR_START) {
-        const uint64_t chance = tarn__random_mix(tarn__clock_monotonic_ns(driver->options.clock));
-        event.delay_ms = tarn_coordinator_initial_delay(driver->coordinator, chance);
-    }
-    if (is_given_up(driver, &event)) {
-        event.task_state = TARN_TASK_NOT_RUNNING;
-    }
-    note_cause(driver, mail);
-    tell_gone_tasks(driver, &event);
-    if (is_for_coordinator(driver, &event)) {
-        advance(driver, event, mail);
-    }
-    if (is_answer) {
-        note_answer(driver, &event);
-    }
-    note_told(driver, event.kind);
-}
-
-uint64_t tarn__driver_poll(tarn_driver *driver)
-{
-    pthread_mutex_lock(&driver->mutex);
-    driver->is_polling = true;
-    driver->poller = pthread_self();
-    pthread_mutex_unlock(&driver->mutex);
-    tarn__mail *mail = NULL;
-    while ((mail = receive(driver)) != NULL) {
-        handle(driver, mail);
-    }
-    catch_up(driver);
-    tarn_coordinator_figures figures;
-    tarn_coordinator_read_figures(driver->coordinator, &figures);
-    pthread_mutex_lock(&driver->mutex);
-    driver->figures = figures;
-    driver->is_polling = false;
-    pthread_cond_broadcast(&driver->has_changed);
-    pthread_mutex_unlock(&driver->mutex);
-    return tarn_coordinator_next_ms(driver->coordinator);
-}
-
-/* --- Threads --- */
-
-static void wait_for_mail(tarn_driver *driver, uint64_t until_ms)
-{
-    const struct timespec until = {
-        .tv_sec = (time_t)(until_ms / 1000),
-        .tv_nsec = (long)(until_ms % 1000) * NS_PER_MS,
-    };
-    pthread_mutex_lock(&driver->mutex);
-    bool is_due = false;
-    while (driver->mail == NULL && !driver->is_closing && !is_due) {
-        if (until_ms == TARN_COORDINATOR_NEVER) {
-            pthread_cond_wait(&driver->has_mail, &driver->mutex);
-        } else {
-            is_due = pthread_cond_timedwait(&driver->has_mail, &driver->mutex, &until) != 0;
-        }
-    }
-    pthread_mutex_unlock(&driver->mutex);
-}
-
-static bool is_closing(tarn_driver *driver)
-{
-    pthread_mutex_lock(&driver->mutex);
-    const bool answer = driver->is_closing;
-    pthread_mutex_unlock(&driver->mutex);
-    return answer;
-}
-
-static void *decide(void *context)
-{
-    tarn_driver *driver = context;
-    while (!is_closing(driver)) {
-        wait_for_mail(driver, tarn__driver_poll(driver));
-    }
-    return NULL;
-}
-
-static void work(tarn_driver *driver, uint32_t lane)
-{
-    while (!is_closing(driver)) {
-        if (tarn__driver_run_job(driver, lane)) {
-            continue;
-        }
-        pthread_mutex_lock(&driver->mutex);
-        while (driver->jobs[lane] == NULL && !driver->is_closing) {
-            pthread_cond_wait(&driver->has_job, &driver->mutex);
-        }
-        pthread_mutex_unlock(&driver->mutex);
-    }
-}
-
-static void *write_lane(void *context)
-{
-    work(context, TARN__LANE_WRITE);
-    return NULL;
-}
-
-static void *delete_lane(void *context)
-{
-    work(context, TARN__LANE_DELETE);
-    return NULL;
-}
-
-static void join_threads(tarn_driver *driver)
-{
-    pthread_mutex_lock(&driver->mutex);
-    driver->is_closing = true;
-    pthread_cond_broadcast(&driver->has_mail);
-    pthread_cond_broadcast(&driver->has_job);
-    pthread_mutex_unlock(&driver->mutex);
-    for (uint32_t i = 0; i < driver->thread_count; i++) {
-        pthread_join(driver->threads[i], NULL);
-    }
-    driver->thread_count = 0;
-}
-
-static tarn_status start_threads(tarn_driver *driver, tarn_error *error)
-{
-    static const struct {
-        const char *name;
-        void *(*run)(void *context);
-    } threads[] = {
-        {"tarn-driver", decide}, {"tarn-commit", write_lane}, {"tarn-delete", delete_lane}};
-    for (uint32_t i = 0; i < 1 + TARN__LANE_COUNT; i++) {
-        const int code = pthread_create(&driver->threads[i], NULL, threads[i].run, driver);
-        if (code != 0) {
-            return tarn__fail_errno(error, code, "cannot start the thread %s", threads[i].name);
-        }
-        pthread_setname_np(driver->threads[i], threads[i].name);
-        driver->thread_count++;
-    }
-    return TARN_OK;
-}
-
-/* --- Life --- */
 
 static void init_locks(tarn_driver *driver)
 {
@@ -334,7 +37,7 @@ static void init_locks(tarn_driver *driver)
 static void free_driver(tarn_driver *driver)
 {
     tarn__mail *mail = NULL;
-    while ((mail = receive(driver)) != NULL) {
+    while ((mail = tarn__driver_receive(driver)) != NULL) {
         if (!mail->is_answer) {
             tarn__release(mail);
         }
@@ -453,13 +156,13 @@ tarn_status tarn__driver_open(
         status = open_coordinator(driver, error);
     }
     for (uint32_t task = 0; status == TARN_OK && task < driver->task_count; task++) {
-        tell_not_running(driver, task);
+        tarn__driver_tell_not_running(driver, task);
     }
     if (status == TARN_OK && !options->is_manual) {
-        status = start_threads(driver, error);
+        status = tarn__driver_start_threads(driver, error);
     }
     if (status != TARN_OK) {
-        join_threads(driver);
+        tarn__driver_join_threads(driver);
         free_driver(driver);
         return status;
     }
@@ -549,7 +252,7 @@ tarn_status tarn_driver_close(tarn_driver *driver, tarn_job_end end, tarn_error 
         TARN_TRY(shut_down(driver, end, error));
         settle(driver);
         TARN_TRY(check_given_back(driver, error));
-        join_threads(driver);
+        tarn__driver_join_threads(driver);
     }
     TARN_TRY(tarn_checkpoint_store_close(driver->options.store, error));
     free_driver(driver);

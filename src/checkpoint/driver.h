@@ -120,6 +120,9 @@ struct tarn_driver {
     /* Of effects that could not be performed: told next. Each step has one of a kind at most. */
     tarn_coordinator_event failures[TARN__FAILURES_MAX];
     uint32_t failure_count;
+    uint32_t stopping_count;  /* Savepoints to stop the job with whose end was not heard of. */
+    bool is_start_due;        /* Periodic checkpoints rest for them, or for one that completed. */
+    bool has_stopping_failed; /* One of them has, and nothing was done about it so far. */
     uint32_t task_count;
     uint32_t thread_count; /* Started. */
     pthread_t threads[1 + TARN__LANE_COUNT];
@@ -153,11 +156,20 @@ struct tarn_driver {
 /* driver.c */
 TARN_NODISCARD tarn_status
 tarn__driver_open(const tarn__driver_options *options, tarn_driver **out, tarn_error *error);
+uint64_t tarn__driver_now_ms(const tarn_driver *driver);
+
+/* driver_mail.c */
 /* Puts mail behind what is there. Under the mutex. */
 void tarn__driver_post(tarn_driver *driver, tarn__mail *mail);
+/* The first mail, or NULL. No lock held. */
+tarn__mail *tarn__driver_receive(tarn_driver *driver);
 /* Reads all mail and does what is due; answers when to come again. */
 uint64_t tarn__driver_poll(tarn_driver *driver);
-uint64_t tarn__driver_now_ms(const tarn_driver *driver);
+void tarn__driver_tell_not_running(tarn_driver *driver, uint32_t task);
+
+/* driver_threads.c */
+TARN_NODISCARD tarn_status tarn__driver_start_threads(tarn_driver *driver, tarn_error *error);
+void tarn__driver_join_threads(tarn_driver *driver);
 
 /* driver_perform.c: by who polls, no lock held. */
 void tarn__driver_perform(

@@ -136,6 +136,10 @@ static tarn_driver_outcome conclude(
 static void announce(tarn_driver *driver, const tarn_coordinator_effect *effect, uint64_t now_ms)
 {
     const tarn_driver_outcome outcome = conclude(driver, effect, now_ms);
+    if (tarn__kind_stops_job(outcome.kind)) {
+        driver->stopping_count--;
+        driver->has_stopping_failed = driver->has_stopping_failed || !outcome.is_completed;
+    }
     if (driver->options.hear != NULL) {
         driver->options.hear(&outcome, driver->options.context);
     }

@@ -112,15 +112,10 @@ static tarn_status write_table(
     return tarn__rocks_run_finish(table, error);
 }
 
-/* The end of the rows of a family that begin at a place. */
-static uint32_t end_of_family(const tarn__run *run, uint32_t begin)
+/* Of one that is lent the task decided before it lent. */
+static bool is_for_tables(const tarn_backend *backend, const tarn__run *run)
 {
-    const void *family = tarn__run_at(run, begin).family;
-    uint32_t end = begin + 1;
-    while (end < tarn__run_count(run) && tarn__run_at(run, end).family == family) {
-        end++;
-    }
-    return end;
+    return backend->has_tables || (tarn__run_is_lent(run) && backend->is_awaited);
 }
 
 /* A failure comes to the task by fail(). */
@@ -128,9 +123,9 @@ static tarn_status write_run(void *context, const tarn__run *run, tarn_error *er
 {
     const uint32_t count = tarn__run_count(run);
     for (uint32_t begin = 0; begin < count;) {
-        const uint32_t end = end_of_family(run, begin);
+        const uint32_t end = tarn__run_end_of_family(run, begin);
         TARN_TRY(
-            end - begin >= TABLE_ROWS_MIN && ((tarn_backend *)context)->has_tables
+            end - begin >= TABLE_ROWS_MIN && is_for_tables(context, run)
                 ? write_table(run, begin, end, error)
                 : write_pieces(context, run, begin, end, error));
         begin = end;
@@ -170,7 +165,13 @@ void tarn__hot_prepare_drain(tarn_backend *backend)
     const uint64_t wanted = bytes + figures.dirty_count * TARN__RUN_ROW_BYTES;
     const uint64_t most = figures.capacity_bytes / RUN_SHARE;
     backend->has_tables = bytes > limit / MEMTABLE_SHARE;
+    backend->is_awaited = false;
     tarn__runs_set_bytes(backend->runs, wanted < most ? wanted : most);
+}
+
+void tarn__hot_note_awaited(tarn_backend *backend)
+{
+    backend->is_awaited = true;
 }
 
 void tarn__hot_send_runs(tarn_backend *backend)

@@ -1,6 +1,6 @@
 /*
  * hot_store.h - how the working set of a backend comes to the store: by the task, or by workers
- * that write runs of copied rows (cache/runs.h).
+ * that write runs of rows (cache/runs.h).
  *
  *     run, sorted ──► many rows of a state ──► a table file that the store takes in
  *                 └─► few ──────────────────► batches, in order, through the memtable
@@ -24,6 +24,13 @@ void tarn__hot_close_runs(tarn_backend *backend);
  * memtables hold goes past them, as it would be written in files all the same, and wait for each.
  */
 void tarn__hot_prepare_drain(tarn_backend *backend);
+
+/*
+ * Nobody streams beside the drain: what is left of it becomes table files, as many as are written
+ * at once. A flush would write as many rows to a file again; while records stream, though, what
+ * they write is flushed too, and a file more each time is one that all reads look at.
+ */
+void tarn__hot_note_awaited(tarn_backend *backend);
 
 /* Sends off the run that is being filled. */
 void tarn__hot_send_runs(tarn_backend *backend);

@@ -11,9 +11,9 @@
 #include "state/snapshot_private.h"
 
 enum {
-    SLICE_ROWS = 64,         /* Drained by a call on the backend: some tens of microseconds. */
-    SLICE_ROWS_POLLED = 512, /* By a poll of who does nothing else. */
-    SLICE_NS_MAX = 100000,   /* That a slice counts as: the thread may have lost its processor. */
+    SLICE_ROWS = 64,          /* Drained by a call on the backend: some tens of microseconds. */
+    SLICE_ROWS_POLLED = 2048, /* By a poll of who does nothing else. */
+    SLICE_NS_MAX = 100000,    /* That a slice counts as: the thread may have lost its processor. */
 };
 
 static uint64_t now_ns(const tarn_snapshot *snapshot)
@@ -136,6 +136,7 @@ static tarn_status prepare(
         .buffers = tarn__env_transfer_account(backend->env),
         .workers = tarn__env_workers(backend->env),
         .packing = snapshot->is_canonical ? none : backend->packing,
+        .first_durable = backend->first_durable,
     };
     return tarn__upload_open(&options, &snapshot->upload, error);
 }
@@ -278,6 +279,8 @@ void tarn_snapshot_measure(tarn_snapshot *snapshot, tarn_snapshot_progress *out)
         .uploaded_bytes = progress.uploaded_bytes,
         .reused_count = progress.reused_count,
         .reused_bytes = progress.reused_bytes,
+        .linked_count = progress.linked_count,
+        .linked_bytes = progress.linked_bytes,
     };
 }
 
@@ -389,11 +392,19 @@ static void detach(tarn_snapshot *snapshot)
     backend->snapshot = NULL;
 }
 
+void tarn_snapshot_wait(tarn_snapshot *snapshot)
+{
+    if (!snapshot->is_submitted) {
+        tarn__hot_note_awaited(snapshot->backend);
+        tarn__snapshot_drain(snapshot);
+    }
+    tarn__snapshot_await_work(snapshot);
+}
+
 tarn_status tarn_snapshot_finish(
     tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn_error *error)
 {
-    tarn__snapshot_drain(snapshot);
-    tarn__snapshot_await_work(snapshot);
+    tarn_snapshot_wait(snapshot);
     tarn__hot_note_failure(snapshot->backend);
     tarn_status status = snapshot->status;
     if (status != TARN_OK && error != NULL) {

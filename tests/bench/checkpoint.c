@@ -12,7 +12,6 @@
  * checkpoint began. Compactions of the loading come to an end before. --wait has the rounds wait
  * for a line on stdin.
  */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,9 +234,7 @@ static checkpoint_cost take_checkpoint(checkpoint_run *run, bench_latency *laten
         }
         cost.stream_ns = bench_now_ns() - begin_ns;
     }
-    while (tarn_snapshot_poll(snapshot) == TARN_PENDING) {
-        (void)sched_yield();
-    }
+    tarn_snapshot_wait(snapshot); /* Where the stream stands still there is nothing else to do. */
     tarn_snapshot_measure(snapshot, &cost.progress);
     check(run, tarn_snapshot_finish(snapshot, &acknowledgement, &run->error));
     check(
@@ -255,7 +252,7 @@ static void print_cost(const char *name, const checkpoint_cost *cost)
 {
     printf(
         ",\"%s\":{\"sync_ms\":%.3f,\"async_ms\":%.3f,\"link_ms\":%.3f,\"files\":%llu,"
-        "\"uploaded_bytes\":%llu,\"new_table_bytes\":%llu,\"new_bytes\":%llu,"
+        "\"uploaded_bytes\":%llu,\"linked_bytes\":%llu,\"new_table_bytes\":%llu,\"new_bytes\":%llu,"
         "\"total_bytes\":%llu}",
         name,
         (double)cost->sync_ns / 1e6,
@@ -263,6 +260,7 @@ static void print_cost(const char *name, const checkpoint_cost *cost)
         (double)cost->progress.link_ns / 1e6,
         (unsigned long long)cost->progress.file_count,
         (unsigned long long)cost->progress.uploaded_bytes,
+        (unsigned long long)cost->progress.linked_bytes,
         (unsigned long long)cost->new_table_bytes,
         (unsigned long long)cost->summary.new_bytes,
         (unsigned long long)cost->progress.total_bytes);

@@ -380,6 +380,45 @@ static void test_the_stream_spends_its_share_on_frozen_rows_and_no_more(void **s
     commit(f);
 }
 
+/* ---- who waits -------------------------------------------------------------------------- */
+
+/* Some rows were copied before, some were written again: what is left is lent. */
+static void test_who_waits_has_the_rest_written_at_once(void **state)
+{
+    fixture *f = *state;
+    const uint64_t written_again = 500;
+    put_all(f, 1);
+    begin(f);
+    while (measure(f).sent_count < ROWS / 4) {
+        set_key(f, 1);
+    }
+    for (uint64_t key = 0; key < written_again; key++) {
+        put(f, key, 2);
+    }
+    assert_true(tarn__workset_is_draining(f->backend->workset));
+    assert_false(f->backend->is_awaited);
+    tarn_snapshot_wait(f->snapshot);
+    assert_true(f->backend->is_awaited);
+    assert_int_equal(tarn_snapshot_poll(f->snapshot), TARN_OK);
+    assert_false(tarn__workset_is_flying(f->backend->workset));
+    assert_int_equal(measure(f).sent_count, ROWS); /* Each once, whichever way. */
+    assert_int_equal(measure(f).dirty_count, written_again);
+    tarn_snapshot_wait(f->snapshot); /* There is nothing to wait for. */
+    commit(f);
+    assert_int_equal(count_run_files(f), 0);
+    put(f, 7, 3);
+    begin(f);
+    assert_false(f->backend->is_awaited); /* It is not yet known of this one. */
+    commit(f);
+    for (uint64_t key = 0; key < ROWS; key++) {
+        assert_row(f, key, key == 7 ? 3 : key < written_again ? 2 : 1);
+    }
+    restore(f, "restored");
+    for (uint64_t key = 0; key < ROWS; key++) {
+        assert_row(f, key, key == 7 ? 3 : key < written_again ? 2 : 1);
+    }
+}
+
 /* ---- ranges and failures ---------------------------------------------------------------- */
 
 /* Who looks into the store waits for what is on its way to it. */
@@ -480,6 +519,9 @@ int main(void)
         SMALL(test_a_working_set_is_switched_off_and_on_while_a_snapshot_drains),
         LARGE(test_a_working_set_is_switched_off_and_on_while_a_snapshot_drains),
         LARGE(test_the_stream_spends_its_share_on_frozen_rows_and_no_more),
+        SMALL(test_who_waits_has_the_rest_written_at_once),
+        LARGE(test_who_waits_has_the_rest_written_at_once),
+        WORKERS(test_who_waits_has_the_rest_written_at_once),
         LARGE(test_a_scan_sees_rows_that_are_on_their_way),
         SMALL(test_a_run_that_fails_poisons_with_the_reason),
         WORKERS(test_a_snapshot_without_links_keeps_the_gate_shut_until_all_has_landed),

@@ -408,6 +408,36 @@ static void test_borrowed_checkpoint_ends_when_it_is_given_back(void **state)
     assert_int_equal(tarn_driver_borrow(f->driver, 2, &pending, &f->rig.error), TARN_ABANDONED);
 }
 
+/* Two at a time, every 100 ms: nothing but the pauses keeps one from beginning. */
+static void start_periodic(fixture *f)
+{
+    close_driver(f, TARN_JOB_SUSPENDED);
+    f->options.interval_ms = 100;
+    f->options.max_concurrent = 2;
+    open_driver(f);
+    assert_ok(tarn_driver_start(f->driver, &f->rig.error), &f->rig.error);
+    settle(f);
+}
+
+/* A job that is over has no periodic checkpoints any more, not even rejected ones. */
+static void test_nothing_is_due_after_the_end(void **state)
+{
+    fixture *f = *state;
+    start_periodic(f);
+    tarn_pending_checkpoint *pending = NULL;
+    request(f, TARN_CHECKPOINT_INCREMENTAL, 0);
+    assert_ok(tarn_driver_borrow(f->driver, 1, &pending, &f->rig.error), &f->rig.error);
+    end_tasks(f);
+    assert_int_equal(tarn_driver_close(f->driver, TARN_JOB_FINISHED, &f->rig.error), TARN_BUSY);
+    const uint32_t heard_count = f->heard_count;
+    assert_int_equal(last_heard(f)->reason, TARN_FAILURE_CHECKPOINT_COORDINATOR_SHUTDOWN);
+    assert_int_equal(tarn__driver_poll(f->driver), TARN_COORDINATOR_NEVER);
+    pass(f, 1000);
+    assert_int_equal(f->heard_count, heard_count);
+    tarn_driver_give_back(f->driver, 1);
+    settle(f);
+}
+
 static void test_retention_follows_the_jobs_end(void **state)
 {
     fixture *f = *state;
@@ -457,19 +487,78 @@ static void test_savepoint_outlives_job_and_checkpoints(void **state)
 static void test_stop_with_savepoint_stops_periodic_checkpoints(void **state)
 {
     fixture *f = *state;
-    close_driver(f, TARN_JOB_SUSPENDED);
-    f->options.interval_ms = 100;
-    open_driver(f);
-    assert_ok(tarn_driver_start(f->driver, &f->rig.error), &f->rig.error);
-    settle(f);
+    start_periodic(f);
+    pass(f, 100);
+    const uint64_t before = f->triggered_id;
+    assert_int_not_equal(before, 0);
     request(f, TARN_CHECKPOINT_SAVEPOINT_TERMINATE, 1);
+    assert_int_equal(f->aborted_id, before); /* Nothing else is to take effect. */
     assert_int_equal(f->barrier.kind, TARN_CHECKPOINT_SAVEPOINT_TERMINATE);
     const uint64_t id = f->triggered_id;
+    const uint32_t count = f->triggered_count;
+    pass(f, 300);
+    assert_ok(tarn_driver_start(f->driver, &f->rig.error), &f->rig.error);
+    pass(f, 300);
+    assert_int_equal(f->triggered_count, count);
     for (uint32_t task = 0; task < TASKS; task++) {
         acknowledge(f, task, id);
     }
     assert_true(last_heard(f)->is_completed);
     assert_int_equal(f->completed_id, id);
+    pass(f, 1000);
+    assert_int_equal(f->triggered_count, count);
+
+    /* The job is restored after all. */
+    uint64_t restore_id = 0;
+    assert_ok(tarn_driver_fail_over(f->driver, &restore_id, &f->rig.error), &f->rig.error);
+    end_tasks(f);
+    start_tasks(f);
+    settle(f);
+    pass(f, 200);
+    assert_in_range(f->triggered_count, count + 1, UINT32_MAX);
+}
+
+static void test_periodic_checkpoints_go_on_when_a_stopping_savepoint_fails(void **state)
+{
+    fixture *f = *state;
+    start_periodic(f);
+    request(f, TARN_CHECKPOINT_SAVEPOINT_SUSPEND, 1);
+    request(f, TARN_CHECKPOINT_SAVEPOINT_TERMINATE, 2); /* Ends the first. */
+    assert_int_equal(last_heard(f)->request_id, 1);
+    assert_false(last_heard(f)->is_completed);
+    const uint32_t count = f->triggered_count;
+    pass(f, 300);
+    assert_int_equal(f->triggered_count, count); /* The second one is under way. */
+    tarn_driver_decline(
+        f->driver, 2, f->triggered_id, TARN_FAILURE_CHECKPOINT_DECLINED, /* cause= */ NULL);
+    settle(f);
+    assert_int_equal(last_heard(f)->request_id, 2);
+    assert_false(last_heard(f)->is_completed);
+    pass(f, 200);
+    assert_in_range(f->triggered_count, count + 1, UINT32_MAX);
+
+    /* Not when somebody has stopped them meanwhile; nor where there were none. */
+    request(f, TARN_CHECKPOINT_SAVEPOINT_TERMINATE, 3);
+    assert_ok(tarn_driver_stop(f->driver, &f->rig.error), &f->rig.error);
+    settle(f);
+    request(f, TARN_CHECKPOINT_SAVEPOINT_TERMINATE, 4);
+    const uint32_t stopped = f->triggered_count;
+    pass(f, TIMEOUT_MS);
+    assert_int_equal(last_heard(f)->reason, TARN_FAILURE_CHECKPOINT_EXPIRED);
+    pass(f, 1000);
+    assert_int_equal(f->triggered_count, stopped);
+}
+
+static void test_periodic_checkpoints_go_on_when_a_stopping_savepoint_times_out(void **state)
+{
+    fixture *f = *state;
+    start_periodic(f);
+    request(f, TARN_CHECKPOINT_SAVEPOINT_TERMINATE, 1);
+    const uint32_t count = f->triggered_count;
+    pass(f, TIMEOUT_MS);
+    assert_int_equal(last_heard(f)->reason, TARN_FAILURE_CHECKPOINT_EXPIRED);
+    pass(f, 200);
+    assert_in_range(f->triggered_count, count + 1, UINT32_MAX);
 }
 
 static void test_periodic_checkpoints_stop_and_rest_during_a_backlog(void **state)
@@ -927,9 +1016,12 @@ int main(void)
         TEST(test_damaged_part_is_never_committed),
         TEST(test_full_disk_fails_the_checkpoint_and_the_next_one_completes),
         TEST(test_borrowed_checkpoint_ends_when_it_is_given_back),
+        TEST(test_nothing_is_due_after_the_end),
         TEST(test_retention_follows_the_jobs_end),
         TEST(test_savepoint_outlives_job_and_checkpoints),
         TEST(test_stop_with_savepoint_stops_periodic_checkpoints),
+        TEST(test_periodic_checkpoints_go_on_when_a_stopping_savepoint_fails),
+        TEST(test_periodic_checkpoints_go_on_when_a_stopping_savepoint_times_out),
         TEST(test_periodic_checkpoints_stop_and_rest_during_a_backlog),
         TEST(test_reopened_job_goes_on_with_ids_and_retained_checkpoints),
         TEST(test_fail_over_awaits_the_commit_under_way),

@@ -29,6 +29,8 @@ typedef struct fixture {
     uint8_t families[FAMILIES];
     uint8_t rows[ROWS][ROW_BYTES_MAX];
     size_t row_sizes[ROWS];
+    uint32_t numbers[ROWS]; /* Values of rows that are lent. */
+    atomic_uint lent_count; /* Runs of such. */
     atomic_uchar is_written[ROWS];
     atomic_uint run_count;
     atomic_bool fails;
@@ -64,6 +66,7 @@ static tarn_status write_run(void *context, const tarn__run *run, tarn_error *er
         before = change;
     }
     atomic_fetch_add(&f->run_count, 1);
+    atomic_fetch_add(&f->lent_count, tarn__run_is_lent(run));
     return TARN_OK;
 }
 
@@ -92,6 +95,7 @@ static void make_rows(fixture *f)
             "%llu",
             (unsigned long long)i * 2654435761u);
         f->row_sizes[i] = same + (size_t)size;
+        f->numbers[i] = i;
     }
 }
 
@@ -257,6 +261,85 @@ static void test_a_run_is_smaller_where_there_is_less_memory(void **state)
     assert_in_range(atomic_load(&f->run_count), 3 * run_count, UINT32_MAX);
 }
 
+static tarn__change read_lent(const void *context, uint32_t reference)
+{
+    const fixture *f = context;
+    return (tarn__change){
+        .family = (void *)(uintptr_t)&f->families[reference % FAMILIES],
+        .kind = TARN__CHANGE_PUT,
+        .row = tarn_bytes_at(f->rows[reference], f->row_sizes[reference]),
+        .value = tarn_bytes_at(&f->numbers[reference], sizeof f->numbers[reference]),
+    };
+}
+
+static const void *find_lent(const void *context, uint32_t reference)
+{
+    return ((const fixture *)context)->rows[reference];
+}
+
+static bool lend(fixture *f, uint32_t number)
+{
+    const tarn__change change = read_lent(f, number);
+    return tarn__runs_lend(f->runs, change.row, number, number % FAMILIES);
+}
+
+static void open_lent_runs(fixture *f, uint32_t worker_count)
+{
+    const tarn__run_lender lender = {.find = find_lent, .read = read_lent, .context = f};
+    open_runs(f, worker_count);
+    tarn__runs_set_lender(f->runs, &lender);
+}
+
+/* In runs of a quarter of them, after some that were copied. */
+static void lend_all(fixture *f)
+{
+    const uint32_t copied_count = 100;
+    tarn__runs_set_lent(f->runs, ROWS / 4);
+    for (uint32_t number = 0; number < copied_count; number++) {
+        assert_true(add(f, number, true));
+    }
+    for (uint32_t number = copied_count; number < ROWS; number++) {
+        while (!lend(f, number)) {
+            assert_ok(tarn__runs_land_one(f->runs, &f->error), &f->error);
+        }
+    }
+    assert_ok(tarn__runs_finish(f->runs, &f->error), &f->error);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        assert_int_equal(atomic_load(&f->is_written[i]), 1);
+    }
+    assert_int_equal(atomic_load(&f->lent_count), 4);
+    assert_int_equal(atomic_load(&f->run_count), 1 + 4);
+    assert_false(tarn__runs_is_busy(f->runs));
+}
+
+static void test_rows_that_are_lent_are_written_from_where_they_lie(void **state)
+{
+    open_lent_runs(*state, 0);
+    lend_all(*state);
+}
+
+static void test_workers_and_who_waits_write_what_is_lent(void **state)
+{
+    open_lent_runs(*state, 2);
+    lend_all(*state);
+}
+
+/* Neither a queue that is full, nor memory that is refused, keeps who waits from going on. */
+static void test_one_run_lands_when_none_was_sent(void **state)
+{
+    fixture *f = *state;
+    open_lent_runs(f, 0);
+    assert_ok(tarn__runs_land_one(f->runs, &f->error), &f->error); /* There is none. */
+    assert_true(lend(f, 1));
+    assert_ok(tarn__runs_land_one(f->runs, &f->error), &f->error);
+    assert_int_equal(atomic_load(&f->is_written[1]), 1);
+    assert_false(tarn__runs_is_busy(f->runs));
+    f->has_limit = true;
+    f->limit_bytes = TARN__RUN_BYTES_MIN / 2;
+    assert_false(lend(f, 2));
+    assert_false(tarn__runs_is_busy(f->runs));
+}
+
 static void block(void *context)
 {
     fixture *f = context;
@@ -354,6 +437,9 @@ int main(void)
         TEST(test_the_smallest_run_holds_the_largest_row_of_a_working_set),
         TEST(test_refused_memory_is_no_room),
         TEST(test_a_run_is_smaller_where_there_is_less_memory),
+        TEST(test_rows_that_are_lent_are_written_from_where_they_lie),
+        TEST(test_workers_and_who_waits_write_what_is_lent),
+        TEST(test_one_run_lands_when_none_was_sent),
         TEST(test_who_waits_writes_what_no_worker_has_begun),
         TEST(test_adding_does_not_wait_for_a_place_in_the_queue),
         TEST(test_after_a_failed_write_no_run_lands_and_all_are_told_why),
