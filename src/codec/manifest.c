@@ -35,6 +35,7 @@ typedef enum field_tag {
     TAG_FAMILY_DROPPED = 202,
     TAG_LARGEST_FAMILY = 203,
     TAG_DATABASE_ID = (1 << 13) + 1,
+    TAG_KEEPS_TIMESTAMPS = (1 << 13) + 9,
 } field_tag;
 
 /* Of what an added file says of itself behind its sequence numbers. */
@@ -184,7 +185,7 @@ static tarn_bytes take_key(cursor *c)
     return key;
 }
 
-/* Only details whose meaning does not depend on the database. */
+/* Only details that mean the same in a database whose log is off. */
 static bool is_known_detail(uint64_t detail)
 {
     switch ((file_detail)detail) {
@@ -205,7 +206,7 @@ static bool is_known_detail(uint64_t detail)
     return false;
 }
 
-static tarn_status take_details(cursor *c, tarn_error *error)
+static tarn_status take_details(cursor *c, bool *has_epoch, tarn_error *error)
 {
     for (;;) {
         const uint64_t detail = take_number(c);
@@ -219,6 +220,7 @@ static tarn_status take_details(cursor *c, tarn_error *error)
                 "a table file has the detail %llu",
                 (unsigned long long)detail);
         }
+        *has_epoch = *has_epoch || detail == DETAIL_EPOCH;
         (void)take_bytes(c);
     }
 }
@@ -238,7 +240,7 @@ static tarn_status take_file(
     out->largest = take_key(c);
     (void)take_number(c); /* Its least sequence number. */
     out->largest_sequence = take_number(c);
-    TARN_TRY(take_details(c, error));
+    TARN_TRY(take_details(c, &out->has_epoch, error));
     if (c->at == NULL) {
         return damaged(error, "an edit ends within a file");
     }
@@ -260,6 +262,14 @@ static tarn_status check_comparator(tarn_bytes name, tarn_error *error)
     return tarn_bytes_is_equal(name, tarn_bytes_of(COMPARATOR))
                ? TARN_OK
                : tarn__fail(error, TARN_NOT_SUPPORTED, "rows have an order of their own");
+}
+
+/* Of keys without timestamps it says nothing, and is set. */
+static tarn_status check_timestamps(tarn_bytes keeps, tarn_error *error)
+{
+    return keeps.size == 1 && *(const uint8_t *)keeps.data == 1
+               ? TARN_OK
+               : tarn__fail(error, TARN_NOT_SUPPORTED, "keys have timestamps");
 }
 
 /* Reads a field; manifest NULL: only to go behind it. */
@@ -312,6 +322,8 @@ static tarn_status take_field(
             drop_family(m, *family);
         }
         return TARN_OK;
+    case TAG_KEEPS_TIMESTAMPS:
+        return check_timestamps(take_bytes(c), error);
     case TAG_DATABASE_ID:
         (void)take_bytes(c);
         return TARN_OK;

@@ -1,11 +1,12 @@
 /*
  * manifest.h - which table files a RocksDB database consists of (its MANIFEST), from bytes and to.
  *
- *     file    blocks of 32 KiB, each of [check u32 | size u16 | kind u8 | bytes]*; a record that
- * does not fit a block goes on in the next one; a rest of fewer than 7 bytes is zeros record  an
- * edit, [tag varint | fields]*, of one column family: file added     103 | level | number | size |
- * smallest | largest | sequence numbers | [tag | bytes]* | 1 file removed   6 | level | number and
- * families added and dropped, the next file number, the last sequence number, ..
+ *     file           blocks of 32 KiB of [check u32 | size u16 | kind u8 | bytes]*; a record that
+ *                    does not fit goes on in the next block; a rest of less than 7 bytes is zeros
+ *     record         an edit, [tag varint | fields]*, of one column family, such as
+ *     file added     103 | level | number | size | smallest | largest | sequence numbers |
+ *                    [detail | bytes]* | 1
+ *     file removed   6 | level | number
  *
  * RocksDB's C API can neither add table files that another database wrote nor say everything about
  * those there are. What joins databases (rocks/graft.c) therefore reads the list, and appends edits
@@ -24,7 +25,7 @@
 #include "base/arena.h"
 
 enum {
-    TARN__MANIFEST_BYTES_MAX = 64 << 20,
+    TARN__MANIFEST_BYTES_MAX = 16 << 20,
     TARN__MANIFEST_LEVELS = 7,      /* RocksDB's default. */
     TARN__MANIFEST_LEVELS_MAX = 24, /* Of joined databases. */
 };
@@ -35,6 +36,7 @@ typedef struct tarn__manifest_file {
     uint32_t level;
     uint64_t number;
     uint64_t largest_sequence;
+    bool has_epoch;      /* Newer versions of RocksDB order level 0 by that. */
     tarn_bytes smallest; /* User keys. */
     tarn_bytes largest;
     tarn_bytes rest; /* What its edit has behind the number. */

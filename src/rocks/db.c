@@ -444,8 +444,7 @@ static tarn_status set_up(
          append_text(&rocks->text, SURVEY_OPTIONS) != TARN_OK)) {
         return tarn__fail_no_memory(error, "the options of a database", 1024);
     }
-    TARN_TRY(
-        tarn__rocks_count_levels(rocks->directory, rocks->account, &rocks->level_count, error));
+    rocks->level_count = tarn__rocks_count_levels(rocks->directory, rocks->account);
     tarn__rocks_settings own = *options->settings;
     own.write_buffer_bytes = OWN_WRITE_BUFFER_BYTES;
     own.arena_block_bytes = OWN_ARENA_BLOCK_BYTES;

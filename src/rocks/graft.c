@@ -109,7 +109,8 @@ static size_t count_top(const move *moves, size_t count)
 /*
  * Gives the files of level 0 levels of their own, right above the first one that was used; where
  * that leaves too few, it goes further down, and those below it that are in its way. Beyond the
- * usual levels RocksDB is asked to compact what was of level 0, as it would have there.
+ * usual levels RocksDB is asked to compact what was of level 0, as it would have there. Versions of
+ * RocksDB that order level 0 by more than sequence numbers are not followed.
  */
 static tarn_status place(move *moves, size_t count, const char *family, tarn_error *error)
 {
@@ -117,6 +118,10 @@ static tarn_status place(move *moves, size_t count, const char *family, tarn_err
     const size_t top_count = count_top(moves, count);
     const size_t first_used =
         top_count < count ? moves[top_count].level : (size_t)TARN__MANIFEST_LEVELS;
+    if (top_count > 1 && moves[0].file->has_epoch) {
+        return tarn__fail(
+            error, TARN_NOT_SUPPORTED, "files in level 0 of state \"%s\" have epochs", family);
+    }
     uint32_t least = first_used > top_count ? (uint32_t)(first_used - top_count) : 1;
     uint32_t level = 0;
     uint32_t old_level = 0;
@@ -217,6 +222,9 @@ static tarn_status link_one(
     TARN_TRY(tarn__rocks_name_path(g->from.directory, from_name, from, error));
     TARN_TRY(tarn__rocks_name_path(g->into.directory, into_name, into, error));
     if (link(from, into) != 0) {
+        if (errno == ENOSPC || errno == EDQUOT) {
+            return tarn__fail_errno(error, errno, "cannot link %s to %s", from, into);
+        }
         return tarn__fail(
             error,
             TARN_NOT_SUPPORTED,

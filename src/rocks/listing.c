@@ -104,17 +104,15 @@ tarn_status tarn__rocks_listing_read(
     return read_list(listing, account, error);
 }
 
-tarn_status tarn__rocks_count_levels(
-    const char *directory, tarn__account *account, uint32_t *out, tarn_error *error)
+uint32_t tarn__rocks_count_levels(const char *directory, tarn__account *account)
 {
     TARN_AUTO(tarn__rocks_listing_close) tarn__rocks_listing l;
     l.manifest = (tarn__manifest){.next_number = 0};
     const tarn_status status = tarn__rocks_listing_read(&l, directory, account, NULL);
-    *out = TARN__MANIFEST_LEVELS;
+    uint32_t count = TARN__MANIFEST_LEVELS;
     for (size_t i = 0; status == TARN_OK && i < l.manifest.file_count; i++) {
         const uint32_t level = l.manifest.files[i].level;
-        *out = level < *out ? *out : level + 1;
+        count = level < count ? count : level + 1;
     }
-    return status == TARN_NO_MEMORY ? tarn__fail_no_memory(error, "a list of table files", sizeof l)
-                                    : TARN_OK;
+    return count;
 }

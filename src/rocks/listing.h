@@ -32,12 +32,9 @@ TARN_NODISCARD tarn_status tarn__rocks_name_path(
 
 /*
  * How many levels a database has to be opened with: RocksDB's default, or more where files of
- * joined databases lie deeper (graft.h).
- *
- * Of a list that is not there, or cannot be read: the default. RocksDB has the last word about it.
- * Errors: TARN_NO_MEMORY.
+ * joined databases lie deeper (graft.h). Of a list that is not there, or cannot be read: the
+ * default; RocksDB has the last word about it.
  */
-TARN_NODISCARD tarn_status tarn__rocks_count_levels(
-    const char *directory, tarn__account *account, uint32_t *out, tarn_error *error);
+uint32_t tarn__rocks_count_levels(const char *directory, tarn__account *account);
 
 #endif

@@ -10,8 +10,8 @@
  * merge.c where
  *   - a file of it was fetched with holes: compactions would come upon them;
  *   - values have to be marked anew, as the subtasks count the schemas of a state differently;
- *   - files of it and of the database have rows, or range deletes, between each other, which are
- *     leftovers of an earlier restore;
+ *   - files of it, or on its side of the database, have rows or range deletes beyond the groups
+ * that their old subtask had, which are leftovers of an earlier restore;
  *   - the databases cannot be joined for another reason that rocks/graft.h has.
  * The database's groups stay one range: beyond a part that is left no other one is joined.
  */
@@ -52,10 +52,46 @@ static void refuse(const joining *j, const tarn__restore_part *part, const char 
         reason);
 }
 
-/* Whether a failure says that it cannot be done, so that rows are taken over. */
+/* Whether a failure leaves the databases as they were, so that rows are taken over. */
 static bool is_refusal(tarn_status status)
 {
-    return status == TARN_NOT_SUPPORTED || status == TARN_CORRUPTION;
+    return status == TARN_NOT_SUPPORTED || status == TARN_CORRUPTION || status == TARN_NO_MEMORY;
+}
+
+/* ---- leftovers -------------------------------------------------------------------------- */
+
+/* Files with rows, or range deletes, on either side of an old subtask's own groups. */
+typedef struct leftovers {
+    uint8_t first[TARN__ROW_GROUP_BYTES];
+    uint8_t beyond[TARN__ROW_GROUP_BYTES];
+    bool is_below;
+    bool is_beyond;
+} leftovers;
+
+static tarn_status look_at_table(const tarn__rocks_table *table, void *context, tarn_error *error)
+{
+    (void)error;
+    leftovers *l = context;
+    if (strcmp(table->family, TARN__ROCKS_DEFAULT_FAMILY) != 0) {
+        const tarn_bytes first = tarn_bytes_at(l->first, sizeof l->first);
+        const tarn_bytes beyond = tarn_bytes_at(l->beyond, sizeof l->beyond);
+        l->is_below = l->is_below || tarn_bytes_compare(table->smallest, first) < 0;
+        l->is_beyond = l->is_beyond || tarn_bytes_compare(table->largest, beyond) >= 0;
+    }
+    return TARN_OK;
+}
+
+/*
+ * What covered leftovers may have been dropped as a file without kept groups, and what covers them
+ * instead, once the restore is complete, spares the groups of parts that were joined.
+ */
+static tarn_status look_for_leftovers(
+    tarn__rocks *rocks, const tarn__restore_part *part, leftovers *out, tarn_error *error)
+{
+    *out = (leftovers){.is_below = false};
+    tarn__row_encode_group(out->first, part->stored.first);
+    tarn__row_encode_group(out->beyond, part->stored.last + 1u);
+    return tarn__rocks_visit_tables(rocks, look_at_table, out, error);
 }
 
 /* ---- which ------------------------------------------------------------------------------ */
@@ -85,7 +121,28 @@ static tarn_status take_states(
     return compare_marks(j, source, is_same, error);
 }
 
-/* Whether the files of a part that was fetched can be added. */
+static tarn_status look_at_source(
+    const joining *j,
+    const tarn__restore_part *part,
+    tarn__rocks *source,
+    bool *is_fit,
+    tarn_error *error)
+{
+    leftovers found;
+    TARN_TRY(take_states(j, source, is_fit, error));
+    if (!*is_fit) {
+        refuse(j, part, "its values have other marks");
+        return TARN_OK;
+    }
+    TARN_TRY(look_for_leftovers(source, part, &found, error));
+    if (found.is_below || found.is_beyond) {
+        *is_fit = false;
+        refuse(j, part, "it has leftovers of an earlier restore");
+    }
+    return TARN_OK;
+}
+
+/* Whether the files of a part that was fetched can be added. Whatever hinders it, rows remain. */
 static tarn_status examine(
     const joining *j, const tarn__restore_part *part, bool *is_fit, tarn_error *error)
 {
@@ -93,25 +150,16 @@ static tarn_status examine(
     char path[PATH_MAX];
     tarn_error reason;
     TARN_TRY(tarn__restore_open_source(j->backend, part->old_index, &source, error));
-    const tarn_status taken = take_states(j, source, is_fit, error);
+    const tarn_status status = look_at_source(j, part, source, is_fit, error);
     tarn__rocks_close(source);
-    TARN_TRY(taken);
-    if (!*is_fit) {
-        refuse(j, part, "its values have other marks");
-        return TARN_OK;
-    }
+    TARN_TRY(status);
     TARN_TRY(tarn__restore_name_source(j->backend, part->old_index, path, error));
-    const tarn_status status =
-        tarn__rocks_check_graft(j->backend->directory.db, path, j->backend->account, &reason);
-    *is_fit = status == TARN_OK;
-    if (is_refusal(status)) {
+    if (*is_fit && tarn__rocks_check_graft(
+                       j->backend->directory.db, path, j->backend->account, &reason) != TARN_OK) {
+        *is_fit = false;
         refuse(j, part, reason.message);
-        return TARN_OK;
     }
-    if (status != TARN_OK && error != NULL) {
-        *error = reason;
-    }
-    return status;
+    return TARN_OK;
 }
 
 static tarn_status try_part(joining *j, uint32_t old_index, bool *is_fit, tarn_error *error)
@@ -143,12 +191,16 @@ static tarn_status choose(joining *j, tarn_error *error)
     if (j->parts == NULL) {
         return tarn__fail_no_memory(error, "the parts of a backend", most * sizeof *j->parts);
     }
-    bool is_fit = true;
+    tarn__restore_part base;
+    leftovers found;
+    TARN_TRY(tarn__restore_find_part(restore, restore->base, &base, error));
+    TARN_TRY(look_for_leftovers(j->backend->rocks, &base, &found, error));
+    bool is_fit = !found.is_below;
     for (uint32_t i = restore->base; i > restore->first && is_fit; i--) {
         TARN_TRY(try_part(j, i - 1, &is_fit, error));
     }
     j->below_count = j->count;
-    is_fit = true;
+    is_fit = !found.is_beyond;
     for (uint32_t i = restore->base + 1; i <= restore->last && is_fit; i++) {
         TARN_TRY(try_part(j, i, &is_fit, error));
     }

@@ -3,9 +3,9 @@
  *
  *     old subtasks   |   0: groups 0..63    |   1: groups 64..127   |
  *     this one             | 43 ......... 85 |
- *                            base: its files    64..85: its files too (join.c), or, where that
- * cannot become the         be, its rows: table files written in order and taken database in at
- * once (merge.c)
+ *     0 is the base: its files become the database
+ *     of 1 its files are added to it (join.c), or, where that cannot be, the rows of 64..85 are
+ *     written as table files in order and taken in at once (merge.c)
  *
  *     fetch     of each old part first what is no table file; MANIFEST says which key groups each
  *               table file has (trim.c), and only those that hold some of this backend's are

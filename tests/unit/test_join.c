@@ -1,5 +1,5 @@
 /*
- * Unit tests of old subtasks whose files become a backend's as they are (state/join.h): no row is
+ * Unit tests of old subtasks whose files become a backend's as they are (state/join.c): no row is
  * written, contents are those of the checkpoint, the next checkpoint sends nothing of them; and
  * where it cannot be done, rows are taken over with the same result.
  */
@@ -11,6 +11,7 @@
 #include "tarn/checkpoint.h"
 #include "tarn/snapshot.h"
 
+#include "state/backend.h"
 #include "support/scratch.h"
 #include "support/state_fixture.h"
 
@@ -334,6 +335,83 @@ static void test_steps_that_follow_each_other_at_once(void **state)
     expect_intact(f);
 }
 
+static void remove_rows(fixture *f, tarn_backend *backend)
+{
+    tarn_value *value = fixture_open_value(backend, "rows");
+    for (uint32_t key = 0; key < KEYS; key++) {
+        if (set_key(f, backend, key)) {
+            assert_ok(tarn_value_remove(value, &f->error), &f->error);
+        }
+    }
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+}
+
+/* Files of nothing at all: the neighbour's leftovers meet none. */
+static void compact(fixture *f, tarn_backend *backend)
+{
+    assert_ok(tarn__rocks_flush(backend->rocks, &f->error), &f->error);
+    for (tarn__rocks_family *family = tarn__rocks_first_family(backend->rocks); family != NULL;
+         family = family->next) {
+        tarn__rocks_compact(family);
+    }
+}
+
+static uint32_t count_own_rows(fixture *f, tarn_backend *backend)
+{
+    uint32_t count = 0;
+    tarn_row row;
+    tarn_value *value = fixture_open_value(backend, "rows");
+    tarn_value_iterator *rows = NULL;
+    assert_ok(tarn_value_iterate(value, "test", &rows, &f->error), &f->error);
+    while (tarn_value_iterator_next(rows, &row, &f->error) == TARN_OK) {
+        count++;
+    }
+    tarn_value_iterator_close(rows);
+    assert_ok(tarn_value_close(value, &f->error), &f->error);
+    return count;
+}
+
+/*
+ * Either half of a rescale has a file with all rows, and the other half's hidden by a range delete.
+ * Then one half removes all that it has, and has no file any more that the leftovers of the other
+ * could meet: they must not show in whoever takes over groups of both.
+ */
+static void expect_removed_rows_to_stay_away(fixture *f, uint32_t emptied)
+{
+    tarn_backend *backends[SUBTASKS_MAX];
+    uint32_t count = 0;
+    uint32_t expected = 0;
+    f->removes = false;
+    write_checkpoint(f, 1, 1);
+    (void)rescale(f, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        backends[i] = open_one(f, i, 2);
+    }
+    remove_rows(f, backends[emptied]);
+    (void)take_checkpoint(f, backends, 2);
+    compact(f, backends[emptied]);
+    (void)take_checkpoint(f, backends, 2);
+    expected = count_own_rows(f, backends[1 - emptied]);
+    assert_int_equal(count_own_rows(f, backends[emptied]), 0);
+    close_all(f, backends, 2);
+    for (uint32_t i = 0; i < 3; i++) {
+        tarn_backend *backend = open_one(f, i, 3);
+        count += count_own_rows(f, backend);
+        close_all(f, &backend, 1);
+    }
+    assert_int_equal(count, expected);
+}
+
+static void test_removed_rows_stay_away_above(void **state)
+{
+    expect_removed_rows_to_stay_away(*state, 1);
+}
+
+static void test_removed_rows_stay_away_below(void **state)
+{
+    expect_removed_rows_to_stay_away(*state, 0);
+}
+
 static void test_every_refusal_of_memory_is_survived(void **state)
 {
     fixture *f = *state;
@@ -370,6 +448,10 @@ int main(void)
         COPIED(test_copied_files_are_taken_over),
         LINKED(test_steps_that_follow_each_other_at_once),
         COPIED(test_steps_that_follow_each_other_at_once),
+        LINKED(test_removed_rows_stay_away_above),
+        LINKED(test_removed_rows_stay_away_below),
+        COPIED(test_removed_rows_stay_away_above),
+        COPIED(test_removed_rows_stay_away_below),
         LINKED(test_every_refusal_of_memory_is_survived),
         COPIED(test_every_refusal_of_memory_is_survived),
     };

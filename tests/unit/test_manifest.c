@@ -217,6 +217,21 @@ static void test_an_edit_that_ends_within_a_field_is_told(void **state)
     }
 }
 
+/* As RocksDB 8.9 writes it beside the comparator: keys without timestamps "keep" them. */
+static void test_what_newer_versions_say_of_timestamps_is_understood(void **state)
+{
+    manifest_maker *maker = *state;
+    make_list(maker);
+    manifest_put_number(maker, (1 << 13) + 9);
+    manifest_put_bytes(maker, "\x01", 1);
+    manifest_end(maker);
+    assert_int_equal(try_list(maker), TARN_OK);
+    manifest_put_number(maker, (1 << 13) + 9);
+    manifest_put_bytes(maker, "\0", 1);
+    manifest_end(maker);
+    assert_int_equal(try_list(maker), TARN_NOT_SUPPORTED);
+}
+
 static void expect_refused(manifest_maker *maker)
 {
     manifest_end(maker);
@@ -268,6 +283,7 @@ int main(void)
         LIST(test_damage_is_told),
         LIST(test_a_list_that_is_cut_short_is_told),
         LIST(test_an_edit_that_ends_within_a_field_is_told),
+        LIST(test_what_newer_versions_say_of_timestamps_is_understood),
         LIST(test_what_is_not_understood_is_refused),
         LIST(test_a_file_that_was_never_added_cannot_be_removed),
     };
