@@ -49,6 +49,7 @@ enum {
     BASES_MAX = 16,
     STORED_MAX = 64,
     JOBS_MAX = 8,
+    WITHDRAWN_MAX = 256,
     JOB_NAME_BYTES = 16,
 };
 
@@ -167,10 +168,11 @@ typedef struct world {
     uint64_t claim_count;
     uint64_t rescale_count;
     uint64_t late_count;
-    uint64_t kept_count;      /* Records in flight that a checkpoint took along. */
-    uint64_t revived_count;   /* Workers that came back alone. */
-    uint64_t garbage_count;   /* Objects that had to be collected. */
-    uint64_t withdrawn_count; /* Checkpoints whose commit had no answer; a mark stays of each. */
+    uint64_t kept_count;               /* Records in flight that a checkpoint took along. */
+    uint64_t revived_count;            /* Workers that came back alone. */
+    uint64_t garbage_count;            /* Objects that had to be collected. */
+    uint64_t withdrawn[WITHDRAWN_MAX]; /* Checkpoints whose commit had no answer, */
+    uint32_t withdrawn_count;          /* of this process. A mark stays of each. */
     uint32_t most_mail;
     uint32_t most_records;
     uint32_t most_jobs[TARN__LANE_COUNT];
@@ -280,8 +282,15 @@ void sim_revive_worker(uint32_t index);
 
 /* --- sim_garbage.c --- */
 
-/* How many objects of all jobs nothing reaches; w.stray is one of them. */
-uint32_t sim_count_garbage(void);
+/* Objects of all jobs that nothing reaches. */
+typedef struct strays {
+    uint32_t marks;    /* Of commits that were withdrawn: _metadata with nothing else in it. */
+    uint32_t privates; /* Others below chk-N. */
+    uint32_t others;   /* Shared files, and whatever has no name that Tarn gives. */
+} strays;
+
+/* w.stray is one of those that are no marks. */
+strays sim_count_strays(void);
 
 /* As `tarn checkpoint gc` without a grace age, of every job. */
 void sim_collect_garbage(void);
