@@ -225,6 +225,9 @@ void sim_crash(void)
     w.restart_count++;
     sim_trace("crash", w.restart_count);
     sim_stop_tasks();
+    while (w.left_count > 0) {
+        sim_end_left();
+    }
     CHECK_OK(tarn_driver_close(w.driver, TARN_JOB_SUSPENDED, &w.error));
     w.driver = NULL;
     fault_storage_orphan(&w.storage);

@@ -50,6 +50,7 @@ enum {
     STORED_MAX = 64,
     JOBS_MAX = 8,
     WITHDRAWN_MAX = 256,
+    LEFT_MAX = 64,
     JOB_NAME_BYTES = 16,
 };
 
@@ -78,6 +79,7 @@ typedef struct snapshot {
     bool is_used;
     bool is_complete; /* All that was in flight is in kept. */
     bool has_run;
+    bool is_kept; /* What it uploaded belongs to the checkpoint. */
     uint64_t id;
     tarn_snapshot *real; /* With RocksDB; then the next four are not used. */
     tarn__upload *upload;
@@ -168,8 +170,11 @@ typedef struct world {
     uint64_t claim_count;
     uint64_t rescale_count;
     uint64_t late_count;
-    uint64_t kept_count;               /* Records in flight that a checkpoint took along. */
-    uint64_t revived_count;            /* Workers that came back alone. */
+    uint64_t kept_count;          /* Records in flight that a checkpoint took along. */
+    uint64_t revived_count;       /* Workers that came back alone. */
+    uint64_t left_total;          /* Uploads that were given up, and ended later. */
+    tarn__upload *left[LEFT_MAX]; /* [left_count], not ended yet. */
+    uint32_t left_count;
     uint64_t garbage_count;            /* Objects that had to be collected. */
     uint64_t withdrawn[WITHDRAWN_MAX]; /* Checkpoints whose commit had no answer, */
     uint32_t withdrawn_count;          /* of this process. A mark stays of each. */
@@ -243,6 +248,7 @@ void sim_drop_snapshot(snapshot *s);
 void sim_drop_checkpoint(worker *k, uint64_t id);
 bool sim_advance_snapshot(worker *k); /* One step of some snapshot; false: there was none. */
 void sim_note_complete(worker *k, uint64_t id);
+void sim_end_left(void); /* Of one upload that was given up what it sent is taken back. */
 
 /* --- sim_files.c --- */
 

@@ -188,6 +188,9 @@ static void step(void)
     w.now_ns += sim_below(10) < 3 ? 1000000 : 0;
     act();
     tick_aligners();
+    if (w.left_count > 0 && sim_chance(10)) {
+        sim_end_left();
+    }
     if (w.storage.request_count > 0 && sim_chance(w.delivery_percent)) {
         fault_storage_deliver(&w.storage, (uint32_t)sim_below(w.storage.request_count));
     }
@@ -210,6 +213,10 @@ static void settle(void)
         has_moved = w.driver->mail != NULL || w.storage.request_count > 0;
         if (w.storage.request_count > 0) {
             fault_storage_deliver(&w.storage, (uint32_t)sim_below(w.storage.request_count));
+        }
+        if (w.left_count > 0) {
+            has_moved = true;
+            sim_end_left();
         }
         tarn__driver_poll(w.driver);
         tick_aligners();
@@ -361,6 +368,7 @@ typedef struct tally {
     uint64_t kept;
     uint64_t real;
     uint64_t revived;
+    uint64_t left;
     uint64_t stable; /* Seeds after which nothing may be left over but what came late. */
     uint64_t garbage;
     uint32_t most_mail;
@@ -386,6 +394,7 @@ static void add_to_tally(tally *t)
     t->overtaken += w.storage.overtaken_count;
     t->orphaned += w.storage.orphaned_count;
     t->revived += w.revived_count;
+    t->left += w.left_total;
     t->stable += !w.has_crashed && !w.is_in_doubt ? 1 : 0;
     t->garbage += w.garbage_count;
     keep_most(&t->most_mail, w.most_mail);
@@ -401,7 +410,7 @@ static void print_tally(const tally *t, uint64_t first, uint64_t last)
         "seeds %" PRIu64 " .. %" PRIu64 ", %" PRIu64 " of them with RocksDB: %" PRIu64
         " checkpoints completed, %" PRIu64 " restarts, %" PRIu64 " from another job, %" PRIu64
         " with other parallelism, %" PRIu64 " workers back alone, %" PRIu64
-        " records in flight kept\n",
+        " uploads given up, %" PRIu64 " records in flight kept\n",
         first,
         last,
         t->real,
@@ -410,6 +419,7 @@ static void print_tally(const tally *t, uint64_t first, uint64_t last)
         t->claims,
         t->rescales,
         t->revived,
+        t->left,
         t->kept);
     print_message(
         "%" PRIu64 " requests late or twice: %" PRIu64 " landed, %" PRIu64
@@ -446,7 +456,7 @@ static void run_seeds(uint64_t first, uint64_t last)
     assert_true(t.completed > 5 * count); /* Two of each are those of the end. */
     assert_true(t.restarts > count && t.rescales > count / 4 && t.claims > count / 20);
     assert_true(t.late > count / 4 && t.kept > count && t.real >= count / REAL_EACH);
-    assert_true(t.revived > count && t.garbage > count);
+    assert_true(t.revived > count && t.garbage > count && t.left > count / 2);
     if (count >= SEEDS) { /* What is rarer. */
         assert_true(t.overtaken > count / 20 && t.orphaned > count / 200);
         assert_true(t.stable > count / 10);
