@@ -17,7 +17,7 @@
 
 #include <tarn/coordinator.h>
 
-enum { TASK_COUNT = 3, EVENTS_MAX = 64, STOP_AT_MS = 6000, SILENT_TASK = 2, SILENT_CHECKPOINT = 2 };
+enum { TASK_COUNT = 3, EVENTS_MAX = 64, STOP_AT_MS = 6500, SILENT_TASK = 2, SILENT_CHECKPOINT = 2 };
 
 /* Events that will happen, each at its now_ms. A real loop gets them from sockets and threads. */
 typedef struct engine {
@@ -129,6 +129,8 @@ static tarn_coordinator_event wait_for_event(engine *e)
 static void run(engine *e)
 {
     happens(e, 0, (tarn_coordinator_event){.kind = TARN_COORDINATOR_START, .delay_ms = 1000});
+    /* Nothing else is to take effect once the job is to stop. */
+    happens(e, STOP_AT_MS, (tarn_coordinator_event){.kind = TARN_COORDINATOR_STOP});
     happens(
         e,
         STOP_AT_MS,

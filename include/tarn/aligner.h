@@ -124,7 +124,8 @@ TARN_API tarn_alignment_effects tarn_aligner_step(tarn_aligner *aligner, const t
 /** Answers when to step with a TICK unless an event comes before; UINT64_MAX: never. */
 TARN_API uint64_t tarn_aligner_next_ms(const tarn_aligner *aligner);
 
-/** Counts bytes of data: processed, when a checkpoint is under way; kept for it. */
+/** Counts bytes of data: processed, when a checkpoint is under way; kept for it, or for the one
+ * that the latest step completed. At least once nothing is kept. */
 TARN_API void tarn_aligner_add_processed(tarn_aligner *aligner, uint64_t bytes);
 TARN_API void tarn_aligner_add_kept(tarn_aligner *aligner, uint64_t bytes);
 

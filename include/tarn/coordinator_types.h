@@ -124,7 +124,8 @@ typedef enum tarn_coordinator_event_kind {
     TARN_COORDINATOR_JOB_FAILOVER,   /**< Every task is about to restart; aborts what is under
                                           way. A WRITE under way is awaited: restore after it.
                                           Tell before that no task is running: likewise. */
-    TARN_COORDINATOR_SHUTDOWN,       /**< job_end: the job is over, and so are its checkpoints. */
+    TARN_COORDINATOR_SHUTDOWN,       /**< job_end: the job is over, and so are its checkpoints. The
+                                          periodic ones that are due are refused until a STOP. */
     TARN_COORDINATOR_BEGUN,          /**< checkpoint_id: its place exists; answers BEGIN. */
     TARN_COORDINATOR_NOT_BEGUN,      /**< checkpoint_id, is_id_spent; answers BEGIN. */
     TARN_COORDINATOR_NOT_TRIGGERED,  /**< checkpoint_id: a task could not be told. */

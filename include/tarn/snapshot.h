@@ -36,12 +36,15 @@ typedef struct tarn_snapshot_progress {
     uint64_t upload_ns;      /**< From the links to the last durable file. */
     uint64_t file_count;     /**< Files that the snapshot consists of. */
     uint64_t total_bytes;    /**< Their size. */
-    uint64_t uploaded_count; /**< Files copied so far. */
-    uint64_t uploaded_bytes; /**< Bytes copied so far. */
+    uint64_t uploaded_count; /**< Files that are new in the storage so far. */
+    uint64_t uploaded_bytes; /**< Their bytes, copied or, of linked_count files, only digested. */
     uint64_t reused_count;   /**< Files whose content the storage holds already: not stored
                                   again, nor even read when the last completed checkpoint of this
                                   backend has them (then not among uploaded_bytes either). */
     uint64_t reused_bytes;
+    uint64_t
+        linked_count; /**< Of uploaded_count: given a second name in the storage, not copied. */
+    uint64_t linked_bytes; /**< Of uploaded_bytes: no byte of these was written again. */
 } tarn_snapshot_progress;
 
 /**

@@ -96,7 +96,8 @@ static void forget(tarn_aligner *a)
     a->deadline_ms = UINT64_MAX;
 }
 
-void tarn__aligner_note_completion(tarn_aligner *aligner, uint64_t first_ms)
+void tarn__aligner_note_completion(
+    tarn_aligner *aligner, uint64_t first_ms, uint64_t processed_bytes)
 {
     tarn_alignment_figures *f = &aligner->figures;
     f->completed_count++;
@@ -104,14 +105,15 @@ void tarn__aligner_note_completion(tarn_aligner *aligner, uint64_t first_ms)
     if (f->alignment_ms_last > f->alignment_ms_max) {
         f->alignment_ms_max = f->alignment_ms_last;
     }
-    f->processed_bytes_last = aligner->processed_bytes;
+    f->processed_bytes_last = processed_bytes;
     f->kept_bytes_last = aligner->kept_bytes;
 }
 
 static void complete(tarn_aligner *a)
 {
     tarn__aligner_emit(a, TARN_ALIGN_COMPLETE, a->current_id);
-    tarn__aligner_note_completion(a, a->first_ms);
+    tarn__aligner_note_completion(a, a->first_ms, a->processed_bytes);
+    a->keeps_for_last = a->is_unaligned;
     forget(a);
 }
 
@@ -121,6 +123,7 @@ static void abandon(tarn_aligner *a, tarn_checkpoint_failure reason, bool is_kno
     effect->reason = reason;
     effect->is_known = is_known;
     a->figures.abandoned_count++;
+    a->keeps_for_last = false;
     unblock_all(a);
     forget(a);
 }
@@ -341,8 +344,9 @@ void tarn_aligner_add_processed(tarn_aligner *aligner, uint64_t bytes)
 
 void tarn_aligner_add_kept(tarn_aligner *aligner, uint64_t bytes)
 {
-    aligner->kept_bytes += bytes;
-    if (!aligner->is_pending) {
+    if (aligner->is_pending) {
+        aligner->kept_bytes += bytes;
+    } else if (aligner->keeps_for_last) {
         /* The step that asked for it was also the last one of the checkpoint. */
         aligner->figures.kept_bytes_last += bytes;
     }

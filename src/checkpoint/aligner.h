@@ -30,9 +30,10 @@ typedef struct tarn__channel {
 typedef struct tarn__tracked {
     uint64_t id;
     uint64_t first_ms;
-    uint32_t reached_count; /* Of the channels that have not ended. */
-    bool is_given_up;       /* What still comes of it is ignored. */
-    bool *is_reached;       /* [channel_count]. */
+    uint64_t processed_before; /* What processed_bytes was then. */
+    uint32_t reached_count;    /* Of the channels that have not ended. */
+    bool is_given_up;          /* What still comes of it is ignored. */
+    bool *is_reached;          /* [channel_count]. */
 } tarn__tracked;
 
 struct tarn_aligner {
@@ -50,8 +51,9 @@ struct tarn_aligner {
     uint64_t deadline_ms;   /* UINT64_MAX: none. */
     uint32_t arrived_count; /* Of the channels that have not ended. */
     uint32_t reached_count;
-    uint64_t processed_bytes;
+    uint64_t processed_bytes; /* At least once: of all that were ever tracked. */
     uint64_t kept_bytes;
+    bool keeps_for_last; /* What is kept is of the latest completed one: its last step said so. */
 
     /* At least once: several, by ascending id. */
     tarn__tracked *tracked; /* [TARN__TRACKED_MAX]. */
@@ -78,7 +80,8 @@ void tarn__aligner_clear(tarn_aligner *aligner);
 void tarn__tracker_step(tarn_aligner *aligner, const tarn_barrier *event);
 tarn_alignment_effect *tarn__aligner_emit(
     tarn_aligner *aligner, tarn_alignment_effect_kind kind, uint64_t checkpoint_id);
-void tarn__aligner_note_completion(tarn_aligner *aligner, uint64_t first_ms);
+void tarn__aligner_note_completion(
+    tarn_aligner *aligner, uint64_t first_ms, uint64_t processed_bytes);
 bool tarn__aligner_is_valid(const tarn_aligner *aligner);
 
 #endif

@@ -53,7 +53,8 @@ static void finish(tarn_aligner *a, uint64_t id)
     if (!tracked->is_given_up) {
         tarn__aligner_emit(a, TARN_ALIGN_SNAPSHOT, id);
         tarn__aligner_emit(a, TARN_ALIGN_COMPLETE, id);
-        tarn__aligner_note_completion(a, tracked->first_ms);
+        tarn__aligner_note_completion(
+            a, tracked->first_ms, a->processed_bytes - tracked->processed_before);
     }
     drop_first(a);
 }
@@ -77,9 +78,6 @@ static tarn__tracked *track(tarn_aligner *a, uint64_t id)
         }
         drop_first(a);
     }
-    if (a->tracked_count == 0) {
-        a->processed_bytes = 0;
-    }
     bool *is_reached = a->tracked[a->tracked_count].is_reached;
     uint32_t position = a->tracked_count;
     while (position > 0 && a->tracked[position - 1].id > id) {
@@ -87,8 +85,12 @@ static tarn__tracked *track(tarn_aligner *a, uint64_t id)
         position--;
     }
     memset(is_reached, 0, a->channel_count * sizeof *is_reached);
-    a->tracked[position] =
-        (tarn__tracked){.id = id, .first_ms = a->now_ms, .is_reached = is_reached};
+    a->tracked[position] = (tarn__tracked){
+        .id = id,
+        .first_ms = a->now_ms,
+        .processed_before = a->processed_bytes,
+        .is_reached = is_reached,
+    };
     a->tracked_count++;
     return &a->tracked[position];
 }

@@ -282,7 +282,7 @@ static tarn_coordinator_verdict handle_start(tarn_coordinator *c, uint64_t delay
 
 static tarn_coordinator_verdict handle_shutdown(tarn_coordinator *c, tarn_job_end job_end)
 {
-    if (c->is_shut_down) {
+    if (c->is_shut_down || (uint32_t)job_end > TARN_JOB_SUSPENDED) {
         return TARN_VERDICT_REFUSED;
     }
     c->is_shut_down = true;
@@ -322,6 +322,8 @@ static tarn_coordinator_verdict handle_task(
     } else if (event->kind == TARN_COORDINATOR_TASK_RESTARTED) {
         c->attempts[event->task] = event->attempt;
         c->task_states[event->task] = TARN_TASK_RUNNING;
+    } else if ((uint32_t)event->task_state > TARN_TASK_FINISHED) {
+        return TARN_VERDICT_REFUSED;
     } else {
         c->task_states[event->task] = event->task_state;
     }

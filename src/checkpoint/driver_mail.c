@@ -222,6 +222,9 @@ static void handle(tarn_driver *driver, tarn__mail *mail)
     if (is_for_coordinator(driver, &event)) {
         advance(driver, event, mail);
     }
+    if (event.kind == TARN_COORDINATOR_SHUTDOWN) { /* It leaves the periodic timer. */
+        advance(driver, (tarn_coordinator_event){.kind = TARN_COORDINATOR_STOP}, NULL);
+    }
     if (is_answer) {
         note_answer(driver, &event);
     }

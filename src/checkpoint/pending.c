@@ -388,6 +388,9 @@ tarn_coordinator_verdict tarn__pending_written(
     if (pending == NULL || pending->phase != TARN__PHASE_WRITING) {
         return tarn__pending_verdict(c, id);
     }
+    if ((uint32_t)outcome > TARN_WRITE_UNKNOWN) {
+        return TARN_VERDICT_REFUSED; /* It is still awaited. */
+    }
     const bool was_starting = c->starting_state == TARN__STARTING_EMPTY && c->starting_id == id;
     switch (outcome) {
     case TARN_WRITE_DURABLE:

@@ -107,8 +107,8 @@ tarn_status tarn__savepoint_check_paths(
     return TARN_OK;
 }
 
-/* Reads all of an object of which the size is known, or which changed meanwhile. */
-static tarn_status read_whole(
+/* Its size is asked for first; one that changed meanwhile shows. */
+tarn_status tarn__checkpoint_read_object(
     tarn_storage *storage, const char *name, tarn_buffer *out, tarn_error *error)
 {
     tarn_storage_info info;
@@ -175,7 +175,7 @@ tarn_status tarn__savepoint_read_metadata(
     tarn_storage *storage, tarn__account *account, tarn__metadata *out, tarn_error *error)
 {
     TARN_AUTO(tarn_buffer_clear) tarn_buffer bytes = {.allocator = &account->face};
-    tarn_status status = read_whole(storage, TARN__METADATA_NAME, &bytes, error);
+    tarn_status status = tarn__checkpoint_read_object(storage, TARN__METADATA_NAME, &bytes, error);
     if (status == TARN_OK) {
         status = decode_savepoint(tarn_buffer_bytes(&bytes), account, out, error);
     }
@@ -195,7 +195,16 @@ tarn_status tarn__checkpoint_read_metadata(
     char name[TARN__CHECKPOINT_NAME_BYTES];
     tarn__checkpoint_metadata_name(id, name);
     TARN_AUTO(tarn_buffer_clear) tarn_buffer bytes = {.allocator = &account->face};
-    tarn_status status = read_whole(storage, name, &bytes, error);
+    tarn_status status = tarn__checkpoint_read_object(storage, name, &bytes, error);
+    if (status == TARN_OK &&
+        tarn_bytes_is_equal(tarn_buffer_bytes(&bytes), tarn_bytes_of(TARN__METADATA_WITHDRAWN))) {
+        return tarn__fail(
+            error,
+            TARN_MISSING,
+            "checkpoint %" PRIu64 " of %.300s was withdrawn",
+            id,
+            storage->address);
+    }
     if (status == TARN_OK) {
         status = decode_metadata(tarn_buffer_bytes(&bytes), id, account, out, error);
     }

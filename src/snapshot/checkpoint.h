@@ -22,6 +22,9 @@ enum {
 
 #define TARN__METADATA_NAME "_metadata"
 
+/* All that _metadata has where a commit was withdrawn to which there was no answer. */
+#define TARN__METADATA_WITHDRAWN "tarn: withdrawn\n"
+
 struct tarn_checkpoint {
     tarn__account account; /* Over the allocator of the caller. */
     tarn__metadata metadata;
@@ -38,6 +41,10 @@ void tarn__checkpoint_metadata_name(uint64_t id, char out[TARN__CHECKPOINT_NAME_
 
 /* Reads "chk-<id>" without leading zeros; false when it is something else. */
 bool tarn__checkpoint_parse_name(const char *name, uint64_t *id_out);
+
+/* Reads all of an object that is no larger than metadata may be. Errors: of the storage. */
+TARN_NODISCARD tarn_status tarn__checkpoint_read_object(
+    tarn_storage *storage, const char *name, tarn_buffer *out, tarn_error *error);
 
 /* Writes the name of a shared file: "shared/<2>/<32>-<size>". */
 void tarn__content_name(const tarn__content *content, char out[TARN__CONTENT_NAME_BYTES]);

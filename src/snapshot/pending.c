@@ -439,10 +439,7 @@ static tarn_status prepare(tarn_pending_checkpoint *pending, commit *c, tarn_err
         &c->metadata.head, c->metadata.subtasks, c->metadata.subtask_count, &c->bytes, error);
 }
 
-/*
- * Writes _metadata. When finishing failed, the name may be there all the same; then it is taken
- * away again, and if that fails too, nobody knows: nothing that it names may be deleted.
- */
+/* Writes _metadata. When finishing failed, the name may be there all the same, or come later. */
 static tarn_status write_metadata(tarn_pending_checkpoint *pending, commit *c, tarn_error *error)
 {
     tarn_checkpoint_store *store = pending->store;
@@ -459,19 +456,10 @@ static tarn_status write_metadata(tarn_pending_checkpoint *pending, commit *c, t
     if (status == TARN_OK) {
         return TARN_OK;
     }
-    c->is_in_doubt =
-        status == TARN_BUSY || tarn__store_remove_metadata(store, pending->id, NULL) != TARN_OK;
-    if (c->is_in_doubt) {
-        pthread_mutex_lock(&store->mutex);
-        store->keeps_shared = true;
-        pthread_mutex_unlock(&store->mutex);
-        tarn__store_log(
-            store,
-            "nobody knows whether checkpoint %" PRIu64 " was written; shared files are kept until "
-            "the store is opened again",
-            pending->id);
-    }
-    return status;
+    const tarn__commit_end end =
+        tarn__commit_settle(store, pending->id, name, tarn_buffer_bytes(&c->bytes), status);
+    c->is_in_doubt = end == TARN__COMMIT_IN_DOUBT;
+    return end == TARN__COMMIT_DONE ? TARN_OK : status;
 }
 
 static void conclude(tarn_pending_checkpoint *pending, commit *c, bool cleans)

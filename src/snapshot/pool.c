@@ -55,7 +55,7 @@ static tarn_status add_one(
         return tarn__fail(
             error, TARN_INVALID_ARGUMENT, "the path %.200s... is too long", directory);
     }
-    if (pool->calls->link(from, to, pool->calls->context) != 0 && errno != EEXIST) {
+    if (pool->calls->link_at(from, AT_FDCWD, to, pool->calls->context) != 0 && errno != EEXIST) {
         return tarn__fail_errno(error, errno, "cannot link %s to %s", from, to);
     }
     return TARN_OK;
@@ -215,7 +215,7 @@ bool tarn__pool_take(
     }
     bool is_taken = status == TARN_OK && is_same;
     if (is_taken && may_link) {
-        is_taken = calls->link(from_path, path, calls->context) == 0;
+        is_taken = calls->link_at(from_path, AT_FDCWD, path, calls->context) == 0;
     }
     if (!is_taken && to >= 0) {
         drop(pool, path);

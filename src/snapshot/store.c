@@ -469,6 +469,16 @@ void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *cont
     pthread_mutex_unlock(&store->mutex);
 }
 
+bool tarn__store_may_link(const tarn_checkpoint_store *store)
+{
+    return !atomic_load(&store->takes_no_links);
+}
+
+void tarn__store_forbid_links(tarn_checkpoint_store *store)
+{
+    atomic_store(&store->takes_no_links, true);
+}
+
 void tarn__store_unref(tarn_checkpoint_store *store, const tarn__content *contents, uint32_t count)
 {
     pthread_mutex_lock(&store->mutex);

@@ -115,6 +115,10 @@ TARN_NODISCARD tarn_status tarn__store_ref(
     bool *is_present,
     tarn_error *error);
 void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *content);
+
+/* Whether the storage may take shared files by a second name; not once it has refused one. */
+bool tarn__store_may_link(const tarn_checkpoint_store *store);
+void tarn__store_forbid_links(tarn_checkpoint_store *store);
 void tarn__store_unref(tarn_checkpoint_store *store, const tarn__content *contents, uint32_t count);
 
 /* Whether it is worth while to delete; and says that something could not be deleted. */

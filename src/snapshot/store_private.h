@@ -27,6 +27,7 @@ struct tarn_checkpoint_store {
     tarn__store_options options; /* address and job are not used after open. */
     tarn_storage *storage;       /* The directory of the job. Owned. */
     tarn_storage_lock *lock;
+    atomic_bool takes_no_links; /* It refused one: others need not be tried. */
     char job[TARN__METADATA_NAME_BYTES_MAX + 1];
 
     pthread_mutex_t mutex; /* For all below. A leaf. */
@@ -94,6 +95,20 @@ void tarn__retained_add(tarn__retained *record, const tarn__subtask *subtask);
 
 /* How many shared files a subtask names. */
 uint32_t tarn__subtask_shared_count(const tarn__subtask *subtask);
+
+/* How a commit ended whose last step failed (commit_end.c). */
+typedef enum tarn__commit_end {
+    TARN__COMMIT_FAILED, /* It never was, and never will be. */
+    TARN__COMMIT_DONE,   /* It was written all the same. */
+    TARN__COMMIT_IN_DOUBT,
+} tarn__commit_end;
+
+tarn__commit_end tarn__commit_settle(
+    tarn_checkpoint_store *store,
+    uint64_t id,
+    const char *name,
+    tarn_bytes bytes,
+    tarn_status failure);
 
 /* Frees a store of which nothing is pending. */
 void tarn__store_free(tarn_checkpoint_store *store);

@@ -237,7 +237,9 @@ static tarn_status send_named(
         error, TARN_CORRUPTION, "%.300s changed while it was being uploaded", s->path);
 }
 
-/* Where a name must come first, the file is read twice; what is there already is not sent at all.
+/*
+ * Where a name must come first, the file is read twice; what is there already is not sent at all.
+ * A link is such a place, too.
  */
 static tarn_status upload_shared_named(
     tarn__upload *upload,
@@ -248,7 +250,8 @@ static tarn_status upload_shared_named(
 {
     tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
     tarn__file_part *part = &upload->parts[i];
-    tarn__upload_sink nowhere = {.target = NULL};
+    const bool links = tarn__upload_links(upload);
+    tarn__upload_sink nowhere = {.target = NULL, .is_progress = links};
     TARN_TRY(tarn__upload_content(upload, i, s, buffer, &nowhere, error));
     bool is_present = false;
     TARN_TRY(tarn__store_ref(store, &part->content, &is_present, error));
@@ -257,7 +260,11 @@ static tarn_status upload_shared_named(
         tarn__upload_count_reused(upload, part->content.size);
         return TARN_OK;
     }
-    TARN_TRY(send_named(upload, s, &part->content, buffer, error));
+    tarn_status status = links ? tarn__upload_link(upload, i, s, error) : TARN_NOT_SUPPORTED;
+    if (status == TARN_NOT_SUPPORTED) {
+        status = send_named(upload, s, &part->content, buffer, error);
+    }
+    TARN_TRY(status);
     tarn__store_confirm(store, &part->content);
     tarn__upload_count_uploaded(upload, part->content.size);
     return TARN_OK;
@@ -272,7 +279,8 @@ static tarn_status upload_shared(
     tarn_error *error)
 {
     tarn_checkpoint_store *store = tarn__pending_store(upload->options.checkpoint);
-    if ((tarn__store_storage(store)->features & TARN_STORAGE_LATE_NAMES) == 0) {
+    if ((tarn__store_storage(store)->features & TARN_STORAGE_LATE_NAMES) == 0 ||
+        tarn__upload_links(upload)) {
         return upload_shared_named(upload, i, s, buffer, error);
     }
     tarn__file_part *part = &upload->parts[i];
@@ -534,6 +542,8 @@ void tarn__upload_measure(const tarn__upload *upload, tarn__upload_progress *out
         .total_bytes = atomic_load(&upload->total_bytes),
         .uploaded_count = atomic_load(&upload->uploaded_count),
         .uploaded_bytes = atomic_load(&upload->uploaded_bytes),
+        .linked_count = atomic_load(&upload->linked_count),
+        .linked_bytes = atomic_load(&upload->linked_bytes),
         .reused_count = atomic_load(&upload->reused_count),
         .reused_bytes = atomic_load(&upload->reused_bytes),
     };

@@ -5,6 +5,7 @@
  *                              │ in parallel, per file:
  *                              ├─ in the base and still stored: named again, neither read nor sent
  *                              ├─ shared: copied and digested at once, then named by its content;
+ *                              │          or digested, and given that name too (upload_link.c);
  *                              │          a content that is stored already is not stored twice
  *                              ├─ private: copied to chk-N/<operator>-<index>-<token>/<name>
  *                              ├─ small: several in one object, a segment, shared or private
@@ -41,6 +42,7 @@ typedef struct tarn__packing {
     double waste_max;       /* Stored bytes of a segment for one in use. 0: any. */
     uint64_t inline_bytes;  /* Private files of at most so many go into the metadata. 0: none. */
     tarn__codec codec;      /* Of private files. */
+    bool may_link; /* Shared files that are an object each get a second name there, if they can. */
 } tarn__packing;
 
 enum {
@@ -64,6 +66,8 @@ typedef struct tarn__upload_options {
     uint32_t parallelism_max;      /* Files at once, and buffers. 0: the default of transfers. */
     const tarn__file_calls *calls; /* For reading local files. NULL: the system's. */
     tarn__packing packing;         /* How files are stored; all zero: each an object, as it is. */
+    uint64_t
+        first_durable; /* Table files of smaller numbers nobody has synchronised. 0: all are. */
 } tarn__upload_options;
 
 /* How far an upload is. */
@@ -71,7 +75,9 @@ typedef struct tarn__upload_progress {
     uint64_t file_count; /* 0 before run(). */
     uint64_t total_bytes;
     uint64_t uploaded_count;
-    uint64_t uploaded_bytes; /* Grows while a file is copied. */
+    uint64_t uploaded_bytes; /* Grows while a file is copied, or digested to be linked. */
+    uint64_t linked_count;   /* Of those: without a copy. */
+    uint64_t linked_bytes;
     uint64_t reused_count;
     uint64_t reused_bytes;
 } tarn__upload_progress;

@@ -21,11 +21,12 @@ static tarn_status send_part(
         tarn__hasher_update(sink->whole, part);
     }
     sink->stored_bytes += part.size;
-    if (sink->target == NULL || part.size == 0) {
-        return TARN_OK;
+    if (sink->target != NULL && part.size > 0) {
+        TARN_TRY(tarn__storage_append(sink->target, part, error));
     }
-    TARN_TRY(tarn__storage_append(sink->target, part, error));
-    atomic_fetch_add(&upload->uploaded_bytes, part.size);
+    if (sink->target != NULL || sink->is_progress) {
+        atomic_fetch_add(&upload->uploaded_bytes, part.size);
+    }
     return TARN_OK;
 }
 

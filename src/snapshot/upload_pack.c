@@ -51,10 +51,13 @@ tarn_status tarn__packing_load(const tarn_config *config, tarn__packing *out, ta
         error));
     TARN_TRY(tarn_config_get_memory(
         config, "execution.checkpointing.data-inline-threshold", &inline_bytes, NULL, error));
+    bool may_link = false;
     TARN_TRY(load_codec(config, &codec, error));
+    TARN_TRY(tarn_config_get_bool(config, "tarn.checkpoint.link-files", &may_link, NULL, error));
     *out = (tarn__packing){
         .inline_bytes = (uint64_t)inline_bytes,
         .codec = codec,
+        .may_link = may_link,
         .small_bytes = (uint64_t)small_bytes,
         .segment_bytes = (uint64_t)segment_bytes,
         .waste_max = (double)waste_max,

@@ -1,4 +1,4 @@
-/* upload_private.h - an upload under way, for upload.c and upload_pack.c. */
+/* upload_private.h - an upload under way, for the upload_*.c. */
 #ifndef TARN_SNAPSHOT_UPLOAD_PRIVATE_H
 #define TARN_SNAPSHOT_UPLOAD_PRIVATE_H
 
@@ -42,6 +42,8 @@ struct tarn__upload {
     atomic_uint_least64_t uploaded_count;
     atomic_uint_least64_t uploaded_bytes;
     atomic_uint_least64_t new_bytes; /* As uploaded_bytes, without what was copied for nothing. */
+    atomic_uint_least64_t linked_count;
+    atomic_uint_least64_t linked_bytes;
     atomic_uint_least64_t reused_count;
     atomic_uint_least64_t reused_bytes;
 };
@@ -78,6 +80,7 @@ typedef struct tarn__upload_sink {
     tarn_storage_upload *target; /* NULL: nowhere, they are only digested. */
     tarn__hasher *whole;         /* Takes all that is stored, too. NULL: nobody wants that. */
     uint64_t stored_bytes;       /* What went there. */
+    bool is_progress;            /* What goes nowhere counts as uploaded. */
 } tarn__upload_sink;
 
 /*
@@ -95,6 +98,20 @@ TARN_NODISCARD tarn_status tarn__upload_content(
 /* Takes the private files that are small enough, up to a bound, into the arena. */
 TARN_NODISCARD tarn_status
 tarn__upload_inline(tarn__upload *upload, bool *is_done, tarn_error *error);
+
+/* --- upload_link.c --- */
+
+/* Whether shared files are given a second name in the storage, as far as is known. */
+bool tarn__upload_links(const tarn__upload *upload);
+
+/*
+ * Gives file i, of which the part has the content, its name in the storage, durable. The progress
+ * counts its bytes already.
+ *
+ * Errors: TARN_NOT_SUPPORTED: it has to be copied, as all that come after it.
+ */
+TARN_NODISCARD tarn_status tarn__upload_link(
+    tarn__upload *upload, uint32_t i, const tarn__upload_source *source, tarn_error *error);
 
 /* --- upload_pack.c --- */
 

@@ -104,6 +104,7 @@ struct tarn_backend {
     tarn__pool pool;                /* The second copy of its snapshots, if it has one. */
     tarn__rocks_settings *settings; /* Of states without tuning. */
     tarn__packing packing;          /* Of files of snapshots. */
+    uint64_t first_durable;         /* Table files of smaller numbers nobody has synchronised. */
     char operator_name[TARN__ROCKS_NAME_BYTES_MAX + 1];
     uint32_t subtask_index;
     uint32_t parallelism;
@@ -113,7 +114,7 @@ struct tarn_backend {
     uint32_t iterator_count; /* Open over any state. */
     tarn_snapshot *snapshot; /* That is open, or NULL. */
     uint64_t snapshot_count; /* That were begun: the number of the latest. */
-    atomic_uint left_count;  /* That were given up, and a worker is at the backend for. */
+    atomic_uint left_count;  /* That were given up or ended, and a worker is at the backend for. */
     bool is_draining;        /* The snapshot waits for rows of the working set. */
     uint32_t drain_pause;    /* Calls until the next slice may be. */
     double drain_share;      /* Of the time of the stream, that slices may take. */

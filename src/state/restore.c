@@ -1,6 +1,8 @@
 /* restore.c - see restore.h. */
 #include "state/restore.h"
 
+#include <stdlib.h>
+
 #include "snapshot/checkpoint.h"
 #include "state/canonical.h"
 
@@ -241,6 +243,15 @@ tarn_status tarn__restore_open_database(
     return tarn__rocks_open(&options, &backend->rocks, error);
 }
 
+static tarn_status note_number(const tarn__rocks_table *table, void *context, tarn_error *error)
+{
+    uint64_t *next = context;
+    const uint64_t number = strtoull(table->name, NULL, 10);
+    (void)error;
+    *next = number < *next ? *next : number + 1;
+    return TARN_OK;
+}
+
 tarn_status tarn__restore_open(
     tarn_backend *backend, const tarn_backend_options *options, tarn_error *error)
 {
@@ -256,6 +267,8 @@ tarn_status tarn__restore_open(
     /* They would take the processors from who takes rows over. */
     TARN_TRY(tarn__restore_open_database(backend, restore.last > restore.first, error));
     TARN_TRY(complete(&restore, error));
+    /* What was fetched is not synchronised: a loss of power costs the directory, too. */
+    TARN_TRY(tarn__rocks_visit_tables(backend->rocks, note_number, &backend->first_durable, error));
     TARN_TRY(tarn__rocks_release_compactions(backend->rocks, error));
     return tarn__tidier_begin(backend, error);
 }

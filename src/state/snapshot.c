@@ -136,6 +136,7 @@ static tarn_status prepare(
         .buffers = tarn__env_transfer_account(backend->env),
         .workers = tarn__env_workers(backend->env),
         .packing = snapshot->is_canonical ? none : backend->packing,
+        .first_durable = backend->first_durable,
     };
     return tarn__upload_open(&options, &snapshot->upload, error);
 }
@@ -278,6 +279,8 @@ void tarn_snapshot_measure(tarn_snapshot *snapshot, tarn_snapshot_progress *out)
         .uploaded_bytes = progress.uploaded_bytes,
         .reused_count = progress.reused_count,
         .reused_bytes = progress.reused_bytes,
+        .linked_count = progress.linked_count,
+        .linked_bytes = progress.linked_bytes,
     };
 }
 

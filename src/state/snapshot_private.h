@@ -36,7 +36,7 @@ struct tarn_snapshot {
     tarn__canonical_plan canonical;
     atomic_bool is_cancelled;
     tarn__upload *upload;
-    char *links;           /* Its own directory below the backend's DIR/links; owned. */
+    char *links;           /* Its own directory below the backend's DIR/links; owned, until done. */
     tarn__arena arena;     /* Of the backend's memory: for the two below. */
     tarn__subtask subtask; /* What is acknowledged; files come from the upload at the end. */
     uint32_t piece_capacity;

@@ -173,17 +173,15 @@ static tarn_status upload_links(tarn_snapshot *snapshot, tarn_error *error)
     return tarn__upload_run(snapshot->upload, snapshot->links, &files, snapshot->base, error);
 }
 
-static void remove_links(tarn_snapshot *snapshot)
+/* Releases the path. */
+static void remove_links(tarn_env *env, char *links)
 {
     tarn_error removal;
-    if (tarn__directory_remove(snapshot->links, &removal) != TARN_OK) {
+    if (tarn__directory_remove(links, &removal) != TARN_OK) {
         tarn__env_log(
-            snapshot->env,
-            TARN_LOG_WARNING,
-            "links of checkpoint %llu are left behind: %s",
-            (unsigned long long)snapshot->checkpoint_id,
-            removal.message);
+            env, TARN_LOG_WARNING, "links of a checkpoint are left behind: %s", removal.message);
     }
+    tarn__release(links);
 }
 
 static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
@@ -222,19 +220,36 @@ static void free_left(void *context)
     tarn__env_note_end(env);
 }
 
+/* Whether it was left. Else the task may free it from now on, and its backend when that hears of
+ * the worker: it is counted at the backend. */
+static bool end_work(tarn_snapshot *snapshot)
+{
+    pthread_mutex_lock(&snapshot->mutex);
+    const bool is_left = snapshot->is_left;
+    if (!is_left) {
+        atomic_fetch_add(&snapshot->backend->left_count, 1);
+    }
+    atomic_store(&snapshot->is_done, true);
+    pthread_cond_broadcast(&snapshot->changed);
+    pthread_mutex_unlock(&snapshot->mutex);
+    return is_left;
+}
+
+/* The links go last: nobody waits for that but who closes the backend. */
 static void work(void *context)
 {
     tarn_snapshot *snapshot = context;
     tarn_env *env = snapshot->env;
+    tarn_backend *backend = snapshot->backend;
     snapshot->status = link_and_upload(snapshot, &snapshot->error);
-    remove_links(snapshot);
-    pthread_mutex_lock(&snapshot->mutex);
-    atomic_store(&snapshot->is_done, true);
-    const bool is_left = snapshot->is_left;
-    pthread_cond_broadcast(&snapshot->changed);
-    pthread_mutex_unlock(&snapshot->mutex);
-    if (is_left) { /* Else the task may have freed it by now. */
+    char *links = snapshot->links;
+    snapshot->links = NULL;
+    const bool is_left = end_work(snapshot);
+    remove_links(env, links);
+    if (is_left) {
         tarn__workers_leave(tarn__env_workers(env), &snapshot->errand);
+    } else {
+        tarn__backend_note_worker_gone(backend);
     }
 }
 

@@ -1,13 +1,12 @@
 /*
- * file.c - a directory as a storage.
+ * file.c - a directory as a storage. How directories are made and made durable is in
+ * file_directories.c, second names in file_links.c.
  *
  *     append ──► ROOT/.tarn-tmp-...     one temporary file per upload, in the root
  *     finish ──► fsync(file), make directories, rename, fsync(each directory up to the root)
  *
  * A crash leaves at worst a temporary file, which no listing shows and which goes when the lock is
- * taken the next time. Every directory on the way is
- * synchronised, not only those that this upload made: another upload may have made one and not
- * have reached its own fsync yet.
+ * taken the next time.
  *
  * All names are resolved below a descriptor of the root: moving the directory meanwhile is
  * harmless.
@@ -27,9 +26,6 @@
 #include "storage/file_private.h"
 
 enum {
-    /* A concurrent remove() may take an empty directory away between mkdir and rename. */
-    RENAME_ATTEMPTS_MAX = 100,
-    TEMPORARY_NAME_BYTES = 64,
     PATH_BYTES = 1024, /* Of messages; longer ones are cut. */
 };
 
@@ -39,7 +35,7 @@ typedef struct file_upload {
     tarn_storage_upload base;
     int file;
     uint32_t flags;
-    char temporary[TEMPORARY_NAME_BYTES];
+    char temporary[TARN__FILE_TEMPORARY_BYTES];
     char name[]; /* Empty: it comes with finish(). */
 } file_upload;
 
@@ -53,87 +49,27 @@ static void path_of(const tarn__file_storage *self, const char *name, char path[
     snprintf(path, PATH_BYTES, "%s/%s", self->path, name);
 }
 
-static void close_quietly(const tarn__file_storage *self, int file)
+void tarn__file_close(const tarn__file_storage *self, int file)
 {
     (void)self->calls->close(file, self->calls->context);
 }
 
-/* --- Directories --- */
-
-/* Makes durable what a directory below the root ("": the root itself) holds. */
-static tarn_status sync_directory(
-    tarn__file_storage *self, const char *directory, tarn_error *error)
-{
-    char path[PATH_BYTES];
-    path_of(self, directory, path);
-    int file = self->root;
-    if (directory[0] != '\0') {
-        TARN_TRY(tarn__file_open(
-            self->calls, self->root, directory, O_RDONLY | O_DIRECTORY, path, &file, error));
-    }
-    const int code = self->calls->sync(file, self->calls->context) == 0 ? 0 : errno;
-    if (file != self->root) {
-        close_quietly(self, file);
-    }
-    return code == 0 ? TARN_OK
-                     : tarn__fail_errno(error, code, "cannot synchronise directory %s", path);
-}
-
-/* Cuts the last part off a name; false when there was only one, and then the name is "". */
-static bool cut_to_parent(char *name)
-{
-    char *slash = strrchr(name, '/');
-    *(slash != NULL ? slash : name) = '\0';
-    return slash != NULL;
-}
-
-static tarn_status sync_parents(tarn__file_storage *self, const char *name, tarn_error *error)
-{
-    char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
-    snprintf(directory, sizeof directory, "%s", name);
-    while (cut_to_parent(directory)) {
-        TARN_TRY(sync_directory(self, directory, error));
-    }
-    return sync_directory(self, "", error);
-}
-
-static tarn_status make_parents(tarn__file_storage *self, const char *name, tarn_error *error)
-{
-    char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
-    const mode_t mode = S_IRWXU | S_IRWXG | S_IRWXO;
-    for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        snprintf(directory, sizeof directory, "%.*s", (int)(slash - name), name);
-        if (self->calls->make_directory_at(self->root, directory, mode, self->calls->context) !=
-                0 &&
-            errno != EEXIST && errno != ENOENT) {
-            return tarn__fail_errno(
-                error, errno, "cannot make directory %s/%s", self->path, directory);
-        }
-    }
-    return TARN_OK;
-}
-
-/* Takes away the directories above a name that have become empty; those that have not stay. */
-static void remove_empty_parents(tarn__file_storage *self, const char *name)
-{
-    char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
-    snprintf(directory, sizeof directory, "%s", name);
-    while (cut_to_parent(directory) &&
-           self->calls->unlink_at(self->root, directory, AT_REMOVEDIR, self->calls->context) == 0) {
-    }
-}
-
 /* --- Uploads --- */
 
-static tarn_status open_temporary(tarn__file_storage *self, file_upload *upload, tarn_error *error)
+void tarn__file_name_temporary(tarn__file_storage *self, char out[TARN__FILE_TEMPORARY_BYTES])
 {
     const uint64_t number = atomic_fetch_add(&self->next_upload, 1);
     snprintf(
-        upload->temporary,
-        sizeof upload->temporary,
+        out,
+        TARN__FILE_TEMPORARY_BYTES,
         TARN__FILE_TEMPORARY "%016" PRIx64 "-%" PRIu64,
         self->token,
         number);
+}
+
+static tarn_status open_temporary(tarn__file_storage *self, file_upload *upload, tarn_error *error)
+{
+    tarn__file_name_temporary(self, upload->temporary);
     char path[PATH_BYTES];
     path_of(self, upload->temporary, path);
     return tarn__file_open(
@@ -185,7 +121,7 @@ static void file_abandon(tarn_storage_upload *base)
     file_upload *upload = (file_upload *)base;
     tarn__file_storage *self = storage_of(base->storage);
     if (upload->file >= 0) {
-        close_quietly(self, upload->file);
+        tarn__file_close(self, upload->file);
     }
     (void)self->calls->unlink_at(self->root, upload->temporary, 0, self->calls->context);
     tarn__release(upload);
@@ -195,7 +131,7 @@ static void file_abandon(tarn_storage_upload *base)
 static tarn_status sync_content(tarn__file_storage *self, file_upload *upload, tarn_error *error)
 {
     const tarn__file_calls *calls = self->calls;
-    if (calls->sync(upload->file, calls->context) != 0) {
+    if (self->is_synchronised && calls->sync(upload->file, calls->context) != 0) {
         return tarn__fail_errno(error, errno, "cannot synchronise %s/%s", self->path, upload->name);
     }
     const int file = upload->file;
@@ -232,8 +168,8 @@ static tarn_status rename_into_place(
     tarn__file_storage *self, const file_upload *upload, const char *name, tarn_error *error)
 {
     int code = rename_once(self, upload, name);
-    for (int attempt = 1; code == ENOENT && attempt < RENAME_ATTEMPTS_MAX; attempt++) {
-        TARN_TRY(make_parents(self, name, error));
+    for (int attempt = 1; code == ENOENT && attempt < TARN__FILE_ATTEMPTS_MAX; attempt++) {
+        TARN_TRY(tarn__file_make_parents(self, name, error));
         code = rename_once(self, upload, name);
     }
     if (code == EEXIST) {
@@ -260,7 +196,7 @@ static tarn_status file_finish(tarn_storage_upload *base, const char *name, tarn
         file_abandon(base);
         return status;
     }
-    status = sync_parents(self, final_name, error);
+    status = tarn__file_sync_parents(self, final_name, error);
     tarn__release(upload);
     return status;
 }
@@ -287,7 +223,7 @@ static tarn_status file_read(
     TARN_TRY(tarn__file_open(self->calls, self->root, name, O_RDONLY, path, &file, error));
     const tarn_status status =
         tarn__file_read(self->calls, file, offset, into, size, size_out, path, error);
-    close_quietly(self, file);
+    tarn__file_close(self, file);
     return status;
 }
 
@@ -339,13 +275,13 @@ static tarn_status settle_removal(tarn__file_storage *self, const char *name, ta
 {
     char directory[TARN__STORAGE_NAME_BYTES_MAX + 1];
     snprintf(directory, sizeof directory, "%s", name);
-    (void)cut_to_parent(directory);
-    const tarn_status status = sync_directory(self, directory, error);
+    (void)tarn__file_cut_to_parent(directory);
+    const tarn_status status = tarn__file_sync_directory(self, directory, error);
     if (status == TARN_MISSING) {
         return TARN_OK; /* The whole directory was not there. */
     }
     TARN_TRY(status);
-    remove_empty_parents(self, name);
+    tarn__file_remove_empty_parents(self, name);
     return TARN_OK;
 }
 
@@ -367,22 +303,6 @@ static tarn_status file_remove(
         result = result == TARN_OK ? status : result;
     }
     return result;
-}
-
-/* By path, as a link needs two: if the root was moved, there is nothing or something else, and who
- * restores digests what the link has. */
-static tarn_status file_link(
-    tarn_storage *base, const char *name, const char *path, tarn_error *error)
-{
-    tarn__file_storage *self = storage_of(base);
-    char from[PATH_MAX];
-    const int size = snprintf(from, sizeof from, "%s/%s", self->path, name);
-    if (size < 0 || (size_t)size >= sizeof from ||
-        self->calls->link(from, path, self->calls->context) != 0) {
-        return tarn__fail(
-            error, TARN_NOT_SUPPORTED, "%s/%s cannot be linked to %s", self->path, name, path);
-    }
-    return TARN_OK;
 }
 
 /* --- Listing --- */
@@ -465,7 +385,7 @@ static tarn_status file_list(
     DIR *listing = fdopendir(file); /* Its memory is the C library's, given back by closedir(). */
     if (listing == NULL) {
         const int code = errno;
-        close_quietly(self, file);
+        tarn__file_close(self, file);
         return tarn__fail_errno(error, code, "cannot list %s", path);
     }
     const tarn_status status = visit_all(self, listing, path, visit, context, error);
@@ -478,8 +398,14 @@ static tarn_status file_list(
 static void file_free(tarn_storage *base)
 {
     tarn__file_storage *self = storage_of(base);
-    close_quietly(self, self->root);
+    tarn__file_forget_directories(self);
+    tarn__file_close(self, self->root);
     tarn__release(self);
+}
+
+bool tarn__file_is(const tarn_storage *base)
+{
+    return base->ops->free == file_free;
 }
 
 static const tarn_storage_ops FILE_OPS = {
@@ -495,13 +421,24 @@ static const tarn_storage_ops FILE_OPS = {
     .lock = tarn__file_lock_take,
     .unlock = tarn__file_lock_give,
     .free = file_free,
-    .link = file_link,
+    .link = tarn__file_link_out,
+    .adopt = tarn__file_adopt,
 };
 
 static tarn_status open_root(tarn__file_storage *self, tarn_error *error)
 {
     return tarn__file_open(
         self->calls, AT_FDCWD, self->path, O_RDONLY | O_DIRECTORY, self->path, &self->root, error);
+}
+
+static tarn_status load_settings(
+    tarn__file_storage *self, const tarn_config *config, tarn_error *error)
+{
+    self->is_synchronised = true;
+    return config == NULL
+               ? TARN_OK
+               : tarn_config_get_bool(
+                     config, "tarn.storage.file.synchronise", &self->is_synchronised, NULL, error);
 }
 
 static uint64_t make_token(const void *unique)
@@ -511,34 +448,6 @@ static uint64_t make_token(const void *unique)
     token = tarn__random_mix(token ^ (uint64_t)tarn__clock_wall_ms(clock));
     token = tarn__random_mix(token ^ (uint64_t)getpid());
     return tarn__random_mix(token ^ (uint64_t)(uintptr_t)unique);
-}
-
-static bool is_no_link(int code)
-{
-    return code == EXDEV || code == EPERM || code == EMLINK || code == ENOTSUP || code == ENOSYS;
-}
-
-tarn_status tarn__storage_link(
-    tarn_storage *from, tarn_storage *to, const char *name, tarn_error *error)
-{
-    if (from->ops != &FILE_OPS || to->ops != &FILE_OPS) {
-        return TARN_NOT_SUPPORTED;
-    }
-    tarn__file_storage *self = storage_of(to);
-    char old_path[PATH_MAX + TARN__STORAGE_NAME_BYTES_MAX + 2];
-    char new_path[sizeof old_path];
-    (void)snprintf(old_path, sizeof old_path, "%s/%s", storage_of(from)->path, name);
-    (void)snprintf(new_path, sizeof new_path, "%s/%s", self->path, name);
-    int code = ENOENT;
-    for (int attempt = 0; code == ENOENT && attempt < RENAME_ATTEMPTS_MAX; attempt++) {
-        TARN_TRY(make_parents(self, name, error));
-        code = self->calls->link(old_path, new_path, self->calls->context) == 0 ? 0 : errno;
-    }
-    if (code != 0 && code != EEXIST) {
-        return is_no_link(code) ? TARN_NOT_SUPPORTED
-                                : tarn__fail_errno(error, code, "cannot link %.400s", new_path);
-    }
-    return sync_parents(self, name, error);
 }
 
 tarn_status tarn__file_storage_open(
@@ -572,15 +481,21 @@ tarn_status tarn__file_storage_open(
     self->account = options->account;
     self->calls = calls;
     self->token = make_token(self);
+    self->root = -1;
+    tarn__file_init_directories(self);
 
-    tarn_status status = open_root(self, error);
+    tarn_status status = load_settings(self, options->config, error);
+    if (status == TARN_OK) {
+        status = open_root(self, error);
+    }
     if (status == TARN_MISSING && !options->must_exist) {
-        status = tarn__file_make_root(calls, self->path, error);
+        status = tarn__file_make_root(self, error);
         if (status == TARN_OK) {
             status = open_root(self, error);
         }
     }
     if (status != TARN_OK) {
+        tarn__file_forget_directories(self);
         tarn__release(self);
         return status;
     }

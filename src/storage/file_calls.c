@@ -62,10 +62,10 @@ static int system_rename_at(
     return renameat2(directory, from, directory, to, flags);
 }
 
-static int system_link(const char *from, const char *to, void *context)
+static int system_link_at(const char *from, int directory, const char *to, void *context)
 {
     (void)context;
-    return link(from, to);
+    return linkat(AT_FDCWD, from, directory, to, 0);
 }
 
 static int system_unlink_at(int directory, const char *name, int flags, void *context)
@@ -104,7 +104,7 @@ const tarn__file_calls *tarn__file_calls_system(void)
         .stat = system_stat,
         .stat_at = system_stat_at,
         .rename_at = system_rename_at,
-        .link = system_link,
+        .link_at = system_link_at,
         .unlink_at = system_unlink_at,
         .make_directory_at = system_make_directory_at,
         .lock = system_lock,

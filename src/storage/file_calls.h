@@ -29,7 +29,7 @@ typedef struct tarn__file_calls {
     int (*stat_at)(int directory, const char *name, struct stat *out, void *context);
     int (*rename_at)(
         int directory, const char *from, const char *to, unsigned flags, void *context);
-    int (*link)(const char *from, const char *to, void *context);
+    int (*link_at)(const char *from, int directory, const char *to, void *context);
     int (*unlink_at)(int directory, const char *name, int flags, void *context);
     int (*make_directory_at)(int directory, const char *name, mode_t mode, void *context);
     int (*lock)(int file, int operation, void *context);

@@ -24,11 +24,6 @@ typedef struct file_lock {
     int file;
 } file_lock;
 
-static void close_quietly(const tarn__file_storage *self, int file)
-{
-    (void)self->calls->close(file, self->calls->context);
-}
-
 /* --- Making it --- */
 
 static tarn_status sync_path(const tarn__file_calls *calls, const char *path, tarn_error *error)
@@ -41,9 +36,10 @@ static tarn_status sync_path(const tarn__file_calls *calls, const char *path, ta
                      : tarn__fail_errno(error, code, "cannot synchronise directory %s", path);
 }
 
-/* Makes the root and its parents as far as they are missing, each durable in the one above it. */
-tarn_status tarn__file_make_root(const tarn__file_calls *calls, const char *path, tarn_error *error)
+tarn_status tarn__file_make_root(tarn__file_storage *self, tarn_error *error)
 {
+    const tarn__file_calls *calls = self->calls;
+    const char *path = self->path;
     char part[PATH_MAX];
     char above[PATH_MAX] = ".";
     const mode_t mode = S_IRWXU | S_IRWXG | S_IRWXO;
@@ -56,7 +52,9 @@ tarn_status tarn__file_make_root(const tarn__file_calls *calls, const char *path
         size += strcspn(path + size, "/");
         snprintf(part, sizeof part, "%.*s", (int)size, path);
         if (calls->make_directory_at(AT_FDCWD, part, mode, calls->context) == 0) {
-            TARN_TRY(sync_path(calls, above, error));
+            if (self->is_synchronised) {
+                TARN_TRY(sync_path(calls, above, error));
+            }
         } else if (errno != EEXIST) {
             /* A parent that exists may refuse (read-only file system) before it says so. */
             const int code = errno;
@@ -120,7 +118,7 @@ static void remove_left_over(tarn__file_storage *self)
     }
     DIR *listing = fdopendir(file);
     if (listing == NULL) {
-        close_quietly(self, file);
+        tarn__file_close(self, file);
         return;
     }
     const struct dirent *next = NULL;
@@ -150,7 +148,7 @@ tarn_status tarn__file_lock_take(tarn_storage *base, tarn_storage_lock **out, ta
     }
     if (self->calls->lock(lock->file, LOCK_EX | LOCK_NB, self->calls->context) != 0) {
         status = refuse_lock(self, lock->file, errno, error);
-        close_quietly(self, lock->file);
+        tarn__file_close(self, lock->file);
         tarn__release(lock);
         return status;
     }
@@ -168,6 +166,6 @@ void tarn__file_lock_give(tarn_storage_lock *base)
 {
     /* The file stays: removing it would let two others lock two files of one name. */
     file_lock *lock = (file_lock *)base;
-    close_quietly((tarn__file_storage *)base->storage, lock->file);
+    tarn__file_close((tarn__file_storage *)base->storage, lock->file);
     tarn__release(lock);
 }

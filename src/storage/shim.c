@@ -153,6 +153,13 @@ static tarn_status shim_link(
     return below->ops->link(below, name, path, error);
 }
 
+static tarn_status shim_adopt(
+    tarn_storage *base, const char *path, const char *name, tarn_error *error)
+{
+    tarn_storage *below = shim_of(base)->below;
+    return below->ops->adopt(below, path, name, error);
+}
+
 void tarn__shim_free(tarn_storage *base)
 {
     tarn__shim *self = shim_of(base);
@@ -182,6 +189,7 @@ void tarn__shim_init(
         .link = TARN__STORAGE_HAS(below->ops, link) ? shim_link : NULL,
         .put = TARN__STORAGE_HAS(below->ops, put) ? shim_put : NULL,
         .get = TARN__STORAGE_HAS(below->ops, get) ? shim_get : NULL,
+        .adopt = TARN__STORAGE_HAS(below->ops, adopt) ? shim_adopt : NULL,
     };
     shim->base = (tarn_storage){
         .ops = ops,

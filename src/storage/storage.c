@@ -179,6 +179,17 @@ tarn_status tarn__storage_link_out(
                : tarn__fail(error, TARN_NOT_SUPPORTED, "%s cannot be linked", storage->address);
 }
 
+tarn_status tarn__storage_adopt(
+    tarn_storage *storage, const char *path, const char *name, tarn_error *error)
+{
+    TARN_TRY(check_name(storage, name, error));
+    const bool is_offered = offsetof(tarn_storage_ops, adopt) < storage->ops->struct_size &&
+                            storage->ops->adopt != NULL;
+    return is_offered
+               ? storage->ops->adopt(storage, path, name, error)
+               : tarn__fail(error, TARN_NOT_SUPPORTED, "%s takes no links", storage->address);
+}
+
 tarn_status tarn__storage_remove(
     tarn_storage *storage, const char *const *names, uint32_t count, tarn_error *error)
 {

@@ -146,6 +146,10 @@ TARN_NODISCARD tarn_status tarn__storage_stat(
 /* Gives an object a second name on the local file system. TARN_NOT_SUPPORTED: read it instead. */
 TARN_NODISCARD tarn_status tarn__storage_link_out(
     tarn_storage *storage, const char *name, const char *path, tarn_error *error);
+/* Makes a local file an object too, whose bytes are durable. TARN_NOT_SUPPORTED: copy it instead.
+ */
+TARN_NODISCARD tarn_status
+tarn__storage_adopt(tarn_storage *storage, const char *path, const char *name, tarn_error *error);
 TARN_NODISCARD tarn_status tarn__storage_remove(
     tarn_storage *storage, const char *const *names, uint32_t count, tarn_error *error);
 TARN_NODISCARD tarn_status tarn__storage_list(

@@ -71,6 +71,10 @@ bool tarn__kit_has_not(tarn__kit *k, tarn_storage *storage, const char *name);
 bool tarn__kit_lists(
     tarn__kit *k, tarn_storage *storage, const char *directory, const char *expected);
 
+/* links.c: cases. */
+void tarn__kit_case_link(tarn__kit *k);
+void tarn__kit_case_adopt(tarn__kit *k);
+
 /* Bytes that look random, the same each time. */
 void tarn__kit_fill(uint8_t *bytes, size_t size, uint64_t seed);
 

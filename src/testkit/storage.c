@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "kit.h"
 #include "races.h"
@@ -441,60 +440,6 @@ static void case_sink(tarn__kit *k)
         k, ops->get(k->storage, "none", 0, 9, take, &s, &k->error), TARN_MISSING, "get", "none"));
 }
 
-/* --- A second name on the local file system --- */
-
-static void try_link(tarn__kit *k, const char *path)
-{
-    const tarn_storage_ops *ops = k->storage->ops;
-    const tarn_status status = ops->link(k->storage, "linked/object", path, &k->error);
-    if (status == TARN_NOT_SUPPORTED) {
-        (void)tarn__kit_skip(k, "the storage cannot link to the directory of temporary files");
-        return;
-    }
-    char content[16] = "";
-    TARN__KIT_MUST(tarn__kit_ok(k, status, "link", "linked/object"));
-    TARN__KIT_MUST(tarn__kit_remove(k, "linked/object"));
-    FILE *file = fopen(path, "rb");
-    const size_t got = file != NULL ? fread(content, 1, sizeof content - 1, file) : 0;
-    if (file != NULL) {
-        fclose(file);
-    }
-    if (got != strlen("content") || strcmp(content, "content") != 0) {
-        (void)tarn__kit_fail(k, "what was linked went with the object, or is another");
-        return;
-    }
-    TARN__KIT_MUST(tarn__kit_is(
-        k,
-        ops->link(k->storage, "not/there", path, &k->error),
-        TARN_NOT_SUPPORTED,
-        "link",
-        "not/there"));
-}
-
-static void case_link(tarn__kit *k)
-{
-    const tarn_storage_ops *ops = k->storage->ops;
-    if (ops->struct_size <= offsetof(tarn_storage_ops, link) || ops->link == NULL) {
-        (void)tarn__kit_skip(k, "the storage's objects are no local files");
-        return;
-    }
-    const char *temporary = getenv("TMPDIR");
-    char folder[1024];
-    char path[1100];
-    snprintf(
-        folder, sizeof folder, "%.900s/tarn-kit-XXXXXX", temporary != NULL ? temporary : "/tmp");
-    if (mkdtemp(folder) == NULL) {
-        (void)tarn__kit_skip(k, "a directory cannot be made for the link");
-        return;
-    }
-    snprintf(path, sizeof path, "%s/linked", folder);
-    if (tarn__kit_put(k, "linked/object", "content")) {
-        try_link(k, path);
-    }
-    (void)unlink(path);
-    (void)rmdir(folder);
-}
-
 /* --- Two who share a place --- */
 
 static void case_shared(tarn__kit *k)
@@ -548,7 +493,10 @@ const tarn__kit_case tarn__kit_cases[] = {
     {"large objects keep every byte", case_large, true},
     {"an object comes from a source as a whole", case_source, true},
     {"an object goes into a sink in order", case_sink, true},
-    {"a link is the object, and outlives it", case_link, true},
+    {"a link is the object, and outlives it", tarn__kit_case_link, true},
+    {"a local file that is adopted is an object, and outlives its name",
+     tarn__kit_case_adopt,
+     true},
     {"what one has finished another sees at once", case_shared, true},
     {"a lock has one holder", case_lock, true},
     {"readers of an object that is replaced see one version, whole", tarn__kit_race_to_read, true},

@@ -252,7 +252,7 @@ static void print_cost(const char *name, const checkpoint_cost *cost)
 {
     printf(
         ",\"%s\":{\"sync_ms\":%.3f,\"async_ms\":%.3f,\"link_ms\":%.3f,\"files\":%llu,"
-        "\"uploaded_bytes\":%llu,\"new_table_bytes\":%llu,\"new_bytes\":%llu,"
+        "\"uploaded_bytes\":%llu,\"linked_bytes\":%llu,\"new_table_bytes\":%llu,\"new_bytes\":%llu,"
         "\"total_bytes\":%llu}",
         name,
         (double)cost->sync_ns / 1e6,
@@ -260,6 +260,7 @@ static void print_cost(const char *name, const checkpoint_cost *cost)
         (double)cost->progress.link_ns / 1e6,
         (unsigned long long)cost->progress.file_count,
         (unsigned long long)cost->progress.uploaded_bytes,
+        (unsigned long long)cost->progress.linked_bytes,
         (unsigned long long)cost->new_table_bytes,
         (unsigned long long)cost->summary.new_bytes,
         (unsigned long long)cost->progress.total_bytes);

@@ -53,8 +53,13 @@ static void reach_checkpoint(const job *j, const char *name, reached *r)
     if (sscanf(name, "chk-%" SCNu64 "/_metadata%n", &id, &end) != 1 || end != (int)strlen(name)) {
         return;
     }
+    const tarn_status status =
+        tarn__checkpoint_read_metadata(j->plain, id, &w.account, &metadata, &w.error);
+    if (status == TARN_MISSING) {
+        return; /* It was withdrawn. */
+    }
+    CHECK_OK(status);
     reach(r, name);
-    CHECK_OK(tarn__checkpoint_read_metadata(j->plain, id, &w.account, &metadata, &w.error));
     for (uint32_t i = 0; i < metadata.subtask_count; i++) {
         const tarn__subtask *subtask = &metadata.subtasks[i];
         for (uint32_t k = 0; k < subtask->file_count; k++) {

@@ -43,6 +43,7 @@ static void take_log(const char *message, void *context)
 {
     (void)context;
     w.is_in_doubt = w.is_in_doubt || strstr(message, "nobody knows") != NULL;
+    w.withdrawn_count += strstr(message, "is withdrawn") != NULL ? 1 : 0;
 }
 
 /* --- The directory of checkpoints --- */
@@ -269,11 +270,11 @@ static int64_t wall_ms(void *context)
 
 /*
  * Where requests about a name keep their order: shared files, as a deletion that nobody waits for
- * any more must not take away what was uploaded after it; and what a job is found by.
+ * any more must not take away what was uploaded after it, and the records of claims.
  */
 static bool keeps_order(const char *name)
 {
-    return strstr(name, "/chk-") == NULL || strstr(name, TARN__METADATA_NAME) != NULL;
+    return strstr(name, "/chk-") == NULL;
 }
 
 static fault_fate choose_fate(void)

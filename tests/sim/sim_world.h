@@ -167,9 +167,10 @@ typedef struct world {
     uint64_t claim_count;
     uint64_t rescale_count;
     uint64_t late_count;
-    uint64_t kept_count;    /* Records in flight that a checkpoint took along. */
-    uint64_t revived_count; /* Workers that came back alone. */
-    uint64_t garbage_count; /* Objects that had to be collected. */
+    uint64_t kept_count;      /* Records in flight that a checkpoint took along. */
+    uint64_t revived_count;   /* Workers that came back alone. */
+    uint64_t garbage_count;   /* Objects that had to be collected. */
+    uint64_t withdrawn_count; /* Checkpoints whose commit had no answer; a mark stays of each. */
     uint32_t most_mail;
     uint32_t most_records;
     uint32_t most_jobs[TARN__LANE_COUNT];

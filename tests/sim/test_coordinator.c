@@ -375,14 +375,20 @@ static void run_seed(uint64_t seed)
     w.options.edge_count = 1;
     w.task_count = parallelism[0] + parallelism[1];
     configure(&w.options);
+    fault_allocator memory;
+    fault_allocator_init(&memory, FAULT_NEVER);
+    w.options.allocator = &memory.base;
     tarn_error error;
     assert_ok(tarn_coordinator_open(&w.options, &w.coordinator, &error), &error);
+    const uint64_t allocations = atomic_load(&memory.request_count);
     start();
     for (uint32_t i = 0; i < EVENTS && w.witness.highest_id < WITNESS_IDS_MAX - 64; i++) {
         advance(below(30));
     }
     come_to_rest(chance(30));
+    CHECK(atomic_load(&memory.request_count) == allocations); /* Whatever happened. */
     tarn_coordinator_close(w.coordinator);
+    CHECK(atomic_load(&memory.live_count) == 0);
 }
 
 static void test_no_schedule_makes_a_checkpoint_lie(void **state)

@@ -92,10 +92,10 @@ static ssize_t crash_write(int file, const void *bytes, size_t size, void *conte
     return answer;
 }
 
-static int crash_link(const char *from, const char *to, void *context)
+static int crash_link_at(const char *from, int directory, const char *to, void *context)
 {
     reach(context, "before", "link", to);
-    const int answer = tarn__file_calls_system()->link(from, to, NULL);
+    const int answer = tarn__file_calls_system()->link_at(from, directory, to, NULL);
     reach(context, "after", "link", to);
     return answer;
 }
@@ -109,7 +109,7 @@ void crash_files_init(crash_files *crash, const char *point, uint32_t nth, int l
     crash->base.unlink_at = crash_unlink_at;
     crash->base.make_directory_at = crash_make_directory_at;
     crash->base.write = crash_write;
-    crash->base.link = crash_link;
+    crash->base.link_at = crash_link_at;
     crash->point = point;
     crash->nth = nth;
     crash->log = log;

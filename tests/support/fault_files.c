@@ -132,9 +132,9 @@ static int fault_rename_at(
     return must_fail(context) ? -1 : below()->rename_at(directory, from, to, flags, NULL);
 }
 
-static int fault_link(const char *from, const char *to, void *context)
+static int fault_link_at(const char *from, int directory, const char *to, void *context)
 {
-    return must_fail(context) ? -1 : below()->link(from, to, NULL);
+    return must_fail(context) ? -1 : below()->link_at(from, directory, to, NULL);
 }
 
 static int fault_unlink_at(int directory, const char *name, int flags, void *context)
@@ -171,7 +171,7 @@ void fault_files_init(fault_files *fault, uint64_t nth, int code)
                 .stat = fault_stat,
                 .stat_at = fault_stat_at,
                 .rename_at = fault_rename_at,
-                .link = fault_link,
+                .link_at = fault_link_at,
                 .unlink_at = fault_unlink_at,
                 .make_directory_at = fault_make_directory_at,
                 .lock = fault_lock,

@@ -161,6 +161,7 @@ tarn_status rig_take(snapshot_rig *rig, tarn_pending_checkpoint *pending, rig_sn
         .workers = rig->workers,
         .calls = &rig->files.base,
         .packing = rig->packing,
+        .first_durable = rig->first_durable,
     };
     tarn__upload *upload = NULL;
     TARN_TRY(tarn__upload_open(&options, &upload, &rig->error));

@@ -24,7 +24,8 @@ typedef struct snapshot_rig {
     tarn__workers *workers; /* NULL: everything on the caller's thread. */
     tarn_checkpoint_store *store;
     uint32_t retained_count;
-    tarn__packing packing; /* Of uploads. All zero: none. */
+    tarn__packing packing;  /* Of uploads. All zero: none. */
+    uint64_t first_durable; /* Likewise. */
     tarn_error error;
     char log[4096]; /* All that the store said, a line each. */
 } snapshot_rig;

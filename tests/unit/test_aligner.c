@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/random.h"
 #include "checkpoint/aligner.h"
 
 enum { CHANNELS = 3, TIMEOUT_MS = 50 };
@@ -415,6 +416,132 @@ static void test_bytes_kept_after_the_last_step_are_counted(void **state)
     tarn_aligner_close(aligner);
 }
 
+/* What belongs to one that was given up is not counted to one that was completed before. */
+static void test_bytes_kept_for_an_abandoned_checkpoint_are_nobodys(void **state)
+{
+    fixture *f = open_with(state, TARN_ALIGNMENT_UNALIGNED);
+    for (uint32_t channel = 0; channel < CHANNELS; channel++) {
+        tell_reached(f, channel, 1);
+        f->next = f->effects.count;
+        tarn_aligner_add_kept(&f->aligner, 10);
+    }
+    assert_int_equal(f->aligner.figures.kept_bytes_last, 30);
+    tell_arrived(f, 0, 2);
+    f->next = f->effects.count;
+    tarn_aligner_add_kept(&f->aligner, 100);
+    tell(f, TARN_BARRIER_GIVE_UP, 0, 2);
+    f->next = f->effects.count;
+    tarn_aligner_add_kept(&f->aligner, 1000);
+    assert_int_equal(f->aligner.figures.kept_bytes_last, 30);
+    assert_int_equal(f->aligner.figures.abandoned_count, 1);
+}
+
+static void reach_in_turn(fixture *f, uint64_t id, uint64_t pause_ms)
+{
+    for (uint32_t channel = 0; channel < CHANNELS; channel++) {
+        f->now_ms += channel > 0 ? pause_ms : 0;
+        tell_reached(f, channel, id);
+        f->next = f->effects.count;
+    }
+}
+
+static void test_figures_have_the_longest_alignment_and_the_last(void **state)
+{
+    fixture *f = open_with(state, TARN_ALIGNMENT_ALIGNED);
+    const tarn_alignment_figures *figures = &f->aligner.figures;
+    reach_in_turn(f, 1, 20);
+    assert_int_equal(figures->alignment_ms_last, 40);
+    assert_int_equal(figures->alignment_ms_max, 40);
+    reach_in_turn(f, 2, 5);
+    assert_int_equal(figures->alignment_ms_last, 10);
+    assert_int_equal(figures->alignment_ms_max, 40);
+    tell_reached(f, 0, 3);
+    f->next = f->effects.count;
+    f->now_ms += 1000;
+    tell(f, TARN_BARRIER_CANCELLED, 1, 3); /* An alignment that was given up took no time. */
+    f->next = f->effects.count;
+    assert_int_equal(figures->alignment_ms_max, 40);
+    reach_in_turn(f, 4, 30);
+    assert_int_equal(figures->alignment_ms_last, 60);
+    assert_int_equal(figures->alignment_ms_max, 60);
+    assert_int_equal(figures->completed_count, 3);
+}
+
+/* Checkpoints overlap there: each has the time and the bytes since its own first barrier. */
+static void test_figures_at_least_once_are_each_checkpoints_own(void **state)
+{
+    fixture *f = open_with(state, TARN_ALIGNMENT_AT_LEAST_ONCE);
+    const tarn_alignment_figures *figures = &f->aligner.figures;
+    tarn_aligner_add_processed(&f->aligner, 1); /* Of none. */
+    tell_reached(f, 0, 1);
+    tarn_aligner_add_processed(&f->aligner, 10);
+    f->now_ms += 10;
+    tell_reached(f, 0, 2);
+    tarn_aligner_add_processed(&f->aligner, 100);
+    f->now_ms += 20;
+    tell_reached(f, 1, 1);
+    tell_reached(f, 2, 1);
+    expect_snapshot(f, 1, false);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
+    assert_int_equal(figures->alignment_ms_last, 30);
+    assert_int_equal(figures->processed_bytes_last, 110);
+    tarn_aligner_add_processed(&f->aligner, 1000);
+    f->now_ms += 5;
+    tell_reached(f, 1, 2);
+    tell_reached(f, 2, 2);
+    expect_snapshot(f, 2, false);
+    expect(f, TARN_ALIGN_COMPLETE, 0);
+    assert_int_equal(figures->alignment_ms_last, 25);
+    assert_int_equal(figures->alignment_ms_max, 30);
+    assert_int_equal(figures->processed_bytes_last, 1100);
+    tarn_aligner_add_kept(&f->aligner, 7);
+    assert_int_equal(figures->kept_bytes_last, 0);
+}
+
+/* Whatever comes, in whatever order. */
+static void test_steps_allocate_nothing(void **state)
+{
+    enum { STEPS = 20000, CHECKPOINTS = 8 };
+    static const tarn_alignment alignments[] = {
+        TARN_ALIGNMENT_ALIGNED,
+        TARN_ALIGNMENT_UNALIGNED,
+        TARN_ALIGNMENT_TIMED,
+        TARN_ALIGNMENT_AT_LEAST_ONCE,
+    };
+    fixture *f = *state;
+    tarn__random random = {.state = 5};
+    for (size_t i = 0; i < sizeof alignments / sizeof alignments[0]; i++) {
+        fault_allocator memory;
+        fault_allocator_init(&memory, FAULT_NEVER);
+        tarn_aligner *aligner = NULL;
+        const bool is_at_least_once = alignments[i] == TARN_ALIGNMENT_AT_LEAST_ONCE;
+        assert_ok(
+            tarn_aligner_open(CHANNELS, is_at_least_once, &memory.base, &aligner, &f->error),
+            &f->error);
+        const uint64_t count = atomic_load(&memory.request_count);
+        uint64_t id = 1;
+        for (uint32_t step = 0; step < STEPS; step++) {
+            id += tarn__random_below(&random, CHANNELS) == 0 ? 1 : 0;
+            const tarn_barrier event = {
+                .kind = (tarn_barrier_kind)tarn__random_below(&random, TARN_BARRIER_ENDED),
+                .channel = (uint32_t)tarn__random_below(&random, CHANNELS + 1),
+                .checkpoint_id = id + tarn__random_below(&random, CHECKPOINTS),
+                .now_ms = step,
+                .alignment = alignments[i],
+                .timeout_ms = tarn__random_below(&random, CHECKPOINTS),
+            };
+            (void)tarn_aligner_step(aligner, &event);
+            assert_true(tarn__aligner_is_valid(aligner));
+        }
+        tarn_alignment_figures figures;
+        tarn_aligner_read_figures(aligner, &figures);
+        assert_int_not_equal(figures.completed_count, 0);
+        assert_int_not_equal(figures.abandoned_count, 0);
+        assert_int_equal(atomic_load(&memory.request_count), count);
+        tarn_aligner_close(aligner);
+    }
+}
+
 static void test_opened_aligner_survives_every_allocation_failure(void **state)
 {
     fixture *f = *state;
@@ -446,6 +573,10 @@ int main(void)
             test_bytes_kept_after_the_last_step_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_opened_aligner_survives_every_allocation_failure, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_steps_allocate_nothing, setup, teardown),
+        TEST(test_bytes_kept_for_an_abandoned_checkpoint_are_nobodys),
+        TEST(test_figures_have_the_longest_alignment_and_the_last),
+        TEST(test_figures_at_least_once_are_each_checkpoints_own),
         TEST(test_aligned_channels_wait_for_the_last_barrier),
         TEST(test_an_aligned_barrier_that_only_arrived_disturbs_nothing),
         TEST(test_a_newer_barrier_ends_an_older_checkpoint),

@@ -790,6 +790,71 @@ static void test_every_reason_has_a_name_and_a_sentence(void **state)
     assert_string_equal(tarn_checkpoint_failure_name(TARN_CHECKPOINT_FAILURE_COUNT), "?");
 }
 
+/* Whoever declines, whatever for: it is known how often. */
+static void test_each_reason_is_counted(void **state)
+{
+    fixture *f = *state;
+    f->options.tolerable_failures = TARN_COORDINATOR_UNLIMITED;
+    open_with(state);
+    for (uint32_t reason = 0; reason < TARN_CHECKPOINT_FAILURE_COUNT; reason++) {
+        const uint64_t before = figures_of(f).failure_counts[reason];
+        const uint64_t id = reason + 1;
+        TELL(f, REQUEST, .kind_wanted = TARN_CHECKPOINT_INCREMENTAL, .request_id = id);
+        expect_start(f, id);
+        TELL(f, DECLINE, .checkpoint_id = id, .task = 1, .reason = (tarn_checkpoint_failure)reason);
+        expect_abort(f, id, (tarn_checkpoint_failure)reason);
+        TELL(f, DISCARDED, .checkpoint_id = id);
+        const tarn_coordinator_figures figures = figures_of(f);
+        assert_int_equal(figures.failure_counts[reason], before + 1);
+        uint64_t sum = 0;
+        for (uint32_t i = 0; i < TARN_CHECKPOINT_FAILURE_COUNT; i++) {
+            sum += figures.failure_counts[i];
+        }
+        assert_int_equal(sum, id);
+    }
+}
+
+/* As in Flink, where a job that ends stops its checkpoints first. */
+static void test_stop_ends_the_timer_that_shutdown_leaves(void **state)
+{
+    fixture *f = *state;
+    f->options.interval_ms = INTERVAL_MS;
+    open_with(state);
+    TELL(f, START, .delay_ms = 10);
+    TELL(f, SHUTDOWN, .job_end = TARN_JOB_FINISHED);
+    f->now_ms += 10;
+    TELL(f, TICK);
+    assert_int_equal(
+        expect(f, TARN_EFFECT_REJECTED, 0)->reason, TARN_FAILURE_CHECKPOINT_COORDINATOR_SHUTDOWN);
+    TELL(f, STOP);
+    assert_int_equal(tarn_coordinator_next_ms(f->coordinator), TARN_COORDINATOR_NEVER);
+}
+
+/* A number that no name stands for is no answer: the right one is still awaited. */
+static void test_values_outside_their_enum_are_refused(void **state)
+{
+    fixture *f = open_with(state);
+    TELL(f, REQUEST, .kind_wanted = TARN_CHECKPOINT_INCREMENTAL, .request_id = 1);
+    expect_start(f, 1);
+    acknowledge_all(f, 1);
+    expect(f, TARN_EFFECT_WRITE, 1);
+    const uint32_t wrong = TARN_WRITE_UNKNOWN + 1;
+    assert_int_equal(
+        TELL(f, WRITTEN, .checkpoint_id = 1, .write_outcome = (tarn_write_outcome)wrong),
+        TARN_VERDICT_REFUSED);
+    expect_nothing(f);
+    assert_int_equal(
+        TELL(f, TASK_STATE, .task = 0, .task_state = (tarn_task_state)(TARN_TASK_FINISHED + 1)),
+        TARN_VERDICT_REFUSED);
+    assert_int_equal(
+        TELL(f, SHUTDOWN, .job_end = (tarn_job_end)(TARN_JOB_SUSPENDED + 1)), TARN_VERDICT_REFUSED);
+    assert_int_equal(
+        TELL(f, WRITTEN, .checkpoint_id = 1, .write_outcome = TARN_WRITE_DURABLE),
+        TARN_VERDICT_TAKEN);
+    expect(f, TARN_EFFECT_COMPLETED, 1);
+    expect(f, TARN_EFFECT_NOTIFY_COMPLETE, 1);
+}
+
 /* Fails the first allocation, then the second, until one run meets no failure: none may leak. */
 static void test_open_survives_every_allocation_failure(void **state)
 {
@@ -876,6 +941,9 @@ int main(void)
         TEST(test_options_init_gives_the_defaults_of_the_macro),
         TEST(test_settings_of_a_configuration_become_options),
         TEST(test_every_reason_has_a_name_and_a_sentence),
+        TEST(test_each_reason_is_counted),
+        TEST(test_stop_ends_the_timer_that_shutdown_leaves),
+        TEST(test_values_outside_their_enum_are_refused),
         TEST(test_open_survives_every_allocation_failure),
         TEST(test_steps_allocate_nothing),
     };

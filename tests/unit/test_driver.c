@@ -408,6 +408,36 @@ static void test_borrowed_checkpoint_ends_when_it_is_given_back(void **state)
     assert_int_equal(tarn_driver_borrow(f->driver, 2, &pending, &f->rig.error), TARN_ABANDONED);
 }
 
+/* Two at a time, every 100 ms: nothing but the pauses keeps one from beginning. */
+static void start_periodic(fixture *f)
+{
+    close_driver(f, TARN_JOB_SUSPENDED);
+    f->options.interval_ms = 100;
+    f->options.max_concurrent = 2;
+    open_driver(f);
+    assert_ok(tarn_driver_start(f->driver, &f->rig.error), &f->rig.error);
+    settle(f);
+}
+
+/* A job that is over has no periodic checkpoints any more, not even rejected ones. */
+static void test_nothing_is_due_after_the_end(void **state)
+{
+    fixture *f = *state;
+    start_periodic(f);
+    tarn_pending_checkpoint *pending = NULL;
+    request(f, TARN_CHECKPOINT_INCREMENTAL, 0);
+    assert_ok(tarn_driver_borrow(f->driver, 1, &pending, &f->rig.error), &f->rig.error);
+    end_tasks(f);
+    assert_int_equal(tarn_driver_close(f->driver, TARN_JOB_FINISHED, &f->rig.error), TARN_BUSY);
+    const uint32_t heard_count = f->heard_count;
+    assert_int_equal(last_heard(f)->reason, TARN_FAILURE_CHECKPOINT_COORDINATOR_SHUTDOWN);
+    assert_int_equal(tarn__driver_poll(f->driver), TARN_COORDINATOR_NEVER);
+    pass(f, 1000);
+    assert_int_equal(f->heard_count, heard_count);
+    tarn_driver_give_back(f->driver, 1);
+    settle(f);
+}
+
 static void test_retention_follows_the_jobs_end(void **state)
 {
     fixture *f = *state;
@@ -452,17 +482,6 @@ static void test_savepoint_outlives_job_and_checkpoints(void **state)
     close_driver(f, TARN_JOB_FINISHED);
     assert_true(is_stored(f, 1));
     assert_false(is_stored(f, 3));
-}
-
-/* Two at a time, every 100 ms: nothing but the pauses keeps one from beginning. */
-static void start_periodic(fixture *f)
-{
-    close_driver(f, TARN_JOB_SUSPENDED);
-    f->options.interval_ms = 100;
-    f->options.max_concurrent = 2;
-    open_driver(f);
-    assert_ok(tarn_driver_start(f->driver, &f->rig.error), &f->rig.error);
-    settle(f);
 }
 
 static void test_stop_with_savepoint_stops_periodic_checkpoints(void **state)
@@ -997,6 +1016,7 @@ int main(void)
         TEST(test_damaged_part_is_never_committed),
         TEST(test_full_disk_fails_the_checkpoint_and_the_next_one_completes),
         TEST(test_borrowed_checkpoint_ends_when_it_is_given_back),
+        TEST(test_nothing_is_due_after_the_end),
         TEST(test_retention_follows_the_jobs_end),
         TEST(test_savepoint_outlives_job_and_checkpoints),
         TEST(test_stop_with_savepoint_stops_periodic_checkpoints),

@@ -197,6 +197,7 @@ static void test_a_savepoint_shares_nothing_and_is_never_a_base(void **state)
     take_checkpoint(f);
     take_savepoint(f, 2);
     assert_int_equal(f->progress.reused_count, 0);
+    assert_int_equal(f->progress.linked_count, 0); /* Not even a file with the database. */
     assert_int_equal(scratch_count(f->path, "shared"), 0);
     tarn_backend_notify_complete(f->backend, 2);
     scratch_remove(f->path);

@@ -209,6 +209,16 @@ typedef struct tarn_storage_ops {
         tarn_storage_sink *sink,
         void *context,
         tarn_error *error);
+
+    /**
+     * Makes a local file, path, an object by giving it a second name, without copying it: as
+     * finish(), an object that has the name is replaced. Nobody writes to the file as long as
+     * either name is there, and its bytes are durable already.
+     *
+     * TARN_NOT_SUPPORTED: it cannot be done here, whatever the reason: copy it instead.
+     * NULL: the storage's objects are no local files.
+     */
+    tarn_status (*adopt)(tarn_storage *self, const char *path, const char *name, tarn_error *error);
 } tarn_storage_ops;
 
 /** The head of every storage; an implementation puts it first in its own struct. */
