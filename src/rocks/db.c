@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/try.h"
+#include "rocks/listing.h"
 #include "rocks/outcome.h"
 #include "rocks/rocks_private.h"
 #include "rocks/threads.h"
@@ -122,6 +123,11 @@ static tarn_status write_family_text(
         tarn__rocks_family_text(&fitted, tarn__rocks_memory_is_managed(rocks->memory), out);
     if (status == TARN_OK && rocks->use != TARN__ROCKS_USE_ALL) {
         status = append_text(out, "disable_auto_compactions=true;");
+    }
+    if (status == TARN_OK && rocks->level_count > TARN__MANIFEST_LEVELS) {
+        char levels[32];
+        (void)snprintf(levels, sizeof levels, "num_levels=%" PRIu32 ";", rocks->level_count);
+        status = append_text(out, levels);
     }
     return status == TARN_NO_MEMORY ? tarn__fail_no_memory(error, "the options of a state", 1024)
                                     : status;
@@ -442,6 +448,8 @@ static tarn_status set_up(
          append_text(&rocks->text, SURVEY_OPTIONS) != TARN_OK)) {
         return tarn__fail_no_memory(error, "the options of a database", 1024);
     }
+    TARN_TRY(
+        tarn__rocks_count_levels(rocks->directory, rocks->account, &rocks->level_count, error));
     tarn__rocks_settings own = *options->settings;
     own.write_buffer_bytes = OWN_WRITE_BUFFER_BYTES;
     own.arena_block_bytes = OWN_ARENA_BLOCK_BYTES;

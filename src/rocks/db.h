@@ -224,6 +224,9 @@ TARN_NODISCARD tarn_status tarn__rocks_delete_range(
  */
 void tarn__rocks_seal_memtable(tarn__rocks_family *family);
 
+/* The same of all states. */
+void tarn__rocks_seal_memtables(tarn__rocks *rocks);
+
 /*
  * Drops the table files that lie wholly within a range that was removed by
  * tarn__rocks_delete_range() before. Without that, older versions of its rows could come back.

@@ -256,3 +256,10 @@ void tarn__rocks_seal_memtable(tarn__rocks_family *family)
     rocksdb_free(message); /* It only makes later scans slower. */
     rocksdb_flushoptions_destroy(no_wait);
 }
+
+void tarn__rocks_seal_memtables(tarn__rocks *rocks)
+{
+    for (tarn__rocks_family *family = rocks->first; family != NULL; family = family->next) {
+        tarn__rocks_seal_memtable(family);
+    }
+}

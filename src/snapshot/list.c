@@ -25,7 +25,7 @@ static bool visit_one(
         entry.summary = tarn__checkpoint_summarize(&metadata);
         tarn__metadata_clear(&metadata);
     } else if (entry.status == TARN_MISSING) {
-        entry.reason = "it has no _metadata: unfinished, or being deleted";
+        entry.reason = "it has no _metadata: unfinished, withdrawn, or being deleted";
     } else {
         entry.reason = error.message;
     }

@@ -172,6 +172,7 @@ void tarn__hot_prepare_drain(tarn_backend *backend)
 void tarn__hot_note_awaited(tarn_backend *backend)
 {
     backend->is_awaited = true;
+    tarn__rocks_seal_memtables(backend->rocks);
 }
 
 void tarn__hot_send_runs(tarn_backend *backend)

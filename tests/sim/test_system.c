@@ -20,11 +20,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     SEEDS = 1000,
     SEEDS_LONG = 100000,
-    REAL_EACH = 100, /* The last of so many has RocksDB. */
+    SECONDS_MAX = 30, /* Of a processor, for SEEDS: however busy the machine is. */
+    REAL_EACH = 100,  /* The last of so many has RocksDB. */
     REPLAYS = 40,
     STEPS = 1500,
     STEPS_REAL = 700,
@@ -424,12 +426,16 @@ static void print_tally(const tally *t, uint64_t first, uint64_t last)
 static void run_seeds(uint64_t first, uint64_t last)
 {
     tally t = {.completed = 0};
+    const clock_t began = clock();
     for (uint64_t seed = first; seed <= last; seed++) {
         run_seed(seed);
         add_to_tally(&t);
     }
     print_tally(&t, first, last);
+    const clock_t seconds = (clock() - began) / CLOCKS_PER_SEC;
+    print_message("%ld s of a processor\n", (long)seconds);
     const uint64_t count = last - first + 1;
+    assert_true(count > SEEDS || seconds <= SECONDS_MAX);
     assert_true(t.completed > 5 * count); /* Two of each are those of the end. */
     assert_true(t.restarts > count && t.rescales > count / 4 && t.claims > count / 20);
     assert_true(t.late > count / 4 && t.kept > count && t.real >= count / REAL_EACH);

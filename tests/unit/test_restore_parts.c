@@ -430,6 +430,35 @@ static void test_damage_of_the_filter_is_found(void **state)
     (void)restore_all(f, 2);
 }
 
+static uint64_t count_bad(fixture *f)
+{
+    tarn_checkpoint *checkpoint = NULL;
+    tarn_checkpoint_verification found;
+    assert_ok(
+        tarn_checkpoint_open(
+            scratch_join(f->root.path, "checkpoints/job"), NULL, &checkpoint, &f->error),
+        &f->error);
+    assert_ok(tarn_checkpoint_verify(checkpoint, NULL, NULL, &found, &f->error), &f->error);
+    tarn_checkpoint_free(checkpoint);
+    return found.bad_count;
+}
+
+/* A restore by parts does not look where a piece of a filter belongs; who verifies finds it. */
+static void test_pieces_of_the_filter_that_changed_places_are_found_by_verify(void **state)
+{
+    enum { PIECE_BYTES = 64 };
+    fixture *f = *state;
+    char path[2 * PATH_MAX];
+    write_checkpoint(f, 1);
+    const uint64_t at = look_at_layout(f).rows_end + PIECE_BYTES;
+    find_file(f, path);
+    assert_int_equal(count_bad(f), 0);
+    scratch_swap(path, at, at + 4 * PIECE_BYTES, PIECE_BYTES);
+    assert_int_equal(count_bad(f), 1);
+    scratch_swap(path, at, at + 4 * PIECE_BYTES, PIECE_BYTES);
+    assert_int_equal(count_bad(f), 0);
+}
+
 static void test_damage_is_found_in_rows_that_are_taken_over(void **state)
 {
     fixture *f = *state;
@@ -544,6 +573,7 @@ int main(void)
         LINKED(test_blocks_that_changed_places_are_found),
         SNAPPY(test_blocks_that_cannot_be_unpacked_are_no_damage),
         FILTERED(test_damage_of_the_filter_is_found),
+        FILTERED(test_pieces_of_the_filter_that_changed_places_are_found_by_verify),
         LINKED(test_damage_is_found_in_rows_that_are_taken_over),
         COPIED(test_damage_is_found_in_rows_that_are_taken_over),
         LINKED(test_a_file_that_is_cut_short_is_refused),
