@@ -228,7 +228,7 @@ static tarn_status take_file(
 {
     const uint64_t level = take_number(c);
     *out = (tarn__manifest_file){.family = family, .number = take_number(c)};
-    if (c->at == NULL || level >= TARN__MANIFEST_LEVELS) {
+    if (c->at == NULL || level >= TARN__MANIFEST_LEVELS_MAX) {
         return damaged(error, "the level of a file");
     }
     out->level = (uint32_t)level;
@@ -476,11 +476,14 @@ tarn_status tarn__manifest_edit_begin(
 }
 
 tarn_status tarn__manifest_edit_add(
-    tarn_buffer *edit, uint32_t level, uint64_t number, tarn_bytes rest)
+    tarn_buffer *edit, uint32_t level, uint64_t number, tarn_bytes rest, bool is_due)
 {
+    static const uint8_t DUE[] = {DETAIL_NEEDS_COMPACTION, 1, 1, DETAIL_END};
     TARN_TRY(put_field(edit, TAG_ADDED, level));
     TARN_TRY(put_number(edit, number));
-    return tarn_buffer_append(edit, rest);
+    TARN_TRY(tarn_buffer_append(edit, rest));
+    edit->size -= is_due ? 1 : 0; /* What ends the details comes again behind one more. */
+    return tarn_buffer_append(edit, tarn_bytes_at(DUE, is_due ? sizeof DUE : 0));
 }
 
 tarn_status tarn__manifest_edit_end(tarn_buffer *edit, uint32_t family)

@@ -25,7 +25,8 @@
 
 enum {
     TARN__MANIFEST_BYTES_MAX = 64 << 20,
-    TARN__MANIFEST_LEVELS = 7, /* RocksDB's default, which Tarn leaves alone. */
+    TARN__MANIFEST_LEVELS = 7,      /* RocksDB's default. */
+    TARN__MANIFEST_LEVELS_MAX = 24, /* Of joined databases. */
 };
 
 /* A table file. Its views lie in the arena. */
@@ -75,9 +76,13 @@ const tarn__manifest_family *tarn__manifest_find_family(
 /* Appends the beginning of an edit: the numbers that hold once it is read. TARN_NO_MEMORY. */
 TARN_NODISCARD tarn_status
 tarn__manifest_edit_begin(tarn_buffer *edit, uint64_t next_number, uint64_t last_sequence);
-/* Appends a file, under another level and number than it had. */
-TARN_NODISCARD tarn_status
-tarn__manifest_edit_add(tarn_buffer *edit, uint32_t level, uint64_t number, tarn_bytes rest);
+/*
+ * Appends a file, under another level and number than it had.
+ *
+ * is_due  RocksDB is to compact it into the next level when it has time.
+ */
+TARN_NODISCARD tarn_status tarn__manifest_edit_add(
+    tarn_buffer *edit, uint32_t level, uint64_t number, tarn_bytes rest, bool is_due);
 /* Ends it: which family it is of. */
 TARN_NODISCARD tarn_status tarn__manifest_edit_end(tarn_buffer *edit, uint32_t family);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/try.h"
+#include "rocks/listing.h"
 #include "rocks/outcome.h"
 #include "rocks/rocks_private.h"
 #include "rocks/threads.h"
@@ -88,7 +89,7 @@ static tarn_status make_filtered_options(
         rocksdb_options_destroy(made);
         return status;
     }
-    rocksdb_options_set_compaction_filter_factory(made, tarn__expiry_new_factory(&family->expiry));
+    rocksdb_options_set_compaction_filter_factory(made, tarn__expiry_new_factory(family->expiry));
     *out = made;
     return TARN_OK;
 }
@@ -123,6 +124,11 @@ static tarn_status write_family_text(
     if (status == TARN_OK && rocks->use != TARN__ROCKS_USE_ALL) {
         status = append_text(out, "disable_auto_compactions=true;");
     }
+    if (status == TARN_OK && rocks->level_count > TARN__MANIFEST_LEVELS) {
+        char levels[32];
+        (void)snprintf(levels, sizeof levels, "num_levels=%" PRIu32 ";", rocks->level_count);
+        status = append_text(out, levels);
+    }
     return status == TARN_NO_MEMORY ? tarn__fail_no_memory(error, "the options of a state", 1024)
                                     : status;
 }
@@ -131,6 +137,7 @@ static tarn_status write_family_text(
 
 static void free_family(tarn__rocks_family *family)
 {
+    tarn__expiry_close(family->expiry);
     tarn_buffer_clear(&family->text);
     tarn__release(family);
 }
@@ -157,9 +164,12 @@ static tarn_status new_family(
     }
     family->rocks = rocks;
     family->text.allocator = &rocks->account->face;
-    tarn__expiry_init(&family->expiry, rocks->account, rocks->gives_way);
     memcpy(family->name, name, size + 1);
-    const tarn_status status = write_family_text(rocks, name, settings, &family->text, error);
+    tarn_status status =
+        tarn__expiry_open(rocks->account, rocks->gives_way, &family->expiry, error);
+    if (status == TARN_OK) {
+        status = write_family_text(rocks, name, settings, &family->text, error);
+    }
     if (status != TARN_OK) {
         free_family(family);
         return status;
@@ -247,7 +257,7 @@ tarn_status tarn__rocks_set_expiry(
         TARN_TRY(tarn__rocks_outcome("set periodic compactions of", family->name, &message, error));
         family->periodic_s = periodic_s;
     }
-    tarn__expiry_set(&family->expiry, rules, now_ms);
+    tarn__expiry_set(family->expiry, rules, now_ms);
     return TARN_OK;
 }
 
@@ -438,6 +448,8 @@ static tarn_status set_up(
          append_text(&rocks->text, SURVEY_OPTIONS) != TARN_OK)) {
         return tarn__fail_no_memory(error, "the options of a database", 1024);
     }
+    TARN_TRY(
+        tarn__rocks_count_levels(rocks->directory, rocks->account, &rocks->level_count, error));
     tarn__rocks_settings own = *options->settings;
     own.write_buffer_bytes = OWN_WRITE_BUFFER_BYTES;
     own.arena_block_bytes = OWN_ARENA_BLOCK_BYTES;

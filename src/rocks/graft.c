@@ -4,25 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/try.h"
-#include "codec/manifest.h"
 #include "rocks/db.h"
-
-/* A database's list of files. */
-typedef struct listing {
-    const char *directory;
-    char path[PATH_MAX]; /* Of its MANIFEST. */
-    uint64_t size;
-    tarn__manifest manifest;
-} listing;
+#include "rocks/listing.h"
 
 /* A file, and where it goes. */
 typedef struct move {
@@ -30,104 +20,23 @@ typedef struct move {
     uint32_t family;
     uint32_t level;
     uint64_t number;
+    bool is_due; /* For a compaction. */
 } move;
 
 typedef struct graft {
     tarn__account *account;
-    listing into;
-    listing from;
+    tarn__rocks_listing into;
+    tarn__rocks_listing from;
     move *moves; /* [count], the files of a family together. */
     size_t count;
     size_t linked_count;
     uint64_t last_sequence;
 } graft;
 
-/* ---- reading ---------------------------------------------------------------------------- */
-
-static void close_file(const int *file)
-{
-    if (*file >= 0) {
-        (void)close(*file);
-    }
-}
-
-/* Reads a file of at most so many bytes. */
-static tarn_status read_whole(
-    const char *path, size_t bytes_max, tarn_buffer *out, tarn_error *error)
-{
-    TARN_AUTO(close_file) int file = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (file < 0 || fstat(file, &status) != 0) {
-        return tarn__fail_errno(error, errno, "cannot open %s", path);
-    }
-    if ((uint64_t)status.st_size > bytes_max) {
-        return tarn__fail(error, TARN_NOT_SUPPORTED, "%s is too long", path);
-    }
-    const size_t size = (size_t)status.st_size;
-    if (tarn_buffer_reserve(out, size + 1) != TARN_OK) {
-        return tarn__fail_no_memory(error, "a list of table files", size + 1);
-    }
-    out->size = 0;
-    while (out->size < size) {
-        const ssize_t got = read(file, out->data + out->size, size - out->size);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            return tarn__fail_errno(error, got < 0 ? errno : EIO, "cannot read %s", path);
-        }
-        out->size += (size_t)got;
-    }
-    return TARN_OK;
-}
-
-static tarn_status name_path(
-    const char *directory, const char *name, char out[PATH_MAX], tarn_error *error)
-{
-    const int size = snprintf(out, PATH_MAX, "%s/%s", directory, name);
-    return size > 0 && size < PATH_MAX
-               ? TARN_OK
-               : tarn__fail(
-                     error, TARN_INVALID_ARGUMENT, "the path %.200s... is too long", directory);
-}
-
-/* CURRENT names the MANIFEST, with a line's end. */
-static tarn_status find_list(listing *l, tarn__account *account, tarn_error *error)
-{
-    enum { NAME_BYTES_MAX = 64 };
-    static const char PREFIX[] = "MANIFEST-";
-    TARN_AUTO(tarn_buffer_clear) tarn_buffer current = {.allocator = &account->face};
-    TARN_TRY(name_path(l->directory, "CURRENT", l->path, error));
-    TARN_TRY(read_whole(l->path, NAME_BYTES_MAX, &current, error));
-    char *name = (char *)current.data;
-    name[current.size] = '\0';
-    name[strcspn(name, "\n")] = '\0';
-    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0 || strchr(name, '/') != NULL) {
-        return tarn__fail(error, TARN_CORRUPTION, "%s names no list of table files", l->path);
-    }
-    return name_path(l->directory, name, l->path, error);
-}
-
-static tarn_status read_list(
-    listing *l, const char *directory, tarn__account *account, tarn_error *error)
-{
-    TARN_AUTO(tarn_buffer_clear) tarn_buffer bytes = {.allocator = &account->face};
-    l->directory = directory;
-    TARN_TRY(find_list(l, account, error));
-    TARN_TRY(read_whole(l->path, TARN__MANIFEST_BYTES_MAX, &bytes, error));
-    l->size = bytes.size;
-    const tarn_status status =
-        tarn__manifest_open(&l->manifest, tarn_buffer_bytes(&bytes), account, error);
-    if (status != TARN_OK && status != TARN_NO_MEMORY) {
-        tarn__error_prefix(error, "%.200s", l->path);
-    }
-    return status;
-}
-
 static void close_graft(graft *g)
 {
-    tarn__manifest_close(&g->into.manifest);
-    tarn__manifest_close(&g->from.manifest);
+    tarn__rocks_listing_close(&g->into);
+    tarn__rocks_listing_close(&g->from);
 }
 
 static tarn_status open_graft(
@@ -136,8 +45,8 @@ static tarn_status open_graft(
     g->account = account;
     tarn__arena_init(&g->into.manifest.arena, account);
     tarn__arena_init(&g->from.manifest.arena, account);
-    TARN_TRY(read_list(&g->into, into, account, error));
-    return read_list(&g->from, from, account, error);
+    TARN_TRY(tarn__rocks_listing_read(&g->into, into, account, error));
+    return tarn__rocks_listing_read(&g->from, from, account, error);
 }
 
 /* ---- the plan --------------------------------------------------------------------------- */
@@ -199,7 +108,8 @@ static size_t count_top(const move *moves, size_t count)
 
 /*
  * Gives the files of level 0 levels of their own, right above the first one that was used; where
- * that leaves too few, it goes further down, and those below it that are in its way.
+ * that leaves too few, it goes further down, and those below it that are in its way. Beyond the
+ * usual levels RocksDB is asked to compact what was of level 0, as it would have there.
  */
 static tarn_status place(move *moves, size_t count, const char *family, tarn_error *error)
 {
@@ -218,14 +128,17 @@ static tarn_status place(move *moves, size_t count, const char *family, tarn_err
         }
         moves[i].level = level;
     }
-    return level < TARN__MANIFEST_LEVELS ? TARN_OK
-                                         : tarn__fail(
-                                               error,
-                                               TARN_NOT_SUPPORTED,
-                                               "state \"%s\" has %zu files in level 0, which is "
-                                               "more than there are levels for",
-                                               family,
-                                               top_count);
+    for (size_t i = 0; i < top_count; i++) {
+        moves[i].is_due = level >= TARN__MANIFEST_LEVELS;
+    }
+    return level < TARN__MANIFEST_LEVELS_MAX
+               ? TARN_OK
+               : tarn__fail(
+                     error,
+                     TARN_NOT_SUPPORTED,
+                     "state \"%s\" has %zu files in level 0, more than there are levels for",
+                     family,
+                     top_count);
 }
 
 static tarn_status add_family(graft *g, const tarn__manifest_family *family, tarn_error *error)
@@ -301,8 +214,8 @@ static tarn_status link_one(
     char into[PATH_MAX];
     name_table(m->file->number, from_name);
     name_table(m->number, into_name);
-    TARN_TRY(name_path(g->from.directory, from_name, from, error));
-    TARN_TRY(name_path(g->into.directory, into_name, into, error));
+    TARN_TRY(tarn__rocks_name_path(g->from.directory, from_name, from, error));
+    TARN_TRY(tarn__rocks_name_path(g->into.directory, into_name, into, error));
     if (link(from, into) != 0) {
         return tarn__fail(
             error,
@@ -322,7 +235,7 @@ static void unlink_all(const graft *g)
         char name[TARN__ROCKS_FILE_NAME_BYTES];
         char path[PATH_MAX];
         name_table(g->moves[i].number, name);
-        if (name_path(g->into.directory, name, path, NULL) == TARN_OK) {
+        if (tarn__rocks_name_path(g->into.directory, name, path, NULL) == TARN_OK) {
             (void)unlink(path);
         }
     }
@@ -338,7 +251,7 @@ static tarn_status write_edits(const graft *g, tarn_buffer *out)
         if (edit.size == 0) {
             TARN_TRY(tarn__manifest_edit_begin(&edit, next_number, g->last_sequence));
         }
-        TARN_TRY(tarn__manifest_edit_add(&edit, m->level, m->number, m->file->rest));
+        TARN_TRY(tarn__manifest_edit_add(&edit, m->level, m->number, m->file->rest, m->is_due));
         if (i + 1 == g->count || g->moves[i + 1].family != m->family) {
             TARN_TRY(tarn__manifest_edit_end(&edit, m->family));
             TARN_TRY(tarn__manifest_frame(out, g->into.size + out->size, tarn_buffer_bytes(&edit)));
@@ -348,8 +261,15 @@ static tarn_status write_edits(const graft *g, tarn_buffer *out)
     return TARN_OK;
 }
 
+static void close_file(const int *file)
+{
+    if (*file >= 0) {
+        (void)close(*file);
+    }
+}
+
 /* Appends all or nothing. */
-static tarn_status append(const listing *l, tarn_bytes bytes, tarn_error *error)
+static tarn_status append(const tarn__rocks_listing *l, tarn_bytes bytes, tarn_error *error)
 {
     TARN_AUTO(close_file) int file = open(l->path, O_WRONLY | O_CLOEXEC);
     if (file < 0) {

@@ -10,9 +10,11 @@
  *
  * Rows of both must not meet: of each family, the files of one lie wholly below or above those of
  * the other. Then neither the order of their sequence numbers matters, nor do range deletes of one
- * reach rows of the other. Only a file of level 0 has to be before or behind others that it shares
- * no row with, by sequence numbers that here mean nothing; such a file goes to a level of its own
- * above those that its database used, newer ones higher. Where that leaves too few, these go down.
+ * reach rows of the other. Only in level 0 a file is before or behind others that it shares no row
+ * with, by sequence numbers that here mean nothing, and RocksDB takes it for damage when those of
+ * two files go into each other; so the files of level 0 go to levels of their own above those that
+ * their database used, newer ones higher. Where there are too few levels for that, those below make
+ * room, and the database has more levels than usual (tarn__rocks_count_levels()).
  *
  * Both databases are closed, and of one process alone. Own family ("default"): nothing of it.
  *

@@ -13,9 +13,10 @@ struct tarn__rocks {
     char *directory;
     tarn__rocks_use use;
     bool holds_compactions;
-    bool gives_way;   /* RocksDB's threads run below those of the program. */
-    tarn_buffer text; /* The options of the database, with a NUL. */
-    rocksdb_t *db;    /* NULL: lost by a failed retuning. */
+    uint32_t level_count; /* See listing.h. */
+    bool gives_way;       /* RocksDB's threads run below those of the program. */
+    tarn_buffer text;     /* The options of the database, with a NUL. */
+    rocksdb_t *db;        /* NULL: lost by a failed retuning. */
     rocksdb_writeoptions_t *write_options;
     rocksdb_readoptions_t *read_options;
     tarn__rocks_family own;    /* The default family. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "rocks/graft.h"
+#include "rocks/listing.h"
 #include "support/manifest_maker.h"
 #include "support/scratch.h"
 
@@ -239,21 +240,43 @@ static void test_levels_below_make_room_for_level_0(void **state)
     tarn__manifest_close(&m);
 }
 
-static void test_more_files_of_level_0_than_there_are_levels_are_refused(void **state)
+/* As after a time of many writes: the database has more levels from now on. */
+static void test_there_are_more_levels_where_they_are_needed(void **state)
 {
     fixture *f = *state;
-    for (uint64_t number = 11; number < 16; number++) {
+    uint32_t levels = 0;
+    add_from(f, 3, 10, "a", "k");
+    add_from(f, 6, 9, "a", "k");
+    for (uint64_t number = 11; number < 19; number++) {
         add_from(f, 0, number, "a", "k");
     }
-    add_from(f, 3, 10, "a", "k");
     assert_ok(run_graft(f), &f->error);
-    for (uint64_t number = 100; number < 106; number++) {
-        char name[64];
-        (void)snprintf(name, sizeof name, "into/%06u.sst", (unsigned)number);
-        scratch_remove(scratch_join(f->root.path, name));
+    tarn__manifest m = read_into(f);
+    assert_int_equal(level_of(f, &m, 9), 10);
+    assert_int_equal(level_of(f, &m, 10), 9);
+    for (uint64_t number = 11; number < 19; number++) {
+        assert_int_equal(level_of(f, &m, number), 19 - number);
     }
-    add_from(f, 6, 16, "a", "k");
-    expect_refused(f, "5 files in level 0");
+    tarn__manifest_close(&m);
+    assert_ok(
+        tarn__rocks_count_levels(
+            scratch_join(f->root.path, "into"), &f->into.account, &levels, &f->error),
+        &f->error);
+    assert_int_equal(levels, 11);
+    assert_ok(
+        tarn__rocks_count_levels(
+            scratch_join(f->root.path, "nowhere"), &f->into.account, &levels, &f->error),
+        &f->error);
+    assert_int_equal(levels, TARN__MANIFEST_LEVELS);
+}
+
+static void test_too_many_files_of_level_0_are_refused(void **state)
+{
+    fixture *f = *state;
+    for (uint32_t i = 0; i < TARN__MANIFEST_LEVELS_MAX; i++) {
+        add_from(f, 0, 1 + i, "a", "k");
+    }
+    expect_refused(f, "24 files in level 0");
 }
 
 static void test_files_with_rows_between_each_other_are_refused(void **state)
@@ -339,7 +362,8 @@ int main(void)
         GRAFT(test_files_of_level_0_get_levels_of_their_own),
         GRAFT(test_level_0_alone_goes_to_the_last_levels),
         GRAFT(test_levels_below_make_room_for_level_0),
-        GRAFT(test_more_files_of_level_0_than_there_are_levels_are_refused),
+        GRAFT(test_there_are_more_levels_where_they_are_needed),
+        GRAFT(test_too_many_files_of_level_0_are_refused),
         GRAFT(test_files_with_rows_between_each_other_are_refused),
         GRAFT(test_files_of_two_families_do_not_meet),
         GRAFT(test_a_family_that_is_in_one_only_is_refused),

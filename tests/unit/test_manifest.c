@@ -128,7 +128,8 @@ static void test_an_edit_that_was_made_is_read(void **state)
     make_list(maker);
     assert_int_equal(open_bytes(maker, tarn_buffer_bytes(&maker->bytes), &m), TARN_OK);
     assert_int_equal(tarn__manifest_edit_begin(&maker->edit, 302, 50), TARN_OK);
-    assert_int_equal(tarn__manifest_edit_add(&maker->edit, 5, 301, m.files[0].rest), TARN_OK);
+    assert_int_equal(
+        tarn__manifest_edit_add(&maker->edit, 5, 301, m.files[0].rest, false), TARN_OK);
     assert_int_equal(tarn__manifest_edit_end(&maker->edit, 3), TARN_OK);
     manifest_end(maker);
     assert_int_equal(open_bytes(maker, tarn_buffer_bytes(&maker->bytes), &again), TARN_OK);
