@@ -153,20 +153,61 @@ static void abandon_snapshot(worker *w, uint64_t checkpoint_id)
     }
 }
 
-static void decline(worker *w, uint64_t checkpoint_id, const tarn_error *cause)
+static void decline_for(
+    worker *w, uint64_t checkpoint_id, tarn_checkpoint_failure reason, const tarn_error *cause)
 {
     abandon_snapshot(w, checkpoint_id);
-    participant_decline(
-        &w->participant, checkpoint_id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION, cause);
+    participant_decline(&w->participant, checkpoint_id, reason, cause);
 }
 
-/* A snapshot of an earlier checkpoint that is still under way was given up: it makes room. */
+static void decline(worker *w, uint64_t checkpoint_id, const tarn_error *cause)
+{
+    decline_for(w, checkpoint_id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION, cause);
+}
+
+static bool is_wanted(worker *w, uint64_t checkpoint_id)
+{
+    tarn_driver *driver = w->checkpointing->driver;
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_error ended;
+    const tarn_status status = tarn_driver_borrow(driver, checkpoint_id, &pending, &ended);
+    if (status == TARN_OK) {
+        tarn_driver_give_back(driver, checkpoint_id);
+    }
+    return status == TARN_OK;
+}
+
+/*
+ * A backend has one snapshot at a time. One that is still wanted goes on, so that checkpoints that
+ * take longer than their interval complete all the same, and the newer one is declined; but a
+ * savepoint, which somebody asked for, goes first.
+ */
+static bool make_room(worker *w, uint64_t checkpoint_id)
+{
+    if (w->snapshot == NULL) {
+        return true;
+    }
+    if (!is_wanted(w, w->snapshot_id)) {
+        abandon_snapshot(w, w->snapshot_id);
+        return true;
+    }
+    const bool is_first = w->kind != TARN_CHECKPOINT_INCREMENTAL && w->kind != TARN_CHECKPOINT_FULL;
+    if (is_first) {
+        decline_for(w, w->snapshot_id, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED, NULL);
+    } else {
+        decline_for(w, checkpoint_id, TARN_FAILURE_CHECKPOINT_DECLINED_TASK_NOT_READY, NULL);
+    }
+    return is_first;
+}
+
 static void begin_snapshot(worker *w, uint64_t checkpoint_id)
 {
     tarn_driver *driver = w->checkpointing->driver;
     tarn_pending_checkpoint *pending = NULL;
     tarn_error cause;
-    abandon_snapshot(w, w->snapshot_id);
+    if (!make_room(w, checkpoint_id)) {
+        return;
+    }
     w->snapshot_id = checkpoint_id;
     tarn_status status = tarn_driver_borrow(driver, checkpoint_id, &pending, &cause);
     if (status == TARN_OK) {
@@ -205,7 +246,7 @@ static void complete_snapshot(worker *w, uint64_t checkpoint_id)
         w->figures.kept_bytes_max = w->kept.size;
     }
     pthread_mutex_unlock(&w->mutex);
-    if (w->snapshot != NULL && w->kept.size > 0 &&
+    if (w->snapshot != NULL && w->snapshot_id == checkpoint_id && w->kept.size > 0 &&
         tarn_snapshot_add_state(
             w->snapshot, TARN_CHANNEL_STATE_NAME, tarn_buffer_bytes(&w->kept), &cause) != TARN_OK) {
         decline(w, checkpoint_id, &cause);
@@ -295,6 +336,7 @@ static tarn_status look_for_barriers(worker *w, tarn_error *error)
     tarn_driver_barrier barrier;
     if (queue_find_barrier(w->queue, w->arrived_id, &barrier)) {
         w->arrived_id = barrier.checkpoint_id;
+        w->kind = barrier.kind;
         TRY(tell_aligner(w, barrier_event(TARN_BARRIER_ARRIVED, &barrier), error));
     }
     if (tarn_aligner_next_ms(w->aligner) <= clock_now_ns() / NS_PER_MS) {
@@ -306,6 +348,7 @@ static tarn_status look_for_barriers(worker *w, tarn_error *error)
 static tarn_status reach_barrier(worker *w, const tarn_driver_barrier *barrier, tarn_error *error)
 {
     w->reached_id = barrier->checkpoint_id;
+    w->kind = barrier->kind;
     return tell_aligner(w, barrier_event(TARN_BARRIER_REACHED, barrier), error);
 }
 

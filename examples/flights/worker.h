@@ -61,7 +61,8 @@ typedef struct worker {
     uint64_t reached_id;     /* The one that is being reached: nothing is before it. */
     tarn_snapshot *snapshot; /* Under way, or NULL. */
     uint64_t snapshot_id;
-    tarn_buffer kept; /* Messages in flight, of the snapshot. */
+    tarn_checkpoint_kind kind; /* Of the latest barrier. */
+    tarn_buffer kept;          /* Messages in flight, of the snapshot. */
     tarn_buffer acknowledgement;
     uint64_t measured_ns;
 

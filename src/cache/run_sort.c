@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "base/turn.h"
 
 enum { INSERTED_MAX = 16 }; /* So few are sorted by insertion. */
 
@@ -11,6 +12,7 @@ typedef struct sorter {
     tarn__run_find_row *find_row;
     const void *context;
     tarn__random random;
+    tarn__turn turn;
 } sorter;
 
 tarn__run_place tarn__run_place_of(tarn_bytes row, uint32_t record, uint32_t order)
@@ -93,6 +95,7 @@ static size_t divide(sorter *s, tarn__run_place *places, size_t count)
         const tarn__run_place other = places[left];
         places[left++] = places[right];
         places[right--] = other;
+        tarn__turn_step(&s->turn);
     }
 }
 

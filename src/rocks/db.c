@@ -89,7 +89,7 @@ static tarn_status make_filtered_options(
         rocksdb_options_destroy(made);
         return status;
     }
-    rocksdb_options_set_compaction_filter_factory(made, tarn__expiry_new_factory(&family->expiry));
+    rocksdb_options_set_compaction_filter_factory(made, tarn__expiry_new_factory(family->expiry));
     *out = made;
     return TARN_OK;
 }
@@ -137,6 +137,7 @@ static tarn_status write_family_text(
 
 static void free_family(tarn__rocks_family *family)
 {
+    tarn__expiry_close(family->expiry);
     tarn_buffer_clear(&family->text);
     tarn__release(family);
 }
@@ -163,9 +164,12 @@ static tarn_status new_family(
     }
     family->rocks = rocks;
     family->text.allocator = &rocks->account->face;
-    tarn__expiry_init(&family->expiry, rocks->account, rocks->gives_way);
     memcpy(family->name, name, size + 1);
-    const tarn_status status = write_family_text(rocks, name, settings, &family->text, error);
+    tarn_status status =
+        tarn__expiry_open(rocks->account, rocks->gives_way, &family->expiry, error);
+    if (status == TARN_OK) {
+        status = write_family_text(rocks, name, settings, &family->text, error);
+    }
     if (status != TARN_OK) {
         free_family(family);
         return status;
@@ -253,7 +257,7 @@ tarn_status tarn__rocks_set_expiry(
         TARN_TRY(tarn__rocks_outcome("set periodic compactions of", family->name, &message, error));
         family->periodic_s = periodic_s;
     }
-    tarn__expiry_set(&family->expiry, rules, now_ms);
+    tarn__expiry_set(family->expiry, rules, now_ms);
     return TARN_OK;
 }
 

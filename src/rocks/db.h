@@ -61,7 +61,7 @@ typedef struct tarn__rocks_family {
     tarn__rocks *rocks;
     struct rocksdb_column_family_handle_t *handle;
     tarn__rocks_meter meter;
-    tarn__expiry expiry;
+    tarn__expiry *expiry; /* Owned; compactions may hold it for longer. */
     tarn__rocks_marks marks;
     uint64_t periodic_s; /* Files of this age are compacted again; 0: never. */
     tarn_buffer text;    /* The options that it was opened with, with a NUL. */
@@ -223,6 +223,9 @@ TARN_NODISCARD tarn_status tarn__rocks_delete_range(
  * memtable waits, as it would have to wait too. A failed flush is reported by a later write.
  */
 void tarn__rocks_seal_memtable(tarn__rocks_family *family);
+
+/* The same of all states. */
+void tarn__rocks_seal_memtables(tarn__rocks *rocks);
 
 /*
  * Drops the table files that lie wholly within a range that was removed by

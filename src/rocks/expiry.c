@@ -8,20 +8,39 @@
 
 #define FILTER_NAME "tarn.expiry.1"
 
-/* The filter of one compaction, or of a part that one of its threads has. */
-typedef struct filter {
-    tarn__expiry *expiry;
-    tarn__turn turn;
-    bool is_manual;
-} filter;
+/* Of one of RocksDB's threads. */
+static _Thread_local tarn__turn turn;
 
-void tarn__expiry_init(tarn__expiry *expiry, tarn__account *account, bool gives_way)
+tarn_status tarn__expiry_open(
+    tarn__account *account, bool gives_way, tarn__expiry **out, tarn_error *error)
 {
-    expiry->account = account;
+    tarn__expiry *expiry = tarn__allocate_zeroed(account, 1, sizeof *expiry);
+    if (expiry == NULL) {
+        return tarn__fail_no_memory(error, "the rules of what expires", sizeof *expiry);
+    }
     expiry->gives_way = gives_way;
+    atomic_init(&expiry->holder_count, 1);
     atomic_init(&expiry->version, 1);
     atomic_init(&expiry->cleaned_ms, INT64_MIN);
     atomic_init(&expiry->kept_ms, INT64_MAX);
+    *out = expiry;
+    return TARN_OK;
+}
+
+static void let_go(void *state)
+{
+    tarn__expiry *expiry = state;
+    if (atomic_fetch_sub(&expiry->holder_count, 1) == 1) {
+        tarn__release(expiry);
+    }
+}
+
+void tarn__expiry_close(tarn__expiry *expiry)
+{
+    if (expiry != NULL) {
+        tarn__expiry_stop(expiry);
+        let_go(expiry);
+    }
 }
 
 void tarn__expiry_set(tarn__expiry *expiry, const tarn__expiry_rules *rules, int64_t now_ms)
@@ -87,25 +106,28 @@ static void note_kept(tarn__expiry *expiry, int64_t stamp_ms)
     }
 }
 
-static bool judge(tarn__expiry *expiry, size_t key_size, tarn_bytes value, bool is_manual)
+static unsigned char judge(tarn__expiry *expiry, size_t key_size, tarn_bytes value, bool is_manual)
 {
+    if (expiry->gives_way) {
+        tarn__turn_step(&turn);
+    }
     const unsigned version = atomic_load(&expiry->version);
     if ((version & 1) != 0 || value.size < TARN__STAMP_BYTES) {
-        return false;
+        return 0;
     }
     const int64_t stamp_ms = tarn__stamp_decode(value.data);
     const bool is_dropped =
         is_droppable(expiry, stamp_ms, is_manual) && atomic_load(&expiry->version) == version;
     if (!is_dropped) {
         note_kept(expiry, stamp_ms);
-        return false;
+        return 0;
     }
     (void)atomic_fetch_add(&expiry->removed_count, 1);
     (void)atomic_fetch_add(&expiry->removed_bytes, key_size + value.size);
-    return true;
+    return 1;
 }
 
-static unsigned char filter_row(
+static unsigned char filter_manual(
     void *state,
     int level,
     const char *key,
@@ -116,37 +138,52 @@ static unsigned char filter_row(
     size_t *new_value_size,
     unsigned char *value_changed)
 {
-    filter *own = state;
     (void)level;
     (void)key;
     (void)new_value;
     (void)new_value_size;
     (void)value_changed;
-    if (own->expiry->gives_way) {
-        tarn__turn_step(&own->turn);
-    }
-    return judge(own->expiry, key_size, tarn_bytes_at(value, value_size), own->is_manual);
+    return judge(state, key_size, tarn_bytes_at(value, value_size), /* is_manual= */ true);
 }
 
-/* NULL: this compaction has no filter. */
+static unsigned char filter_automatic(
+    void *state,
+    int level,
+    const char *key,
+    size_t key_size,
+    const char *value,
+    size_t value_size,
+    char **new_value,
+    size_t *new_value_size,
+    unsigned char *value_changed)
+{
+    (void)level;
+    (void)key;
+    (void)new_value;
+    (void)new_value_size;
+    (void)value_changed;
+    return judge(state, key_size, tarn_bytes_at(value, value_size), /* is_manual= */ false);
+}
+
+/* NULL: this compaction has no filter. The factory lives until the compaction is over. */
 static rocksdb_compactionfilter_t *new_filter(
     void *state, rocksdb_compactionfiltercontext_t *context)
 {
     tarn__expiry *expiry = state;
-    const bool has_rules = (atomic_load(&expiry->version) & 1) == 0;
-    filter *made = has_rules || expiry->gives_way
-                       ? tarn__allocate_zeroed(expiry->account, 1, sizeof *made)
-                       : NULL;
-    if (made == NULL) { /* What is expired stays until the next compaction. */
+    if ((atomic_load(&expiry->version) & 1) != 0 && !expiry->gives_way) {
         return NULL;
     }
-    made->expiry = expiry;
-    made->is_manual = rocksdb_compactionfiltercontext_is_manual_compaction(context);
     atomic_store(&expiry->queries_left, 0);
-    return rocksdb_compactionfilter_create(made, tarn__release, filter_row, filter_name);
+    return rocksdb_compactionfilter_create(
+        expiry,
+        keep_state,
+        rocksdb_compactionfiltercontext_is_manual_compaction(context) ? filter_manual
+                                                                      : filter_automatic,
+        filter_name);
 }
 
 rocksdb_compactionfilterfactory_t *tarn__expiry_new_factory(tarn__expiry *expiry)
 {
-    return rocksdb_compactionfilterfactory_create(expiry, keep_state, new_filter, filter_name);
+    (void)atomic_fetch_add(&expiry->holder_count, 1);
+    return rocksdb_compactionfilterfactory_create(expiry, let_go, new_filter, filter_name);
 }

@@ -49,9 +49,9 @@ typedef struct tarn__expiry_rules {
 } tarn__expiry_rules;
 
 typedef struct tarn__expiry {
-    tarn__account *account;
-    bool gives_way;      /* Compactions run below streams, and take short turns. */
-    atomic_uint version; /* Odd: there are no rules, or they are being changed. */
+    atomic_uint holder_count; /* The family, and each factory. */
+    bool gives_way;           /* Compactions run below streams, and take short turns. */
+    atomic_uint version;      /* Odd: there are no rules, or they are being changed. */
     atomic_int_least64_t ttl_ms;
     atomic_bool is_folded;
     atomic_bool is_kept;
@@ -68,7 +68,12 @@ typedef struct tarn__expiry {
     atomic_uint_least64_t removed_bytes; /* Of keys and values, as they were. */
 } tarn__expiry;
 
-void tarn__expiry_init(tarn__expiry *expiry, tarn__account *account, bool gives_way);
+/* Without rules. */
+TARN_NODISCARD tarn_status
+tarn__expiry_open(tarn__account *account, bool gives_way, tarn__expiry **out, tarn_error *error);
+
+/* Lets go: it stays, without rules, as long as a compaction may ask it. NULL does nothing. */
+void tarn__expiry_close(tarn__expiry *expiry);
 
 /* Puts rules in force; now_ms is the time until another is published. */
 void tarn__expiry_set(tarn__expiry *expiry, const tarn__expiry_rules *rules, int64_t now_ms);
@@ -82,7 +87,7 @@ static inline void tarn__expiry_publish(tarn__expiry *expiry, int64_t now_ms)
     atomic_store_explicit(&expiry->now_ms, now_ms, memory_order_relaxed);
 }
 
-/* A factory of filters, for a family's options to own. The expiry outlives the database. */
+/* A factory of filters, for a family's options to own. */
 struct rocksdb_compactionfilterfactory_t *tarn__expiry_new_factory(tarn__expiry *expiry);
 
 #endif

@@ -66,7 +66,7 @@ void tarn__rocks_clean(tarn__rocks_family *family, tarn_bytes lower, tarn_bytes 
     /* What operands fold to is shown to the filter when it is compacted once more: all is pushed
      * down, and then the last level is rewritten. And what a compaction writes that began before
      * now would pass for written by this one. */
-    const bool is_twice = atomic_load(&family->expiry.is_folded) ||
+    const bool is_twice = atomic_load(&family->expiry->is_folded) ||
                           read_property(family, "rocksdb.num-running-compactions") > 0;
     if (is_twice) {
         compact(family, lower, upper, BOTTOM_UNLESS_MOVED);
@@ -255,4 +255,11 @@ void tarn__rocks_seal_memtable(tarn__rocks_family *family)
     rocksdb_flush_cf(family->rocks->db, no_wait, family->handle, &message);
     rocksdb_free(message); /* It only makes later scans slower. */
     rocksdb_flushoptions_destroy(no_wait);
+}
+
+void tarn__rocks_seal_memtables(tarn__rocks *rocks)
+{
+    for (tarn__rocks_family *family = rocks->first; family != NULL; family = family->next) {
+        tarn__rocks_seal_memtable(family);
+    }
 }

@@ -63,7 +63,7 @@ void tarn__cleaning_note_access(tarn_keyed *keyed, int64_t now_ms)
 {
     tarn__cleaning *cleaning = &keyed->cleaning;
     tarn_backend *backend = keyed->backend;
-    tarn__expiry_publish(&keyed->family->expiry, now_ms);
+    tarn__expiry_publish(keyed->family->expiry, now_ms);
     cleaning->owed += keyed->ttl.cleanup_size;
     if (cleaning->owed >= BURST_ROWS || now_ms >= cleaning->due_ms ||
         atomic_load_explicit(&backend->cleaner.has_ended, memory_order_relaxed)) {
@@ -127,7 +127,7 @@ static void begin_clean_up(tarn_keyed *keyed, int64_t now_ms)
 {
     tarn__cleaner *cleaner = &keyed->backend->cleaner;
     tarn__cleaning *cleaning = &keyed->cleaning;
-    tarn__expiry *expiry = &keyed->family->expiry;
+    tarn__expiry *expiry = keyed->family->expiry;
     tarn__rocks_stats stats;
     if (now_ms > cleaning->cleaned_ms) {
         cleaning->cleaned_ms = now_ms;
@@ -162,8 +162,8 @@ static void collect(tarn__cleaner *cleaner)
     (void)pthread_mutex_lock(&cleaner->mutex); /* Whoever ended it has let go. */
     (void)pthread_mutex_unlock(&cleaner->mutex);
     tarn__cleaning *cleaning = &keyed->cleaning;
-    const int64_t kept_ms = atomic_load(&keyed->family->expiry.kept_ms);
-    atomic_store(&keyed->family->expiry.is_cleaning, false);
+    const int64_t kept_ms = atomic_load(&keyed->family->expiry->kept_ms);
+    atomic_store(&keyed->family->expiry->is_cleaning, false);
     atomic_store(&cleaner->has_ended, false);
     cleaner->running = NULL;
     if (cleaner->slice < cleaner->slice_count) {
@@ -353,7 +353,7 @@ tarn_status tarn_backend_advance_ttl(tarn_backend *backend, tarn_error *error)
 {
     TARN_TRY(tarn__backend_enter(backend, error));
     for (tarn_keyed *keyed = backend->cleaner.first; keyed != NULL; keyed = keyed->cleaning.next) {
-        tarn__expiry_publish(&keyed->family->expiry, tarn__keyed_clock(keyed));
+        tarn__expiry_publish(keyed->family->expiry, tarn__keyed_clock(keyed));
     }
     return tarn__cleaner_attend(backend, error);
 }
@@ -424,7 +424,7 @@ void tarn__cleaning_close(tarn_keyed *keyed)
     if (cleaner->running == keyed) {
         tarn__cleaner_stop(keyed->backend);
     }
-    tarn__expiry_stop(&keyed->family->expiry);
+    tarn__expiry_stop(keyed->family->expiry);
     tarn_keyed **link = &cleaner->first;
     while (*link != keyed) {
         link = &(*link)->cleaning.next;

@@ -1,6 +1,7 @@
 /* hot_store.c - see hot_store.h. */
 #include "state/hot_store.h"
 
+#include "base/turn.h"
 #include "state/hot.h"
 
 enum {
@@ -78,9 +79,10 @@ static tarn_status write_pieces(
     tarn_backend *backend, const tarn__run *run, uint32_t begin, uint32_t end, tarn_error *error)
 {
     tarn__rocks_batch batch;
+    tarn__turn turn = {0};
     tarn__rocks_batch_init(&batch);
     tarn_status status = TARN_OK;
-    for (uint32_t at = begin; at < end && status == TARN_OK;) {
+    for (uint32_t at = begin; at < end && status == TARN_OK; (void)tarn__turn_look(&turn)) {
         for (uint32_t i = 0; i < PIECE_ROWS && at < end; i++, at++) {
             const tarn__change change = tarn__run_at(run, at);
             add_row(&batch, &change, change.row);
@@ -104,10 +106,12 @@ static tarn_status write_table(
     const tarn__run *run, uint32_t begin, uint32_t end, tarn_error *error)
 {
     TARN_AUTO(tarn__rocks_run_close) tarn__rocks_run *table = NULL;
+    tarn__turn turn = {0};
     TARN_TRY(tarn__rocks_run_open(tarn__run_at(run, begin).family, &table, error));
     for (uint32_t at = begin; at < end; at++) {
         const tarn__change change = tarn__run_at(run, at);
         TARN_TRY(add_to_table(table, &change, error));
+        tarn__turn_step(&turn);
     }
     return tarn__rocks_run_finish(table, error);
 }
@@ -172,6 +176,7 @@ void tarn__hot_prepare_drain(tarn_backend *backend)
 void tarn__hot_note_awaited(tarn_backend *backend)
 {
     backend->is_awaited = true;
+    tarn__rocks_seal_memtables(backend->rocks);
 }
 
 void tarn__hot_send_runs(tarn_backend *backend)

@@ -28,7 +28,8 @@ void tarn__hot_prepare_drain(tarn_backend *backend);
 /*
  * Nobody streams beside the drain: what is left of it becomes table files, as many as are written
  * at once. A flush would write as many rows to a file again; while records stream, though, what
- * they write is flushed too, and a file more each time is one that all reads look at.
+ * they write is flushed too, and a file more each time is one that all reads look at. What
+ * memtables have is flushed from now on, as the first table file would wait for it.
  */
 void tarn__hot_note_awaited(tarn_backend *backend);
 

@@ -90,7 +90,7 @@ bool tarn__keyed_is_dead(tarn_bytes value, bool is_operand, void *context)
     }
     const int64_t stamp_ms = tarn__stamp_decode(value.data);
     const int64_t now_ms =
-        atomic_load_explicit(&keyed->family->expiry.now_ms, memory_order_relaxed);
+        atomic_load_explicit(&keyed->family->expiry->now_ms, memory_order_relaxed);
     const bool waits = keyed->is_folded || keyed->ttl.is_kept_by_compactions;
     const int64_t by_ms = waits || now_ms < cleaning->cleaned_ms ? cleaning->cleaned_ms : now_ms;
     if (!is_operand && tarn__stamp_is_expired(stamp_ms, keyed->ttl.ttl_ms, by_ms)) {

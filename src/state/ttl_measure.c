@@ -115,7 +115,7 @@ tarn_status tarn_keyed_measure_ttl(
     tarn_keyed *state, uint64_t row_count_max, tarn_ttl_stats *out, tarn_error *error)
 {
     tarn_backend *backend = state->backend;
-    const tarn__expiry *expiry = &state->family->expiry;
+    const tarn__expiry *expiry = state->family->expiry;
     TARN_TRY(tarn__backend_enter(backend, error));
     tarn_ttl_stats counts = {
         .removed_count = atomic_load(&expiry->removed_count),

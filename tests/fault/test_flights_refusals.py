@@ -195,5 +195,21 @@ class Checkpoints(flights.FlightsTest):
         self.assert_second_is_refused(options, options, "other", "shared-checkpoints")
 
 
+class Concurrent(flights.FlightsTest):
+    """Checkpoints that begin while one is being stored: it goes on, and they are declined, not left to their timeout."""
+    record_count = 20000
+
+    def test_checkpoint_that_takes_longer_than_the_interval_completes(self):
+        directory = self.flights.path("checkpoints")
+        run = self.flights.run(
+            "--quiet", "--repeat", "3", "--checkpoint-dir", directory, "--checkpoint-interval", "10",
+            "-D", "execution.checkpointing.max-concurrent-checkpoints=3", "-D", "execution.checkpointing.min-pause=0ms",
+            "-D", "execution.checkpointing.timeout=60s", "-D", "tarn.storage.bytes-per-second=300kb")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("a task was not ready yet", run.stderr)
+        self.assertNotIn("timeout passed", run.stderr)
+        self.assertTrue(self.flights.has_checkpoint(directory), run.stderr)
+
+
 if __name__ == "__main__":
     flights.main()

@@ -86,12 +86,52 @@ static void reach_claim(const job *j, const char *name, reached *r)
     }
 }
 
-/* How many objects of a job nothing reaches. */
-static uint32_t count_unreached(const job *j)
+static bool was_withdrawn(uint64_t id)
+{
+    for (uint32_t i = 0; i < w.withdrawn_count; i++) {
+        if (w.withdrawn[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether all that an object has is that a commit was withdrawn, and it was. */
+static bool is_mark(const job *j, const char *name)
+{
+    uint64_t id = 0;
+    int end = 0;
+    tarn_buffer found = TARN_BUFFER_INIT;
+    if (sscanf(name, "chk-%" SCNu64 "/_metadata%n", &id, &end) != 1 || end != (int)strlen(name) ||
+        !was_withdrawn(id)) {
+        return false;
+    }
+    CHECK_OK(tarn__checkpoint_read_object(j->plain, name, &found, &w.error));
+    const bool is_equal =
+        tarn_bytes_is_equal(tarn_buffer_bytes(&found), tarn_bytes_of(TARN__METADATA_WITHDRAWN));
+    tarn_buffer_clear(&found);
+    return is_equal;
+}
+
+static void count_stray(const job *j, const char *name, strays *s)
+{
+    if (is_mark(j, name)) {
+        s->marks++;
+        return;
+    }
+    const bool is_private =
+        is_prefix("chk-", name) && strstr(name, "/" TARN__METADATA_NAME) == NULL;
+    s->privates += is_private ? 1 : 0;
+    s->others += is_private ? 0 : 1;
+    if (w.stray[0] == '\0' || !is_private) {
+        snprintf(w.stray, sizeof w.stray, "%s/%s", j->name, name);
+    }
+}
+
+static void count_strays(const job *j, strays *s)
 {
     static reached r;
     tarn__tree tree;
-    uint32_t count = 0;
     r.count = 0;
     tarn__arena_init(&r.arena, &w.account);
     CHECK_OK(tarn__tree_list(j->plain, &w.account, "", &tree, &w.error));
@@ -101,25 +141,21 @@ static uint32_t count_unreached(const job *j)
     }
     for (const tarn__tree_file *file = tree.files; file != NULL; file = file->next) {
         if (!is_reached(&r, file->name)) {
-            if (count == 0) {
-                snprintf(w.stray, sizeof w.stray, "%s/%s", j->name, file->name);
-            }
-            count++;
+            count_stray(j, file->name, s);
         }
     }
     tarn__tree_clear(&tree);
     tarn__arena_clear(&r.arena);
-    return count;
 }
 
-uint32_t sim_count_garbage(void)
+strays sim_count_strays(void)
 {
-    uint32_t count = 0;
+    strays s = {.marks = 0};
     w.stray[0] = '\0';
     for (uint32_t i = 0; i < w.job_count; i++) {
-        count += count_unreached(&w.jobs[i]);
+        count_strays(&w.jobs[i], &s);
     }
-    return count;
+    return s;
 }
 
 /* Nobody writes to any of the jobs any more: all that nothing reaches goes. */

@@ -43,7 +43,10 @@ static void take_log(const char *message, void *context)
 {
     (void)context;
     w.is_in_doubt = w.is_in_doubt || strstr(message, "nobody knows") != NULL;
-    w.withdrawn_count += strstr(message, "is withdrawn") != NULL ? 1 : 0;
+    if (strstr(message, "is withdrawn") != NULL) {
+        CHECK(w.withdrawn_count < WITHDRAWN_MAX);
+        CHECK(sscanf(message, "checkpoint %" SCNu64, &w.withdrawn[w.withdrawn_count++]) == 1);
+    }
 }
 
 /* --- The directory of checkpoints --- */
@@ -222,6 +225,9 @@ void sim_crash(void)
     w.restart_count++;
     sim_trace("crash", w.restart_count);
     sim_stop_tasks();
+    while (w.left_count > 0) {
+        sim_end_left();
+    }
     CHECK_OK(tarn_driver_close(w.driver, TARN_JOB_SUSPENDED, &w.error));
     w.driver = NULL;
     fault_storage_orphan(&w.storage);
@@ -229,6 +235,7 @@ void sim_crash(void)
     w.must_fail_over = false;
     /* Whoever had asked will not hear. */
     w.answered_count = w.request_count;
+    w.withdrawn_count = 0;
     change_job();
     sim_start_process();
 }

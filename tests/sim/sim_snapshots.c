@@ -4,6 +4,27 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Who gives an upload up does not wait until what it sent is gone, unless all goes with it. */
+static void end_upload(tarn__upload *upload, bool is_kept)
+{
+    if (upload == NULL || is_kept || atomic_load(&w.storage.is_dead) || w.left_count == LEFT_MAX ||
+        !sim_chance(50)) {
+        tarn__upload_free(upload);
+        return;
+    }
+    tarn__upload_leave(upload);
+    w.left[w.left_count++] = upload;
+    w.left_total++;
+}
+
+void sim_end_left(void)
+{
+    const uint32_t at = (uint32_t)sim_below(w.left_count);
+    tarn__upload *upload = w.left[at];
+    w.left[at] = w.left[--w.left_count];
+    tarn__upload_free(upload);
+}
+
 void sim_drop_snapshot(snapshot *s)
 {
     if (s->is_used && w.is_real) {
@@ -11,7 +32,7 @@ void sim_drop_snapshot(snapshot *s)
         tarn_buffer_clear(&s->kept);
         s->is_used = false;
     } else if (s->is_used) {
-        tarn__upload_free(s->upload);
+        end_upload(s->upload, s->is_kept);
         tarn__base_free(s->base);
         tarn_buffer_clear(&s->kept);
         s->is_used = false;
@@ -192,6 +213,7 @@ bool sim_advance_snapshot(worker *k)
             if (!w.is_real) {
                 remember_base(k, s);
             }
+            s->is_kept = true;
             sim_drop_snapshot(s);
         } else {
             decline(k, s->id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION);

@@ -49,6 +49,8 @@ enum {
     BASES_MAX = 16,
     STORED_MAX = 64,
     JOBS_MAX = 8,
+    WITHDRAWN_MAX = 256,
+    LEFT_MAX = 64,
     JOB_NAME_BYTES = 16,
 };
 
@@ -77,6 +79,7 @@ typedef struct snapshot {
     bool is_used;
     bool is_complete; /* All that was in flight is in kept. */
     bool has_run;
+    bool is_kept; /* What it uploaded belongs to the checkpoint. */
     uint64_t id;
     tarn_snapshot *real; /* With RocksDB; then the next four are not used. */
     tarn__upload *upload;
@@ -167,10 +170,14 @@ typedef struct world {
     uint64_t claim_count;
     uint64_t rescale_count;
     uint64_t late_count;
-    uint64_t kept_count;      /* Records in flight that a checkpoint took along. */
-    uint64_t revived_count;   /* Workers that came back alone. */
-    uint64_t garbage_count;   /* Objects that had to be collected. */
-    uint64_t withdrawn_count; /* Checkpoints whose commit had no answer; a mark stays of each. */
+    uint64_t kept_count;          /* Records in flight that a checkpoint took along. */
+    uint64_t revived_count;       /* Workers that came back alone. */
+    uint64_t left_total;          /* Uploads that were given up, and ended later. */
+    tarn__upload *left[LEFT_MAX]; /* [left_count], not ended yet. */
+    uint32_t left_count;
+    uint64_t garbage_count;            /* Objects that had to be collected. */
+    uint64_t withdrawn[WITHDRAWN_MAX]; /* Checkpoints whose commit had no answer, */
+    uint32_t withdrawn_count;          /* of this process. A mark stays of each. */
     uint32_t most_mail;
     uint32_t most_records;
     uint32_t most_jobs[TARN__LANE_COUNT];
@@ -241,6 +248,7 @@ void sim_drop_snapshot(snapshot *s);
 void sim_drop_checkpoint(worker *k, uint64_t id);
 bool sim_advance_snapshot(worker *k); /* One step of some snapshot; false: there was none. */
 void sim_note_complete(worker *k, uint64_t id);
+void sim_end_left(void); /* Of one upload that was given up what it sent is taken back. */
 
 /* --- sim_files.c --- */
 
@@ -280,8 +288,15 @@ void sim_revive_worker(uint32_t index);
 
 /* --- sim_garbage.c --- */
 
-/* How many objects of all jobs nothing reaches; w.stray is one of them. */
-uint32_t sim_count_garbage(void);
+/* Objects of all jobs that nothing reaches. */
+typedef struct strays {
+    uint32_t marks;    /* Of commits that were withdrawn: _metadata with nothing else in it. */
+    uint32_t privates; /* Others below chk-N. */
+    uint32_t others;   /* Shared files, and whatever has no name that Tarn gives. */
+} strays;
+
+/* w.stray is one of those that are no marks. */
+strays sim_count_strays(void);
 
 /* As `tarn checkpoint gc` without a grace age, of every job. */
 void sim_collect_garbage(void);

@@ -38,6 +38,7 @@ static void note_problem(crash_tale *tale, const char *what, uint64_t id, uint64
 static void take_restored(crash_tale *tale, uint64_t id, uint64_t position)
 {
     tale->restored_count++;
+    tale->durable_position = position;
     if (id < tale->announced_id) {
         note_problem(tale, "is restored although a later one was announced", id, position);
     } else if (tale->positions[id] != position) {
@@ -64,6 +65,7 @@ static void take_line(crash_tale *tale, const char *line)
             note_problem(tale, "is announced after a later one", id, position);
         }
         tale->announced_id = id;
+        tale->durable_position = tale->positions[id];
         break;
     case CRASH_TALE_RESTORED:
         take_restored(tale, id, position);

@@ -25,6 +25,7 @@ typedef enum crash_tale_kind {
 typedef struct crash_tale {
     uint64_t positions[CRASH_TALE_IDS_MAX]; /* Where each was taken the last time. */
     uint64_t announced_id;                  /* The latest; 0: none. */
+    uint64_t durable_position;              /* Of the latest that was announced or restored. */
     uint32_t announced_count;
     uint32_t restored_count;
     uint32_t saved_count;
