@@ -7,12 +7,16 @@
  *
  *     put       the second one's files have the row and the first one's have not: it is new, or is
  *               written over one in a file that both have
- *     changed   both have it, and it differs
+ *     changed   both have it, and it differs; or it was written since, and a file that both have
+ *               may hold another value in between
  *     removed   the second one's files delete it, or the first one's have it and nothing took its
  *               place; it may be that nothing was there
  *     same      it was only written again, by a compaction
  *     ranges    deletions of ranges that only the second one has; the rows that they hide in files
  *               of both are not counted one by one
+ *
+ * Of two that share files the first is to be the older one: what was written since is told by the
+ * second one's numbers.
  *
  * Checkpoints of another parallelism, and savepoints, share no files in that sense: all of both is
  * read, and the answer is exact.

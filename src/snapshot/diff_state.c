@@ -313,14 +313,22 @@ static tarn_status show_row(const comparison *c, tarn_diff_change change, tarn_e
 }
 
 /*
- * Operands become a value when a compaction finds that nothing is below them. It keeps the number
- * of the newest one, or takes it away; whoever writes has a greater one.
+ * Whether the second side's own files have an entry newer than any of the first's. What the row was
+ * in between may be in a file of both, which nobody reads: the first's own entries do not say what
+ * the first checkpoint had. A compaction never makes a number greater: it keeps it, or takes it
+ * away where nothing older is left, in a file of both neither.
  */
+static bool is_written_since(const comparison *c, const side *first, const side *second)
+{
+    return !c->job->is_exact && (first->kind == NOTHING || second->newest > first->newest);
+}
+
+/* Operands become a value when a compaction finds that nothing is below them: kinds may differ. */
 static bool is_same(const comparison *c, const side *first, const side *second)
 {
-    return tarn_bytes_is_equal(
-               tarn_buffer_bytes(&first->outcome), tarn_buffer_bytes(&second->outcome)) &&
-           (first->kind == second->kind || c->job->is_exact || second->newest <= first->newest);
+    return !is_written_since(c, first, second) &&
+           tarn_bytes_is_equal(
+               tarn_buffer_bytes(&first->outcome), tarn_buffer_bytes(&second->outcome));
 }
 
 static tarn_status judge(comparison *c, tarn_error *error)
@@ -342,8 +350,7 @@ static tarn_status judge(comparison *c, tarn_error *error)
         out->put_count++;
         return show_row(c, TARN_DIFF_PUT, error);
     }
-    const bool may_be_below = first->kind == NOTHING && !c->job->is_exact;
-    if (had || (second->kind == DELETED && may_be_below)) {
+    if (had || (second->kind == DELETED && is_written_since(c, first, second))) {
         out->removed_count++;
         return show_row(c, TARN_DIFF_REMOVED, error);
     }

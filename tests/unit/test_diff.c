@@ -474,6 +474,96 @@ static void test_incremental_checkpoints_show_what_was_touched(void **state)
     tarn_checkpoint_free(first);
 }
 
+/* ---- rows whose newest entry is in a file of both --------------------------------------- */
+
+static void put_count(fixture *f, uint32_t key, int64_t number)
+{
+    set_key(f, key);
+    if (number == 0) {
+        assert_ok(tarn_value_remove(f->counts, &f->error), &f->error);
+    } else {
+        assert_ok(
+            tarn_value_put(f->counts, tarn_bytes_at(&number, sizeof number), &f->error), &f->error);
+    }
+    f->now.rows[0][key] = number;
+}
+
+/* Makes the files that old has files of its own in another one, as if a compaction had written
+ * them again. Answers how many. */
+static uint32_t write_again(const tarn_checkpoint *checkpoint, const tarn_checkpoint *old)
+{
+    const tarn__subtask *from = &old->metadata.subtasks[0];
+    tarn__subtask *subtask = &checkpoint->metadata.subtasks[0];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < subtask->file_count; i++) {
+        const tarn__content identity = tarn__file_identity(&subtask->files[i]);
+        for (uint32_t j = 0; subtask->files[i].is_shared && j < from->file_count; j++) {
+            const tarn__content other = tarn__file_identity(&from->files[j]);
+            if (from->files[j].is_shared && memcmp(&identity, &other, sizeof identity) == 0) {
+                subtask->files[i].is_shared = false;
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
+/*
+ * The oldest file was compacted, the one above it was not, and a third one is new:
+ *
+ *     first   [oldest] [both]           second   [oldest, again] [both] [newest]
+ *
+ * What first has of a row in its own files is not what the row was.
+ */
+static void test_a_row_set_back_to_what_a_file_of_both_hides_is_shown(void **state)
+{
+    enum { CASES = 6 };
+    static const struct {
+        int64_t numbers[3]; /* By file; 0: removed; -1: not touched. */
+        int expected;       /* 1 + tarn_diff_change; 0: not shown. */
+    } ROWS[CASES] = {
+        {{7, 0, 7}, 1 + TARN_DIFF_CHANGED},
+        {{7, 8, 7}, 1 + TARN_DIFF_CHANGED},
+        {{0, 7, 0}, 1 + TARN_DIFF_REMOVED},
+        {{7, 0, -1}, 0},
+        {{7, -1, -1}, 0},
+        {{0, -1, -1}, 0},
+    };
+    fixture *f = *state;
+    tarn_checkpoint *checkpoints[3];
+    model models[3];
+    for (int file = 0; file < 3; file++) {
+        for (uint32_t key = 0; key < CASES; key++) {
+            if (file == 0 && ROWS[key].numbers[0] == 0) {
+                put_count(f, key, 1); /* There is something to remove. */
+            }
+            if (ROWS[key].numbers[file] >= 0) {
+                put_count(f, key, ROWS[key].numbers[file]);
+            }
+        }
+        set_key(f, 0);
+        if (file != 1) {
+            assert_ok(tarn_reducing_clear(f->sums, &f->error), &f->error);
+        }
+        assert_ok(tarn_reducing_add_i64(f->sums, 3, &f->error), &f->error); /* 3, 6, 3. */
+        checkpoints[file] = take_checkpoint(f, &models[file]);
+    }
+    assert_true(write_again(checkpoints[2], checkpoints[0]) > 0);
+    findings found = {.progress_total = 0};
+    tarn_diff_stats stats;
+    assert_ok(diff(f, checkpoints[1], checkpoints[2], &found, &stats), &f->error);
+    assert_true(stats.shared_count > 0 && stats.first_count > 0);
+    for (int key = 0; key < CASES; key++) {
+        if (found.changes[0][key] != ROWS[key].expected) {
+            fail_msg("k%d: %d, expected %d", key, found.changes[0][key], ROWS[key].expected);
+        }
+    }
+    assert_int_equal(found.changes[1][0], 1 + TARN_DIFF_CHANGED);
+    for (int i = 0; i < 3; i++) {
+        tarn_checkpoint_free(checkpoints[i]);
+    }
+}
+
 /* A storage that counts: what both have is not read at all, unless somebody asks for keys. */
 static void test_files_of_both_are_not_read(void **state)
 {
@@ -554,6 +644,7 @@ int main(void)
         TEST(test_rows_of_a_table_that_was_taken_in_are_the_newest),
         TEST(test_checksums_of_a_table_that_was_taken_in_are_right),
         TEST(test_incremental_checkpoints_show_what_was_touched),
+        TEST(test_a_row_set_back_to_what_a_file_of_both_hides_is_shown),
         TEST(test_files_of_both_are_not_read),
         TEST(test_a_visitor_can_stop_it),
         TEST(test_a_damaged_file_is_named),
