@@ -120,8 +120,8 @@ tarn_snapshot_finish(tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn
  * begun to write, are written here.
  *
  * Closing the store, or of a savepoint the environment, waits: for the one operation on the
- * storage that each worker is in, with its retries, and for taking back what was written, until
- * something cannot be deleted. The rest is left as garbage then (tarn/cleanup.h).
+ * storage that each worker is in, with its retries, and for taking back what was written; the store
+ * until something cannot be deleted: the rest is left as garbage then (tarn/cleanup.h).
  */
 TARN_API void tarn_snapshot_abandon(tarn_snapshot *snapshot);
 

@@ -113,7 +113,6 @@ struct tarn_backend {
     tarn__child *last_child;
     uint32_t iterator_count; /* Open over any state. */
     tarn_snapshot *snapshot; /* That is open, or NULL. */
-    uint64_t snapshot_count; /* That were begun: the number of the latest. */
     atomic_uint left_count;  /* That were given up or ended, and a worker is at the backend for. */
     bool is_draining;        /* The snapshot waits for rows of the working set. */
     uint32_t drain_pause;    /* Calls until the next slice may be. */

@@ -141,6 +141,10 @@ static tarn_status prepare(
     return tarn__upload_open(&options, &snapshot->upload, error);
 }
 
+/* Of this process: a worker that was left may still read, and then remove, what an earlier backend
+ * of the same directory had linked. */
+static atomic_uint_least64_t links_count;
+
 /* DIR/links/<number>: the directory of an earlier one may still be read. */
 static tarn_status name_links(tarn_snapshot *snapshot, tarn_error *error)
 {
@@ -150,7 +154,7 @@ static tarn_status name_links(tarn_snapshot *snapshot, tarn_error *error)
     if (snapshot->links == NULL) {
         return tarn__fail_no_memory(error, "a path", size);
     }
-    const uint64_t number = ++backend->snapshot_count;
+    const uint64_t number = atomic_fetch_add(&links_count, 1) + 1;
     (void)snprintf(snapshot->links, size, "%s/%" PRIu64, backend->directory.links, number);
     return TARN_OK;
 }

@@ -4,6 +4,7 @@
  */
 #include "support/support.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "tarn/snapshot.h"
 
 #include "env/env.h"
+#include "snapshot/store_private.h"
 #include "support/fault_storage.h"
 #include "support/state_fixture.h"
 
@@ -181,6 +183,14 @@ static void await_hanging(fixture *f)
     (void)pthread_mutex_unlock(&f->hang.mutex);
 }
 
+static uint32_t count_hanging(fixture *f)
+{
+    (void)pthread_mutex_lock(&f->hang.mutex);
+    const uint32_t count = f->hang.hanging_count;
+    (void)pthread_mutex_unlock(&f->hang.mutex);
+    return count;
+}
+
 static bool is_hanging(fixture *f)
 {
     (void)pthread_mutex_lock(&f->hang.mutex);
@@ -222,12 +232,37 @@ static void poll_once(tarn_snapshot *snapshot)
     (void)sched_yield();
 }
 
+/* Until so many requests wait for the storage. */
+static void await_requests(fixture *f, tarn_snapshot *snapshot, uint32_t count)
+{
+    while (count_hanging(f) < count) {
+        assert_false(f->hang.has_given_up);
+        poll_once(snapshot);
+    }
+}
+
 /* Until it waits for the storage. */
 static void await_upload(fixture *f, tarn_snapshot *snapshot)
 {
-    while (!is_hanging(f)) {
-        poll_once(snapshot);
+    await_requests(f, snapshot, 1);
+}
+
+/* The name of the only directory that a snapshot has its links in. */
+static void find_links(const fixture *f, char name[NAME_MAX + 1])
+{
+    char path[FIXTURE_PATH_BYTES + 16];
+    uint32_t count = 0;
+    (void)snprintf(path, sizeof path, "%s/backend/links", f->root);
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
+        if (entry->d_name[0] != '.') {
+            (void)snprintf(name, NAME_MAX + 1, "%s", entry->d_name);
+            count++;
+        }
     }
+    (void)closedir(directory);
+    assert_int_equal(count, 1);
 }
 
 static tarn_status finish(fixture *f, tarn_pending_checkpoint *pending, tarn_snapshot *snapshot)
@@ -298,7 +333,8 @@ static void test_task_and_next_checkpoint_go_on_while_an_upload_hangs(void **sta
     expect_no_garbage(f);
 }
 
-/* Nothing of it is waited for: the files that it still reads are its own. */
+/* Nothing of it is waited for: the files that it still reads, and removes when it ends, are no
+ * other's. */
 static void test_backend_closes_and_opens_again_while_an_upload_hangs(void **state)
 {
     fixture *f = *state;
@@ -314,6 +350,32 @@ static void test_backend_closes_and_opens_again_while_an_upload_hangs(void **sta
     take_and_remove(f);
     assert_true(is_hanging(f));
     answer(f);
+    tarn__env_await_ends(f->env);
+    expect_no_garbage(f);
+}
+
+static void test_links_of_the_next_backend_are_its_own(void **state)
+{
+    fixture *f = *state;
+    char names[2][NAME_MAX + 1];
+    tarn_snapshot *snapshot = NULL;
+    stop_answering(f, "append", 1);
+    tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
+    await_upload(f, snapshot);
+    find_links(f, names[0]);
+    tarn_snapshot_abandon(snapshot);
+    tarn_checkpoint_abandon(pending);
+    close_backend(f);
+    open_backend(f);
+    put_rows(f, 2);
+    stop_answering(f, "append", 2);
+    pending = begin_checkpoint(f, &snapshot);
+    await_requests(f, snapshot, 2);
+    find_links(f, names[1]);
+    assert_string_not_equal(names[0], names[1]);
+    answer(f);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    tarn_checkpoint_abandon(pending);
     tarn__env_await_ends(f->env);
     expect_no_garbage(f);
 }
@@ -352,14 +414,11 @@ static void test_many_attempts_are_given_up_while_every_worker_hangs(void **stat
     for (uint32_t i = 0; i < ATTEMPTS; i++) {
         tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
         put_rows(f, i);
-        if (i < WORKERS) {
-            for (uint32_t polls = 0; polls < 100; polls++) {
-                poll_once(snapshot);
-            }
-        }
+        await_requests(f, snapshot, i < WORKERS ? i + 1 : WORKERS);
         tarn_snapshot_abandon(snapshot);
         tarn_checkpoint_abandon(pending);
     }
+    assert_int_equal(count_hanging(f), WORKERS);
     answer(f);
     tarn__env_await_ends(f->env);
     expect_no_garbage(f);
@@ -393,12 +452,25 @@ static void *close_env(void *context)
     return NULL;
 }
 
+/* Until the store is being closed, so that deletions that fail are not tried again. */
+static void await_closing(tarn_checkpoint_store *store)
+{
+    for (bool is_closing = false; !is_closing; (void)sched_yield()) {
+        (void)pthread_mutex_lock(&store->mutex);
+        is_closing = store->is_closing;
+        (void)pthread_mutex_unlock(&store->mutex);
+    }
+}
+
 /* Closes, and answers only after a while: too early would show. */
 static void expect_closing_to_wait(fixture *f, void *(*close)(void *))
 {
     closing c = {.f = f};
     assert_int_equal(pthread_create(&c.thread, NULL, close, &c), 0);
     const struct timespec while_ = {.tv_nsec = 50 * 1000 * 1000};
+    if (close == close_store) {
+        await_closing(f->store);
+    }
     (void)nanosleep(&while_, NULL);
     assert_true(is_hanging(f));
     assert_false(atomic_load(&c.has_ended));
@@ -477,6 +549,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_task_and_next_checkpoint_go_on_while_an_upload_hangs),
         TEST(test_backend_closes_and_opens_again_while_an_upload_hangs),
+        TEST(test_links_of_the_next_backend_are_its_own),
         TEST(test_failed_snapshot_is_taken_back_by_a_worker),
         TEST(test_many_attempts_are_given_up_while_every_worker_hangs),
         TEST(test_closing_the_store_waits_for_what_hangs),
