@@ -10,6 +10,9 @@ import flights
 from flights import read
 
 
+RUNS_MAX = 20
+
+
 class Usage(flights.FlightsTest):
     record_count = 10
 
@@ -199,16 +202,20 @@ class Concurrent(flights.FlightsTest):
     """Checkpoints that begin while one is being stored: it goes on, and they are declined, not left to their timeout."""
     record_count = 20000
 
-    def test_checkpoint_that_takes_longer_than_the_interval_completes(self):
-        directory = self.flights.path("checkpoints")
+    def run_once(self, attempt):
+        directory = self.flights.path("checkpoints-%d" % attempt)
         run = self.flights.run(
-            "--quiet", "--repeat", "3", "--checkpoint-dir", directory, "--checkpoint-interval", "10",
+            "--quiet", "--repeat", "6", "--checkpoint-dir", directory, "--checkpoint-interval", "10",
             "-D", "execution.checkpointing.max-concurrent-checkpoints=3", "-D", "execution.checkpointing.min-pause=0ms",
-            "-D", "execution.checkpointing.timeout=60s", "-D", "tarn.storage.bytes-per-second=300kb")
+            "-D", "execution.checkpointing.timeout=60s", "-D", "tarn.checkpoint.link-files=false")
         self.assertEqual(run.returncode, 0, run.stderr)
-        self.assertIn("a task was not ready yet", run.stderr)
         self.assertNotIn("timeout passed", run.stderr)
         self.assertTrue(self.flights.has_checkpoint(directory), run.stderr)
+        return "a task was not ready yet" in run.stderr
+
+    def test_checkpoint_that_takes_longer_than_the_interval_completes(self):
+        """How long a checkpoint takes is the machine's: it is tried until one took longer."""
+        self.assertTrue(any(self.run_once(attempt) for attempt in range(RUNS_MAX)), "no checkpoint took that long")
 
 
 if __name__ == "__main__":
