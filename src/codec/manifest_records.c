@@ -39,16 +39,17 @@ typedef struct reading {
     bool has_begun;
 } reading;
 
-/* The next piece of a record. *kind_out 0: there is none. */
+/* Goes over what is left of a block behind its last piece. False: there is no piece any more. */
+static bool find_piece(reading *r)
+{
+    const size_t left = BLOCK_BYTES - r->at % BLOCK_BYTES;
+    r->at += left < HEAD_BYTES ? left : 0;
+    return r->at < r->bytes.size;
+}
+
 static tarn_status take_piece(reading *r, uint8_t *kind_out, tarn_bytes *piece, tarn_error *error)
 {
     const uint8_t *data = r->bytes.data;
-    const size_t left = BLOCK_BYTES - r->at % BLOCK_BYTES;
-    r->at += left < HEAD_BYTES ? left : 0;
-    *kind_out = 0;
-    if (r->at >= r->bytes.size) {
-        return TARN_OK;
-    }
     const size_t rest = r->bytes.size - r->at;
     const size_t in_block = BLOCK_BYTES - r->at % BLOCK_BYTES;
     const size_t most = rest < in_block ? rest : in_block;
@@ -90,16 +91,13 @@ static tarn_status take_kind(reading *r, uint8_t piece_kind, tarn_bytes piece, t
 
 static tarn_status take_all(reading *r, tarn_error *error)
 {
-    for (;;) {
+    while (find_piece(r)) {
         uint8_t piece_kind = 0;
         tarn_bytes piece;
         TARN_TRY(take_piece(r, &piece_kind, &piece, error));
-        if (piece_kind == 0) {
-            return r->has_begun ? tarn__manifest_damaged(error, "it ends within a record")
-                                : TARN_OK;
-        }
         TARN_TRY(take_kind(r, piece_kind, piece, error));
     }
+    return r->has_begun ? tarn__manifest_damaged(error, "it ends within a record") : TARN_OK;
 }
 
 tarn_status tarn__manifest_visit_records(

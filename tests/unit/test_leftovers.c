@@ -8,9 +8,9 @@
  */
 #include "support/support.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "state/backend.h"
 #include "support/rescale_rig.h"
@@ -20,8 +20,7 @@ enum {
     VALUE_BYTES = 200,
     GROUPS = 128,
     HALF = GROUPS / 2,
-    LEVEL0_FILES = 4,      /* RocksDB's trigger of a compaction. */
-    WAITS_MAX = 60 * 1000, /* Milliseconds. */
+    LEVEL0_FILES = 4, /* RocksDB's trigger of a compaction. */
 };
 
 typedef struct fixture {
@@ -143,11 +142,12 @@ static shape look_at(fixture *f, tarn_backend *backend)
     return found;
 }
 
+/* Waits for compactions that RocksDB begins by itself. */
 static void wait_for(fixture *f, tarn_backend *backend, uint32_t half_count)
 {
     shape found = look_at(f, backend);
-    for (uint32_t i = 0; i < WAITS_MAX && (found.whole_count != 1 || found.level0_count > 0); i++) {
-        (void)usleep(1000);
+    while (found.whole_count != 1 || found.level0_count > 0) {
+        (void)sched_yield();
         found = look_at(f, backend);
     }
     assert_int_equal(found.whole_count, 1);

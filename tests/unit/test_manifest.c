@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/crc32c.h"
+#include "codec/manifest_private.h"
 #include "support/manifest_maker.h"
 
 enum { BLOCK_BYTES = 32 << 10, HEAD_BYTES = 7 };
@@ -198,6 +199,27 @@ static void test_damage_is_told(void **state)
     assert_int_equal(try_list(maker), TARN_OK);
 }
 
+/* Nor does one end the list whose check is right. */
+static void test_a_piece_of_no_kind_is_told(void **state)
+{
+    enum { KIND_OFFSET = 6 };
+    static const uint8_t KINDS[] = {0, 5, UINT8_MAX};
+    manifest_maker *maker = *state;
+    for (size_t i = 0; i < sizeof KINDS; i++) {
+        maker->bytes.size = 0;
+        make_list(maker);
+        const uint32_t check = tarn__manifest_check_of(KINDS[i], tarn_bytes_at("", 0));
+        uint8_t head[HEAD_BYTES] = {0};
+        for (size_t k = 0; k < 4; k++) {
+            head[k] = (uint8_t)(check >> (8 * k));
+        }
+        head[KIND_OFFSET] = KINDS[i];
+        assert_int_equal(
+            tarn_buffer_append(&maker->bytes, tarn_bytes_at(head, sizeof head)), TARN_OK);
+        assert_int_equal(try_list(maker), TARN_CORRUPTION);
+    }
+}
+
 /* It is whole where a record ends. */
 static void test_a_list_that_is_cut_short_is_told(void **state)
 {
@@ -353,6 +375,7 @@ int main(void)
         LIST(test_an_edit_that_was_made_is_read),
         LIST(test_records_are_cut_where_blocks_end),
         LIST(test_damage_is_told),
+        LIST(test_a_piece_of_no_kind_is_told),
         LIST(test_a_list_that_is_cut_short_is_told),
         LIST(test_an_edit_that_ends_within_a_field_is_told),
         LIST(test_what_newer_versions_say_of_timestamps_is_understood),
