@@ -133,7 +133,8 @@ TARN_API void tarn_backend_options_init(tarn_backend_options *options, size_t st
  * @retval TARN_OVER_BUDGET       The heap pool cannot hold the backend, or the off-heap pool the
  *                                buffers of a restore.
  * @retval TARN_NO_MEMORY         The allocator has no memory left.
- * @retval TARN_IO_ERROR, TARN_NO_SPACE  The file system failed; system_code is the errno.
+ * @retval TARN_IO_ERROR, TARN_NO_SPACE  The file system failed; system_code is the errno, also
+ *                                where RocksDB's text tells it.
  *
  * Cost: blocks on disk; a restore reads every file of the subtask once.
  */

@@ -109,7 +109,7 @@ TARN_API void tarn_budget_visit(tarn_budget *budget, tarn_owner_visit *visit, vo
  * Opens an owner in a pool.
  *
  * @param[in]  name  Shape: a short path such as "flights/aircraft-0/upload". Copied.
- * @retval TARN_OK, TARN_INVALID_ARGUMENT, TARN_NO_MEMORY
+ * @retval TARN_OK, TARN_INVALID_ARGUMENT, TARN_OVER_BUDGET, TARN_NO_MEMORY
  */
 TARN_API TARN_NODISCARD tarn_status tarn_owner_open(
     tarn_budget *budget, tarn_pool pool, const char *name, tarn_owner **out, tarn_error *error);

@@ -145,7 +145,7 @@ TARN_API void tarn_checkpoint_store_options_init(
  * @retval TARN_OK                The store is open.
  * @retval TARN_INVALID_ARGUMENT  A required option is missing or malformed.
  * @retval TARN_BUSY              Another process holds the job's directory; the message names it.
- * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_NO_MEMORY
+ * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_OVER_BUDGET, TARN_NO_MEMORY
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_store_open(
     const tarn_checkpoint_store_options *options, tarn_checkpoint_store **out, tarn_error *error);
@@ -161,6 +161,8 @@ TARN_API uint64_t tarn_checkpoint_store_next_id(tarn_checkpoint_store *store);
  * Begins a checkpoint.
  *
  * @param[in] id  At least tarn_checkpoint_store_next_id() at that moment.
+ *
+ * @retval TARN_OVER_BUDGET, TARN_NO_MEMORY  It has not begun; try again once there is room.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_begin(
     tarn_checkpoint_store *store, uint64_t id, tarn_pending_checkpoint **out, tarn_error *error);
@@ -207,9 +209,9 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
  *                            deleted is tried again at the next commit, and logged.)
  * @retval TARN_INCOMPATIBLE  Subtasks are missing: an operator acknowledged fewer than its
  *                            parallelism. Nothing was committed.
- * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_NO_MEMORY  Nothing was committed. (If the storage
- * fails so that _metadata can neither be confirmed nor taken back, the log says so, and every file
- * is kept until the store is opened again.)
+ * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_OVER_BUDGET, TARN_NO_MEMORY  Nothing was committed.
+ * (If the storage fails so that _metadata can neither be confirmed nor taken back, the log says so,
+ * and every file is kept until the store is opened again.)
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
     tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error);

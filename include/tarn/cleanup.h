@@ -100,7 +100,7 @@ TARN_API void tarn_garbage_options_init(tarn_garbage_options *options, size_t st
  * @retval TARN_INVALID_ARGUMENT  An option; or the storage's clock is more than 15 minutes or half
  *                       the grace age ahead of this machine's, so that young files would look old;
  *                       a second is always allowed.
- * @retval TARN_IO_ERROR, TARN_NO_MEMORY
+ * @retval TARN_IO_ERROR, TARN_OVER_BUDGET, TARN_NO_MEMORY
  */
 TARN_API TARN_NODISCARD tarn_status tarn_garbage_collect(
     const tarn_garbage_options *options, tarn_garbage_stats *stats, tarn_error *error);

@@ -209,7 +209,7 @@ TARN_API void tarn_driver_give_back(tarn_driver *driver, uint64_t checkpoint_id)
  *
  * @param[in] parts  [count] acknowledgements of its operators, copied; none: it has no state.
  * @retval TARN_OK   It was queued; whether it counted is the checkpoint's outcome.
- * @retval TARN_NO_MEMORY  It was not; decline or try again.
+ * @retval TARN_OVER_BUDGET, TARN_NO_MEMORY  It was not; decline or try again.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_driver_acknowledge(
     tarn_driver *driver,

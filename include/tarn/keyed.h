@@ -68,7 +68,7 @@ tarn_keyed_set_namespace(tarn_keyed *state, tarn_bytes name_space, tarn_error *e
  *
  * @retval TARN_NOT_SUPPORTED  A value or map state: what two of them make is not defined.
  * @retval TARN_INVALID_ARGUMENT  No key is current, or a namespace is too long.
- * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_NO_MEMORY, TARN_POISONED
+ * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_OVER_BUDGET, TARN_NO_MEMORY, TARN_POISONED
  */
 TARN_API TARN_NODISCARD tarn_status tarn_keyed_merge_namespaces(
     tarn_keyed *state,
@@ -136,7 +136,7 @@ TARN_API void tarn_keyed_measure(tarn_keyed *state, tarn_keyed_stats *out);
  *
  * @retval TARN_OK        Also when there is nothing to do.
  * @retval TARN_INTERNAL, others  What tarn_migration.upgrade answered; nothing of that row changed.
- * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_NO_MEMORY, TARN_POISONED
+ * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_OVER_BUDGET, TARN_NO_MEMORY, TARN_POISONED
  *
  * Cost: the rows of the working set are written to the store before; then a scan, and a write for
  * each older row.

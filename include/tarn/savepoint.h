@@ -71,7 +71,7 @@ TARN_API void tarn_savepoint_options_init(tarn_savepoint_options *options, size_
  * @retval TARN_OK                *out is pending: commit or abandon it.
  * @retval TARN_INVALID_ARGUMENT  A required option is missing or malformed, or form is no
  *                                savepoint's.
- * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_NO_MEMORY
+ * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_OVER_BUDGET, TARN_NO_MEMORY
  */
 TARN_API TARN_NODISCARD tarn_status tarn_savepoint_begin(
     const tarn_savepoint_options *options, tarn_pending_checkpoint **out, tarn_error *error);

@@ -105,8 +105,16 @@ TARN_API TARN_NODISCARD tarn_status tarn_snapshot_add_state(
  * @param[out] acknowledgement  Replaced by the subtask's part of the checkpoint.
  *
  * @retval TARN_OK  All files are durable.
- * @retval other    Why not; what was uploaded is taken back by workers, as when it is given up. The
- *                  backend goes on as if the snapshot had never begun.
+ * @retval other    Why not; what was uploaded is taken back by workers, as when it is given up.
+ *
+ * After a failure of the storage, of the links, of a copy, or for want of memory, the backend goes
+ * on as if the snapshot had never begun. Not so when its own database could not be written, which a
+ * snapshot asks for in full: TARN_IO_ERROR or TARN_NO_SPACE of its directory. When it was rows of
+ * the working set that were not written, the backend is poisoned at once, and every further call
+ * answers TARN_POISONED. When it was a flush, RocksDB may refuse each later write, and the first of
+ * them poisons: it goes on by itself after some failures, as when there is space again, and its C
+ * interface cannot ask it to. Then mend the cause, close the backend, and restore the last
+ * checkpoint.
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_snapshot_finish(tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn_error *error);

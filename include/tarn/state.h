@@ -139,6 +139,7 @@ tarn_value_get(tarn_value *state, tarn_bytes *out, tarn_error *error);
  *
  * @param[in] value  Shape: any bytes, 0 .. 2 GiB - 1. Copied.
  * @retval TARN_OK, TARN_INVALID_ARGUMENT, TARN_IO_ERROR, TARN_NO_SPACE, TARN_POISONED
+ * @retval TARN_OVER_BUDGET, TARN_NO_MEMORY  Nothing changed.
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_value_put(tarn_value *state, tarn_bytes value, tarn_error *error);

@@ -31,6 +31,11 @@ extern "C" {
 /**
  * Every status: name, value, sentence. Values are ABI; a new one takes a free number of its family.
  * Zero is success, positive an expected outcome without details, negative a failure with them.
+ *
+ * Any call that needs memory may answer TARN_OVER_BUDGET or TARN_NO_MEMORY. The first: a pool of
+ * the budget refused it; the message names the pool, who asked, and the option that sizes it. The
+ * second: the allocator itself, malloc() or the program's, had none left. Only tarn_buffer_*(),
+ * which has no message, answers the second for both.
  */
 #define TARN_STATUS_MAP(X)                                                                \
     X(OK, 0, "success")                                                                   \
@@ -70,7 +75,8 @@ enum { TARN_ERROR_MESSAGE_BYTES = 504 };
  */
 typedef struct tarn_error {
     tarn_status status; /**< The same value the call returned. */
-    int system_code;    /**< errno or HTTP status behind it; 0 when there is none. */
+    int system_code;    /**< errno or HTTP status behind it; 0: there is none, or RocksDB's text
+                           does not tell it. */
     char message[TARN_ERROR_MESSAGE_BYTES]; /**< One sentence that names the object; UTF-8. */
 } tarn_error;
 

@@ -156,7 +156,8 @@ tarn_timers_remove(tarn_timers *timers, int64_t time, tarn_bytes name_space, tar
  *
  * @retval TARN_OK    A timer fires.
  * @retval TARN_DONE  None is due (an outcome, not an error). The current key stays.
- * @retval TARN_CORRUPTION, TARN_IO_ERROR, TARN_NO_MEMORY, TARN_POISONED  Nothing was taken.
+ * @retval TARN_CORRUPTION, TARN_IO_ERROR, TARN_POISONED  Nothing was taken.
+ * @retval TARN_OVER_BUDGET, TARN_NO_MEMORY  Likewise.
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_timers_poll(tarn_timers *timers, int64_t up_to, tarn_timer *out, tarn_error *error);

@@ -145,7 +145,7 @@ typedef struct tarn_ttl_stats {
  *
  * @param[in] row_count_max  0: all rows; the figures are exact then.
  * @retval TARN_OK           Also without a TTL: all is live.
- * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_NO_MEMORY, TARN_POISONED
+ * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_OVER_BUDGET, TARN_NO_MEMORY, TARN_POISONED
  *
  * Cost: a scan of so many rows, past the block cache.
  */
@@ -167,7 +167,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_keyed_clean(tarn_keyed *state, tarn_err
  * Tells all states of a backend what time it is and begins what their deadlines ask for, without
  * waiting: call it now and then when no records come.
  *
- * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_NO_MEMORY, TARN_POISONED
+ * @retval TARN_IO_ERROR, TARN_CORRUPTION, TARN_OVER_BUDGET, TARN_NO_MEMORY, TARN_POISONED
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_backend_advance_ttl(tarn_backend *backend, tarn_error *error);

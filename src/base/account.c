@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/refusal.h"
+
 /* In front of each block; as large as the strictest alignment, so that the block keeps it. */
 typedef union header {
     struct {
@@ -14,16 +16,25 @@ typedef union header {
     max_align_t alignment;
 } header;
 
+/* It was not a pool that refused. */
+static void *fail(void)
+{
+    tarn__refusal_clear();
+    return NULL;
+}
+
 static void *libc_allocate(size_t size, void *context)
 {
     (void)context;
-    return malloc(size);
+    void *memory = malloc(size);
+    return memory != NULL ? memory : fail();
 }
 
 static void *libc_reallocate(void *memory, size_t size, void *context)
 {
     (void)context;
-    return realloc(memory, size);
+    void *moved = realloc(memory, size);
+    return moved != NULL ? moved : fail();
 }
 
 static void libc_release(void *memory, void *context)
@@ -96,6 +107,7 @@ void tarn__account_count(tarn__account *account, size_t bytes)
 bool tarn__account_charge(tarn__account *account, size_t bytes)
 {
     if (account->charge != NULL && !account->charge(account->pool, bytes)) {
+        tarn__refusal_note_owner(account->name);
         return false;
     }
     tarn__account_count(account, bytes);
@@ -112,6 +124,12 @@ void tarn__account_discharge(tarn__account *account, size_t bytes)
     }
 }
 
+/* What is below has no memory; when it is an account it has said why. */
+static void *fail_below(const tarn__account *account)
+{
+    return account->below->allocate == face_allocate ? NULL : fail();
+}
+
 static header *header_of(void *memory)
 {
     return (header *)memory - 1;
@@ -121,7 +139,7 @@ void *tarn__allocate(tarn__account *account, size_t size)
 {
     assert(size > 0);
     if (size > SIZE_MAX - sizeof(header)) {
-        return NULL;
+        return fail();
     }
     const size_t total = size + sizeof(header);
     if (!tarn__account_charge(account, total)) {
@@ -130,7 +148,7 @@ void *tarn__allocate(tarn__account *account, size_t size)
     header *block = account->below->allocate(total, account->below->context);
     if (block == NULL) {
         tarn__account_discharge(account, total);
-        return NULL;
+        return fail_below(account);
     }
     block->block.size = total;
     block->block.account = account;
@@ -141,7 +159,7 @@ void *tarn__allocate(tarn__account *account, size_t size)
 void *tarn__allocate_zeroed(tarn__account *account, size_t count, size_t size)
 {
     if (size != 0 && count > SIZE_MAX / size) {
-        return NULL;
+        return fail();
     }
     void *memory = tarn__allocate(account, count * size);
     if (memory != NULL) {
@@ -157,7 +175,7 @@ void *tarn__reallocate(tarn__account *account, void *memory, size_t size)
     }
     assert(size > 0 && header_of(memory)->block.account == account);
     if (size > SIZE_MAX - sizeof(header)) {
-        return NULL;
+        return fail();
     }
     const size_t before = header_of(memory)->block.size;
     const size_t total = size + sizeof(header);
@@ -169,7 +187,7 @@ void *tarn__reallocate(tarn__account *account, void *memory, size_t size)
         if (total > before) {
             tarn__account_discharge(account, total - before);
         }
-        return NULL;
+        return fail_below(account);
     }
     block->block.size = total;
     if (total < before) {

@@ -20,7 +20,7 @@
 
 #include "base/error.h"
 
-/* Asks a pool for bytes; false when they do not fit. */
+/* Asks a pool for bytes; false when they do not fit, which it notes (base/refusal.h). */
 typedef bool tarn__charge_fn(void *pool, size_t bytes);
 typedef void tarn__discharge_fn(void *pool, size_t bytes);
 

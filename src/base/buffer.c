@@ -4,6 +4,7 @@
 
 #include "tarn/bytes.h"
 
+#include "base/refusal.h"
 #include "base/try.h"
 
 enum { CAPACITY_MIN = 64 }; /* One cache line: smaller values are not worth a second growth. */
@@ -31,6 +32,7 @@ tarn_status tarn_buffer_reserve(tarn_buffer *buffer, size_t capacity)
         wanted = CAPACITY_MIN;
     }
     const tarn_allocator *allocator = allocator_of(buffer);
+    tarn__refusal_clear(); /* An allocator of the program's does not say why. */
     void *data = allocator->reallocate(buffer->data, wanted, allocator->context);
     if (data == NULL) {
         return TARN_NO_MEMORY;
@@ -53,6 +55,7 @@ tarn_status tarn_buffer_assign(tarn_buffer *buffer, tarn_bytes bytes)
 tarn_status tarn_buffer_append(tarn_buffer *buffer, tarn_bytes bytes)
 {
     if (bytes.size > SIZE_MAX - buffer->size) {
+        tarn__refusal_clear();
         return TARN_NO_MEMORY;
     }
     TARN_TRY(tarn_buffer_reserve(buffer, buffer->size + bytes.size));

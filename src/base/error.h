@@ -20,8 +20,17 @@ __attribute__((format(printf, 3, 4))) tarn_status tarn__fail(
 __attribute__((format(printf, 3, 4))) tarn_status tarn__fail_errno(
     tarn_error *error, int system_code, const char *format, ...);
 
-/* TARN_NO_MEMORY for what needed bytes. */
+/*
+ * For what needed bytes and got none: TARN_OVER_BUDGET when a pool refused them (base/refusal.h),
+ * TARN_NO_MEMORY when the allocator has none left.
+ */
 tarn_status tarn__fail_no_memory(tarn_error *error, const char *what, size_t bytes);
+
+/* Either of these: who gets over the one gets over the other. */
+static inline bool tarn__is_of_memory(tarn_status status)
+{
+    return status == TARN_NO_MEMORY || status == TARN_OVER_BUDGET;
+}
 
 /* Puts "<context>: " in front of the message of *error (may be NULL); cut at the end if too long.
  */

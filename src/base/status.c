@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/refusal.h"
 
 const char *tarn_status_name(tarn_status status)
 {
@@ -87,7 +88,8 @@ tarn_status tarn__fail_errno(tarn_error *error, int system_code, const char *for
 
 tarn_status tarn__fail_no_memory(tarn_error *error, const char *what, size_t bytes)
 {
-    return tarn__fail(error, TARN_NO_MEMORY, "cannot allocate %zu bytes for %s", bytes, what);
+    return tarn__refusal_explain(
+        error, tarn__fail(error, TARN_NO_MEMORY, "cannot allocate %zu bytes for %s", bytes, what));
 }
 
 void tarn__error_prefix(tarn_error *error, const char *format, ...)

@@ -14,6 +14,7 @@
  */
 #include <assert.h>
 
+#include "base/refusal.h"
 #include "cache/workset_private.h"
 
 enum {
@@ -266,6 +267,9 @@ tarn_status tarn__workset_make_room(
     if (!*has_room && may_wait && set->store.is_held(set->store.context)) {
         TARN_TRY(set->store.release(set->store.context, error));
         TARN_TRY(press(set, key, bytes, has_room, error));
+    }
+    if (!*has_room) {
+        tarn__refusal_clear(); /* Of a page, or of the index: it goes without. */
     }
     return TARN_OK;
 }

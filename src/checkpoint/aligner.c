@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/refusal.h"
 #include "base/try.h"
 
 #include "checkpoint/aligner.h"
@@ -38,11 +39,12 @@ tarn_status tarn__aligner_init(
     a.tracked_reached = tarn__allocate_zeroed(account, tracked_max, channel_count);
     if (a.channels == NULL || a.effects == NULL || a.tracked == NULL || a.tracked_reached == NULL) {
         tarn__aligner_clear(&a);
-        return tarn__fail(
+        const tarn_status status = tarn__fail(
             error,
             TARN_NO_MEMORY,
             "cannot allocate a barrier aligner of %u channels",
             channel_count);
+        return tarn__refusal_explain(error, status);
     }
     for (size_t i = 0; i < tracked_max; i++) {
         a.tracked[i].is_reached = a.tracked_reached + i * channel_count;

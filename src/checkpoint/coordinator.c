@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "base/refusal.h"
 #include "base/try.h"
 
 #include "checkpoint/coordinator.h"
@@ -49,12 +50,13 @@ static tarn_status allocate(tarn_coordinator *c, tarn_error *error)
     if (c->task_states == NULL || c->attempts == NULL || c->slots == NULL || c->order == NULL ||
         c->slot_tasks == NULL || c->slot_members == NULL || c->queue == NULL ||
         c->deferred == NULL || c->cleaning == NULL || c->effects == NULL) {
-        return tarn__fail(
+        const tarn_status status = tarn__fail(
             error,
             TARN_NO_MEMORY,
             "cannot allocate a checkpoint coordinator of %zu tasks and %zu pending checkpoints",
             task_count,
             slot_count - 1);
+        return tarn__refusal_explain(error, status);
     }
     for (size_t i = 0; i < slot_count; i++) {
         uint32_t *tasks = c->slot_tasks + i * 4 * task_count;

@@ -121,9 +121,9 @@ static tarn_status open_coordinator(tarn_driver *driver, tarn_error *error)
     uint64_t *ids = tarn__allocate_zeroed(account, count + 1, sizeof *ids);
     tarn_coordinator_restored *restored =
         tarn__allocate_zeroed(account, count + 1, sizeof *restored);
-    tarn_status status = TARN_NO_MEMORY;
+    tarn_status status = TARN_OK;
     if (ids == NULL || restored == NULL) {
-        tarn__fail_no_memory(error, "the retained checkpoints", count * sizeof *restored);
+        status = tarn__fail_no_memory(error, "the retained checkpoints", count * sizeof *restored);
     } else {
         tarn__store_list(store, ids, count);
         for (uint32_t i = 0; i < count; i++) {

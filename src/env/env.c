@@ -241,7 +241,6 @@ static tarn_status open_frame(
         status = env != NULL ? TARN_OK : tarn__fail_no_memory(error, "an environment", sizeof *env);
     }
     if (status != TARN_OK) {
-        status = tarn__budget_explain(budget, 0, status, error);
         close_owner(owner);
         close_budget(budget);
         return status;
@@ -304,7 +303,6 @@ tarn_status tarn_env_open(const tarn_env_options *given, tarn_env **out, tarn_er
     env->rocksdb_plan = rocksdb_plan;
     tarn_status status = open_parts(env, &options, error);
     if (status != TARN_OK) {
-        status = tarn__budget_explain(env->budget, 0, status, error);
         clear(env);
         return status;
     }

@@ -9,11 +9,13 @@
 
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/refusal.h"
 #include "base/try.h"
 
 enum { OWNER_NAME_BYTES = 256 }; /* Longer names are cut. */
 
 typedef struct pool {
+    tarn_pool kind;
     uint64_t limit; /* Units: bytes. Never changes. */
     atomic_uint_least64_t used;
     atomic_uint_least64_t peak;
@@ -78,12 +80,35 @@ static bool try_charge(pool *p, uint64_t bytes)
     return true;
 }
 
+/* What sizes a pool. */
+static const char *option_of(tarn_pool pool_of)
+{
+    switch (pool_of) {
+    case TARN_POOL_HEAP:
+        return "taskmanager.memory.task.heap.size";
+    case TARN_POOL_MANAGED:
+        return "taskmanager.memory.managed.size";
+    case TARN_POOL_NETWORK:
+        return "taskmanager.memory.network.max";
+    case TARN_POOL_OFF_HEAP:
+        return "taskmanager.memory.framework.off-heap.size";
+    }
+    return "?";
+}
+
+static void note_refusal(pool *p)
+{
+    atomic_fetch_add(&p->refused_count, 1);
+    tarn__refusal_note(
+        tarn_pool_name(p->kind), option_of(p->kind), atomic_load(&p->used), p->limit);
+}
+
 static bool charge(void *context, size_t bytes)
 {
     pool *p = context;
     const bool fits = try_charge(p, bytes);
     if (!fits) {
-        atomic_fetch_add(&p->refused_count, 1);
+        note_refusal(p);
     }
     return fits;
 }
@@ -141,8 +166,9 @@ static bool charge_waiting(pool *p, uint64_t bytes, uint32_t wait_ms)
     return fits;
 }
 
-static void pool_init(pool *p, uint64_t limit)
+static void pool_init(pool *p, tarn_pool kind, uint64_t limit)
 {
+    p->kind = kind;
     p->limit = limit;
     pthread_mutex_init(&p->mutex, NULL);
     pthread_condattr_t attributes;
@@ -164,12 +190,13 @@ tarn_status tarn_budget_open(const tarn_budget_options *given, tarn_budget **out
     const tarn_allocator *below = outside.below;
     tarn_budget *budget = below->allocate(sizeof *budget, below->context);
     if (budget == NULL) {
+        tarn__refusal_clear();
         return tarn__fail_no_memory(error, "a budget", sizeof *budget);
     }
     *budget = (tarn_budget){.first = NULL};
     tarn__account_init(&budget->outside, "budget", below);
     for (int i = 0; i < TARN_POOL_COUNT; i++) {
-        pool_init(&budget->pools[i], options.limit_bytes[i]);
+        pool_init(&budget->pools[i], (tarn_pool)i, options.limit_bytes[i]);
     }
     tarn__account_init(&budget->bookkeeping, "budget/owners", below);
     tarn__account_attach(&budget->bookkeeping, charge, discharge, &budget->pools[TARN_POOL_HEAP]);
@@ -392,23 +419,4 @@ const tarn_allocator *tarn_owner_allocator(tarn_owner *owner)
 tarn__account *tarn__owner_account(tarn_owner *owner)
 {
     return &owner->account;
-}
-
-tarn_status tarn__budget_explain(
-    const tarn_budget *budget, uint64_t refused_count, tarn_status status, tarn_error *error)
-{
-    const tarn_pool_stats heap = tarn_budget_pool(budget, TARN_POOL_HEAP);
-    if (status != TARN_NO_MEMORY || heap.refused_count == refused_count) {
-        return status;
-    }
-    tarn__error_prefix(
-        error,
-        "the heap pool has %" PRIu64 " of %" PRIu64 " bytes in use; raise "
-        "taskmanager.memory.task.heap.size",
-        heap.used_bytes,
-        heap.limit_bytes);
-    if (error != NULL) {
-        error->status = TARN_OVER_BUDGET;
-    }
-    return TARN_OVER_BUDGET;
 }

@@ -31,12 +31,4 @@ __attribute__((format(printf, 5, 6))) TARN_NODISCARD tarn_status tarn__owner_ope
     const char *format,
     ...);
 
-/*
- * Turns TARN_NO_MEMORY into TARN_OVER_BUDGET, with the heap pool's figures, when that pool has
- * refused something since refused_count was read: an account answers no reason. Passes on any other
- * status. For the calls that open things.
- */
-tarn_status tarn__budget_explain(
-    const tarn_budget *budget, uint64_t refused_count, tarn_status status, tarn_error *error);
-
 #endif

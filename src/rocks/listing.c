@@ -90,7 +90,7 @@ static tarn_status read_list(tarn__rocks_listing *l, tarn__account *account, tar
     l->size = bytes.size;
     const tarn_status status =
         tarn__manifest_open(&l->manifest, tarn_buffer_bytes(&bytes), account, error);
-    if (status != TARN_OK && status != TARN_NO_MEMORY) {
+    if (status != TARN_OK && !tarn__is_of_memory(status)) {
         tarn__error_prefix(error, "%.200s", l->path);
     }
     return status;

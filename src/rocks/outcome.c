@@ -78,9 +78,42 @@ tarn_status tarn__rocks_classify(const char *text)
     return TARN_INTERNAL;
 }
 
-/* The errno that a status stands for; RocksDB's text has only its words. */
-static int system_code_of(tarn_status status)
+/* What a file system may answer. */
+static const int SYSTEM_CODES[] = {
+    EACCES, EAGAIN,       EBADF,  EBUSY,  EDQUOT, EEXIST, EFBIG,  EINTR,   EINVAL,    EIO,
+    EISDIR, ELOOP,        EMFILE, EMLINK, ENFILE, ENODEV, ENOENT, ENOLCK,  ENOMEM,    ENOSPC,
+    ENOSYS, ENAMETOOLONG, ENXIO,  EPERM,  EROFS,  ESTALE, EXDEV,  ENOTDIR, ENOTEMPTY, EOPNOTSUPP,
+};
+
+static bool ends_with(const char *text, const char *words)
 {
+    const size_t size = strlen(text);
+    const size_t words_size = strlen(words);
+    return size >= words_size && strcmp(text + size - words_size, words) == 0;
+}
+
+/* The errno behind an "IO error: ...", whose text ends with strerror()'s words. 0: there is none.
+ */
+static int system_code_of(const char *text)
+{
+    char words[128];
+    for (size_t i = 0; i < sizeof SYSTEM_CODES / sizeof SYSTEM_CODES[0]; i++) {
+        if (ends_with(text, strerror_r(SYSTEM_CODES[i], words, sizeof words))) {
+            return SYSTEM_CODES[i];
+        }
+    }
+    return 0;
+}
+
+/* Of a message; "Space limit reached" and the like are told by the status alone. */
+static int system_code_behind(const char *message, tarn_status status)
+{
+    static const char IO_ERROR[] = "IO error: ";
+    const bool is_io = strncmp(message, IO_ERROR, sizeof IO_ERROR - 1) == 0;
+    const int code = is_io ? system_code_of(message) : 0;
+    if (code != 0) {
+        return code;
+    }
     if (status == TARN_NO_SPACE) {
         return ENOSPC;
     }
@@ -96,7 +129,7 @@ tarn_status tarn__rocks_outcome(
     const tarn_status status = tarn__rocks_classify(*message);
     (void)tarn__fail(error, status, "cannot %s %s: %s", action, object, *message);
     if (error != NULL) {
-        error->system_code = system_code_of(status);
+        error->system_code = system_code_behind(*message, status);
     }
     rocksdb_free(*message);
     *message = NULL;

@@ -151,7 +151,7 @@ static tarn_status adopt_file(
     tarn__claim claim;
     tarn_error reason;
     const tarn_status read = tarn__claim_read(store->storage, name, arena, &claim, &reason);
-    if (read == TARN_NO_MEMORY) {
+    if (tarn__is_of_memory(read)) {
         return tarn__fail(error, read, "%s", reason.message);
     }
     if (read != TARN_OK && read != TARN_MISSING) {

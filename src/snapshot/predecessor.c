@@ -73,7 +73,7 @@ static tarn_status adopt_present(
     if (read == TARN_MISSING) {
         return TARN_MISSING;
     }
-    if (read == TARN_NO_MEMORY) {
+    if (tarn__is_of_memory(read)) {
         return tarn__fail(error, read, "%s", reason.message);
     }
     if (read != TARN_OK) {

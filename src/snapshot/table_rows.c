@@ -112,7 +112,7 @@ tarn_status tarn__table_states_find(
         }
         tarn__table_close(&table);
         tarn__stored_clear(&stored);
-        if (status == TARN_NO_MEMORY) {
+        if (tarn__is_of_memory(status)) {
             return tarn__fail(error, status, "%s", reason.message);
         }
     }

@@ -83,7 +83,7 @@ static tarn_status verify_file(
     }
     tarn_error problem;
     const tarn_status status = verify_content(v, subtask, part, &problem);
-    if (status == TARN_NO_MEMORY) {
+    if (tarn__is_of_memory(status)) {
         return tarn__fail(error, status, "%s", problem.message);
     }
     v->result.file_count++;

@@ -210,8 +210,6 @@ tarn_status tarn_backend_open(
     if (out == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "out is missing");
     }
-    const tarn_budget *budget = tarn_env_budget(known.env);
-    const uint64_t refused_count = tarn_budget_pool(budget, TARN_POOL_HEAP).refused_count;
     tarn_backend *backend = NULL;
     tarn_status status = new_backend(&known, &backend, error);
     if (status == TARN_OK) {
@@ -220,7 +218,6 @@ tarn_status tarn_backend_open(
         status = set_up(backend, &known, error);
     }
     if (status != TARN_OK) {
-        status = tarn__budget_explain(budget, refused_count, status, error);
         destroy(backend);
         return status;
     }
@@ -246,19 +243,6 @@ tarn_status tarn_backend_close(tarn_backend *backend, tarn_error *error)
     }
     destroy(backend);
     return TARN_OK;
-}
-
-/* ---- why memory was refused ------------------------------------------------------------- */
-
-uint64_t tarn__backend_refused_count(const tarn_backend *backend)
-{
-    return tarn_budget_pool(tarn_env_budget(backend->env), TARN_POOL_HEAP).refused_count;
-}
-
-tarn_status tarn__backend_explain(
-    const tarn_backend *backend, uint64_t refused_count, tarn_status status, tarn_error *error)
-{
-    return tarn__budget_explain(tarn_env_budget(backend->env), refused_count, status, error);
 }
 
 /* ---- children --------------------------------------------------------------------------- */

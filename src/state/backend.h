@@ -140,14 +140,6 @@ struct tarn_backend {
 TARN_NODISCARD tarn_status
 tarn__backend_check_poison(const tarn_backend *backend, tarn_error *error);
 
-/*
- * For calls that open something: turns TARN_NO_MEMORY into TARN_OVER_BUDGET when the heap pool has
- * refused something since its count was read (tarn__budget_explain()).
- */
-uint64_t tarn__backend_refused_count(const tarn_backend *backend);
-tarn_status tarn__backend_explain(
-    const tarn_backend *backend, uint64_t refused_count, tarn_status status, tarn_error *error);
-
 /* Settles what the last call left: stores a pending edit, refuses when poisoned; drains at times.
  */
 TARN_NODISCARD tarn_status tarn__backend_settle(tarn_backend *backend, tarn_error *error);

@@ -1,6 +1,7 @@
 /* fold.c - see fold.h. */
 #include "state/fold.h"
 
+#include "base/refusal.h"
 #include "state/hot.h"
 
 tarn_status tarn__fold_check(const tarn_keyed *keyed, tarn_status status, tarn_error *error)
@@ -8,12 +9,13 @@ tarn_status tarn__fold_check(const tarn_keyed *keyed, tarn_status status, tarn_e
     if (__builtin_expect(status == TARN_OK, 1)) {
         return TARN_OK;
     }
-    return tarn__fail(
+    const tarn_status failed = tarn__fail(
         error,
         status < TARN_OK ? status : TARN_INTERNAL,
         "a function of state \"%s\" answered %s",
         keyed->family->name,
         tarn_status_name(status));
+    return tarn__refusal_explain(error, failed); /* The buffer that it was given did not grow. */
 }
 
 /* ---- adding ----------------------------------------------------------------------------- */

@@ -55,7 +55,7 @@ static void refuse(const joining *j, const tarn__restore_part *part, const char 
 /* Whether a failure leaves the databases as they were, so that rows are taken over. */
 static bool is_refusal(tarn_status status)
 {
-    return status == TARN_NOT_SUPPORTED || status == TARN_CORRUPTION || status == TARN_NO_MEMORY;
+    return status == TARN_NOT_SUPPORTED || status == TARN_CORRUPTION || tarn__is_of_memory(status);
 }
 
 /* ---- leftovers -------------------------------------------------------------------------- */

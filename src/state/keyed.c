@@ -225,11 +225,9 @@ tarn_status tarn__keyed_open(
     }
     TARN_TRY(check_not_open(backend, known.name, error));
     TARN_TRY(tarn__backend_enter_write(backend, error));
-    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_keyed *keyed = tarn__allocate_zeroed(backend->account, 1, size);
     if (keyed == NULL) {
-        return tarn__backend_explain(
-            backend, refused_count, tarn__fail_no_memory(error, known.name, size), error);
+        return tarn__fail_no_memory(error, known.name, size);
     }
     init(keyed, backend, &known);
     keyed->has_ttl = known.ttl != NULL;
@@ -237,8 +235,7 @@ tarn_status tarn__keyed_open(
     keyed->is_folded = kind == TARN__STATE_REDUCING && detail != 0;
     keyed->cleaning.due_ms = INT64_MAX;
     keyed->cleaning.cleaned_ms = INT64_MIN;
-    const tarn_status status = tarn__backend_explain(
-        backend, refused_count, set_up(keyed, &known, kind, detail, error), error);
+    const tarn_status status = set_up(keyed, &known, kind, detail, error);
     if (status != TARN_OK) {
         free_state(keyed);
         return status;

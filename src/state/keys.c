@@ -165,19 +165,13 @@ tarn_status tarn_keyed_iterate_keys(
 {
     tarn_backend *backend = state->backend;
     TARN_TRY(tarn__backend_enter(backend, error));
-    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_key_iterator *iterator = tarn__allocate_zeroed(backend->account, 1, sizeof *iterator);
     if (iterator == NULL) {
-        return tarn__backend_explain(
-            backend,
-            refused_count,
-            tarn__fail_no_memory(error, "an iterator", sizeof *iterator),
-            error);
+        return tarn__fail_no_memory(error, "an iterator", sizeof *iterator);
     }
     iterator->wanted.allocator = &backend->account->face;
     iterator->scan.target.allocator = &backend->account->face;
-    const tarn_status status = tarn__backend_explain(
-        backend, refused_count, open_iterator(iterator, state, name_space, owner, error), error);
+    const tarn_status status = open_iterator(iterator, state, name_space, owner, error);
     tarn__rocks_unpin(&backend->pin);
     if (status != TARN_OK) {
         free_iterator(iterator);

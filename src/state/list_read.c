@@ -74,9 +74,7 @@ tarn_status tarn_list_iterate(
     tarn_backend *backend = state->keyed.backend;
     TARN_TRY(tarn__backend_enter(backend, error));
     tarn__rocks_unpin(&backend->pin);
-    const uint64_t refused_count = tarn__backend_refused_count(backend);
-    return tarn__backend_explain(
-        backend, refused_count, begin_reading(state, owner, out, error), error);
+    return begin_reading(state, owner, out, error);
 }
 
 /* Remembers between which rows all chunks that were seen lie. */

@@ -413,9 +413,7 @@ tarn_status tarn_map_iterate(
     tarn_map_range known;
     TARN_TRY(tarn__backend_enter(backend, error));
     TARN_TRY(copy_range(range, &known, error));
-    const uint64_t refused_count = tarn__backend_refused_count(backend);
-    return tarn__backend_explain(
-        backend, refused_count, begin_iteration(state, &known, owner, out, error), error);
+    return begin_iteration(state, &known, owner, out, error);
 }
 
 /* Does to an entry what a read does. */

@@ -377,7 +377,6 @@ static tarn_status begin(tarn_backend *backend, const tarn_prefetch *what, tarn_
         TARN_TRY(tarn__options_copy("tarn_prefetch", what, &known, sizeof known, error));
         TARN_TRY(check(backend, &known, error));
     }
-    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_status status = open_once(backend, error);
     if (status == TARN_OK) {
         status = take_in(backend->prefetch, error);
@@ -389,7 +388,7 @@ static tarn_status begin(tarn_backend *backend, const tarn_prefetch *what, tarn_
         if (backend->prefetch != NULL) {
             backend->prefetch->count = 0; /* Nothing of it was published. */
         }
-        return tarn__backend_explain(backend, refused_count, status, error);
+        return status;
     }
     if (backend->prefetch->count > 0) {
         tarn__ahead_publish(backend->prefetch);

@@ -223,10 +223,9 @@ tarn_status tarn_snapshot_begin(
 {
     TARN_TRY(check_begin(backend, checkpoint, out, error));
     const uint64_t began_ns = tarn__clock_monotonic_ns(tarn__env_clock(backend->env));
-    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_snapshot *snapshot = NULL;
-    TARN_TRY(tarn__backend_explain(
-        backend, refused_count, make(backend, checkpoint, &snapshot, error), error));
+    TARN_TRY(make(backend, checkpoint, &snapshot, error));
+    assert(snapshot != NULL);
     snapshot->runs = backend->runs;
     backend->snapshot = snapshot;
     tarn__backend_adopt(backend, &snapshot->child, "snapshot", "of a checkpoint");

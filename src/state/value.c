@@ -211,14 +211,9 @@ tarn_status tarn_value_iterate(
     tarn_backend *backend = keyed->backend;
     TARN_TRY(tarn__backend_enter(backend, error));
     tarn__rocks_unpin(&backend->pin);
-    const uint64_t refused_count = tarn__backend_refused_count(backend);
     tarn_value_iterator *iterator = tarn__allocate_zeroed(backend->account, 1, sizeof *iterator);
     if (iterator == NULL) {
-        return tarn__backend_explain(
-            backend,
-            refused_count,
-            tarn__fail_no_memory(error, "an iterator", sizeof *iterator),
-            error);
+        return tarn__fail_no_memory(error, "an iterator", sizeof *iterator);
     }
     uint8_t lower[TARN__ROW_GROUP_BYTES];
     uint8_t upper[TARN__ROW_GROUP_BYTES];
@@ -228,11 +223,8 @@ tarn_status tarn_value_iterate(
         .lower = tarn_bytes_at(lower, sizeof lower),
         .upper = tarn_bytes_at(upper, sizeof upper),
     };
-    const tarn_status status = tarn__backend_explain(
-        backend,
-        refused_count,
-        tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error),
-        error);
+    const tarn_status status =
+        tarn__keyed_iterator_open(&iterator->base, keyed, &scan, owner, error);
     if (status != TARN_OK) {
         tarn__release(iterator);
         return status;

@@ -102,17 +102,19 @@ static tarn_status read_round(
     uint32_t started = 0;
     for (; status == TARN_OK && started < count; started++) {
         range *r = &ranges[started];
-        r->call = tarn__s3_call_new(self, error);
-        status = r->call == NULL ? TARN_NO_MEMORY
-                                 : start_range(
-                                       self,
-                                       r->call,
-                                       name,
-                                       r->offset,
-                                       into + (r->offset - ranges[0].offset),
-                                       r->size,
-                                       r->line,
-                                       error);
+        r->call = NULL;
+        status = tarn__s3_call_new(self, &r->call, error);
+        if (status == TARN_OK) {
+            status = start_range(
+                self,
+                r->call,
+                name,
+                r->offset,
+                into + (r->offset - ranges[0].offset),
+                r->size,
+                r->line,
+                error);
+        }
     }
     bool is_over = false;
     *got = 0;
@@ -132,10 +134,8 @@ static tarn_status s3_stat(
     tarn_storage *base, const char *name, tarn_storage_info *out, tarn_error *error)
 {
     tarn__s3 *self = storage_of(base);
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__s3_call *call = NULL;
+    TARN_TRY(tarn__s3_call_new(self, &call, error));
     call->method = "HEAD";
     call->name = name;
     tarn_status status = tarn__s3_call_perform(self, call, error);
@@ -213,10 +213,8 @@ static tarn_status s3_read(
 
 static tarn_status remove_one(tarn__s3 *self, const char *name, tarn_error *error)
 {
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__s3_call *call = NULL;
+    TARN_TRY(tarn__s3_call_new(self, &call, error));
     call->method = "DELETE";
     call->name = name;
     const tarn_status status = tarn__s3_call_perform(self, call, error);
@@ -284,8 +282,8 @@ static tarn_status remove_batch(
 {
     tarn_buffer request = {.allocator = &self->account->face};
     tarn_buffer answer = {.allocator = &self->account->face};
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    tarn_status status = call != NULL ? TARN_OK : TARN_NO_MEMORY;
+    tarn__s3_call *call = NULL;
+    tarn_status status = tarn__s3_call_new(self, &call, error);
     if (status == TARN_OK && build_removal(self, names, count, &request) != TARN_OK) {
         status = tarn__fail_no_memory(error, "a removal", request.size);
     }

@@ -132,10 +132,8 @@ tarn_status tarn__s3_list(
         l.root[l.root_size++] = '/';
         l.root[l.root_size] = '\0';
     }
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__s3_call *call = NULL;
+    TARN_TRY(tarn__s3_call_new(self, &call, error));
     const tarn_status status = list_all(self, call, &l, error);
     tarn__s3_call_free(call);
     return status;

@@ -91,8 +91,9 @@ typedef struct tarn__s3_call {
     tarn__s3_problem problem; /* Of an answer of 300 and above. */
 } tarn__s3_call;
 
-/* A zeroed call, or NULL. */
-tarn__s3_call *tarn__s3_call_new(tarn__s3 *self, tarn_error *error);
+/* A zeroed call. */
+TARN_NODISCARD tarn_status
+tarn__s3_call_new(tarn__s3 *self, tarn__s3_call **out, tarn_error *error);
 
 /* Frees a call (or NULL); one under way is given up. Credentials are written over. */
 void tarn__s3_call_free(tarn__s3_call *call);

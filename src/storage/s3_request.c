@@ -8,15 +8,15 @@
 
 enum { NS_PER_S = 1000000000, PAUSE_MS_PER_S = 1000 };
 
-tarn__s3_call *tarn__s3_call_new(tarn__s3 *self, tarn_error *error)
+tarn_status tarn__s3_call_new(tarn__s3 *self, tarn__s3_call **out, tarn_error *error)
 {
     tarn__s3_call *call = tarn__allocate_zeroed(self->account, 1, sizeof *call);
     if (call == NULL) {
-        (void)tarn__fail_no_memory(error, "a request", sizeof *call);
-        return NULL;
+        return tarn__fail_no_memory(error, "a request", sizeof *call);
     }
     call->url.allocator = &self->account->face;
-    return call;
+    *out = call;
+    return TARN_OK;
 }
 
 void tarn__s3_call_free(tarn__s3_call *call)

@@ -117,10 +117,7 @@ static uint64_t part_size(const tarn__s3 *self, uint32_t number)
 /* Makes the call of a slot, when it has none yet. */
 static tarn_status prepare_call(tarn__s3 *self, slot *s, tarn_error *error)
 {
-    if (s->call == NULL) {
-        s->call = tarn__s3_call_new(self, error);
-    }
-    return s->call != NULL ? TARN_OK : TARN_NO_MEMORY;
+    return s->call != NULL ? TARN_OK : tarn__s3_call_new(self, &s->call, error);
 }
 
 static tarn_status start_multipart(s3_upload *upload, tarn_error *error)
@@ -129,10 +126,8 @@ static tarn_status start_multipart(s3_upload *upload, tarn_error *error)
     if (upload->id[0] != '\0') {
         return TARN_OK;
     }
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__s3_call *call = NULL;
+    TARN_TRY(tarn__s3_call_new(self, &call, error));
     tarn_buffer document = {.allocator = &self->account->face};
     call->method = "POST";
     call->name = upload->name;
@@ -364,8 +359,8 @@ void tarn__s3_abandon(tarn_storage_upload *base)
             tarn__http_cancel(&upload->slots[i].call->transfer);
         }
     }
-    tarn__s3_call *call = upload->id[0] != '\0' ? tarn__s3_call_new(self, NULL) : NULL;
-    if (call != NULL) {
+    tarn__s3_call *call = NULL;
+    if (upload->id[0] != '\0' && tarn__s3_call_new(self, &call, NULL) == TARN_OK) {
         char query[QUERY_BYTES];
         snprintf(query, sizeof query, "uploadId=%s", upload->id_encoded);
         call->method = "DELETE";
@@ -382,8 +377,8 @@ void tarn__s3_abandon(tarn_storage_upload *base)
 static bool is_ours(s3_upload *upload)
 {
     tarn__s3 *self = storage_of(upload);
-    tarn__s3_call *call = tarn__s3_call_new(self, NULL);
-    if (call == NULL) {
+    tarn__s3_call *call = NULL;
+    if (tarn__s3_call_new(self, &call, NULL) != TARN_OK) {
         return false;
     }
     call->method = "HEAD";
@@ -487,10 +482,8 @@ static tarn_status complete_once(
 static tarn_status complete(s3_upload *upload, tarn_error *error)
 {
     tarn__s3 *self = storage_of(upload);
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__s3_call *call = NULL;
+    TARN_TRY(tarn__s3_call_new(self, &call, error));
     tarn_buffer request = {.allocator = &self->account->face};
     tarn_buffer answer = {.allocator = &self->account->face};
     const tarn_status status = complete_once(upload, call, &request, &answer, error);

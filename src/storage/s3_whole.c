@@ -65,10 +65,8 @@ tarn_status tarn__s3_put(
         /* Who is to be the first is told by a token, which an upload keeps over its attempts. */
         return TARN_NOT_SUPPORTED;
     }
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__s3_call *call = NULL;
+    TARN_TRY(tarn__s3_call_new(self, &call, error));
     call->method = "PUT";
     call->name = name;
     call->has_body = true;
@@ -127,10 +125,8 @@ tarn_status tarn__s3_get(
     if (size == 0 || offset > INT64_MAX - size) {
         return TARN_OK;
     }
-    tarn__s3_call *call = tarn__s3_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__s3_call *call = NULL;
+    TARN_TRY(tarn__s3_call_new(self, &call, error));
     char range[64];
     snprintf(range, sizeof range, "Range: bytes=%" PRIu64 "-%" PRIu64, offset, offset + size - 1);
     call->method = "GET";

@@ -94,10 +94,8 @@ static tarn_status webhdfs_read(
         return TARN_OK;
     }
     tarn__webhdfs *self = storage_of(base);
-    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__webhdfs_call *call = NULL;
+    TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
     size_t got = 0;
     call->into = into;
     const tarn_status status = open_range(self, call, name, offset, size, &got, error);
@@ -121,10 +119,8 @@ static tarn_status webhdfs_get(
         return TARN_OK;
     }
     tarn__webhdfs *self = storage_of(base);
-    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__webhdfs_call *call = NULL;
+    TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
     size_t got = 0;
     call->sink = sink;
     call->sink_context = context;
@@ -239,10 +235,8 @@ static tarn_status webhdfs_list(
     tarn_error *error)
 {
     tarn__webhdfs *self = storage_of(base);
-    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__webhdfs_call *call = NULL;
+    TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
     listing l = {.visit = visit, .context = context};
     call->method = "GET";
     call->name = directory;

@@ -60,7 +60,8 @@ typedef struct tarn__webhdfs_call {
     tarn__webhdfs_problem problem;
 } tarn__webhdfs_call;
 
-tarn__webhdfs_call *tarn__webhdfs_call_new(tarn__webhdfs *self, tarn_error *error);
+TARN_NODISCARD tarn_status
+tarn__webhdfs_call_new(tarn__webhdfs *self, tarn__webhdfs_call **out, tarn_error *error);
 void tarn__webhdfs_call_free(tarn__webhdfs_call *call);
 
 /*

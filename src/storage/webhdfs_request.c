@@ -1,4 +1,5 @@
 /* webhdfs_request.c - one request to a name node, and to the data node that it points to. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,16 +9,16 @@
 
 enum { URL_WORDS_BYTES = 128 }; /* "?op=", "&delegation=", '/' and the like, all together. */
 
-tarn__webhdfs_call *tarn__webhdfs_call_new(tarn__webhdfs *self, tarn_error *error)
+tarn_status tarn__webhdfs_call_new(tarn__webhdfs *self, tarn__webhdfs_call **out, tarn_error *error)
 {
     tarn__webhdfs_call *call = tarn__allocate_zeroed(self->account, 1, sizeof *call);
     if (call == NULL) {
-        (void)tarn__fail_no_memory(error, "a request", sizeof *call);
-        return NULL;
+        return tarn__fail_no_memory(error, "a request", sizeof *call);
     }
     call->url.allocator = &self->account->face;
     call->reply.allocator = &self->account->face;
-    return call;
+    *out = call;
+    return TARN_OK;
 }
 
 /* Addresses hold tokens: ours, and what a name node wants a data node to see. */
@@ -288,10 +289,9 @@ tarn_status tarn__webhdfs_ask(
     bool *out,
     tarn_error *error)
 {
-    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__webhdfs_call *call = NULL;
+    TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
+    assert(call != NULL);
     call->method = method;
     call->name = name;
     call->operation = operation;
@@ -308,10 +308,9 @@ tarn_status tarn__webhdfs_ask(
 tarn_status tarn__webhdfs_look(
     tarn__webhdfs *self, const char *name, tarn__webhdfs_status *out, tarn_error *error)
 {
-    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__webhdfs_call *call = NULL;
+    TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
+    assert(call != NULL);
     call->method = "GET";
     call->name = name;
     call->operation = "GETFILESTATUS";

@@ -92,10 +92,8 @@ static tarn_status flush(webhdfs_upload *upload, tarn_error *error)
     if (upload->is_made && upload->pending.size == 0) {
         return TARN_OK;
     }
-    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, error);
-    if (call == NULL) {
-        return TARN_NO_MEMORY;
-    }
+    tarn__webhdfs_call *call = NULL;
+    TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
     /* Making it again replaces it as a whole, so a lost answer to that needs no look. */
     call->method = upload->is_made ? "POST" : "PUT";
     call->name = upload->temporary;

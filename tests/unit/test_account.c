@@ -5,6 +5,7 @@
 #include "support/support.h"
 
 #include "base/account.h"
+#include "base/refusal.h"
 
 typedef struct pool {
     size_t used;

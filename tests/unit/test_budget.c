@@ -285,6 +285,45 @@ static void test_opening_survives_every_allocation_failure(void **state)
     }
 }
 
+/* One failure is the pool's, another the allocator's, though both are a block of NULL. */
+static void test_who_refused_is_told_by_status_and_sentence(void **state)
+{
+    (void)state;
+    fault_allocator fault;
+    tarn_error error;
+    tarn_budget *budget = NULL;
+    tarn_owner *owner = NULL;
+    fault_allocator_init(&fault, FAULT_NEVER);
+    tarn_budget_options options = options_with(1000);
+    options.limit_bytes[TARN_POOL_HEAP] = 4096;
+    options.allocator = &fault.base;
+    assert_ok(tarn_budget_open(&options, &budget, &error), &error);
+    assert_ok(tarn_owner_open(budget, TARN_POOL_HEAP, "cook", &owner, &error), &error);
+    tarn_buffer pot = {.allocator = tarn_owner_allocator(owner)};
+    assert_int_equal(tarn_buffer_reserve(&pot, 5000), TARN_NO_MEMORY);
+    assert_int_equal(tarn__fail_no_memory(&error, "soup", 5000), TARN_OVER_BUDGET);
+    assert_int_equal(error.status, TARN_OVER_BUDGET);
+    assert_non_null(
+        strstr(error.message, "cannot allocate 5000 bytes for soup, as cook: the heap"));
+    assert_non_null(strstr(error.message, "of 4096 bytes in use; raise taskmanager.memory.task"));
+    assert_int_equal(tarn__fail_no_memory(&error, "soup", 5000), TARN_NO_MEMORY); /* It is taken. */
+
+    /* An account over the owner, as parts of the library are given one. */
+    tarn__account account;
+    tarn__account_init(&account, "spoon", tarn_owner_allocator(owner));
+    assert_null(tarn__allocate(&account, 5000));
+    assert_int_equal(tarn__fail_no_memory(NULL, "soup", 5000), TARN_OVER_BUDGET);
+
+    /* A refusal that somebody went without is not the reason of the next failure. */
+    assert_null(tarn__allocate(&account, 5000));
+    fault.fail_at = atomic_load(&fault.request_count);
+    assert_int_equal(tarn_buffer_reserve(&pot, 100), TARN_NO_MEMORY);
+    assert_int_equal(tarn__fail_no_memory(&error, "soup", 100), TARN_NO_MEMORY);
+    assert_null(strstr(error.message, "pool"));
+    assert_ok(tarn_owner_close(owner, &error), &error);
+    assert_ok(tarn_budget_close(budget, &error), &error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +331,7 @@ int main(void)
             test_a_reservation_over_the_limit_is_refused_and_explained, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_an_owner_that_holds_bytes_cannot_be_closed_nor_its_budget, setup, teardown),
+        cmocka_unit_test(test_who_refused_is_told_by_status_and_sentence),
         cmocka_unit_test_setup_teardown(test_a_visit_names_every_owner_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_an_owners_allocator_reserves_every_block, setup, teardown),

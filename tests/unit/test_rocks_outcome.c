@@ -60,6 +60,14 @@ static void test_every_known_text_has_its_status(void **state)
     }
 }
 
+static int system_code_of(const char *text)
+{
+    tarn_error error;
+    char *message = strdup(text);
+    assert_true(tarn__rocks_outcome("write", "x", &message, &error) < TARN_OK);
+    return error.system_code;
+}
+
 static void test_the_text_is_kept_and_freed(void **state)
 {
     (void)state;
@@ -73,6 +81,17 @@ static void test_the_text_is_kept_and_freed(void **state)
     message = strdup("IO error: No space left on device: While appending");
     assert_int_equal(tarn__rocks_outcome("write", "x", &message, &error), TARN_NO_SPACE);
     assert_int_equal(error.system_code, ENOSPC);
+    assert_int_equal(
+        system_code_of("IO error: While appending to file: /d/000012.sst: File too large"), EFBIG);
+    assert_int_equal(
+        system_code_of("IO error: While open a file: /d/x: Permission denied"), EACCES);
+    assert_int_equal(
+        system_code_of("IO error: No space left on device: While appending to file: /d/x: No space "
+                       "left on device"),
+        ENOSPC);
+    assert_int_equal(system_code_of("IO error: No such file or directory: /d/x"), ENOENT);
+    assert_int_equal(system_code_of("IO error: the moon"), 0);
+    assert_int_equal(system_code_of("Corruption: /d/File too large"), 0);
     message = strdup("Corruption: x");
     assert_int_equal(tarn__rocks_outcome("read", "x", &message, NULL), TARN_CORRUPTION);
 }
