@@ -226,6 +226,14 @@ TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
     const char *address, tarn_checkpoint_list_visit *visit, void *context, tarn_error *error);
 
+/** As tarn_checkpoint_list(), with the environment's configuration, HTTP client and schemes. */
+TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list_in(
+    tarn_env *env,
+    const char *address,
+    tarn_checkpoint_list_visit *visit,
+    void *context,
+    tarn_error *error);
+
 /**
  * Opens a checkpoint for reading.
  *
