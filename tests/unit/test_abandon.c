@@ -107,7 +107,7 @@ static void close_backend(fixture *f)
     f->backend = NULL;
 }
 
-static int set_up(void **state)
+static int set_up_with(void **state, uint32_t worker_count)
 {
     fixture *f = test_calloc(1, sizeof *f);
     (void)pthread_mutex_init(&f->hang.mutex, NULL);
@@ -124,7 +124,7 @@ static int set_up(void **state)
     options.config = config;
     options.storage_schemes = &f->scheme;
     options.storage_scheme_count = 1;
-    options.worker_thread_count = WORKERS;
+    options.worker_thread_count = worker_count;
     assert_ok(tarn_env_open(&options, &f->env, &f->error), &f->error);
     tarn_config_free(config);
     tarn_checkpoint_store_options store = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
@@ -136,6 +136,16 @@ static int set_up(void **state)
     put_rows(f, 1);
     *state = f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, WORKERS);
+}
+
+static int set_up_alone(void **state)
+{
+    return set_up_with(state, 1);
 }
 
 /* Asserts that nothing is left: no object, no directory below the backend's, no memory. */
@@ -232,6 +242,26 @@ static void poll_once(tarn_snapshot *snapshot)
     const tarn_status status = tarn_snapshot_poll(snapshot);
     assert_true(status == TARN_OK || status == TARN_PENDING);
     (void)sched_yield();
+}
+
+static tarn_pending_checkpoint *begin_savepoint(fixture *f, tarn_snapshot **snapshot)
+{
+    tarn_savepoint_options options = TARN_SAVEPOINT_OPTIONS_INIT;
+    options.env = f->env;
+    options.address = "fault://sim/savepoints";
+    options.job = "job";
+    options.form = TARN_FORM_CANONICAL;
+    tarn_pending_checkpoint *pending = NULL;
+    assert_ok(tarn_savepoint_begin(&options, &pending, &f->error), &f->error);
+    assert_ok(tarn_snapshot_begin(f->backend, pending, snapshot, &f->error), &f->error);
+    return pending;
+}
+
+static void await_end(tarn_snapshot *snapshot)
+{
+    while (tarn_snapshot_poll(snapshot) != TARN_OK) {
+        (void)sched_yield();
+    }
 }
 
 /* Until so many requests wait for the storage. */
@@ -386,9 +416,7 @@ static void test_failed_snapshot_is_taken_back_by_a_worker(void **state)
     fixture *f = *state;
     tarn_snapshot *snapshot = NULL;
     tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
-    while (tarn_snapshot_poll(snapshot) != TARN_OK) {
-        (void)sched_yield();
-    }
+    await_end(snapshot);
     tarn_checkpoint_abandon(pending); /* So that its acknowledgement is refused. */
     stop_answering(f, "remove", 1);
     watch_task(f, true);
@@ -403,6 +431,28 @@ static void test_failed_snapshot_is_taken_back_by_a_worker(void **state)
     tarn__env_await_ends(f->env);
     expect_no_garbage(f);
     take_and_remove(f);
+}
+
+/* There is one worker: the next snapshot's. The first is of a savepoint, as files that both have
+ * would have to wait until their deletion has ended. */
+static void test_taking_back_holds_no_worker(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
+    await_end(snapshot);
+    stop_answering(f, "remove", 1);
+    tarn_snapshot_abandon(snapshot);
+    await_hanging(f);
+    tarn_checkpoint_abandon(pending);
+    pending = begin_checkpoint(f, &snapshot);
+    await_end(snapshot);
+    assert_true(is_hanging(f));
+    answer(f);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    tarn_checkpoint_abandon(pending);
+    tarn__env_await_ends(f->env);
+    expect_no_garbage(f);
 }
 
 /* However long the storage is silent: no attempt waits for a place among the workers. */
@@ -500,16 +550,9 @@ static void test_closing_the_store_waits_for_what_hangs(void **state)
 static void test_closing_the_environment_waits_for_a_savepoint_that_hangs(void **state)
 {
     fixture *f = *state;
-    tarn_savepoint_options options = TARN_SAVEPOINT_OPTIONS_INIT;
-    options.env = f->env;
-    options.address = "fault://sim/savepoints";
-    options.job = "job";
-    options.form = TARN_FORM_CANONICAL;
-    tarn_pending_checkpoint *pending = NULL;
-    assert_ok(tarn_savepoint_begin(&options, &pending, &f->error), &f->error);
-    stop_answering(f, "append", 1);
     tarn_snapshot *snapshot = NULL;
-    assert_ok(tarn_snapshot_begin(f->backend, pending, &snapshot, &f->error), &f->error);
+    stop_answering(f, "append", 1);
+    tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
     await_upload(f, snapshot);
     tarn_snapshot_abandon(snapshot);
     tarn_checkpoint_abandon(pending);
@@ -527,9 +570,7 @@ static void test_closing_gives_deletions_up_that_fail(void **state)
     tarn_snapshot *snapshot = NULL;
     stop_answering(f, "remove", 1);
     tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
-    while (tarn_snapshot_poll(snapshot) != TARN_OK) {
-        (void)sched_yield();
-    }
+    await_end(snapshot);
     answer(f);
     lose(f, "remove");
     tarn_checkpoint_abandon(pending);
@@ -544,6 +585,7 @@ static void test_closing_gives_deletions_up_that_fail(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_ALONE(name) cmocka_unit_test_setup_teardown(name, set_up_alone, tear_down)
 
 int main(void)
 {
@@ -552,6 +594,7 @@ int main(void)
         TEST(test_backend_closes_and_opens_again_while_an_upload_hangs),
         TEST(test_links_of_the_next_backend_are_its_own),
         TEST(test_failed_snapshot_is_taken_back_by_a_worker),
+        TEST_ALONE(test_taking_back_holds_no_worker),
         TEST(test_many_attempts_are_given_up_while_every_worker_hangs),
         TEST(test_closing_the_store_waits_for_what_hangs),
         TEST(test_closing_the_environment_waits_for_a_savepoint_that_hangs),
