@@ -12,6 +12,7 @@
 #include "snapshot/checkpoint.h"
 #include "snapshot/transfer.h"
 #include "snapshot/upload_private.h"
+#include "storage/give_up.h"
 
 enum { OPERATOR_BYTES = 40 }; /* Of an operator's name that are shown in its directory's. */
 
@@ -394,9 +395,9 @@ tarn_status tarn__upload_open_source(
     return tarn__file_open(s->calls, AT_FDCWD, s->path, O_RDONLY, s->path, &s->file, error);
 }
 
-static tarn_status upload_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
+static tarn_status upload_unit(
+    tarn__upload *upload, uint32_t item, uint8_t *buffer, tarn_error *error)
 {
-    tarn__upload *upload = context;
     const tarn__upload_unit *unit = &upload->units[item];
     TARN_TRY(tarn__upload_check_wanted(upload, error));
     if (tarn__pending_is_over(upload->options.checkpoint)) {
@@ -409,6 +410,19 @@ static tarn_status upload_item(void *context, uint32_t item, uint8_t *buffer, ta
     TARN_AUTO(tarn__upload_close) tarn__upload_source s = {.file = -1};
     TARN_TRY(tarn__upload_open_source(upload, i, &s, error));
     return upload_open_file(upload, i, &s, buffer, error);
+}
+
+/* Its requests end when the upload is cancelled. */
+static tarn_status upload_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
+{
+    tarn__upload *upload = context;
+    const atomic_bool *before = tarn__give_up_when(&upload->is_cancelled);
+    const tarn_status status = upload_unit(upload, item, buffer, error);
+    (void)tarn__give_up_when(before);
+    if (status != TARN_OK) {
+        TARN_TRY(tarn__upload_check_wanted(upload, error)); /* Which is why it failed. */
+    }
+    return status;
 }
 
 /* --- All files --- */
