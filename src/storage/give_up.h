@@ -1,10 +1,9 @@
 /*
  * give_up.h - requests that nobody wants any more end early.
  *
- *     worker    give_up_when(&flag) ─► begin, append, put, stat, .. ─► give_up_when(what was before)
- *                                          ▲        ▲
- *     any other thread                flag = true ──┴─ the request under way ends, waits end, and
- *                                                      nothing is tried again
+ *     worker   when(&flag) ─► begin, append, put, stat, .. ─► when(what it was)
+ *                                  ▲
+ *     another  flag = true ────────┘ a request under way ends, a wait does, none is tried again
  *
  * Operations of storages do not know who asks, and pass through shims that need not know either, so
  * the flag is the calling thread's for as long as it says so. Who asks there takes a failure for

@@ -117,8 +117,8 @@ typedef struct tarn__http_transfer {
     void *easy;    /* CURL */
     void *headers; /* struct curl_slist */
     bool is_started;
-    bool is_done;      /* Under the client's mutex. */
-    bool is_cancelled; /* Under the client's mutex. */
+    bool is_done;                /* Under the client's mutex. */
+    bool is_cancelled;           /* Under the client's mutex. */
     const atomic_bool *given_up; /* Its starter's flag. NULL: none. */
     uint64_t started_ns;
     bool is_too_long;

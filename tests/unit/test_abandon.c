@@ -59,8 +59,7 @@ static fault_fate decide(const char *operation, const char *name, void *context)
     h->has_task_asked =
         h->has_task_asked || (h->is_task_watched && pthread_equal(pthread_self(), h->task));
     if (h->operation != NULL && strcmp(h->operation, operation) == 0 &&
-        h->hanging_count < h->hanging_max &&
-        (h->part == NULL || strstr(name, h->part) != NULL)) {
+        h->hanging_count < h->hanging_max && (h->part == NULL || strstr(name, h->part) != NULL)) {
         wait_for_answer(h);
     }
     const bool is_lost = h->lost != NULL && strcmp(h->lost, operation) == 0;
@@ -174,8 +173,7 @@ static int tear_down(void **state)
 }
 
 /* Has up to count requests of a kind at once go unanswered, if part is in the name. */
-static void stop_answering_for(
-    fixture *f, const char *operation, const char *part, uint32_t count)
+static void stop_answering_for(fixture *f, const char *operation, const char *part, uint32_t count)
 {
     (void)pthread_mutex_lock(&f->hang.mutex);
     f->hang.operation = operation;
@@ -646,7 +644,7 @@ static void test_closing_gives_deletions_up_that_fail(void **state)
     lose(f, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define TEST_ALONE(name) cmocka_unit_test_setup_teardown(name, set_up_alone, tear_down)
 #define TEST_PATIENT(name) \
     cmocka_unit_test_setup_teardown(name, set_up_alone_and_patient, tear_down)
