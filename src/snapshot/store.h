@@ -41,6 +41,8 @@ typedef struct tarn__store_options {
     tarn__storage_options remote;  /* What a storage behind a network is opened with besides. */
     tarn_storage *storage;         /* The job's directory, instead of address/job; then the store's,
                                       unless opening fails. NULL: opened by address. */
+    bool is_guest;                 /* Of another job's directory: it only deletes, and leaves
+                                      alone what the owner may be about to commit. */
     uint64_t token;                /* What its names are drawn from. 0: time and chance. */
     tarn__store_log_fn *log;       /* NULL: silent. */
     void *log_context;
