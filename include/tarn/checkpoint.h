@@ -157,11 +157,7 @@ tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error *error);
 /** Answers an id that no checkpoint in the directory, complete or not, has used: highest + 1. */
 TARN_API uint64_t tarn_checkpoint_store_next_id(tarn_checkpoint_store *store);
 
-/**
- * Begins a checkpoint.
- *
- * @param[in] id  At least tarn_checkpoint_store_next_id() at that moment.
- */
+/** Begins a checkpoint; id is at least tarn_checkpoint_store_next_id() at that moment. */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_begin(
     tarn_checkpoint_store *store, uint64_t id, tarn_pending_checkpoint **out, tarn_error *error);
 
@@ -217,12 +213,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
 /** Gives a checkpoint up and deletes what it wrote. NULL does nothing. */
 TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 
-/**
- * Lists what a job's directory holds, ordered by id.
- *
- * @param[in] address  DIR/JOB, a path or URI.
- * @retval TARN_MISSING  There is no such directory.
- */
+/** Lists what DIR/JOB, a path or URI, holds, ordered by id. TARN_MISSING: there is nothing. */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
     const char *address, tarn_checkpoint_list_visit *visit, void *context, tarn_error *error);
 
