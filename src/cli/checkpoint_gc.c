@@ -230,8 +230,7 @@ const cli_command cli_checkpoint_gc = {
     .name = "checkpoint gc",
     .summary = "remove what no checkpoint of a job reaches",
     .help =
-        "checkpoint gc DIR/JOB [--dry-run] [--grace AGE] [--conf FILE]... [-D KEY=VALUE]...\n"
-        "                 [--json]\n"
+        "checkpoint gc DIR/JOB [--dry-run] [--grace AGE] [OPTION]... [--json]\n"
         "\n"
         "Removes unfinished checkpoints, what given-up attempts left, and shared files that no\n"
         "checkpoint names. Safe beside a running job, as what is younger than AGE stays.\n"
