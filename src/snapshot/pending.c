@@ -377,6 +377,10 @@ void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint)
 static tarn_status check_complete(const tarn_pending_checkpoint *pending, tarn_error *error)
 {
     uint32_t expected = 0;
+    if (pending->part_count == 0) { /* It would take the place of those that hold something. */
+        return tarn__fail(
+            error, TARN_INCOMPATIBLE, "nobody has acknowledged checkpoint %" PRIu64, pending->id);
+    }
     for (uint32_t i = 0; i < pending->part_count; i++) {
         const tarn__subtask *subtask = subtask_of(pending->parts[i]);
         const bool is_last =
