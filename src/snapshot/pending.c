@@ -377,10 +377,6 @@ void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint)
 static tarn_status check_complete(const tarn_pending_checkpoint *pending, tarn_error *error)
 {
     uint32_t expected = 0;
-    if (pending->part_count == 0) { /* It would take the place of those that hold something. */
-        return tarn__fail(
-            error, TARN_INCOMPATIBLE, "nobody has acknowledged checkpoint %" PRIu64, pending->id);
-    }
     for (uint32_t i = 0; i < pending->part_count; i++) {
         const tarn__subtask *subtask = subtask_of(pending->parts[i]);
         const bool is_last =
@@ -535,6 +531,12 @@ tarn_status tarn_checkpoint_commit(
 {
     if (checkpoint == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
+    }
+    if (checkpoint->part_count == 0) { /* It would take the place of those that hold something. */
+        const uint64_t id = checkpoint->id;
+        tarn_checkpoint_abandon(checkpoint);
+        return tarn__fail(
+            error, TARN_INCOMPATIBLE, "nobody has acknowledged checkpoint %" PRIu64, id);
     }
     bool is_in_doubt = false;
     return tarn__checkpoint_commit(checkpoint, /* cleans= */ true, summary, &is_in_doubt, error);

@@ -8,6 +8,7 @@
 #include "base/try.h"
 #include "snapshot/store_private.h"
 #include "snapshot/tree.h"
+#include "storage/give_up.h"
 #include "storage/uri.h"
 
 void tarn__store_log(tarn_checkpoint_store *store, const char *format, ...)
@@ -385,6 +386,10 @@ tarn_status tarn__store_ref(
     tarn__content_state before = TARN__CONTENT_ABSENT;
     pthread_mutex_lock(&store->mutex);
     while (tarn__registry_state(&store->registry, content) == TARN__CONTENT_DOOMED) {
+        if (tarn__is_given_up()) {
+            pthread_mutex_unlock(&store->mutex);
+            return tarn__fail(error, TARN_ABANDONED, "the upload was given up");
+        }
         pthread_cond_wait(&store->undoomed, &store->mutex);
     }
     const tarn_status status = tarn__registry_ref(&store->registry, content, &before, error);
