@@ -65,9 +65,8 @@ typedef struct tarn_backend_options {
     const tarn_config *config;
 
     /**
-     * A checkpoint to restore this subtask from; borrowed for the call. NULL: start empty. Whether
-     * it is deleted later is for tarn_checkpoint_claim() to say (tarn/claim.h); unsaid, one of the
-     * store's own directory counts as retained, like those that follow it.
+     * A checkpoint to restore this subtask from; borrowed for the call. NULL: start empty. Who may
+     * delete it later says tarn/claim.h; unsaid, one of the store's own directory counts as retained.
      */
     tarn_checkpoint *restore;
 
