@@ -66,7 +66,8 @@ typedef struct tarn_backend_options {
 
     /**
      * A checkpoint to restore this subtask from; borrowed for the call. NULL: start empty. Who may
-     * delete it later says tarn/claim.h; unsaid, one of the store's own directory counts as retained.
+     * delete it later says tarn/claim.h; unsaid, one of the store's own directory counts as
+     * retained.
      */
     tarn_checkpoint *restore;
 
