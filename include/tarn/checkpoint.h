@@ -201,8 +201,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
  *
  * @retval TARN_OK            The checkpoint is complete and durable. (An old one that could not be
  *                            deleted is tried again at the next commit, and logged.)
- * @retval TARN_INCOMPATIBLE  Subtasks are missing: an operator acknowledged fewer than its
- *                            parallelism. Nothing was committed.
+ * @retval TARN_INCOMPATIBLE  An operator acknowledged fewer than its parallelism, or nobody did at
+ *                            all; one of which nobody did is not missed. Nothing was committed.
  * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_NO_MEMORY  Nothing was committed. (If the storage
  * fails so that _metadata can neither be confirmed nor taken back, the log says so, and every file
  * is kept until the store is opened again.)
