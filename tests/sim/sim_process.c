@@ -347,6 +347,7 @@ void sim_open_world(void)
     fault_storage_init(&w.storage, &w.account, draw_fate, NULL);
     w.storage.features = sim_chance(30) ? 0 : w.storage.features;
     w.storage.keeps_order = keeps_order;
+    w.storage.landed = sim_note_landed;
     if (w.is_real) {
         sim_real_open();
     }

@@ -52,6 +52,8 @@ enum {
     WITHDRAWN_MAX = 256,
     LEFT_MAX = 64,
     JOB_NAME_BYTES = 16,
+    LANDED_MAX = 512,
+    LANDED_BYTES = 160,
 };
 
 /* What a key group has seen. */
@@ -178,6 +180,8 @@ typedef struct world {
     uint64_t garbage_count;            /* Objects that had to be collected. */
     uint64_t withdrawn[WITHDRAWN_MAX]; /* Checkpoints whose commit had no answer, */
     uint32_t withdrawn_count;          /* of this process. A mark stays of each. */
+    char landed[LANDED_MAX][LANDED_BYTES]; /* Objects of checkpoints that came late. */
+    uint32_t landed_count;
     uint32_t most_mail;
     uint32_t most_records;
     uint32_t most_jobs[TARN__LANE_COUNT];
@@ -290,13 +294,16 @@ void sim_revive_worker(uint32_t index);
 
 /* Objects of all jobs that nothing reaches. */
 typedef struct strays {
-    uint32_t marks;    /* Of commits that were withdrawn: _metadata with nothing else in it. */
-    uint32_t privates; /* Others below chk-N. */
-    uint32_t others;   /* Shared files, and whatever has no name that Tarn gives. */
+    uint32_t marks;     /* Of commits that were withdrawn: _metadata with nothing else in it. */
+    uint32_t late_ones; /* Files of chk-N that came after they were given up. */
+    uint32_t others;    /* Whatever else. */
 } strays;
 
-/* w.stray is one of those that are no marks. */
+/* w.stray is one of the others. */
 strays sim_count_strays(void);
+
+/* Of the storage: what came late. */
+void sim_note_landed(const char *name, void *context);
 
 /* As `tarn checkpoint gc` without a grace age, of every job. */
 void sim_collect_garbage(void);
