@@ -312,6 +312,7 @@ static fault_fate draw_fate(const char *operation, const char *name, void *conte
 {
     (void)context;
     sim_real_wait();
+    sim_interrupt();
     const fault_fate fate = choose_fate();
     sim_trace(operation, (uint64_t)fate);
     sim_trace(w.is_real ? NULL : name, 0);
