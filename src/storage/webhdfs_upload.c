@@ -149,8 +149,8 @@ static void free_upload(webhdfs_upload *upload)
 static void remove_temporary(const webhdfs_upload *upload)
 {
     tarn__webhdfs *self = storage_of(upload);
-    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, NULL);
-    if (call != NULL) {
+    tarn__webhdfs_call *call = NULL;
+    if (tarn__webhdfs_call_new(self, &call, NULL) == TARN_OK) {
         call->method = "DELETE";
         call->name = upload->temporary;
         call->operation = "DELETE";
