@@ -32,6 +32,7 @@ void tarn__pending_expect_leave(tarn_pending_checkpoint *pending)
 {
     pthread_mutex_lock(&pending->store->mutex);
     pending->left_count++;
+    pthread_cond_broadcast(&pending->store->undoomed); /* It may wait for a deletion. */
     tarn__pending_note_held(pending);
     pthread_mutex_unlock(&pending->store->mutex);
 }

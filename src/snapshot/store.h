@@ -108,8 +108,9 @@ tarn_storage *tarn__store_storage(tarn_checkpoint_store *store);
 bool tarn__store_ref_present(tarn_checkpoint_store *store, const tarn__content *content);
 
 /*
- * Takes a reference, waiting out a deletion of the same content. *is_present: nothing is to be
- * stored; else the caller stores it and then calls tarn__store_confirm().
+ * Takes a reference, waiting out a deletion of the same content, unless the upload is left.
+ * *is_present: nothing is to be stored; else the caller stores it and then calls
+ * tarn__store_confirm().
  */
 TARN_NODISCARD tarn_status tarn__store_ref(
     tarn_checkpoint_store *store,

@@ -189,12 +189,29 @@ static void test_a_base_whose_files_are_gone_is_no_base(void **state)
     write_instance(rig, "a");
     tarn__base *base = NULL;
     assert_ok(rig_checkpoint(rig, 1, NULL, &base), &rig->error);
-    tarn_pending_checkpoint *empty = begin(rig, 2);
-    assert_ok(tarn_checkpoint_commit(empty, NULL, &rig->error), &rig->error);
+    tarn_pending_checkpoint *other = begin(rig, 2);
+    tarn_buffer source = TARN_BUFFER_INIT;
+    assert_ok(
+        tarn_acknowledgement_encode(2, "source", 0, 1, NULL, 0, &source, &rig->error), &rig->error);
+    assert_ok(
+        tarn_checkpoint_acknowledge(other, tarn_buffer_bytes(&source), &rig->error), &rig->error);
+    tarn_buffer_clear(&source);
+    assert_ok(tarn_checkpoint_commit(other, NULL, &rig->error), &rig->error);
     assert_int_equal(file_count(rig, "shared/"), 0);
     assert_ok(rig_checkpoint(rig, 3, base, NULL), &rig->error);
     tarn__base_free(base);
     rig_expect_restored(rig, 3, "a");
+}
+
+static void test_a_checkpoint_that_nobody_acknowledged_replaces_none(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_instance(rig, "a");
+    assert_ok(rig_checkpoint(rig, 1, NULL, NULL), &rig->error);
+    tarn_pending_checkpoint *empty = begin(rig, 2);
+    assert_int_equal(tarn_checkpoint_commit(empty, NULL, &rig->error), TARN_INCOMPATIBLE);
+    assert_non_null(strstr(rig->error.message, "nobody has acknowledged checkpoint 2"));
+    rig_expect_restored(rig, 1, "a");
 }
 
 static void test_the_same_content_is_stored_once(void **state)
@@ -1125,6 +1142,7 @@ int main(void)
         TEST(test_unchanged_files_are_neither_read_nor_sent),
         TEST(test_another_file_of_the_same_name_and_size_is_sent),
         TEST(test_a_base_whose_files_are_gone_is_no_base),
+        TEST(test_a_checkpoint_that_nobody_acknowledged_replaces_none),
         TEST(test_the_same_content_is_stored_once),
         TEST(test_only_the_newest_are_retained_with_what_they_name),
         TEST(test_one_that_cannot_be_deleted_keeps_no_other_from_it),
