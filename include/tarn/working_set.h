@@ -25,8 +25,13 @@
  * the background once such reads come.
  *
  * How large it is: tarn.working-set.size, or tarn.working-set.fraction of a slot's heap, for each
- * backend. Memory that the heap pool refuses is not missed: rows are evicted instead. When those of
- * all backends may take more than the heap, a warning is logged.
+ * backend. Memory that the heap pool refuses is not missed: rows are evicted instead, and what
+ * finds no room at all goes to RocksDB at once. The buffers that calls on value, list, map,
+ * reducing and aggregating states need themselves have a spare of the heap pool, taken when the
+ * backend opens: a 64th of a slot's heap, 128 KiB to 1 MiB. Only when that is spent as well, as by
+ * one element or value with a TTL that is larger, does a call answer TARN_OVER_BUDGET; nothing has
+ * changed then. When the working sets of all backends may take more than the heap, a warning is
+ * logged.
  *
  * Thread: confined, with the backend.
  */

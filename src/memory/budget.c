@@ -31,7 +31,9 @@ struct tarn_owner {
     tarn__account account;
     tarn_budget *budget;
     tarn_pool pool;
-    tarn_owner *previous; /* In the order of opening; under the budget's mutex. */
+    uint64_t spare_bytes;              /* Held for when the pool has no room; 0: none. */
+    atomic_uint_least64_t drawn_bytes; /* Of these, by blocks. */
+    tarn_owner *previous;              /* In the order of opening; under the budget's mutex. */
     tarn_owner *next;
     char name[OWNER_NAME_BYTES];
 };
@@ -127,6 +129,81 @@ static void discharge(void *context, size_t bytes)
         pthread_mutex_unlock(&p->mutex);
     }
 }
+
+/* ---- spares ------------------------------------------------------------------------------ */
+
+static pool *pool_of_owner(const tarn_owner *owner)
+{
+    return &owner->budget->pools[owner->pool];
+}
+
+/* What was drawn becomes the pool's, when that has room for it. */
+static void refill(tarn_owner *owner)
+{
+    uint64_t drawn = atomic_load(&owner->drawn_bytes);
+    if (drawn == 0 || !try_charge(pool_of_owner(owner), drawn)) {
+        return;
+    }
+    if (atomic_compare_exchange_strong(&owner->drawn_bytes, &drawn, 0)) {
+        tarn__account_count(&owner->account, (size_t)drawn);
+    } else {
+        discharge(pool_of_owner(owner), (size_t)drawn); /* Another thread drew, or gave back. */
+    }
+}
+
+static bool draw(tarn_owner *owner, uint64_t bytes)
+{
+    uint64_t drawn = atomic_load(&owner->drawn_bytes);
+    do {
+        if (bytes > owner->spare_bytes - drawn) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&owner->drawn_bytes, &drawn, drawn + bytes));
+    return true;
+}
+
+/* The account counts what it is charged with; of the spare it has been counted. */
+static bool charge_spared(void *context, size_t bytes)
+{
+    tarn_owner *owner = context;
+    refill(owner);
+    if (try_charge(pool_of_owner(owner), bytes)) {
+        return true;
+    }
+    if (draw(owner, bytes)) {
+        atomic_fetch_sub(&owner->account.bytes, bytes);
+        return true;
+    }
+    note_refusal(pool_of_owner(owner));
+    return false;
+}
+
+static void discharge_spared(void *context, size_t bytes)
+{
+    tarn_owner *owner = context;
+    uint64_t drawn = atomic_load(&owner->drawn_bytes);
+    uint64_t back = 0;
+    do {
+        back = drawn < bytes ? drawn : bytes;
+    } while (!atomic_compare_exchange_weak(&owner->drawn_bytes, &drawn, drawn - back));
+    atomic_fetch_add(&owner->account.bytes, (size_t)back);
+    if (bytes > back) {
+        discharge(pool_of_owner(owner), bytes - (size_t)back);
+    }
+}
+
+/* Gives the spare back, when nothing else is held. */
+static void drop_spare(tarn_owner *owner)
+{
+    const uint64_t bytes = owner->spare_bytes;
+    if (bytes > 0 && atomic_load(&owner->account.bytes) == bytes &&
+        atomic_load(&owner->drawn_bytes) == 0) {
+        owner->spare_bytes = 0;
+        tarn__account_discharge(&owner->account, (size_t)bytes);
+    }
+}
+
+/* ---- waiting ----------------------------------------------------------------------------- */
 
 static struct timespec time_after_ms(uint32_t wait_ms)
 {
@@ -357,6 +434,7 @@ tarn_status tarn_owner_close(tarn_owner *owner, tarn_error *error)
     if (owner == NULL) {
         return TARN_OK;
     }
+    drop_spare(owner);
     const size_t bytes = atomic_load(&owner->account.bytes);
     if (bytes > 0) {
         return tarn__fail(
@@ -403,6 +481,17 @@ tarn_status tarn_owner_reserve(
         return refuse(owner, bytes, error);
     }
     tarn__account_count(&owner->account, (size_t)bytes);
+    return TARN_OK;
+}
+
+tarn_status tarn__owner_hold_spare(tarn_owner *owner, uint64_t bytes, tarn_error *error)
+{
+    assert(atomic_load(&owner->account.bytes) == 0);
+    TARN_TRY(tarn_owner_reserve(owner, bytes, TARN_NO_WAIT, error));
+    owner->spare_bytes = bytes;
+    owner->account.charge = charge_spared;
+    owner->account.discharge = discharge_spared;
+    owner->account.pool = owner;
     return TARN_OK;
 }
 

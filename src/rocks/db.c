@@ -467,6 +467,7 @@ tarn_status tarn__rocks_open(
         return tarn__fail_no_memory(error, "a database", sizeof *rocks);
     }
     rocks->account = options->account;
+    rocks->row_account = options->row_account != NULL ? options->row_account : options->account;
     rocks->memory = options->memory;
     rocks->use = options->use;
     rocks->holds_compactions = options->holds_compactions;

@@ -38,7 +38,7 @@ typedef struct tarn__rocks tarn__rocks;
 /*
  * Makes the value of a row that was written by an older generation one of the present one.
  *
- * value  Without its mark. out  Empty; its memory is the family's account's.
+ * value  Without its mark. out  Empty; its memory is the row account's.
  */
 typedef tarn_status tarn__rocks_upgrade_fn(
     void *context, uint8_t generation, tarn_bytes value, tarn_buffer *out, tarn_error *error);
@@ -82,6 +82,7 @@ typedef enum tarn__rocks_use {
 
 typedef struct tarn__rocks_open_options {
     tarn__account *account;
+    tarn__account *row_account; /* Of iterators, and of values that are upgraded. NULL: account. */
     tarn__rocks_memory *memory;
     const char *directory;                /* Created when absent; its parent exists. */
     const tarn__rocks_settings *settings; /* Of the database, and of families that exist. */

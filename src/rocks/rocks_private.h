@@ -9,6 +9,7 @@
 
 struct tarn__rocks {
     tarn__account *account;
+    tarn__account *row_account; /* Of iterators, and of values that are upgraded. */
     tarn__rocks_memory *memory;
     char *directory;
     tarn__rocks_use use;

@@ -33,7 +33,7 @@ tarn_status tarn__rocks_get(
     value.data = rocksdb_pinnableslice_value(slice, &value.size);
     pin->slice = slice;
     if (family->marks.is_on) {
-        tarn_buffer upgraded = {.allocator = &family->rocks->account->face};
+        tarn_buffer upgraded = {.allocator = &family->rocks->row_account->face};
         const tarn_status status = tarn__rocks_unmark(family, &value, &upgraded, error);
         pin->upgraded = upgraded.data;
         if (__builtin_expect(status != TARN_OK, 0)) {
@@ -352,7 +352,7 @@ tarn_status tarn__rocks_iterate_scan(
     const tarn_bytes lower = scan->lower;
     const tarn_bytes upper = scan->upper;
     const size_t size = sizeof(tarn__rocks_iterator) + lower.size + upper.size;
-    tarn__rocks_iterator *iterator = tarn__allocate_zeroed(rocks->account, 1, size);
+    tarn__rocks_iterator *iterator = tarn__allocate_zeroed(rocks->row_account, 1, size);
     if (iterator == NULL) {
         return tarn__fail_no_memory(error, "an iterator", size);
     }
@@ -361,7 +361,7 @@ tarn_status tarn__rocks_iterate_scan(
     iterator->family = family;
     iterator->is_raw = scan->is_raw;
     iterator->is_ahead = scan->is_ahead;
-    iterator->upgraded.allocator = &rocks->account->face;
+    iterator->upgraded.allocator = &rocks->row_account->face;
     iterator->is_backward = scan->is_backward;
     iterator->options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(iterator->options, scan->fills_cache);

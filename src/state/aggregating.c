@@ -50,7 +50,7 @@ tarn_status tarn_aggregating_open(
     tarn_aggregating *state = (tarn_aggregating *)keyed;
     keyed->merge = how.merge != NULL ? merge : NULL;
     state->how = how;
-    state->answer.allocator = &backend->account->face;
+    state->answer.allocator = &backend->buffers->face;
     *out = state;
     return TARN_OK;
 }

@@ -17,7 +17,11 @@ enum {
     MAX_PARALLELISM_DEFAULT = 128,
     JAVA_INT_BYTES = 4,
     JAVA_LONG_BYTES = 8,
-    CALLS_PER_SLICE = 16,    /* While a snapshot drains. */
+    CALLS_PER_SLICE = 16, /* While a snapshot drains. */
+    SPARE_SHARE = 64,     /* Of a slot's heap, for the buffers of calls, */
+    SPARE_SHARE_MAX = 8,  /* and never more than this part of it. */
+    SPARE_BYTES_MIN = 128 << 10,
+    SPARE_BYTES_MAX = 1 << 20,
     KEY_BYTES_EXPECTED = 64, /* The row buffer's first size; it grows to the longest key. */
 };
 
@@ -107,8 +111,8 @@ static void copy_options(tarn_backend *backend, const tarn_backend_options *opti
     backend->max_parallelism = options->max_parallelism;
     backend->key_hash = options->key_hash;
     memcpy(backend->operator_name, options->operator_name, strlen(options->operator_name) + 1);
-    backend->row.allocator = &backend->account->face;
-    backend->edit.allocator = &backend->account->face;
+    backend->row.allocator = &backend->buffers->face;
+    backend->edit.allocator = &backend->buffers->face;
     backend->directory.lock_descriptor = -1;
     backend->watermark_ms = INT64_MIN;
     backend->event_ms = INT64_MIN;
@@ -154,6 +158,7 @@ static void destroy(tarn_backend *backend)
         return;
     }
     tarn_owner *owner = backend->owner;
+    tarn_owner *buffers_owner = backend->buffers_owner;
     tarn__backend_await_workers(backend);
     tarn__rocks_unpin(&backend->pin);
     tarn__hot_close(backend);
@@ -170,7 +175,43 @@ static void destroy(tarn_backend *backend)
     (void)pthread_mutex_destroy(&backend->gate_mutex);
     tarn__env_disown(backend->env, &backend->env_child);
     tarn__release(backend);
+    close_owner(buffers_owner);
     close_owner(owner); /* All of the backend's memory was given back above. */
+}
+
+/* The bytes of heap that the buffers of calls have whatever others take of it. */
+static uint64_t spare_bytes(const tarn_env *env)
+{
+    const uint64_t heap = tarn__env_slot_heap(env);
+    if (heap == TARN_UNLIMITED) {
+        return 0;
+    }
+    uint64_t bytes = heap / SPARE_SHARE;
+    bytes = bytes > SPARE_BYTES_MIN ? bytes : SPARE_BYTES_MIN;
+    bytes = bytes < SPARE_BYTES_MAX ? bytes : SPARE_BYTES_MAX;
+    return bytes < heap / SPARE_SHARE_MAX ? bytes : heap / SPARE_SHARE_MAX;
+}
+
+static tarn_status open_buffers(
+    const tarn_backend_options *options, tarn_owner **out, tarn_error *error)
+{
+    tarn_owner *owner = NULL;
+    const uint64_t spare = spare_bytes(options->env);
+    TARN_TRY(tarn__owner_open(
+        tarn_env_budget(options->env),
+        TARN_POOL_HEAP,
+        &owner,
+        error,
+        "backend %s/%u buffers",
+        options->operator_name,
+        options->subtask_index));
+    const tarn_status status = spare > 0 ? tarn__owner_hold_spare(owner, spare, error) : TARN_OK;
+    if (status != TARN_OK) {
+        close_owner(owner);
+        return status;
+    }
+    *out = owner;
+    return TARN_OK;
 }
 
 static tarn_status new_backend(
@@ -187,12 +228,19 @@ static tarn_status new_backend(
         options->subtask_index));
     tarn__account *account = tarn__owner_account(owner);
     tarn_backend *backend = tarn__allocate_zeroed(account, 1, sizeof *backend);
-    if (backend == NULL) {
+    tarn_owner *buffers = NULL;
+    const tarn_status status = backend != NULL
+                                   ? open_buffers(options, &buffers, error)
+                                   : tarn__fail_no_memory(error, "a backend", sizeof *backend);
+    if (status != TARN_OK) {
+        tarn__release(backend);
         close_owner(owner);
-        return tarn__fail_no_memory(error, "a backend", sizeof *backend);
+        return status;
     }
     backend->owner = owner;
     backend->account = account;
+    backend->buffers_owner = buffers;
+    backend->buffers = tarn__owner_account(buffers);
     copy_options(backend, options);
     *out = backend;
     return TARN_OK;

@@ -15,6 +15,8 @@
  *   - The hot path allocates nothing once the longest key and value were seen, and takes no lock.
  *   - A failed write poisons the backend: what it holds is no longer what the program wrote, so
  *     that neither a read nor a snapshot may come from it. A failed read does not.
+ *   - What others have of the heap pool does not keep calls on states from their own buffers: these
+ *     have a spare of it, from the beginning. The working set has none: it goes without.
  *   - What tarn_value_edit() hands out is stored before anything else happens.
  *
  * Thread: confined, but for what says "any".
@@ -100,6 +102,8 @@ struct tarn_backend {
     tarn__env_child env_child;
     tarn_owner *owner;
     tarn__account *account;
+    tarn_owner *buffers_owner;
+    tarn__account *buffers; /* Of what calls on states need themselves; it has a spare. */
     tarn__directory directory;
     tarn__pool pool;                /* The second copy of its snapshots, if it has one. */
     tarn__rocks_settings *settings; /* Of states without tuning. */

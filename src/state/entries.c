@@ -45,9 +45,9 @@ tarn_status tarn__entries_open(
 {
     bool is_complete = false;
     tarn__rocks_iterator *rows = NULL;
-    entries->copy.allocator = &keyed->backend->account->face;
+    entries->copy.allocator = &keyed->backend->buffers->face;
     entries->copy.size = 0;
-    entries->prefix.allocator = &keyed->backend->account->face;
+    entries->prefix.allocator = &keyed->backend->buffers->face;
     entries->is_backward = is_backward;
     entries->first = 0;
     entries->end = 0;

@@ -223,7 +223,7 @@ static tarn_status collect(
     tarn__rocks_batch *batch,
     tarn_error *error)
 {
-    const tarn_allocator *allocator = &keyed->backend->account->face;
+    const tarn_allocator *allocator = &keyed->backend->buffers->face;
     TARN_AUTO(clear_merged)
     merged made = {.value = {.allocator = allocator}, .next = {.allocator = allocator}};
     for (size_t i = 0; i < source_count; i++) {

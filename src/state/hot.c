@@ -54,11 +54,11 @@ tarn_status tarn__hot_open(tarn_backend *backend, const tarn_config *config, tar
     TARN_TRY(tarn_config_get_double(
         config, "tarn.working-set.drain-share", &backend->drain_share, &is_set, error));
     TARN_TRY(tarn__new_keys_set_up(backend, config, error));
-    backend->shown.allocator = &backend->account->face;
-    backend->hot_row.allocator = &backend->account->face;
-    backend->hot_block.allocator = &backend->account->face;
-    backend->hot_scanned.allocator = &backend->account->face;
-    backend->hot_beyond.allocator = &backend->account->face;
+    backend->shown.allocator = &backend->buffers->face;
+    backend->hot_row.allocator = &backend->buffers->face;
+    backend->hot_block.allocator = &backend->buffers->face;
+    backend->hot_scanned.allocator = &backend->buffers->face;
+    backend->hot_beyond.allocator = &backend->buffers->face;
     const tarn_status status =
         tarn_config_get_memory(config, "tarn.working-set.size", &bytes, &is_set, error);
     if (status != TARN_NOT_FOUND) {

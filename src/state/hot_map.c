@@ -275,7 +275,7 @@ static tarn_status write_full(
         is_kept ? tarn__hot_map_round_up(needed, tarn__hot_map_limit(map)) : value.size;
     if (is_kept) {
         TARN_TRY(make_first(map, value, state, /* is_large= */ true, error));
-    } else {
+    } else if (map->hot != NULL) {
         /* The value may lie in the block that goes. */
         TARN_TRY(tarn__hot_map_reserve(map, value.size, error));
         if (value.size > 0) {

@@ -191,7 +191,7 @@ static void free_state(tarn_keyed *keyed)
 
 static void init(tarn_keyed *keyed, tarn_backend *backend, const tarn_state_options *options)
 {
-    const tarn_allocator *allocator = &backend->account->face;
+    const tarn_allocator *allocator = &backend->buffers->face;
     keyed->backend = backend;
     keyed->layout = options->layout == TARN_LAYOUT_NAMESPACE_FIRST ? TARN__ROW_NAMESPACE_FIRST
                                                                    : TARN__ROW_KEY_FIRST;
@@ -373,11 +373,11 @@ tarn_status tarn_keyed_merge_namespaces(
     if (source_count == 0) {
         return TARN_OK;
     }
-    tarn_bytes *distinct = tarn__allocate_zeroed(backend->account, source_count, sizeof *distinct);
+    tarn_bytes *distinct = tarn__allocate_zeroed(backend->buffers, source_count, sizeof *distinct);
     if (distinct == NULL) {
         return tarn__fail_no_memory(error, "namespaces to merge", source_count * sizeof *distinct);
     }
-    tarn_buffer encoded = {.allocator = &backend->account->face};
+    tarn_buffer encoded = {.allocator = &backend->buffers->face};
     const tarn_status status =
         merge_distinct(keyed, sources, source_count, target, distinct, &encoded, error);
     tarn_buffer_clear(&encoded);

@@ -433,7 +433,7 @@ static tarn_status merge(
     tarn_bytes target,
     tarn_error *error)
 {
-    moving chunks = {.joined = {.allocator = &keyed->backend->account->face}};
+    moving chunks = {.joined = {.allocator = &keyed->backend->buffers->face}};
     bool has_written = false;
     tarn__rocks_batch_init(&chunks.batch);
     tarn_status status = TARN_OK;

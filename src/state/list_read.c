@@ -25,11 +25,11 @@ static tarn_status open_chunks(
 /* Takes the spare iterator, as new, or a new one. */
 static tarn_status new_iterator(tarn_list *state, tarn_list_iterator **out, tarn_error *error)
 {
-    const tarn_allocator *allocator = &state->keyed.backend->account->face;
+    const tarn_allocator *allocator = &state->keyed.backend->buffers->face;
     tarn_list_iterator *iterator = state->spare;
     state->spare = NULL;
     if (iterator == NULL) {
-        iterator = tarn__allocate_zeroed(state->keyed.backend->account, 1, sizeof *iterator);
+        iterator = tarn__allocate_zeroed(state->keyed.backend->buffers, 1, sizeof *iterator);
     }
     if (iterator == NULL) {
         return tarn__fail_no_memory(error, "an iterator", sizeof *iterator);

@@ -376,7 +376,7 @@ static tarn_status new_iterator(tarn_map *state, tarn_map_iterator **out, tarn_e
     *out = state->spare;
     state->spare = NULL;
     if (*out == NULL) {
-        *out = tarn__allocate_zeroed(state->keyed.backend->account, 1, sizeof **out);
+        *out = tarn__allocate_zeroed(state->keyed.backend->buffers, 1, sizeof **out);
     }
     return *out != NULL ? TARN_OK : tarn__fail_no_memory(error, "an iterator", sizeof **out);
 }

@@ -235,6 +235,7 @@ tarn_status tarn__restore_open_database(
 {
     const tarn__rocks_open_options options = {
         .account = backend->account,
+        .row_account = backend->buffers,
         .memory = tarn__env_rocks_memory(backend->env),
         .directory = backend->directory.db,
         .settings = backend->settings,
