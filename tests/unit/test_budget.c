@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "tarn/bytes.h"
+
 #include "memory/budget.h"
 
 enum { LIMIT = 1 << 20 };

@@ -5,6 +5,7 @@
 #include "support/kinds_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tarn/aggregating.h"
@@ -12,7 +13,6 @@
 #include "tarn/list.h"
 #include "tarn/map.h"
 #include "tarn/reducing.h"
-#include "tarn/timer.h"
 
 enum { WORKING_SET_BYTES = 4 << 20, KEYS = 100, ENTRY_BYTES = 5000, LARGE_BYTES = 100000 };
 
@@ -260,7 +260,7 @@ static void test_what_the_spare_does_not_hold_is_over_the_budget(void **state)
 static void test_a_store_of_checkpoints_says_that_the_pool_is_spent(void **state)
 {
     kinds_fixture *f = *state;
-    char address[FIXTURE_PATH_BYTES + 16];
+    char address[FIXTURE_PATH_BYTES + 32];
     uint64_t bytes = 0;
     tarn_checkpoint_store *store = NULL;
     tarn_pending_checkpoint *pending = NULL;
