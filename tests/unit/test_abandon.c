@@ -17,6 +17,7 @@
 
 #include "env/env.h"
 #include "snapshot/store_private.h"
+#include "state/backend.h"
 #include "support/fault_storage.h"
 #include "support/state_fixture.h"
 
@@ -515,6 +516,81 @@ static void test_what_was_left_waits_for_no_deletion(void **state)
     expect_no_garbage(f);
 }
 
+/* Local files, of which links are made once they may be. */
+typedef struct slow_links {
+    tarn__file_calls calls;
+    atomic_int inside_count;
+    atomic_bool has_begun;
+    atomic_bool may_end;
+    atomic_bool has_overlapped;
+} slow_links;
+
+static int link_slowly(const char *from, int directory, const char *to, void *context)
+{
+    slow_links *slow = context;
+    if (atomic_fetch_add(&slow->inside_count, 1) > 0) {
+        atomic_store(&slow->has_overlapped, true);
+    }
+    atomic_store(&slow->has_begun, true);
+    while (!atomic_load(&slow->may_end)) {
+        (void)sched_yield();
+    }
+    const int result = tarn__file_calls_system()->link_at(from, directory, to, NULL);
+    atomic_fetch_sub(&slow->inside_count, 1);
+    return result;
+}
+
+static void open_backend_with_copy(fixture *f)
+{
+    char directory[FIXTURE_PATH_BYTES + 16];
+    char copy[FIXTURE_PATH_BYTES + 16];
+    (void)snprintf(directory, sizeof directory, "%s/backend", f->root);
+    (void)snprintf(copy, sizeof copy, "%s/copy", f->root);
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = f->env;
+    options.operator_name = "test";
+    options.directory = directory;
+    options.recovery_directory = copy;
+    assert_ok(tarn_backend_open(&options, &f->backend, &f->error), &f->error);
+    f->value = fixture_open_value(f->backend, "v");
+}
+
+/* Of a snapshot that was left, and of the next one: each removes what only the other has. */
+static void test_second_copies_are_kept_one_after_the_other(void **state)
+{
+    fixture *f = *state;
+    slow_links slow = {.calls = *tarn__file_calls_system()};
+    slow.calls.link_at = link_slowly;
+    slow.calls.context = &slow;
+    close_backend(f);
+    open_backend_with_copy(f);
+    f->backend->pool.calls = &slow.calls;
+    put_rows(f, 1);
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
+    while (!atomic_load(&slow.has_begun)) {
+        poll_once(snapshot);
+    }
+    tarn_snapshot_abandon(snapshot);
+    tarn_checkpoint_abandon(pending);
+    put_rows(f, 2);
+    pending = begin_checkpoint(f, &snapshot);
+    tarn_snapshot_progress progress = {.upload_ns = 0};
+    while (progress.upload_ns == 0) {
+        poll_once(snapshot);
+        tarn_snapshot_measure(snapshot, &progress);
+    }
+    const struct timespec while_ = {.tv_nsec = 50 * 1000 * 1000};
+    (void)nanosleep(&while_, NULL); /* In which the other one might begin. */
+    atomic_store(&slow.may_end, true);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    tarn_checkpoint_abandon(pending);
+    close_backend(f);
+    assert_false(atomic_load(&slow.has_overlapped));
+    tarn__env_await_ends(f->env);
+    expect_no_garbage(f);
+}
+
 /* However long the storage is silent: no attempt waits for a place among the workers. */
 static void test_many_attempts_are_given_up_while_every_worker_hangs(void **state)
 {
@@ -659,6 +735,7 @@ int main(void)
         TEST_ALONE(test_taking_back_holds_no_worker),
         TEST_PATIENT(test_what_was_left_asks_nothing_again),
         TEST_ALONE(test_what_was_left_waits_for_no_deletion),
+        TEST(test_second_copies_are_kept_one_after_the_other),
         TEST(test_many_attempts_are_given_up_while_every_worker_hangs),
         TEST(test_closing_the_store_waits_for_what_hangs),
         TEST(test_closing_the_environment_waits_for_a_savepoint_that_hangs),
