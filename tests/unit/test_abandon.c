@@ -699,6 +699,61 @@ static void test_closing_the_environment_waits_for_a_savepoint_that_hangs(void *
     assert_int_equal(count_objects(f, "savepoints"), 0);
 }
 
+/* Nothing that ends by itself hides it. */
+static void test_closing_the_environment_says_first_what_is_open(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    stop_answering(f, "append", 1);
+    tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
+    await_upload(f, snapshot);
+    assert_int_equal(tarn_env_close(f->env, &f->error), TARN_BUSY);
+    tarn_snapshot_abandon(snapshot);
+    tarn_checkpoint_abandon(pending);
+    close_backend(f);
+    assert_int_equal(tarn_env_close(f->env, &f->error), TARN_BUSY);
+    assert_non_null(strstr(f->error.message, "checkpoint store"));
+    assert_true(is_hanging(f));
+    answer(f);
+}
+
+/* An event loop may give one up: it asks the storage nothing. */
+static void test_giving_a_checkpoint_up_waits_for_no_deletion(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    stop_answering(f, "remove", 1);
+    watch_task(f, true);
+    tarn_checkpoint_abandon(pending);
+    await_hanging(f);
+    watch_task(f, false);
+    assert_false(f->hang.has_task_asked);
+    close_backend(f);
+    expect_closing_to_wait(f, close_store);
+    expect_no_garbage(f);
+}
+
+static void test_giving_a_savepoint_up_waits_for_no_deletion(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    stop_answering(f, "remove", 1);
+    watch_task(f, true);
+    tarn_checkpoint_abandon(pending);
+    await_hanging(f);
+    watch_task(f, false);
+    assert_false(f->hang.has_task_asked);
+    close_backend(f);
+    assert_ok(tarn_checkpoint_store_close(f->store, &f->error), &f->error);
+    f->store = NULL;
+    expect_closing_to_wait(f, close_env);
+    assert_int_equal(count_objects(f, "savepoints"), 0);
+}
+
 /* Closing is not held up by one deletion after the other that nobody answers. */
 static void test_closing_gives_deletions_up_that_fail(void **state)
 {
@@ -739,6 +794,9 @@ int main(void)
         TEST(test_many_attempts_are_given_up_while_every_worker_hangs),
         TEST(test_closing_the_store_waits_for_what_hangs),
         TEST(test_closing_the_environment_waits_for_a_savepoint_that_hangs),
+        TEST(test_closing_the_environment_says_first_what_is_open),
+        TEST(test_giving_a_checkpoint_up_waits_for_no_deletion),
+        TEST(test_giving_a_savepoint_up_waits_for_no_deletion),
         TEST(test_closing_gives_deletions_up_that_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
