@@ -214,13 +214,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
     tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error);
 
-/**
- * Gives a checkpoint up. NULL does nothing.
- *
- * Never waits for the storage: a thread of the environment deletes what was written, and tries
- * again with every later deletion what it cannot. Closing the store, or of a savepoint the
- * environment, waits for that.
- */
+/** Gives a checkpoint up; never waits for deletions: see tarn_snapshot_abandon(). NULL: nothing. */
 TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 
 /**

@@ -119,6 +119,7 @@ tarn_snapshot_finish(tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn
  * of this one, as does closing the backend. Rows that were in memory only, and that no worker has
  * begun to write, are written here.
  *
+ * What a checkpoint that is given up wrote is deleted by a thread of the environment, too.
  * Requests under way end early, without retries, unless they are those of a storage of the
  * application. Closing the store, or of a savepoint the environment, waits for them and for taking
  * back what was written, with retries; the store until something cannot be deleted: the rest is
