@@ -367,8 +367,10 @@ static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cl
 
 void tarn__checkpoint_abandon(tarn_pending_checkpoint *pending)
 {
-    close_pending(pending);
-    withdraw(pending, /* is_in_doubt= */ false, /* cleans= */ true, /* was_left= */ false);
+    if (pending != NULL) {
+        close_pending(pending);
+        withdraw(pending, /* is_in_doubt= */ false, /* cleans= */ true, /* was_left= */ false);
+    }
 }
 
 static void run_errand(void *context)

@@ -72,7 +72,8 @@ TARN_NODISCARD tarn_status tarn__savepoint_begin(
 /* What is being written. */
 tarn__metadata_kind tarn__pending_kind(const tarn_pending_checkpoint *pending);
 
-/* As tarn_checkpoint_abandon(), but what was written is deleted when this returns, if it can be. */
+/* As tarn_checkpoint_abandon(), but what was written is deleted when this returns, if it can be.
+ * NULL does nothing. */
 void tarn__checkpoint_abandon(tarn_pending_checkpoint *pending);
 
 /* Encodes a subtask's part, which is sorted (tarn__subtask_sort()). */
