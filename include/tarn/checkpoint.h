@@ -95,7 +95,7 @@ typedef struct tarn_checkpoint_subtask {
 /** One keyed state of a subtask. */
 typedef struct tarn_checkpoint_state {
     const char *name;
-    const char *kind; /**< "value". */
+    const char *kind; /**< "value", "map", "list", "reducing", "aggregating" or "timers". */
     const char *codec_name;
     uint32_t codec_version;
 } tarn_checkpoint_state;
