@@ -8,6 +8,8 @@
 #include "base/try.h"
 #include "snapshot/store_private.h"
 #include "snapshot/tree.h"
+#include "storage/give_up.h"
+#include "storage/uri.h"
 
 void tarn__store_log(tarn_checkpoint_store *store, const char *format, ...)
 {
@@ -147,9 +149,10 @@ static tarn_status open_storage(tarn_checkpoint_store *store, const char *name, 
 {
     const tarn__store_options *options = &store->options;
     char address[TARN__CHECKPOINT_PATH_BYTES];
-    size_t size = strlen(options->address);
-    while (size > 1 && options->address[size - 1] == '/') {
-        size--;
+    const size_t size = tarn__uri_plain_size(options->address);
+    const char *path = NULL;
+    if (tarn__storage_is_local(options->address)) {
+        TARN_TRY(tarn__storage_path_of(options->address, &path, error));
     }
     const int written = snprintf(
         address,
@@ -383,6 +386,10 @@ tarn_status tarn__store_ref(
     tarn__content_state before = TARN__CONTENT_ABSENT;
     pthread_mutex_lock(&store->mutex);
     while (tarn__registry_state(&store->registry, content) == TARN__CONTENT_DOOMED) {
+        if (tarn__is_given_up()) {
+            pthread_mutex_unlock(&store->mutex);
+            return tarn__fail(error, TARN_ABANDONED, "the upload was given up");
+        }
         pthread_cond_wait(&store->undoomed, &store->mutex);
     }
     const tarn_status status = tarn__registry_ref(&store->registry, content, &before, error);
