@@ -112,8 +112,7 @@ static void test_legacy_lines_in_vain_are_warned_of_with_their_place(void **stat
             h.texts[1], "f:6: the line is skipped: there is no \": \" between a key and a value");
         assert_string_equal(
             h.texts[2], "f:7: the line replaces the value that line 4 gives to x.a");
-        assert_string_equal(
-            h.texts[3], "f:8: the line is skipped: there is no \": \" between a key and a value");
+        assert_string_equal(h.texts[3], "f:8: the line is skipped: its key or its value is empty");
     }
     /* What another file overrides is meant. Notes go with a merge. */
     parse_legacy(config, "x.a: 5\n", "g");
