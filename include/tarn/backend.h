@@ -64,7 +64,11 @@ typedef struct tarn_backend_options {
     /** Options of RocksDB by Flink's names, for all states of this backend. NULL: the env's. */
     const tarn_config *config;
 
-    /** A checkpoint to restore this subtask from; borrowed for the call. NULL: start empty. */
+    /**
+     * A checkpoint to restore this subtask from; borrowed for the call. NULL: start empty. Who may
+     * delete it later says tarn/claim.h; unsaid, one of the store's own directory counts as
+     * retained.
+     */
     tarn_checkpoint *restore;
 
     /**

@@ -157,11 +157,7 @@ tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error *error);
 /** Answers an id that no checkpoint in the directory, complete or not, has used: highest + 1. */
 TARN_API uint64_t tarn_checkpoint_store_next_id(tarn_checkpoint_store *store);
 
-/**
- * Begins a checkpoint.
- *
- * @param[in] id  At least tarn_checkpoint_store_next_id() at that moment.
- */
+/** Begins a checkpoint; id is at least tarn_checkpoint_store_next_id() at that moment. */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_begin(
     tarn_checkpoint_store *store, uint64_t id, tarn_pending_checkpoint **out, tarn_error *error);
 
@@ -205,8 +201,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
  *
  * @retval TARN_OK            The checkpoint is complete and durable. (An old one that could not be
  *                            deleted is tried again at the next commit, and logged.)
- * @retval TARN_INCOMPATIBLE  Subtasks are missing: an operator acknowledged fewer than its
- *                            parallelism. Nothing was committed.
+ * @retval TARN_INCOMPATIBLE  An operator acknowledged fewer than its parallelism, or nobody did at
+ *                            all; one of which nobody did is not missed. Nothing was committed.
  * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_NO_MEMORY  Nothing was committed. (If the storage
  * fails so that _metadata can neither be confirmed nor taken back, the log says so, and every file
  * is kept until the store is opened again.)
@@ -217,14 +213,17 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
 /** Gives a checkpoint up and deletes what it wrote. NULL does nothing. */
 TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 
-/**
- * Lists what a job's directory holds, ordered by id.
- *
- * @param[in] address  DIR/JOB, a path or URI.
- * @retval TARN_MISSING  There is no such directory.
- */
+/** Lists what DIR/JOB, a path or URI, holds, ordered by id. TARN_MISSING: there is nothing. */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
     const char *address, tarn_checkpoint_list_visit *visit, void *context, tarn_error *error);
+
+/** As tarn_checkpoint_list(), with the environment's configuration, HTTP client and schemes. */
+TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list_in(
+    tarn_env *env,
+    const char *address,
+    tarn_checkpoint_list_visit *visit,
+    void *context,
+    tarn_error *error);
 
 /**
  * Opens a checkpoint for reading.

@@ -20,28 +20,9 @@ struct tarn__workers {
     uint32_t head;  /* Index of the oldest job. */
     uint32_t count; /* Jobs queued. */
 
-    tarn__errand *first_errand; /* That no thread has begun. */
-    tarn__errand *last_errand;
-    bool is_on_errand; /* A thread is; it takes the next one itself. */
-
     pthread_t *threads; /* [thread_count], owned. */
     uint32_t thread_count;
 };
-
-/* Under the mutex: whether an errand may begin. */
-static bool has_errand(const tarn__workers *workers)
-{
-    return workers->first_errand != NULL && !workers->is_on_errand;
-}
-
-/* Under the mutex, when there is an errand. */
-static job take_errand(tarn__workers *workers)
-{
-    const tarn__errand *errand = workers->first_errand;
-    workers->first_errand = errand->next;
-    workers->is_on_errand = true;
-    return (job){.run = errand->run, .context = errand->context};
-}
 
 /* Under the mutex, when there is a job. */
 static job take_job(tarn__workers *workers)
@@ -53,21 +34,15 @@ static job take_job(tarn__workers *workers)
     return taken;
 }
 
-/* Takes turns: behind a job an errand, and behind an errand a job, so that neither starves. */
-static bool take(tarn__workers *workers, job *out, bool *is_errand)
+static bool take(tarn__workers *workers, job *out)
 {
     pthread_mutex_lock(&workers->mutex);
-    const bool was_on_errand = *is_errand;
-    if (was_on_errand) {
-        workers->is_on_errand = false;
-    }
-    while (workers->count == 0 && !has_errand(workers) && !workers->is_closing) {
+    while (workers->count == 0 && !workers->is_closing) {
         pthread_cond_wait(&workers->has_job, &workers->mutex);
     }
-    *is_errand = has_errand(workers) && (workers->count == 0 || !was_on_errand);
-    const bool is_taken = *is_errand || workers->count > 0;
+    const bool is_taken = workers->count > 0;
     if (is_taken) {
-        *out = *is_errand ? take_errand(workers) : take_job(workers);
+        *out = take_job(workers);
     }
     pthread_mutex_unlock(&workers->mutex);
     return is_taken;
@@ -77,8 +52,7 @@ static void *run(void *context)
 {
     tarn__workers *workers = context;
     job next;
-    bool is_errand = false;
-    while (take(workers, &next, &is_errand)) {
+    while (take(workers, &next)) {
         next.run(next.context);
     }
     return NULL;
@@ -167,20 +141,6 @@ bool tarn__workers_try_submit(tarn__workers *workers, tarn__job_fn *job_run, voi
     }
     pthread_mutex_unlock(&workers->mutex);
     return has_room;
-}
-
-void tarn__workers_leave(tarn__workers *workers, tarn__errand *errand)
-{
-    errand->next = NULL;
-    pthread_mutex_lock(&workers->mutex);
-    if (workers->first_errand == NULL) {
-        workers->first_errand = errand;
-    } else {
-        workers->last_errand->next = errand;
-    }
-    workers->last_errand = errand;
-    pthread_cond_signal(&workers->has_job);
-    pthread_mutex_unlock(&workers->mutex);
 }
 
 bool tarn__workers_withdraw(tarn__workers *workers, tarn__job_fn *job_run, void *context)

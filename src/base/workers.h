@@ -2,15 +2,14 @@
  * workers.h - a fixed number of threads over one bounded queue.
  *
  *     submit ──► [job][job][job] ──► thread 0 .. n-1: job.run(job.context)
- *     leave  ──► errand ─► errand ──► one of them at a time
  *
  * Invariants
  *   - A job that was accepted runs exactly once, unless it is withdrawn before it begins; close()
  *     runs what is queued, then joins.
  *   - submit() waits while the queue is full; it is never called by a worker itself, or the queue
  *     could wait for itself.
- *   - An errand, which is for when there is time, waits for no room and is never refused: its
- *     memory is that of who leaves it. All errands together hold one thread at most.
+ *
+ * What nobody waits for has a thread of its own (errands.h).
  *
  * Thread: shared.
  */
@@ -48,17 +47,7 @@ bool tarn__workers_try_submit(tarn__workers *workers, tarn__job_fn *run, void *c
  */
 bool tarn__workers_withdraw(tarn__workers *workers, tarn__job_fn *run, void *context);
 
-/* Work that nobody waits for, such as deleting. */
-typedef struct tarn__errand {
-    tarn__job_fn *run;
-    void *context;
-    struct tarn__errand *next; /* The threads' own. */
-} tarn__errand;
-
-/* Leaves an errand, which stays where it is until it begins to run. Never waits. */
-void tarn__workers_leave(tarn__workers *workers, tarn__errand *errand);
-
-/* Runs what is queued, and the errands, joins the threads and frees. NULL does nothing. */
+/* Runs what is queued, joins the threads and frees. NULL does nothing. */
 void tarn__workers_close(tarn__workers *workers);
 
 #endif

@@ -7,7 +7,7 @@
 #include "tarn/checkpoint.h"
 
 #include "json.h"
-#include "options.h"
+#include "place.h"
 #include "table.h"
 #include "text.h"
 
@@ -137,10 +137,14 @@ static int verify(const tarn_checkpoint *checkpoint, bool as_json)
                    : answer_table(checkpoint, v.table, &result);
 }
 
-static int run(const cli_command *command, int argc, char **argv)
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
 {
+    static const struct option long_options[] = {CLI_PLACE_ROW, CLI_OPTION_ROWS};
     bool as_json = false;
-    int exit_status = cli_options_read(command, argc, argv, &as_json);
+    bool is_unused = false;
+    (void)context;
+    int exit_status =
+        cli_place_read(command, argc, argv, long_options, place, &is_unused, &as_json);
     if (exit_status != -1) {
         return exit_status;
     }
@@ -148,8 +152,11 @@ static int run(const cli_command *command, int argc, char **argv)
         return cli_usage(command, "give one checkpoint");
     }
     tarn_error error;
+    if (cli_place_open(place, NULL, &error) != TARN_OK) {
+        return cli_refuse(as_json, error.message);
+    }
     tarn_checkpoint *checkpoint = NULL;
-    if (tarn_checkpoint_open(argv[optind], NULL, &checkpoint, &error) != TARN_OK) {
+    if (tarn_checkpoint_open_in(place->env, argv[optind], NULL, &checkpoint, &error) != TARN_OK) {
         return cli_refuse(as_json, error.message);
     }
     exit_status = verify(checkpoint, as_json);
@@ -157,17 +164,21 @@ static int run(const cli_command *command, int argc, char **argv)
     return exit_status;
 }
 
+static int run(const cli_command *command, int argc, char **argv)
+{
+    return cli_place_run(command, argc, argv, act, NULL);
+}
+
 const cli_command cli_checkpoint_verify = {
     .name = "checkpoint verify",
     .summary = "read every file and every row of a checkpoint",
     .help =
-        "checkpoint verify PATH [--json]\n"
+        "checkpoint verify PATH [--conf FILE]... [-D KEY=VALUE]... [--json]\n"
         "\n"
-        "Reads every file of a checkpoint, each once, and compares size and digest; then every\n"
-        "row in it, which must be one of its state, and in its order. Names each bad file; exit\n"
-        "status 1 when there is one. Shows progress on a terminal.\n"
-        "\n"
-        "  PATH      DIR/JOB/chk-N, its _metadata, or DIR/JOB for the newest complete one\n"
-        "  --json    one line: {\"ok\":...,\"path\":...,\"bad\":[...]}\n",
+        "Reads every file of a checkpoint or savepoint, each once, and compares size and digest;\n"
+        "then every row in it, which must be one of its state, and in its order. Names each bad\n"
+        "file; exit status 1 when there is one. Shows progress on a terminal.\n"
+        "\n" CLI_PATH_HELP CLI_PLACE_HELP
+        "  --json         one line: {\"ok\":...,\"path\":...,\"bad\":[...]}\n",
     .run = run,
 };

@@ -1,24 +1,18 @@
 /* manifest.c - see manifest.h. */
 #include "codec/manifest.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/try.h"
-#include "codec/crc32c.h"
+#include "codec/manifest_private.h"
 #include "codec/varint.h"
 
 enum {
-    BLOCK_BYTES = 32 << 10,
-    HEAD_BYTES = 7,
-    SIZE_OFFSET = 4,
-    KIND_OFFSET = 6,
     SEQUENCE_BYTES = 8, /* Behind the user key of an internal key: sequence number and type. */
     CAPACITY_MIN = 16,
+    FAMILIES_MAX = 1 << 14,
 };
-
-/* Whether a piece of a record is all of it. Others are of files that are written over. */
-typedef enum kind { KIND_FULL = 1, KIND_FIRST = 2, KIND_MIDDLE = 3, KIND_LAST = 4 } kind;
 
 typedef enum field_tag {
     TAG_COMPARATOR = 1,
@@ -55,11 +49,6 @@ typedef enum file_detail {
 
 static const char COMPARATOR[] = "leveldb.BytewiseComparator";
 
-static tarn_status damaged(tarn_error *error, const char *what)
-{
-    return tarn__fail(error, TARN_CORRUPTION, "the list of table files is damaged: %s", what);
-}
-
 static tarn_status no_memory(tarn_error *error)
 {
     return tarn__fail_no_memory(error, "a list of table files", sizeof(tarn__manifest_file));
@@ -87,6 +76,10 @@ static void *grow(
 
 static tarn_status add_family(tarn__manifest *m, uint32_t id, tarn_bytes name, tarn_error *error)
 {
+    if (m->family_count == FAMILIES_MAX) {
+        return tarn__fail(
+            error, TARN_NOT_SUPPORTED, "there are more than %d families", FAMILIES_MAX);
+    }
     tarn__manifest_family *families =
         grow(&m->arena, m->families, m->family_count, &m->family_capacity, sizeof *m->families);
     const char *copy = tarn__arena_copy(&m->arena, name);
@@ -98,18 +91,15 @@ static tarn_status add_family(tarn__manifest *m, uint32_t id, tarn_bytes name, t
     return TARN_OK;
 }
 
-static void drop_family(tarn__manifest *m, uint32_t id)
+static tarn_status drop_family(tarn__manifest *m, uint32_t id, tarn_error *error)
 {
-    size_t kept = 0;
     for (size_t i = 0; i < m->family_count; i++) {
-        m->families[i].is_dropped = m->families[i].is_dropped || m->families[i].id == id;
-    }
-    for (size_t i = 0; i < m->file_count; i++) {
-        if (m->files[i].family != id) {
-            m->files[kept++] = m->files[i];
+        if (m->families[i].id == id && !m->families[i].is_dropped) {
+            m->families[i].is_dropped = true;
+            return TARN_OK;
         }
     }
-    m->file_count = kept;
+    return tarn__manifest_damaged(error, "a family is dropped that is not there");
 }
 
 static tarn_status add_file(tarn__manifest *m, const tarn__manifest_file *file, tarn_error *error)
@@ -122,6 +112,7 @@ static tarn_status add_file(tarn__manifest *m, const tarn__manifest_file *file, 
     m->files = files;
     tarn__manifest_file *added = &m->files[m->file_count];
     *added = *file;
+    added->order = m->change_count++;
     added->smallest.data = tarn__arena_copy(&m->arena, file->smallest);
     added->largest.data = tarn__arena_copy(&m->arena, file->largest);
     added->rest.data = tarn__arena_copy(&m->arena, file->rest);
@@ -132,18 +123,110 @@ static tarn_status add_file(tarn__manifest *m, const tarn__manifest_file *file, 
     return TARN_OK;
 }
 
-/* Looks from the end: compactions remove what was added last. */
-static tarn_status remove_file(
-    tarn__manifest *m, uint32_t family, uint64_t level, uint64_t number, tarn_error *error)
+static tarn_status add_removal(tarn__manifest *m, tarn__manifest_removal removal, tarn_error *error)
 {
-    for (size_t i = m->file_count; i > 0; i--) {
-        const tarn__manifest_file *file = &m->files[i - 1];
-        if (file->number == number && file->level == level && file->family == family) {
-            m->files[i - 1] = m->files[--m->file_count];
-            return TARN_OK;
+    tarn__manifest_removal *removals =
+        grow(&m->arena, m->removals, m->removal_count, &m->removal_capacity, sizeof *m->removals);
+    if (removals == NULL) {
+        return no_memory(error);
+    }
+    removal.order = m->change_count++;
+    m->removals = removals;
+    m->removals[m->removal_count++] = removal;
+    return TARN_OK;
+}
+
+/* ---- what is left ----------------------------------------------------------------------- */
+
+static int compare_changes(uint64_t a, uint32_t a_order, uint64_t b, uint32_t b_order)
+{
+    return a != b ? (a > b) - (a < b) : (a_order > b_order) - (a_order < b_order);
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    const tarn__manifest_file *x = a;
+    const tarn__manifest_file *y = b;
+    return compare_changes(x->number, x->order, y->number, y->order);
+}
+
+static int compare_removals(const void *a, const void *b)
+{
+    const tarn__manifest_removal *x = a;
+    const tarn__manifest_removal *y = b;
+    return compare_changes(x->number, x->order, y->number, y->order);
+}
+
+static int compare_families(const void *a, const void *b)
+{
+    const tarn__manifest_family *x = a;
+    const tarn__manifest_family *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Numbers of families are not used again. */
+static tarn_status sort_families(tarn__manifest *m, tarn_error *error)
+{
+    if (m->family_count > 1) {
+        qsort(m->families, m->family_count, sizeof *m->families, compare_families);
+    }
+    for (size_t i = 1; i < m->family_count; i++) {
+        if (m->families[i].id == m->families[i - 1].id) {
+            return tarn__manifest_damaged(error, "two families have one number");
         }
     }
-    return damaged(error, "a file is removed that was never added");
+    return TARN_OK;
+}
+
+static bool is_dropped(const tarn__manifest *m, uint32_t id)
+{
+    const tarn__manifest_family wanted = {.id = id};
+    const tarn__manifest_family *found =
+        m->family_count == 0
+            ? NULL
+            : bsearch(&wanted, m->families, m->family_count, sizeof *m->families, compare_families);
+    return found != NULL && found->is_dropped;
+}
+
+/*
+ * Of a file's additions, as it goes from level to level, each but the last is followed by a removal
+ * from there. Both lists are sorted by numbers, then by time.
+ */
+static tarn_status match_removals(tarn__manifest *m, tarn_error *error)
+{
+    size_t kept = 0;
+    size_t next = 0; /* Removal. */
+    for (size_t i = 0; i < m->file_count; i++) {
+        const tarn__manifest_file *file = &m->files[i];
+        const tarn__manifest_removal *removal = next < m->removal_count ? &m->removals[next] : NULL;
+        const bool is_removed = removal != NULL && removal->number == file->number &&
+                                removal->order > file->order && removal->level == file->level &&
+                                removal->family == file->family;
+        const bool is_again = i + 1 < m->file_count && m->files[i + 1].number == file->number;
+        if (is_again && (!is_removed || m->files[i + 1].order < removal->order)) {
+            return tarn__manifest_damaged(error, "a file is added twice");
+        }
+        next += is_removed ? 1 : 0;
+        if (!is_removed && !is_dropped(m, file->family)) {
+            m->files[kept++] = *file;
+        }
+    }
+    m->file_count = kept;
+    return next == m->removal_count
+               ? TARN_OK
+               : tarn__manifest_damaged(error, "a file is removed that was never added");
+}
+
+static tarn_status settle(tarn__manifest *m, tarn_error *error)
+{
+    if (m->file_count > 1) {
+        qsort(m->files, m->file_count, sizeof *m->files, compare_files);
+    }
+    if (m->removal_count > 1) {
+        qsort(m->removals, m->removal_count, sizeof *m->removals, compare_removals);
+    }
+    TARN_TRY(sort_families(m, error));
+    return match_removals(m, error);
 }
 
 /* ---- edits ------------------------------------------------------------------------------ */
@@ -231,7 +314,7 @@ static tarn_status take_file(
     const uint64_t level = take_number(c);
     *out = (tarn__manifest_file){.family = family, .number = take_number(c)};
     if (c->at == NULL || level >= TARN__MANIFEST_LEVELS_MAX) {
-        return damaged(error, "the level of a file");
+        return tarn__manifest_damaged(error, "the level of a file");
     }
     out->level = (uint32_t)level;
     const uint8_t *rest = c->at;
@@ -242,7 +325,7 @@ static tarn_status take_file(
     out->largest_sequence = take_number(c);
     TARN_TRY(take_details(c, &out->has_epoch, error));
     if (c->at == NULL) {
-        return damaged(error, "an edit ends within a file");
+        return tarn__manifest_damaged(error, "an edit ends within a file");
     }
     out->rest = tarn_bytes_at(rest, (size_t)(c->at - rest));
     return TARN_OK;
@@ -277,6 +360,7 @@ static tarn_status take_field(
     cursor *c, tarn__manifest *m, uint64_t tag, uint32_t *family, tarn_error *error)
 {
     tarn__manifest_file file;
+    tarn__manifest_removal removal;
     uint64_t number = 0;
     tarn_bytes bytes;
     switch ((field_tag)tag) {
@@ -305,9 +389,9 @@ static tarn_status take_field(
         (void)take_bytes(c);
         return TARN_OK;
     case TAG_REMOVED:
-        number = take_number(c);
-        return m != NULL ? remove_file(m, *family, number, take_number(c), error)
-                         : ((void)take_number(c), TARN_OK);
+        removal = (tarn__manifest_removal){.family = *family, .level = take_number(c)};
+        removal.number = take_number(c);
+        return m != NULL ? add_removal(m, removal, error) : TARN_OK;
     case TAG_ADDED:
         TARN_TRY(take_file(c, *family, &file, error));
         return m != NULL ? add_file(m, &file, error) : TARN_OK;
@@ -318,10 +402,7 @@ static tarn_status take_field(
         bytes = take_bytes(c);
         return m != NULL ? add_family(m, *family, bytes, error) : TARN_OK;
     case TAG_FAMILY_DROPPED:
-        if (m != NULL) {
-            drop_family(m, *family);
-        }
-        return TARN_OK;
+        return m != NULL ? drop_family(m, *family, error) : TARN_OK;
     case TAG_KEEPS_TIMESTAMPS:
         return check_timestamps(take_bytes(c), error);
     case TAG_DATABASE_ID:
@@ -341,99 +422,19 @@ static tarn_status take_fields(
             TARN_TRY(take_field(&c, m, tag, family, error));
         }
         if (c.at == NULL) {
-            return damaged(error, "an edit ends within a field");
+            return tarn__manifest_damaged(error, "an edit ends within a field");
         }
     }
     return TARN_OK;
 }
 
 /* The family that an edit is of may stand last. */
-static tarn_status take_edit(tarn__manifest *m, tarn_bytes edit, tarn_error *error)
+static tarn_status take_edit(void *context, tarn_bytes edit, tarn_error *error)
 {
+    tarn__manifest *m = context;
     uint32_t family = 0;
     TARN_TRY(take_fields(edit, NULL, &family, error));
     return take_fields(edit, m, &family, error);
-}
-
-/* ---- records ---------------------------------------------------------------------------- */
-
-static uint32_t check_of(uint8_t piece_kind, tarn_bytes bytes)
-{
-    enum { ROTATED_BITS = 15 };
-    static const uint32_t ADDEND = 0xa282ead8;
-    uint32_t check = tarn__crc32c(0, tarn_bytes_at(&piece_kind, 1));
-    check = tarn__crc32c(check, bytes);
-    return ((check >> ROTATED_BITS) | (check << (32 - ROTATED_BITS))) + ADDEND;
-}
-
-/* A MANIFEST being read. */
-typedef struct reading {
-    tarn__manifest *manifest;
-    tarn_bytes bytes;
-    size_t at;
-    tarn_buffer begun; /* What is here of a record in pieces. */
-    bool has_begun;
-} reading;
-
-/* The next piece of a record. *kind_out 0: there is none. */
-static tarn_status take_piece(reading *r, uint8_t *kind_out, tarn_bytes *piece, tarn_error *error)
-{
-    const uint8_t *data = r->bytes.data;
-    const size_t left = BLOCK_BYTES - r->at % BLOCK_BYTES;
-    r->at += left < HEAD_BYTES ? left : 0;
-    *kind_out = 0;
-    if (r->at >= r->bytes.size) {
-        return TARN_OK;
-    }
-    const size_t rest = r->bytes.size - r->at;
-    const size_t in_block = BLOCK_BYTES - r->at % BLOCK_BYTES;
-    const size_t most = rest < in_block ? rest : in_block;
-    const uint8_t *head = data + r->at;
-    const size_t size = most < HEAD_BYTES ? 0 : (size_t)tarn__number_load(head + SIZE_OFFSET, 2);
-    if (most < HEAD_BYTES || size > most - HEAD_BYTES) {
-        return damaged(error, "it ends within a record");
-    }
-    *piece = tarn_bytes_at(head + HEAD_BYTES, size);
-    if (check_of(head[KIND_OFFSET], *piece) != (uint32_t)tarn__number_load(head, SIZE_OFFSET)) {
-        return damaged(error, "a record has another checksum");
-    }
-    *kind_out = head[KIND_OFFSET];
-    r->at += HEAD_BYTES + size;
-    return TARN_OK;
-}
-
-static tarn_status take_kind(reading *r, uint8_t piece_kind, tarn_bytes piece, tarn_error *error)
-{
-    const bool is_first = piece_kind == KIND_FULL || piece_kind == KIND_FIRST;
-    if (piece_kind < KIND_FULL || piece_kind > KIND_LAST || is_first == r->has_begun) {
-        return damaged(error, "the pieces of a record are not in order");
-    }
-    if (piece_kind == KIND_FULL) {
-        return take_edit(r->manifest, piece, error);
-    }
-    if (tarn_buffer_append(&r->begun, piece) != TARN_OK) {
-        return no_memory(error);
-    }
-    r->has_begun = piece_kind != KIND_LAST;
-    if (r->has_begun) {
-        return TARN_OK;
-    }
-    TARN_TRY(take_edit(r->manifest, tarn_buffer_bytes(&r->begun), error));
-    r->begun.size = 0;
-    return TARN_OK;
-}
-
-static tarn_status take_all(reading *r, tarn_error *error)
-{
-    for (;;) {
-        uint8_t piece_kind = 0;
-        tarn_bytes piece;
-        TARN_TRY(take_piece(r, &piece_kind, &piece, error));
-        if (piece_kind == 0) {
-            return r->has_begun ? damaged(error, "it ends within a record") : TARN_OK;
-        }
-        TARN_TRY(take_kind(r, piece_kind, piece, error));
-    }
 }
 
 tarn_status tarn__manifest_open(
@@ -441,12 +442,11 @@ tarn_status tarn__manifest_open(
 {
     *manifest = (tarn__manifest){.next_number = 0};
     tarn__arena_init(&manifest->arena, account);
-    reading r = {.manifest = manifest, .bytes = bytes, .begun = {.allocator = &account->face}};
-    tarn_status status = bytes.size <= TARN__MANIFEST_BYTES_MAX
-                             ? take_all(&r, error)
-                             : tarn__fail(error, TARN_NOT_SUPPORTED, "it is too long");
-    tarn_buffer_clear(&r.begun);
-    return status;
+    if (bytes.size > TARN__MANIFEST_BYTES_MAX) {
+        return tarn__fail(error, TARN_NOT_SUPPORTED, "it is too long");
+    }
+    TARN_TRY(tarn__manifest_visit_records(bytes, account, take_edit, manifest, error));
+    return settle(manifest, error);
 }
 
 void tarn__manifest_close(tarn__manifest *manifest)
@@ -501,45 +501,4 @@ tarn_status tarn__manifest_edit_add(
 tarn_status tarn__manifest_edit_end(tarn_buffer *edit, uint32_t family)
 {
     return put_field(edit, TAG_FAMILY, family);
-}
-
-static tarn_status put_piece(tarn_buffer *out, kind piece_kind, tarn_bytes piece)
-{
-    const uint32_t check = check_of((uint8_t)piece_kind, piece);
-    uint8_t head[HEAD_BYTES];
-    for (size_t i = 0; i < SIZE_OFFSET; i++) {
-        head[i] = (uint8_t)(check >> (8 * i));
-    }
-    head[SIZE_OFFSET] = (uint8_t)piece.size;
-    head[SIZE_OFFSET + 1] = (uint8_t)(piece.size >> 8);
-    head[KIND_OFFSET] = (uint8_t)piece_kind;
-    TARN_TRY(tarn_buffer_append(out, tarn_bytes_at(head, sizeof head)));
-    return tarn_buffer_append(out, piece);
-}
-
-tarn_status tarn__manifest_frame(tarn_buffer *out, uint64_t manifest_bytes, tarn_bytes edit)
-{
-    static const uint8_t ZEROS[HEAD_BYTES] = {0};
-    const uint8_t *data = edit.data;
-    uint64_t at = manifest_bytes;
-    size_t done = 0;
-    bool is_first = true; /* A block's rest of 7 bytes takes a piece of none. */
-    do {
-        size_t left = BLOCK_BYTES - (size_t)(at % BLOCK_BYTES);
-        if (left < HEAD_BYTES) {
-            TARN_TRY(tarn_buffer_append(out, tarn_bytes_at(ZEROS, left)));
-            at += left;
-            left = BLOCK_BYTES;
-        }
-        const size_t room = left - HEAD_BYTES;
-        const size_t size = edit.size - done < room ? edit.size - done : room;
-        const bool is_last = done + size == edit.size;
-        const kind piece_kind =
-            is_first ? (is_last ? KIND_FULL : KIND_FIRST) : (is_last ? KIND_LAST : KIND_MIDDLE);
-        TARN_TRY(put_piece(out, piece_kind, tarn_bytes_at(data + done, size)));
-        at += HEAD_BYTES + size;
-        done += size;
-        is_first = false;
-    } while (done < edit.size);
-    return TARN_OK;
 }

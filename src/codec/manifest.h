@@ -1,12 +1,12 @@
 /*
  * manifest.h - which table files a RocksDB database consists of (its MANIFEST), from bytes and to.
  *
- *     file           blocks of 32 KiB of [check u32 | size u16 | kind u8 | bytes]*; a record that
- *                    does not fit goes on in the next block; a rest of less than 7 bytes is zeros
- *     record         an edit, [tag varint | fields]*, of one column family, such as
- *     file added     103 | level | number | size | smallest | largest | sequence numbers |
- *                    [detail | bytes]* | 1
- *     file removed   6 | level | number
+ *   - The file is blocks of 32 KiB of records, [check u32 | size u16 | kind u8 | bytes]. One that
+ *     does not fit goes on in the next block; a rest of less than 7 bytes is zeros.
+ *   - A record is an edit of one column family, [tag varint | fields]*, such as
+ *   - a file that was added: 103 | level | number | size | smallest | largest |
+ *     least sequence number | largest one | [detail | bytes]* | 1
+ *   - a file that was removed: 6 | level | number
  *
  * RocksDB's C API can neither add table files that another database wrote nor say everything about
  * those there are. What joins databases (rocks/graft.c) therefore reads the list, and appends edits
@@ -26,8 +26,11 @@
 
 enum {
     TARN__MANIFEST_BYTES_MAX = 16 << 20,
-    TARN__MANIFEST_LEVELS = 7,      /* RocksDB's default. */
-    TARN__MANIFEST_LEVELS_MAX = 24, /* Of joined databases. */
+    TARN__MANIFEST_MEMORY_RATIO =
+        64, /* Most memory that reading one takes, for each of its bytes */
+    TARN__MANIFEST_MEMORY_BASE_BYTES = 16 << 10, /* and besides. */
+    TARN__MANIFEST_LEVELS = 7,                   /* RocksDB's default. */
+    TARN__MANIFEST_LEVELS_MAX = 24,              /* Of joined databases. */
 };
 
 /* A table file. Its views lie in the arena. */
@@ -36,11 +39,20 @@ typedef struct tarn__manifest_file {
     uint32_t level;
     uint64_t number;
     uint64_t largest_sequence;
+    uint32_t order;      /* Among all changes. */
     bool has_epoch;      /* Newer versions of RocksDB order level 0 by that. */
     tarn_bytes smallest; /* User keys. */
     tarn_bytes largest;
     tarn_bytes rest; /* What its edit has behind the number. */
 } tarn__manifest_file;
+
+/* What takes a file from a level. */
+typedef struct tarn__manifest_removal {
+    uint64_t level;
+    uint64_t number;
+    uint32_t family;
+    uint32_t order;
+} tarn__manifest_removal;
 
 typedef struct tarn__manifest_family {
     uint32_t id;
@@ -50,13 +62,17 @@ typedef struct tarn__manifest_family {
 
 typedef struct tarn__manifest {
     tarn__arena arena;
-    tarn__manifest_file *files; /* [file_count]: those that were not removed. */
+    tarn__manifest_file *files; /* [file_count]: those that are left, by number. */
     size_t file_count;
     size_t file_capacity;
-    tarn__manifest_family *families; /* [family_count] */
+    tarn__manifest_family *families; /* [family_count], by number. */
     size_t family_count;
     size_t family_capacity;
-    uint64_t next_number; /* Of the next file. */
+    tarn__manifest_removal *removals; /* [removal_count] */
+    size_t removal_count;
+    size_t removal_capacity;
+    uint32_t change_count; /* Of files. */
+    uint64_t next_number;  /* Of the next file. */
     uint64_t last_sequence;
 } tarn__manifest;
 

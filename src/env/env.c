@@ -160,6 +160,13 @@ static void start_workers(void *context)
         "tarn-worker",
         &start->env->workers,
         start->error);
+    if (start->status == TARN_OK) {
+        start->status = tarn__errands_open(
+            tarn__owner_account(start->env->owner),
+            "tarn-errands",
+            &start->env->errands,
+            start->error);
+    }
 }
 
 static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, tarn_error *error)
@@ -197,6 +204,7 @@ static void close_budget(tarn_budget *budget)
 static void clear(tarn_env *env)
 {
     tarn__workers_close(env->workers);
+    tarn__errands_close(env->errands); /* Workers leave some. */
     tarn__http_close(env->http);
     tarn__rocks_memory_close(env->rocks_memory);
     close_owner(env->transfer_owner);
@@ -473,6 +481,11 @@ const tarn__clock *tarn__env_clock(const tarn_env *env)
 tarn__workers *tarn__env_workers(tarn_env *env)
 {
     return env->workers;
+}
+
+tarn__errands *tarn__env_errands(tarn_env *env)
+{
+    return env->errands;
 }
 
 const tarn_config *tarn__env_config(const tarn_env *env)

@@ -20,6 +20,7 @@
 
 #include "base/account.h"
 #include "base/clock.h"
+#include "base/errands.h"
 #include "base/workers.h"
 #include "storage/storage.h"
 
@@ -33,6 +34,7 @@ tarn__account *tarn__env_transfer_account(tarn_env *env);
 
 const tarn__clock *tarn__env_clock(const tarn_env *env);
 tarn__workers *tarn__env_workers(tarn_env *env);
+tarn__errands *tarn__env_errands(tarn_env *env);
 
 /* The environment's own copy of its configuration. */
 const tarn_config *tarn__env_config(const tarn_env *env);

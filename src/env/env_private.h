@@ -17,6 +17,7 @@ struct tarn_env {
     tarn_rocksdb_plan rocksdb_plan;
     tarn__rocks_memory *rocks_memory;
     tarn__workers *workers;
+    tarn__errands *errands;
     tarn_log_fn *log;
     void *log_context;
 

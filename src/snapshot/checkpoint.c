@@ -185,10 +185,11 @@ tarn_status tarn__savepoint_read_metadata(
     return status;
 }
 
-tarn_status tarn__checkpoint_read_metadata(
+tarn_status tarn__checkpoint_find_metadata(
     tarn_storage *storage,
     uint64_t id,
     tarn__account *account,
+    bool *is_withdrawn,
     tarn__metadata *out,
     tarn_error *error)
 {
@@ -196,8 +197,10 @@ tarn_status tarn__checkpoint_read_metadata(
     tarn__checkpoint_metadata_name(id, name);
     TARN_AUTO(tarn_buffer_clear) tarn_buffer bytes = {.allocator = &account->face};
     tarn_status status = tarn__checkpoint_read_object(storage, name, &bytes, error);
-    if (status == TARN_OK &&
-        tarn_bytes_is_equal(tarn_buffer_bytes(&bytes), tarn_bytes_of(TARN__METADATA_WITHDRAWN))) {
+    *is_withdrawn =
+        status == TARN_OK &&
+        tarn_bytes_is_equal(tarn_buffer_bytes(&bytes), tarn_bytes_of(TARN__METADATA_WITHDRAWN));
+    if (*is_withdrawn) {
         return tarn__fail(
             error,
             TARN_MISSING,
@@ -212,6 +215,17 @@ tarn_status tarn__checkpoint_read_metadata(
         tarn__error_prefix(error, "%.300s/%s", storage->address, name);
     }
     return status;
+}
+
+tarn_status tarn__checkpoint_read_metadata(
+    tarn_storage *storage,
+    uint64_t id,
+    tarn__account *account,
+    tarn__metadata *out,
+    tarn_error *error)
+{
+    bool is_withdrawn = false;
+    return tarn__checkpoint_find_metadata(storage, id, account, &is_withdrawn, out, error);
 }
 
 static tarn_checkpoint_form form_of(tarn__metadata_kind kind)

@@ -62,6 +62,15 @@ TARN_NODISCARD tarn_status tarn__checkpoint_read_metadata(
     tarn__metadata *out,
     tarn_error *error);
 
+/* The same; TARN_MISSING and *is_withdrawn: the mark has the name, and no checkpoint ever will. */
+TARN_NODISCARD tarn_status tarn__checkpoint_find_metadata(
+    tarn_storage *storage,
+    uint64_t id,
+    tarn__account *account,
+    bool *is_withdrawn,
+    tarn__metadata *out,
+    tarn_error *error);
+
 /*
  * The same of a savepoint, of which storage is the directory.
  */

@@ -51,15 +51,8 @@ static tarn_status write_record(
     tarn__claim_name(claim->id, name);
     TARN_AUTO(tarn_buffer_clear)
     tarn_buffer bytes = {.allocator = &store->options.account->face};
-    tarn_storage_upload *upload = NULL;
     TARN_TRY(tarn__claim_encode(claim, &bytes, error));
-    TARN_TRY(tarn__storage_begin(store->storage, name, 0, &upload, error));
-    const tarn_status status = tarn__storage_append(upload, tarn_buffer_bytes(&bytes), error);
-    if (status != TARN_OK) {
-        tarn__storage_abandon(upload);
-        return status;
-    }
-    return tarn__storage_finish(upload, NULL, error);
+    return tarn__storage_write(store->storage, name, 0, tarn_buffer_bytes(&bytes), error);
 }
 
 tarn_status tarn__claim_forget(tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
@@ -514,6 +507,7 @@ static tarn_status remove_checkpoint(
         .calls = store->options.calls,
         .remote = store->options.remote,
         .storage = storage,
+        .is_guest = true,
         .log = store->options.log,
         .log_context = store->options.log_context,
     };

@@ -152,6 +152,7 @@ static tarn_status withdraw(
     if (record->address[0] != '\0') {
         return tarn__claim_release(store, record, error);
     }
+    tarn__predecessor_unlist(store, record->id);
     TARN_TRY(tarn__store_remove_metadata(store, record->id, error));
     return record->is_pinned ? tarn__claim_forget(store, record->id, error) : TARN_OK;
 }
@@ -255,7 +256,8 @@ static tarn_status remove_contents(
 static void collect_garbage(tarn_checkpoint_store *store)
 {
     tarn_status status = TARN_OK;
-    while (status == TARN_OK && tarn__store_deletes(store)) {
+    while (status == TARN_OK && tarn__store_deletes(store) &&
+           tarn__predecessor_lets_delete(store)) {
         tarn__content contents[BATCH];
         pthread_mutex_lock(&store->mutex);
         const uint32_t count = tarn__registry_doom(&store->registry, contents, BATCH);

@@ -21,18 +21,12 @@ static bool is_unanswered(tarn_status status)
     return status == TARN_REMOTE_ERROR || status == TARN_TIMED_OUT;
 }
 
-/* TARN_BUSY: there is something already. */
-static tarn_status take_name(tarn_storage *storage, const char *name)
+tarn_status tarn__commit_take_name(tarn_checkpoint_store *store, uint64_t id)
 {
-    tarn_storage_upload *upload = NULL;
-    TARN_TRY(tarn__storage_begin(storage, name, TARN_UPLOAD_IF_ABSENT, &upload, NULL));
-    const tarn_status status =
-        tarn__storage_append(upload, tarn_bytes_of(TARN__METADATA_WITHDRAWN), NULL);
-    if (status != TARN_OK) {
-        tarn__storage_abandon(upload);
-        return status;
-    }
-    return tarn__storage_finish(upload, NULL, NULL);
+    char name[TARN__CHECKPOINT_NAME_BYTES];
+    tarn__store_name_metadata(store, id, name);
+    return tarn__storage_write(
+        store->storage, name, TARN_UPLOAD_IF_ABSENT, tarn_bytes_of(TARN__METADATA_WITHDRAWN), NULL);
 }
 
 /* Private files have names by chance, so that no other writer has the same bytes. */
@@ -47,7 +41,7 @@ static bool is_ours(tarn_checkpoint_store *store, const char *name, tarn_bytes b
 static tarn__commit_end settle(
     tarn_checkpoint_store *store, uint64_t id, const char *name, tarn_bytes bytes)
 {
-    const tarn_status taken = take_name(store->storage, name);
+    const tarn_status taken = tarn__commit_take_name(store, id);
     if (taken == TARN_BUSY && is_ours(store, name, bytes)) {
         return TARN__COMMIT_DONE;
     }
@@ -56,10 +50,13 @@ static tarn__commit_end settle(
     }
     tarn__store_log(
         store, "checkpoint %" PRIu64 " is withdrawn: there was no answer to its commit", id);
+    pthread_mutex_lock(&store->mutex);
+    tarn__predecessor_settled(store, id);
+    pthread_mutex_unlock(&store->mutex);
     return TARN__COMMIT_FAILED;
 }
 
-static void note_doubt(tarn_checkpoint_store *store, uint64_t id)
+void tarn__commit_note_doubt(tarn_checkpoint_store *store, uint64_t id)
 {
     pthread_mutex_lock(&store->mutex);
     store->keeps_shared = true;
@@ -85,7 +82,7 @@ tarn__commit_end tarn__commit_settle(
         end = TARN__COMMIT_FAILED;
     }
     if (end == TARN__COMMIT_IN_DOUBT) {
-        note_doubt(store, id);
+        tarn__commit_note_doubt(store, id);
     }
     return end;
 }

@@ -215,15 +215,18 @@ tarn__base *tarn__base_share(tarn__base *base)
     return base;
 }
 
+const tarn__base_file *tarn__base_find_name(const tarn__base *base, const char *name)
+{
+    const tarn__base_file wanted = {.name = name};
+    return base == NULL || base->count == 0
+               ? NULL
+               : bsearch(&wanted, base->files, base->count, sizeof wanted, compare_base);
+}
+
 const tarn__base_file *tarn__base_find(
     const tarn__base *base, const char *name, const tarn__local_identity *identity)
 {
-    if (base == NULL || base->count == 0) {
-        return NULL;
-    }
-    const tarn__base_file wanted = {.name = name};
-    const tarn__base_file *found =
-        bsearch(&wanted, base->files, base->count, sizeof wanted, compare_base);
+    const tarn__base_file *found = tarn__base_find_name(base, name);
     const bool is_same = found != NULL && found->identity.size == identity->size &&
                          found->identity.device == identity->device &&
                          found->identity.inode == identity->inode &&

@@ -89,7 +89,10 @@ void tarn__base_free(tarn__base *base); /* NULL does nothing. */
 /* Counts one more holder in, who frees it as well; answers base, which may be NULL. Thread: any. */
 tarn__base *tarn__base_share(tarn__base *base);
 
-/* Finds the file of that name and identity; NULL: not known. base may be NULL. */
+/* Finds the file of that name, whatever its identity; NULL: not known. base may be NULL. */
+const tarn__base_file *tarn__base_find_name(const tarn__base *base, const char *name);
+
+/* The same of that identity. */
 const tarn__base_file *tarn__base_find(
     const tarn__base *base, const char *name, const tarn__local_identity *identity);
 

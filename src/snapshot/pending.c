@@ -27,6 +27,7 @@ static tarn_status take_id(tarn_checkpoint_store *store, uint64_t id, tarn_error
     const uint64_t highest = store->highest_id;
     if (id > highest) {
         store->highest_id = id;
+        store->is_inherited_pending = store->is_inherited_pending || id == store->inherited_id;
         store->pending_count++;
         store->held_count++;
     }
@@ -335,6 +336,14 @@ static void clean(tarn_checkpoint_store *store, bool cleans)
     }
 }
 
+/* Under the mutex: the files of its attempt go, those of private names that no metadata has. */
+static void bury(tarn_pending_checkpoint *pending)
+{
+    pending->grave->next = pending->store->condemned;
+    pending->store->condemned = pending->grave;
+    pending->grave = NULL;
+}
+
 /*
  * Takes a checkpoint back that was not committed. Its own files go even if uploads still run: they
  * delete what they write later.
@@ -344,13 +353,15 @@ static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cl
     tarn_checkpoint_store *store = pending->store;
     release_parts(pending, /* keeps_references= */ false);
     release_grants(pending);
-    if (!is_in_doubt) {
-        pthread_mutex_lock(&store->mutex);
-        pending->grave->next = store->condemned;
-        store->condemned = pending->grave;
-        pending->grave = NULL;
-        pthread_mutex_unlock(&store->mutex);
+    pthread_mutex_lock(&store->mutex);
+    if (pending->id == store->inherited_id) {
+        store->is_inherited_pending = false;
     }
+    if (!is_in_doubt) {
+        pending->is_withdrawn = true;
+        bury(pending);
+    }
+    pthread_mutex_unlock(&store->mutex);
     clean(store, cleans);
     tarn__pending_leave(pending, /* was_left= */ false);
 }
@@ -446,6 +457,7 @@ static tarn_status write_metadata(tarn_pending_checkpoint *pending, commit *c, t
     char name[TARN__CHECKPOINT_NAME_BYTES];
     tarn__store_name_metadata(store, pending->id, name);
     tarn_storage_upload *upload = NULL;
+    TARN_TRY(tarn__predecessor_show(pending, error));
     TARN_TRY(tarn__storage_begin(store->storage, name, TARN_UPLOAD_IF_ABSENT, &upload, error));
     tarn_status status = tarn__storage_append(upload, tarn_buffer_bytes(&c->bytes), error);
     if (status != TARN_OK) {
@@ -471,6 +483,10 @@ static void conclude(tarn_pending_checkpoint *pending, commit *c, bool cleans)
     if (!store->is_savepoint) { /* A savepoint is its owner's from now on. */
         pthread_mutex_lock(&store->mutex);
         tarn__store_retain(store, c->record);
+        tarn__predecessor_settled(store, pending->id);
+        if (pending->is_announced) {
+            bury(pending); /* It has no other private file, or there were no need. */
+        }
         pthread_mutex_unlock(&store->mutex);
         c->record = NULL;
     }
@@ -516,6 +532,12 @@ tarn_status tarn_checkpoint_commit(
 {
     if (checkpoint == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
+    }
+    if (checkpoint->part_count == 0) { /* It would take the place of those that hold something. */
+        const uint64_t id = checkpoint->id;
+        tarn_checkpoint_abandon(checkpoint);
+        return tarn__fail(
+            error, TARN_INCOMPATIBLE, "nobody has acknowledged checkpoint %" PRIu64, id);
     }
     bool is_in_doubt = false;
     return tarn__checkpoint_commit(checkpoint, /* cleans= */ true, summary, &is_in_doubt, error);

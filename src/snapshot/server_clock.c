@@ -3,23 +3,12 @@
 
 #include "base/try.h"
 
-static tarn_status write_probe(tarn_storage *storage, tarn_error *error)
-{
-    tarn_storage_upload *upload = NULL;
-    TARN_TRY(tarn__storage_begin(storage, TARN__SERVER_CLOCK_NAME, 0, &upload, error));
-    const tarn_status status = tarn__storage_append(upload, tarn_bytes_at("?", 1), error);
-    if (status != TARN_OK) {
-        tarn__storage_abandon(upload);
-        return status;
-    }
-    return tarn__storage_finish(upload, NULL, error);
-}
-
 tarn_status tarn__server_clock_read(tarn_storage *storage, int64_t *out, tarn_error *error)
 {
     static const char *const names[] = {TARN__SERVER_CLOCK_NAME};
     tarn_storage_info info;
-    TARN_TRY(write_probe(storage, error));
+    TARN_TRY(
+        tarn__storage_write(storage, TARN__SERVER_CLOCK_NAME, 0, tarn_bytes_at("?", 1), error));
     /* Two may ask at once, and the other one's removal come between. */
     tarn_status status = tarn__storage_stat(storage, TARN__SERVER_CLOCK_NAME, &info, error);
     const tarn_status removed =

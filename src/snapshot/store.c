@@ -6,9 +6,10 @@
 
 #include "base/random.h"
 #include "base/try.h"
-#include "snapshot/claim.h"
 #include "snapshot/store_private.h"
 #include "snapshot/tree.h"
+#include "storage/give_up.h"
+#include "storage/uri.h"
 
 void tarn__store_log(tarn_checkpoint_store *store, const char *format, ...)
 {
@@ -74,75 +75,6 @@ void tarn__store_retain(tarn_checkpoint_store *store, tarn__retained *record)
     record->next = *place;
     *place = record;
     store->retained_count++;
-}
-
-/* Takes the references of a checkpoint that an earlier process committed. */
-static tarn_status adopt_metadata(
-    tarn_checkpoint_store *store, const tarn__metadata *metadata, tarn_error *error)
-{
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < metadata->subtask_count; i++) {
-        count += tarn__subtask_shared_count(&metadata->subtasks[i]);
-    }
-    tarn__retained *record =
-        tarn__retained_new(store->options.account, metadata->head.checkpoint_id, count);
-    if (record == NULL) {
-        return tarn__fail_no_memory(error, "a retained checkpoint", (size_t)count);
-    }
-    for (uint32_t i = 0; i < metadata->subtask_count; i++) {
-        tarn__retained_add(record, &metadata->subtasks[i]);
-    }
-    for (uint32_t i = 0; i < record->count; i++) {
-        tarn__content_state before = TARN__CONTENT_ABSENT;
-        const tarn_status status =
-            tarn__registry_ref(&store->registry, &record->contents[i], &before, error);
-        if (status != TARN_OK) {
-            tarn__release(record); /* The whole store goes now, with its registry. */
-            return status;
-        }
-        tarn__registry_confirm(&store->registry, &record->contents[i]);
-    }
-    tarn__store_retain(store, record);
-    return TARN_OK;
-}
-
-static tarn_status adopt(tarn_checkpoint_store *store, uint64_t id, tarn_error *error)
-{
-    tarn__metadata metadata;
-    tarn_error reason;
-    const tarn_status read = tarn__checkpoint_read_metadata(
-        store->storage, id, store->options.account, &metadata, &reason);
-    if (read == TARN_MISSING) {
-        return TARN_OK; /* Unfinished or half deleted: garbage. */
-    }
-    if (read == TARN_NO_MEMORY) {
-        return tarn__fail(error, read, "%s", reason.message);
-    }
-    if (read != TARN_OK) {
-        store->keeps_shared = true;
-        tarn__store_log(
-            store,
-            "checkpoint %" PRIu64 " cannot be read and is kept, with every shared file: %s",
-            id,
-            reason.message);
-        return TARN_OK;
-    }
-    const tarn_status status = adopt_metadata(store, &metadata, error);
-    tarn__metadata_clear(&metadata);
-    return status;
-}
-
-static tarn_status adopt_all(tarn_checkpoint_store *store, tarn_error *error)
-{
-    tarn__checkpoint_ids ids;
-    TARN_TRY(tarn__checkpoint_ids_list(store->storage, store->options.account, &ids, error));
-    tarn_status status = TARN_OK;
-    for (uint32_t i = 0; status == TARN_OK && i < ids.count; i++) {
-        store->highest_id = ids.items[i]; /* Ascending. */
-        status = adopt(store, ids.items[i], error);
-    }
-    tarn__checkpoint_ids_clear(&ids);
-    return status;
 }
 
 /* --- Names --- */
@@ -217,9 +149,10 @@ static tarn_status open_storage(tarn_checkpoint_store *store, const char *name, 
 {
     const tarn__store_options *options = &store->options;
     char address[TARN__CHECKPOINT_PATH_BYTES];
-    size_t size = strlen(options->address);
-    while (size > 1 && options->address[size - 1] == '/') {
-        size--;
+    const size_t size = tarn__uri_plain_size(options->address);
+    const char *path = NULL;
+    if (tarn__storage_is_local(options->address)) {
+        TARN_TRY(tarn__storage_path_of(options->address, &path, error));
     }
     const int written = snprintf(
         address,
@@ -254,8 +187,7 @@ static tarn_status open_job(tarn_checkpoint_store *store, tarn_error *error)
     if (store->storage->ops->lock != NULL) {
         TARN_TRY(tarn__storage_lock(store->storage, &store->lock, error));
     }
-    TARN_TRY(adopt_all(store, error));
-    return tarn__claims_adopt(store, error);
+    return tarn__predecessor_adopt(store, error);
 }
 
 /* The random part keeps savepoints of several jobs and attempts apart. */
@@ -382,6 +314,7 @@ tarn_status tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error
             store->job,
             held_count);
     }
+    tarn__predecessor_end(store);
     const tarn__store_options options = store->options;
     tarn__store_free(store);
     if (options.closed != NULL) {
@@ -453,6 +386,10 @@ tarn_status tarn__store_ref(
     tarn__content_state before = TARN__CONTENT_ABSENT;
     pthread_mutex_lock(&store->mutex);
     while (tarn__registry_state(&store->registry, content) == TARN__CONTENT_DOOMED) {
+        if (tarn__is_given_up()) {
+            pthread_mutex_unlock(&store->mutex);
+            return tarn__fail(error, TARN_ABANDONED, "the upload was given up");
+        }
         pthread_cond_wait(&store->undoomed, &store->mutex);
     }
     const tarn_status status = tarn__registry_ref(&store->registry, content, &before, error);

@@ -41,6 +41,8 @@ typedef struct tarn__store_options {
     tarn__storage_options remote;  /* What a storage behind a network is opened with besides. */
     tarn_storage *storage;         /* The job's directory, instead of address/job; then the store's,
                                       unless opening fails. NULL: opened by address. */
+    bool is_guest;                 /* Of another job's directory: it only deletes, and leaves
+                                      alone what the owner may be about to commit. */
     uint64_t token;                /* What its names are drawn from. 0: time and chance. */
     tarn__store_log_fn *log;       /* NULL: silent. */
     void *log_context;
@@ -92,6 +94,10 @@ void tarn__pending_expect_leave(tarn_pending_checkpoint *pending);
 /* Tells whether the pending checkpoint was committed or abandoned meanwhile. */
 bool tarn__pending_is_over(tarn_pending_checkpoint *pending);
 
+/* Says that private files of an upload could not be removed: if those of the checkpoint have been
+ * removed before, as it was withdrawn, a later cleaning does it again. */
+void tarn__pending_clean_again(tarn_pending_checkpoint *pending);
+
 /* Hands references over, which the pending checkpoint then gives back at its end. False: it is
  * over; the grant stays the caller's. */
 bool tarn__pending_keep(tarn_pending_checkpoint *pending, tarn__grant *grant);
@@ -106,8 +112,9 @@ tarn_storage *tarn__store_storage(tarn_checkpoint_store *store);
 bool tarn__store_ref_present(tarn_checkpoint_store *store, const tarn__content *content);
 
 /*
- * Takes a reference, waiting out a deletion of the same content. *is_present: nothing is to be
- * stored; else the caller stores it and then calls tarn__store_confirm().
+ * Takes a reference, waiting out a deletion of the same content, unless the upload is left.
+ * *is_present: nothing is to be stored; else the caller stores it and then calls
+ * tarn__store_confirm().
  */
 TARN_NODISCARD tarn_status tarn__store_ref(
     tarn_checkpoint_store *store,

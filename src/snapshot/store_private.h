@@ -38,6 +38,10 @@ struct tarn_checkpoint_store {
     uint32_t retained_count;
     tarn__retained *condemned; /* Without _metadata; the rest is still to go. */
     uint64_t highest_id;
+    uint64_t listed_id;        /* What a listing tells has this number, or a greater one. */
+    uint64_t inherited_id;     /* Under which a commit of the process before may come. 0: none. */
+    bool is_inherited_pending; /* That is the number of a pending checkpoint of this process. */
+    bool is_ending;            /* Nothing more will be begun: the number need not be kept for it. */
     uint32_t pending_count;
     uint32_t held_count; /* Of them, those that somebody has still to end. */
     uint64_t token;      /* Of the latest upload. */
@@ -68,6 +72,8 @@ struct tarn_pending_checkpoint {
     uint32_t left_count;      /* Of these, uploads that only workers have to do with. */
     bool is_over;
     bool is_held;       /* As the store counts it. */
+    bool is_withdrawn;  /* It is over and was not committed, for certain. */
+    bool is_announced;  /* There may be an object that tells of the commit (predecessor.c). */
     tarn__part **parts; /* [part_count], by operator and index; owned. */
     uint32_t part_count;
     uint32_t part_capacity;
@@ -109,6 +115,33 @@ tarn__commit_end tarn__commit_settle(
     const char *name,
     tarn_bytes bytes,
     tarn_status failure);
+
+/* Puts the mark under chk-<id>/_metadata. TARN_BUSY: there is something already. */
+TARN_NODISCARD tarn_status tarn__commit_take_name(tarn_checkpoint_store *store, uint64_t id);
+
+/* Nobody knows whether a checkpoint is there, or will be: no shared file is deleted any more. */
+void tarn__commit_note_doubt(tarn_checkpoint_store *store, uint64_t id);
+
+/* --- What the process before left (predecessor.c) --- */
+
+/* Takes in the directory of a job: while the store is opened. */
+TARN_NODISCARD tarn_status tarn__predecessor_adopt(tarn_checkpoint_store *store, tarn_error *error);
+
+/* A checkpoint, or the mark, has the number's name. Under the mutex. */
+void tarn__predecessor_settled(tarn_checkpoint_store *store, uint64_t id);
+
+/* The newest checkpoint goes: a listing tells less. */
+void tarn__predecessor_unlist(tarn_checkpoint_store *store, uint64_t id);
+
+/* Whether shared files may be deleted; takes the inherited name if that lacks. */
+bool tarn__predecessor_lets_delete(tarn_checkpoint_store *store);
+
+/* Before the store goes: deletes what had to wait for the name. */
+void tarn__predecessor_end(tarn_checkpoint_store *store);
+
+/* Sees to it that a listing tells of a checkpoint before its commit is sent. */
+TARN_NODISCARD tarn_status
+tarn__predecessor_show(tarn_pending_checkpoint *pending, tarn_error *error);
 
 /* Frees a store of which nothing is pending. */
 void tarn__store_free(tarn_checkpoint_store *store);

@@ -12,6 +12,7 @@
 #include "snapshot/checkpoint.h"
 #include "snapshot/transfer.h"
 #include "snapshot/upload_private.h"
+#include "storage/give_up.h"
 
 enum { OPERATOR_BYTES = 40 }; /* Of an operator's name that are shown in its directory's. */
 
@@ -92,6 +93,7 @@ static void remove_private(tarn__upload *upload)
     if (tarn__storage_remove(tarn__store_storage(store), upload->private_names, count, NULL) !=
         TARN_OK) {
         tarn__store_note_undeleted(store);
+        tarn__pending_clean_again(upload->options.checkpoint);
     }
 }
 
@@ -172,71 +174,6 @@ static tarn_status send(
     return TARN_OK;
 }
 
-/* A local file as the source of an object. */
-typedef struct named_source {
-    tarn__upload *upload;
-    const tarn__upload_source *file;
-    uint64_t furthest;   /* Bytes that were read, those that were read again once. */
-    tarn__hasher hasher; /* Of the latest reading, from its beginning to at. */
-    uint64_t at;
-} named_source;
-
-static tarn_status read_named(
-    void *context, uint64_t offset, void *into, size_t size, size_t *got, tarn_error *error)
-{
-    named_source *n = context;
-    const tarn__upload_source *s = n->file;
-    TARN_TRY(tarn__upload_check_wanted(n->upload, error));
-    TARN_TRY(tarn__file_read(s->calls, s->file, offset, into, size, got, s->path, error));
-    if (offset == 0) {
-        tarn__hasher_init(&n->hasher);
-        n->at = 0;
-    }
-    if (offset == n->at) {
-        tarn__hasher_update(&n->hasher, tarn_bytes_at(into, *got));
-        n->at += *got;
-    }
-    if (offset + *got > n->furthest) {
-        atomic_fetch_add(&n->upload->uploaded_bytes, offset + *got - n->furthest);
-        n->furthest = offset + *got;
-    }
-    return TARN_OK;
-}
-
-/* What is sent must be what was digested before: an object's name is a promise to later
- * checkpoints.
- */
-static tarn_status send_named(
-    tarn__upload *upload,
-    const tarn__upload_source *s,
-    const tarn__content *content,
-    uint8_t *buffer,
-    tarn_error *error)
-{
-    tarn_storage *storage = tarn__store_storage(tarn__pending_store(upload->options.checkpoint));
-    char name[TARN__CONTENT_NAME_BYTES];
-    tarn__content_name(content, name);
-    named_source source = {.upload = upload, .file = s};
-    tarn__hasher_init(&source.hasher);
-    TARN_TRY(tarn__storage_put(
-        storage,
-        name,
-        0,
-        content->size,
-        read_named,
-        &source,
-        buffer,
-        TARN__TRANSFER_BUFFER_BYTES,
-        error));
-    const tarn__digest sent = tarn__hasher_digest(&source.hasher);
-    if (source.at == content->size && tarn__digest_is_equal(&sent, &content->digest)) {
-        return TARN_OK;
-    }
-    /* It goes with the reference, unless it is sent anew. */
-    return tarn__fail(
-        error, TARN_CORRUPTION, "%.300s changed while it was being uploaded", s->path);
-}
-
 /*
  * Where a name must come first, the file is read twice; what is there already is not sent at all.
  * A link is such a place, too.
@@ -262,7 +199,7 @@ static tarn_status upload_shared_named(
     }
     tarn_status status = links ? tarn__upload_link(upload, i, s, error) : TARN_NOT_SUPPORTED;
     if (status == TARN_NOT_SUPPORTED) {
-        status = send_named(upload, s, &part->content, buffer, error);
+        status = tarn__upload_send_named(upload, s, &part->content, buffer, error);
     }
     TARN_TRY(status);
     tarn__store_confirm(store, &part->content);
@@ -394,9 +331,9 @@ tarn_status tarn__upload_open_source(
     return tarn__file_open(s->calls, AT_FDCWD, s->path, O_RDONLY, s->path, &s->file, error);
 }
 
-static tarn_status upload_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
+static tarn_status upload_unit(
+    tarn__upload *upload, uint32_t item, uint8_t *buffer, tarn_error *error)
 {
-    tarn__upload *upload = context;
     const tarn__upload_unit *unit = &upload->units[item];
     TARN_TRY(tarn__upload_check_wanted(upload, error));
     if (tarn__pending_is_over(upload->options.checkpoint)) {
@@ -409,6 +346,19 @@ static tarn_status upload_item(void *context, uint32_t item, uint8_t *buffer, ta
     TARN_AUTO(tarn__upload_close) tarn__upload_source s = {.file = -1};
     TARN_TRY(tarn__upload_open_source(upload, i, &s, error));
     return upload_open_file(upload, i, &s, buffer, error);
+}
+
+/* Its requests end when the upload is cancelled. */
+static tarn_status upload_item(void *context, uint32_t item, uint8_t *buffer, tarn_error *error)
+{
+    tarn__upload *upload = context;
+    const atomic_bool *before = tarn__give_up_when(&upload->is_cancelled);
+    const tarn_status status = upload_unit(upload, item, buffer, error);
+    (void)tarn__give_up_when(before);
+    if (status != TARN_OK) {
+        TARN_TRY(tarn__upload_check_wanted(upload, error)); /* Which is why it failed. */
+    }
+    return status;
 }
 
 /* --- All files --- */

@@ -106,7 +106,9 @@ TARN_NODISCARD tarn_status tarn__upload_run(
     const tarn__base *base,
     tarn_error *error);
 
-/* Makes run() end soon with TARN_ABANDONED. */
+/* Makes run() end soon with TARN_ABANDONED: requests under way end (give_up.h), none is tried
+ * again.
+ */
 void tarn__upload_cancel(tarn__upload *upload);
 
 void tarn__upload_measure(const tarn__upload *upload, tarn__upload_progress *out);

@@ -99,6 +99,16 @@ TARN_NODISCARD tarn_status tarn__upload_content(
 TARN_NODISCARD tarn_status
 tarn__upload_inline(tarn__upload *upload, bool *is_done, tarn_error *error);
 
+/* --- upload_named.c --- */
+
+/* Stores a file of which the content is known, under its name. */
+TARN_NODISCARD tarn_status tarn__upload_send_named(
+    tarn__upload *upload,
+    const tarn__upload_source *source,
+    const tarn__content *content,
+    uint8_t *buffer,
+    tarn_error *error);
+
 /* --- upload_link.c --- */
 
 /* Whether shared files are given a second name in the storage, as far as is known. */

@@ -246,12 +246,8 @@ static tarn_status note_file(
 {
     joining *j = context;
     j->backend->joined_file_count++;
-    for (uint32_t i = 0; j->source != NULL && i < j->source->count; i++) {
-        if (strcmp(j->source->files[i].name, from_name) == 0) {
-            return add_known(j, &j->source->files[i], into_name, error);
-        }
-    }
-    return TARN_OK;
+    const tarn__base_file *file = tarn__base_find_name(j->source, from_name);
+    return file != NULL ? add_known(j, file, into_name, error) : TARN_OK;
 }
 
 /* What was known of the base, and the files that were added. */

@@ -1,11 +1,12 @@
 /*
  * restore.h - a backend's database, out of a checkpoint of any parallelism.
  *
- *     old subtasks   |   0: groups 0..63    |   1: groups 64..127   |
- *     this one             | 43 ......... 85 |
- *     0 is the base: its files become the database
- *     of 1 its files are added to it (join.c), or, where that cannot be, the rows of 64..85 are
- *     written as table files in order and taken in at once (merge.c)
+ *     old subtasks   |      0: groups 0..63      |     1: groups 64..127      |
+ *     this one                          | 43 ........... 85 |
+ *
+ *     0 is the base, whose files become the database. Of 1 the files are added to it (join.c), or,
+ *     where that cannot be, its rows of 64..85 are written as table files in order and taken in at
+ *     once (merge.c).
  *
  *     fetch     of each old part first what is no table file; MANIFEST says which key groups each
  *               table file has (trim.c), and only those that hold some of this backend's are

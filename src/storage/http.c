@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/try.h"
+#include "storage/give_up.h"
 #include "storage/http_private.h"
 
 enum {
@@ -127,12 +128,43 @@ static void reap(lane *l)
     }
 }
 
-static bool is_cancelled(lane *l, const tarn__http_transfer *t)
+/* By the flag of its starter. */
+static bool is_given_up(const tarn__http_transfer *t, uint64_t now_ns)
+{
+    const uint64_t parting_ns = (uint64_t)TARN__HTTP_PARTING_MS * NS_PER_MS;
+    return t->given_up != NULL && atomic_load(t->given_up) &&
+           (!t->request.is_parting || now_ns > t->started_ns + parting_ns);
+}
+
+static bool is_cancelled(lane *l, const tarn__http_transfer *t, uint64_t now_ns)
 {
     pthread_mutex_lock(&l->mutex);
     const bool answer = t->is_cancelled;
     pthread_mutex_unlock(&l->mutex);
-    return answer;
+    return answer || is_given_up(t, now_ns);
+}
+
+static void fail_given_up(tarn__http_transfer *t)
+{
+    (void)tarn__fail(&t->error, TARN_ABANDONED, "the request was given up");
+}
+
+/* Takes the first queued transfer that was given up out of the queue; NULL: there is none. */
+static tarn__http_transfer *take_given_up(lane *l, uint64_t now_ns)
+{
+    pthread_mutex_lock(&l->mutex);
+    tarn__http_transfer *before = NULL;
+    tarn__http_transfer *t = l->first;
+    while (t != NULL && !t->is_cancelled && !is_given_up(t, now_ns)) {
+        before = t;
+        t = t->next;
+    }
+    if (t != NULL) {
+        *(before != NULL ? &before->next : &l->first) = t->next;
+        l->last = l->last == t ? before : l->last;
+    }
+    pthread_mutex_unlock(&l->mutex);
+    return t;
 }
 
 static void end_overdue(lane *l)
@@ -140,12 +172,16 @@ static void end_overdue(lane *l)
     const uint64_t now = tarn__clock_monotonic_ns(l->http->clock);
     for (tarn__http_transfer *t = l->active, *next = NULL; t != NULL; t = next) {
         next = t->next;
-        if (is_cancelled(l, t)) {
-            (void)tarn__fail(&t->error, TARN_ABANDONED, "the request was given up");
+        if (is_cancelled(l, t, now)) {
+            fail_given_up(t);
             retire(l, t);
         } else if (tarn__http_transfer_is_late(t, &l->http->limits, now)) {
             retire(l, t);
         }
+    }
+    for (tarn__http_transfer *t = take_given_up(l, now); t != NULL; t = take_given_up(l, now)) {
+        fail_given_up(t);
+        finish(l, t);
     }
 }
 
@@ -298,6 +334,8 @@ void tarn__http_start(tarn__http *http, tarn__http_transfer *t)
     t->is_started = true;
     t->is_done = false;
     t->is_cancelled = false;
+    t->given_up = tarn__give_up_flag();
+    t->started_ns = tarn__clock_monotonic_ns(http->clock);
     pthread_mutex_lock(&l->mutex);
     if (l->last != NULL) {
         l->last->next = t;

@@ -5,6 +5,9 @@
  *     start(transfer) ──► queue of the idlest lane ──► [connections]
  *     wait(transfer)  ◄──────────────────────────────────────┘
  *
+ * A transfer that was started by a thread whose requests are given up (give_up.h) ends early; one
+ * that is parting a little later.
+ *
  * A transfer ends with TARN_OK when a whole reply came, whatever its HTTP status; what that means
  * is the caller's to say. Nothing is tried again and no redirect is followed here.
  *
@@ -19,6 +22,8 @@
  */
 #ifndef TARN_STORAGE_HTTP_H
 #define TARN_STORAGE_HTTP_H
+
+#include <stdatomic.h>
 
 #include "tarn/config.h"
 #include "tarn/sys/storage.h"
@@ -45,6 +50,7 @@ enum {
     TARN__HTTP_CONNECT_TIMEOUT_MS_DEFAULT = 10000,
     TARN__HTTP_FIRST_BYTE_TIMEOUT_MS_DEFAULT = 60000,
     TARN__HTTP_STALL_TIMEOUT_MS_DEFAULT = 30000,
+    TARN__HTTP_PARTING_MS = 2000, /* That a parting request has once it is given up. */
     TARN__HTTP_HEADERS_MAX = 8,
     TARN__HTTP_PROBLEM_BYTES = 2048,
     TARN__HTTP_HEAD_BYTES_MAX = 64 << 10, /* Of a reply. */
@@ -64,6 +70,7 @@ typedef struct tarn__http_request {
     /* By a connection that nobody used before or will afterwards: no answer that comes twice can be
      * taken for this one's. */
     bool is_alone;
+    bool is_parting; /* It cleans up behind what was given up: it goes out all the same. */
 
     /* Signing by AWS's version 4; sigv4 NULL: none. */
     const char *sigv4; /* "aws:amz:REGION:SERVICE" */
@@ -110,8 +117,10 @@ typedef struct tarn__http_transfer {
     void *easy;    /* CURL */
     void *headers; /* struct curl_slist */
     bool is_started;
-    bool is_done;      /* Under the client's mutex. */
-    bool is_cancelled; /* Under the client's mutex. */
+    bool is_done;                /* Under the client's mutex. */
+    bool is_cancelled;           /* Under the client's mutex. */
+    const atomic_bool *given_up; /* Its starter's flag. NULL: none. */
+    uint64_t started_ns;
     bool is_too_long;
     bool is_out_of_memory;
     bool is_unexpected; /* By the request's own judgement of the head. */

@@ -6,7 +6,8 @@
  *             the longer of: what the peer asked for, and a random part of base * 2^n
  *
  * The wait is drawn from the whole of 0 .. base * 2^n, so that many who failed at once do not come
- * back at once. Uploads are asked again only where the storage below says that they resume.
+ * back at once. Uploads are asked again only where the storage below says that they resume. What
+ * nobody wants any more is not asked again (give_up.h).
  */
 #include <inttypes.h>
 #include <time.h>
@@ -75,7 +76,7 @@ static bool again(effort *e, tarn_status status, tarn_error *error)
 {
     retry_storage *self = e->storage;
     const tarn__retry_options *o = &self->options;
-    if (!tarn__retry_may_help(status)) {
+    if (!tarn__retry_may_help(status) || tarn__is_given_up()) {
         return false;
     }
     const uint64_t now = tarn__clock_monotonic_ns(o->clock);
@@ -96,9 +97,9 @@ static bool again(effort *e, tarn_status status, tarn_error *error)
         return false;
     }
     if (wait_ms > 0) {
-        o->sleep(wait_ms * NS_PER_MS, o->sleep_context);
+        tarn__give_up_sleep(wait_ms * NS_PER_MS, o->sleep, o->sleep_context);
     }
-    return true;
+    return !tarn__is_given_up();
 }
 
 static effort begin_effort(tarn_storage *base)

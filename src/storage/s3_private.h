@@ -71,6 +71,7 @@ typedef struct tarn__s3_call {
     tarn_bytes body;
     bool has_body;
     bool is_alone; /* As in tarn__http_request, like those that follow. */
+    bool is_parting;
     tarn_storage_source *source;
     void *source_context;
     uint64_t source_bytes;

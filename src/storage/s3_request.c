@@ -139,6 +139,7 @@ tarn_status tarn__s3_call_start(tarn__s3 *self, tarn__s3_call *call, tarn_error 
                 .body = call->body,
                 .has_body = call->has_body,
                 .is_alone = call->is_alone,
+                .is_parting = call->is_parting,
                 .source = call->source,
                 .source_context = call->source_context,
                 .source_bytes = call->source_bytes,

@@ -369,6 +369,7 @@ void tarn__s3_abandon(tarn_storage_upload *base)
         char query[QUERY_BYTES];
         snprintf(query, sizeof query, "uploadId=%s", upload->id_encoded);
         call->method = "DELETE";
+        call->is_parting = true;
         call->name = upload->name;
         call->query = query;
         /* At worst parts stay that no listing shows, until the bucket's own rule removes them. */

@@ -16,6 +16,7 @@
 #ifndef TARN_STORAGE_SHIM_H
 #define TARN_STORAGE_SHIM_H
 
+#include "storage/give_up.h"
 #include "storage/storage.h"
 
 typedef struct tarn__shim {
@@ -48,9 +49,6 @@ TARN_NODISCARD tarn_status tarn__shim_wrap(
 void tarn__shim_free(tarn_storage *base);
 
 /* --- The shims. On failure the storage below stays the caller's. --- */
-
-/* Waits; tests move a clock instead. Units: nanoseconds. */
-typedef void tarn__sleep_fn(uint64_t ns, void *context);
 
 typedef struct tarn__retry_options {
     uint32_t attempts;    /* In all, the first included. 0: 8. */

@@ -59,6 +59,19 @@ void tarn__storage_abandon(tarn_storage_upload *upload)
     }
 }
 
+tarn_status tarn__storage_write(
+    tarn_storage *storage, const char *name, uint32_t flags, tarn_bytes bytes, tarn_error *error)
+{
+    tarn_storage_upload *upload = NULL;
+    TARN_TRY(tarn__storage_begin(storage, name, flags, &upload, error));
+    const tarn_status status = tarn__storage_append(upload, bytes, error);
+    if (status != TARN_OK) {
+        tarn__storage_abandon(upload);
+        return status;
+    }
+    return tarn__storage_finish(upload, NULL, error);
+}
+
 tarn_status tarn__storage_read(
     tarn_storage *storage,
     const char *name,

@@ -114,6 +114,10 @@ TARN_NODISCARD tarn_status tarn__storage_read(
     size_t *size_out,
     tarn_error *error);
 
+/* Stores a whole object of a few bytes. flags as of begin. */
+TARN_NODISCARD tarn_status tarn__storage_write(
+    tarn_storage *storage, const char *name, uint32_t flags, tarn_bytes bytes, tarn_error *error);
+
 /*
  * Stores a whole object of size bytes that source gives.
  *

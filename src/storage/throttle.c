@@ -59,7 +59,7 @@ static void wait_for(tarn_storage *base, uint64_t requests, uint64_t bytes)
     pthread_mutex_unlock(&self->mutex);
     const uint64_t when = by_bytes > by_requests ? by_bytes : by_requests;
     if (when > now) {
-        o->sleep(when - now, o->sleep_context);
+        tarn__give_up_sleep(when - now, o->sleep, o->sleep_context);
     }
 }
 

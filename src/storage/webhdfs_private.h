@@ -48,6 +48,7 @@ typedef struct tarn__webhdfs_call {
     const char *start_after; /* To be added as startAfter=, or NULL. */
     tarn_bytes body;
     bool has_body;
+    bool is_parting; /* As in tarn__http_request. */
     /* Where what is read goes, as in tarn__http_request: one of both, or neither. */
     tarn_storage_sink *sink;
     void *sink_context;

@@ -221,6 +221,7 @@ static tarn_status exchange(
                 .headers = {"Content-Type: application/octet-stream"},
                 .body = has_body ? call->body : tarn_bytes_at(NULL, 0),
                 .has_body = strcmp(call->method, "GET") != 0 && strcmp(call->method, "DELETE") != 0,
+                .is_parting = call->is_parting,
                 .sink = call->sink,
                 .sink_context = call->sink_context,
                 .into = call->into,

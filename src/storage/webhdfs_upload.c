@@ -147,14 +147,26 @@ static void free_upload(webhdfs_upload *upload)
     tarn__release(upload);
 }
 
+/* At worst a temporary file stays that no listing shows. */
+static void remove_temporary(const webhdfs_upload *upload)
+{
+    tarn__webhdfs *self = storage_of(upload);
+    tarn__webhdfs_call *call = tarn__webhdfs_call_new(self, NULL);
+    if (call != NULL) {
+        call->method = "DELETE";
+        call->name = upload->temporary;
+        call->operation = "DELETE";
+        call->is_parting = true;
+        (void)!tarn__webhdfs_call_perform(self, call, NULL);
+        tarn__webhdfs_call_free(call);
+    }
+}
+
 void tarn__webhdfs_abandon(tarn_storage_upload *base)
 {
     webhdfs_upload *upload = (webhdfs_upload *)base;
-    bool is_removed = false;
     if (upload->is_made || upload->is_uncertain) {
-        /* At worst a temporary file stays that no listing shows. */
-        (void)!tarn__webhdfs_ask(
-            storage_of(upload), "DELETE", upload->temporary, "DELETE", NULL, &is_removed, NULL);
+        remove_temporary(upload);
     }
     free_upload(upload);
 }

@@ -5,7 +5,6 @@
  * else. append-drain compares with a database of its own that has Tarn's options and RocksDB's
  * "stringappendtest" merge operator: one merge per element, one get, one delete.
  */
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,28 +13,21 @@
 #include <rocksdb/c.h>
 
 #include "bench.h"
-#include "tarn/backend.h"
-#include "tarn/config.h"
-#include "tarn/env.h"
+#include "job.h"
 #include "tarn/keyed.h"
 
-enum { PATH_BYTES = 4096, PROCESS_MIB_BESIDES = 1024, ENTRIES = 100 };
+enum { ENTRIES = 100 };
 
 typedef struct kinds_run {
     const bench_options *options;
-    tarn_config *config;
-    tarn_env *env;
-    tarn_backend *backend;
-    char directory[PATH_BYTES];
+    bench_job job;
+    char directory[BENCH_PATH_BYTES];
     uint64_t checksum;
-    tarn_error error;
 } kinds_run;
 
 static void check(kinds_run *run, tarn_status status)
 {
-    if (status != TARN_OK) {
-        bench_fail("%s: %s", tarn_status_name(status), run->error.message);
-    }
+    bench_check(status, &run->job.error);
 }
 
 static void check_raw(char *message)
@@ -45,60 +37,24 @@ static void check_raw(char *message)
     }
 }
 
-static void set(kinds_run *run, const char *key, uint64_t mib)
-{
-    char text[32];
-    (void)snprintf(text, sizeof text, "%llum", (unsigned long long)mib);
-    check(run, tarn_config_set(run->config, key, text, "tarn-bench", &run->error));
-}
-
 static void begin(kinds_run *run, uint32_t max_parallelism)
 {
     const bench_options *options = run->options;
-    char path[PATH_BYTES + 8];
-    (void)snprintf(run->directory, PATH_BYTES, "%s/tarn-bench-XXXXXX", options->directory);
-    if (mkdtemp(run->directory) == NULL) {
-        bench_fail("cannot create a directory in %s", options->directory);
-    }
+    char path[BENCH_PATH_BYTES + 8];
+    bench_directory_make(options, run->directory);
     (void)snprintf(path, sizeof path, "%s/ours", run->directory);
-    check(run, tarn_config_new(NULL, &run->config, &run->error));
-    set(run, "taskmanager.memory.process.size", options->managed_mib * 2 + PROCESS_MIB_BESIDES);
-    set(run, "taskmanager.memory.managed.size", options->managed_mib);
-    for (uint32_t i = 0; i < options->assignment_count; i++) {
-        check(
-            run,
-            tarn_config_set_assignment(run->config, options->assignments[i], "-D", &run->error));
-    }
-    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
-    env_options.config = run->config;
-    check(run, tarn_env_open(&env_options, &run->env, &run->error));
-    tarn_backend_options backend_options = TARN_BACKEND_OPTIONS_INIT;
-    backend_options.env = run->env;
-    backend_options.operator_name = "bench";
-    backend_options.directory = path;
-    backend_options.max_parallelism = max_parallelism;
-    check(run, tarn_backend_open(&backend_options, &run->backend, &run->error));
-}
-
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-    (void)status;
-    (void)kind;
-    (void)where;
-    return remove(path);
+    bench_job_open(&run->job, options, path, max_parallelism);
 }
 
 static void end(kinds_run *run)
 {
-    check(run, tarn_backend_close(run->backend, &run->error));
-    check(run, tarn_env_close(run->env, &run->error));
-    tarn_config_free(run->config);
-    (void)nftw(run->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    bench_job_close(&run->job);
+    bench_directory_remove(run->directory);
 }
 
 static void set_key(kinds_run *run, tarn_bytes key)
 {
-    check(run, tarn_backend_set_key(run->backend, key, &run->error));
+    check(run, tarn_backend_set_key(run->job.backend, key, &run->job.error));
 }
 
 /* ---- map -------------------------------------------------------------------------------- */
@@ -111,7 +67,10 @@ static void fill_map(kinds_run *run, tarn_map *map, const char *key, uint64_t co
         check(
             run,
             tarn_map_put(
-                map, tarn_bytes_at(&i, sizeof i), tarn_bytes_at(value, sizeof value), &run->error));
+                map,
+                tarn_bytes_at(&i, sizeof i),
+                tarn_bytes_at(value, sizeof value),
+                &run->job.error));
     }
 }
 
@@ -121,7 +80,7 @@ static void leave_tombstones(kinds_run *run, tarn_map *map, const char *key, uin
 {
     fill_map(run, map, key, count);
     for (uint64_t i = 0; i < count; i++) {
-        check(run, tarn_map_remove(map, tarn_bytes_at(&i, sizeof i), &run->error));
+        check(run, tarn_map_remove(map, tarn_bytes_at(&i, sizeof i), &run->job.error));
     }
 }
 
@@ -133,8 +92,8 @@ static double iterate_map(kinds_run *run, tarn_map *map, uint64_t times)
         tarn_map_iterator *iterator = NULL;
         tarn_map_entry entry;
         uint64_t count = 0;
-        check(run, tarn_map_iterate(map, NULL, NULL, &iterator, &run->error));
-        while (tarn_map_iterator_next(iterator, &entry, &run->error) == TARN_OK) {
+        check(run, tarn_map_iterate(map, NULL, NULL, &iterator, &run->job.error));
+        while (tarn_map_iterator_next(iterator, &entry, &run->job.error) == TARN_OK) {
             count++;
         }
         tarn_map_iterator_close(iterator);
@@ -150,7 +109,7 @@ static tarn_map *open_map(kinds_run *run, const char *name)
     tarn_map *map = NULL;
     tarn_state_options options = TARN_STATE_OPTIONS_INIT;
     options.name = name;
-    check(run, tarn_map_open(run->backend, &options, &map, &run->error));
+    check(run, tarn_map_open(run->job.backend, &options, &map, &run->job.error));
     fill_map(run, map, "k", ENTRIES);
     return map;
 }
@@ -173,8 +132,8 @@ int bench_map(const bench_options *options)
         beside.rates[i] = iterate_map(&run, tombstones, times);
         clean.rates[i] = iterate_map(&run, alone, times);
     }
-    check(&run, tarn_map_close(tombstones, &run.error));
-    check(&run, tarn_map_close(alone, &run.error));
+    check(&run, tarn_map_close(tombstones, &run.job.error));
+    check(&run, tarn_map_close(alone, &run.job.error));
     end(&run);
     bench_report("map", options, &beside, &clean);
     return 0;
@@ -194,12 +153,12 @@ typedef struct raw_side {
  */
 static void open_raw(kinds_run *run, raw_side *raw, const char *family)
 {
-    char model[PATH_BYTES + 16];
-    char path[PATH_BYTES + 8];
+    char model[BENCH_PATH_BYTES + 16];
+    char path[BENCH_PATH_BYTES + 8];
     (void)snprintf(model, sizeof model, "%s/ours/db", run->directory);
     (void)snprintf(path, sizeof path, "%s/raw", run->directory);
     tarn_env_memory memory;
-    tarn_env_measure(run->env, &memory);
+    tarn_env_measure(run->job.env, &memory);
     raw->cache = rocksdb_cache_create_lru(memory.block_cache_capacity_bytes);
     rocksdb_options_t *db_options = NULL;
     rocksdb_options_t **family_options = NULL;
@@ -247,10 +206,10 @@ static void close_raw(raw_side *raw)
 static void fill_window(kinds_run *run, tarn_value *state, const char *window)
 {
     uint8_t value[100] = {0};
-    check(run, tarn_value_set_namespace(state, tarn_bytes_of(window), &run->error));
+    check(run, tarn_value_set_namespace(state, tarn_bytes_of(window), &run->job.error));
     for (uint64_t i = 0; i < run->options->keys; i++) {
         set_key(run, tarn_bytes_at(&i, sizeof i));
-        check(run, tarn_value_put(state, tarn_bytes_at(value, sizeof value), &run->error));
+        check(run, tarn_value_put(state, tarn_bytes_at(value, sizeof value), &run->job.error));
     }
 }
 
@@ -260,8 +219,9 @@ static void scan_keys(kinds_run *run, tarn_value *state)
     tarn_key_iterator *iterator = NULL;
     tarn_row row;
     check(
-        run, tarn_keyed_iterate_keys(tarn_value_keyed(state), NULL, NULL, &iterator, &run->error));
-    while (tarn_key_iterator_next(iterator, &row, &run->error) == TARN_OK) {
+        run,
+        tarn_keyed_iterate_keys(tarn_value_keyed(state), NULL, NULL, &iterator, &run->job.error));
+    while (tarn_key_iterator_next(iterator, &row, &run->job.error) == TARN_OK) {
         run->checksum++;
     }
     tarn_key_iterator_close(iterator);
@@ -275,11 +235,11 @@ static double close_window(kinds_run *run, tarn_value *state, bool drops)
         check(
             run,
             tarn_keyed_drop_namespace(
-                tarn_value_keyed(state), tarn_bytes_of("closing"), &run->error));
+                tarn_value_keyed(state), tarn_bytes_of("closing"), &run->job.error));
     }
     for (uint64_t i = 0; !drops && i < run->options->keys; i++) {
         set_key(run, tarn_bytes_at(&i, sizeof i));
-        check(run, tarn_value_remove(state, &run->error));
+        check(run, tarn_value_remove(state, &run->job.error));
     }
     scan_keys(run, state);
     return (double)run->options->keys * 1e9 / (double)(bench_now_ns() - begin_ns);
@@ -291,7 +251,7 @@ static tarn_value *open_windows(kinds_run *run, const char *name)
     tarn_state_options options = TARN_STATE_OPTIONS_INIT;
     options.name = name;
     options.layout = TARN_LAYOUT_NAMESPACE_FIRST;
-    check(run, tarn_value_open(run->backend, &options, &state, &run->error));
+    check(run, tarn_value_open(run->job.backend, &options, &state, &run->job.error));
     return state;
 }
 
@@ -311,8 +271,8 @@ int bench_window(const bench_options *options)
     if (run.checksum != 0) {
         bench_fail("a window was not closed");
     }
-    check(&run, tarn_value_close(dropped, &run.error));
-    check(&run, tarn_value_close(removed, &run.error));
+    check(&run, tarn_value_close(dropped, &run.job.error));
+    check(&run, tarn_value_close(removed, &run.job.error));
     end(&run);
     bench_report("window", options, &drop, &points);
     return 0;
@@ -381,7 +341,7 @@ int bench_window_raw(const bench_options *options)
         bench_fail("a window was not closed");
     }
     close_raw(&raw);
-    check(&run, tarn_value_close(state, &run.error));
+    check(&run, tarn_value_close(state, &run.job.error));
     end(&run);
     bench_report("window", options, &ours, &baseline);
     return 0;
@@ -397,18 +357,20 @@ static double run_ours(kinds_run *run, tarn_list *list, const uint8_t *value, ui
     for (uint64_t i = 0; i < keys * options->elements; i++) {
         const uint64_t key = i % keys;
         set_key(run, tarn_bytes_at(&key, sizeof key));
-        check(run, tarn_list_append(list, tarn_bytes_at(value, options->value_bytes), &run->error));
+        check(
+            run,
+            tarn_list_append(list, tarn_bytes_at(value, options->value_bytes), &run->job.error));
     }
     for (uint64_t key = 0; key < keys; key++) {
         tarn_list_iterator *iterator = NULL;
         tarn_bytes element;
         set_key(run, tarn_bytes_at(&key, sizeof key));
-        check(run, tarn_list_iterate(list, NULL, &iterator, &run->error));
-        while (tarn_list_iterator_next(iterator, &element, &run->error) == TARN_OK) {
+        check(run, tarn_list_iterate(list, NULL, &iterator, &run->job.error));
+        while (tarn_list_iterator_next(iterator, &element, &run->job.error) == TARN_OK) {
             run->checksum += element.size;
         }
         tarn_list_iterator_close(iterator);
-        check(run, tarn_list_clear(list, &run->error));
+        check(run, tarn_list_clear(list, &run->job.error));
     }
     return (double)(keys * options->elements) * 1e9 / (double)(bench_now_ns() - begin_ns);
 }
@@ -459,7 +421,7 @@ int bench_append_drain(const bench_options *options)
     begin(&run, /* max_parallelism= */ 128);
     tarn_state_options state_options = TARN_STATE_OPTIONS_INIT;
     state_options.name = "list";
-    check(&run, tarn_list_open(run.backend, &state_options, &list, &run.error));
+    check(&run, tarn_list_open(run.job.backend, &state_options, &list, &run.job.error));
     open_raw(&run, &raw, "list");
     uint8_t *value = calloc(1, options->value_bytes);
     if (value == NULL) {
@@ -474,7 +436,7 @@ int bench_append_drain(const bench_options *options)
         bench_fail("the sides read different bytes");
     }
     close_raw(&raw);
-    check(&run, tarn_list_close(list, &run.error));
+    check(&run, tarn_list_close(list, &run.job.error));
     end(&run);
     bench_report("append-drain", options, &ours, &baseline);
     return 0;

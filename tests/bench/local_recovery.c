@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "job.h"
 #include "tarn/backend.h"
 #include "tarn/checkpoint.h"
 #include "tarn/snapshot.h"
@@ -28,13 +29,6 @@ typedef struct recovery {
     uint64_t bytes; /* Of the checkpoint. */
 } recovery;
 
-static void check(tarn_status status, const tarn_error *error)
-{
-    if (status != TARN_OK) {
-        bench_fail("%s", error->message);
-    }
-}
-
 static const char *below(const recovery *r, const char *name, char out[BENCH_PATH_BYTES])
 {
     snprintf(out, BENCH_PATH_BYTES, "%.3000s/%s", r->directory, name);
@@ -45,17 +39,13 @@ static void open_env(recovery *r)
 {
     tarn_error error;
     tarn_config *config = NULL;
-    char size[32];
-    snprintf(
-        size,
-        sizeof size,
-        "%llum",
-        (unsigned long long)r->options->managed_mib + PROCESS_MIB_BESIDES);
-    check(tarn_config_new(NULL, &config, &error), &error);
-    check(tarn_config_set(config, "taskmanager.memory.process.size", size, NULL, &error), &error);
+    bench_check(tarn_config_new(NULL, &config, &error), &error);
+    bench_config_set_mib(
+        config, "taskmanager.memory.process.size", r->options->managed_mib + PROCESS_MIB_BESIDES);
+    bench_config_assign(config, r->options);
     tarn_env_options options = TARN_ENV_OPTIONS_INIT;
     options.config = config;
-    check(tarn_env_open(&options, &r->env, &error), &error);
+    bench_check(tarn_env_open(&options, &r->env, &error), &error);
     tarn_config_free(config);
 }
 
@@ -71,7 +61,7 @@ static tarn_backend *open_backend(recovery *r, tarn_checkpoint *restore, bool ha
     options.restore = restore;
     options.recovery_directory = has_copy ? below(r, "copy", copy) : NULL;
     tarn_backend *backend = NULL;
-    check(tarn_backend_open(&options, &backend, &error), &error);
+    bench_check(tarn_backend_open(&options, &backend, &error), &error);
     return backend;
 }
 
@@ -81,7 +71,7 @@ static void fill(const recovery *r, tarn_backend *backend)
     tarn_state_options options = TARN_STATE_OPTIONS_INIT;
     options.name = "state";
     tarn_value *value = NULL;
-    check(tarn_value_open(backend, &options, &value, &error), &error);
+    bench_check(tarn_value_open(backend, &options, &value, &error), &error);
     const size_t size = r->options->value_bytes != 0 ? r->options->value_bytes : VALUE_BYTES;
     uint64_t *bytes = bench_allocate(size + sizeof *bytes);
     uint64_t random = r->options->seed;
@@ -90,11 +80,11 @@ static void fill(const recovery *r, tarn_backend *backend)
             random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
             bytes[i] = random; /* Nothing that packs. */
         }
-        check(tarn_backend_set_key(backend, tarn_bytes_at(&key, KEY_BYTES), &error), &error);
-        check(tarn_value_put(value, tarn_bytes_at(bytes, size), &error), &error);
+        bench_check(tarn_backend_set_key(backend, tarn_bytes_at(&key, KEY_BYTES), &error), &error);
+        bench_check(tarn_value_put(value, tarn_bytes_at(bytes, size), &error), &error);
     }
     free(bytes);
-    check(tarn_value_close(value, &error), &error);
+    bench_check(tarn_value_close(value, &error), &error);
 }
 
 static void take_checkpoint(recovery *r)
@@ -106,21 +96,21 @@ static void take_checkpoint(recovery *r)
     options.address = below(r, "checkpoints", address);
     options.job = "bench";
     tarn_checkpoint_store *store = NULL;
-    check(tarn_checkpoint_store_open(&options, &store, &error), &error);
+    bench_check(tarn_checkpoint_store_open(&options, &store, &error), &error);
     tarn_backend *backend = open_backend(r, NULL, /* has_copy= */ true);
     fill(r, backend);
     tarn_pending_checkpoint *pending = NULL;
     tarn_snapshot *snapshot = NULL;
     tarn_buffer acknowledgement = TARN_BUFFER_INIT;
-    check(tarn_checkpoint_begin(store, 1, &pending, &error), &error);
-    check(tarn_snapshot_begin(backend, pending, &snapshot, &error), &error);
-    check(tarn_snapshot_finish(snapshot, &acknowledgement, &error), &error);
-    check(
+    bench_check(tarn_checkpoint_begin(store, 1, &pending, &error), &error);
+    bench_check(tarn_snapshot_begin(backend, pending, &snapshot, &error), &error);
+    bench_check(tarn_snapshot_finish(snapshot, &acknowledgement, &error), &error);
+    bench_check(
         tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &error), &error);
-    check(tarn_checkpoint_commit(pending, NULL, &error), &error);
+    bench_check(tarn_checkpoint_commit(pending, NULL, &error), &error);
     tarn_buffer_clear(&acknowledgement);
-    check(tarn_backend_close(backend, &error), &error);
-    check(tarn_checkpoint_store_close(store, &error), &error);
+    bench_check(tarn_backend_close(backend, &error), &error);
+    bench_check(tarn_checkpoint_store_close(store, &error), &error);
 }
 
 /* The bytes of files that are in the storage; the others lie in the metadata, and need no copy. */
@@ -150,7 +140,7 @@ static double restore(recovery *r, tarn_checkpoint *checkpoint, bool has_copy)
             (unsigned long long)stats.local_bytes,
             (unsigned long long)r->bytes);
     }
-    check(tarn_backend_close(backend, &error), &error);
+    bench_check(tarn_backend_close(backend, &error), &error);
     return elapsed_s;
 }
 
@@ -166,7 +156,7 @@ int bench_local_recovery(const bench_options *given)
     tarn_error error;
     char address[BENCH_PATH_BYTES];
     tarn_checkpoint *checkpoint = NULL;
-    check(
+    bench_check(
         tarn_checkpoint_open(below(&r, "checkpoints/bench", address), NULL, &checkpoint, &error),
         &error);
     r.bytes = bytes_of_files(checkpoint);
@@ -178,7 +168,7 @@ int bench_local_recovery(const bench_options *given)
         sides[1].rates[round] = (double)r.bytes / (copied_s > limited_s ? copied_s : limited_s);
     }
     tarn_checkpoint_free(checkpoint);
-    check(tarn_env_close(r.env, &error), &error);
+    bench_check(tarn_env_close(r.env, &error), &error);
     bench_report("local-recovery", &options, &sides[0], &sides[1]);
     bench_directory_remove(r.directory);
     free(sides);

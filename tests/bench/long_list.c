@@ -8,36 +8,22 @@
 #include <string.h>
 
 #include "bench.h"
-#include "tarn/backend.h"
-#include "tarn/config.h"
-#include "tarn/env.h"
+#include "job.h"
 #include "tarn/list.h"
 
-enum { PROCESS_MIB_BESIDES = 1024, LINE_BYTES = 256 };
+enum { LINE_BYTES = 256 };
 
 typedef struct long_list {
     const bench_options *options;
-    tarn_config *config;
-    tarn_env *env;
-    tarn_backend *backend;
+    bench_job job;
     tarn_list *list;
     uint8_t *element;
     char directory[BENCH_PATH_BYTES];
-    tarn_error error;
 } long_list;
 
 static void check(long_list *run, tarn_status status)
 {
-    if (status != TARN_OK) {
-        bench_fail("%s: %s", tarn_status_name(status), run->error.message);
-    }
-}
-
-static void set(long_list *run, const char *key, uint64_t mib)
-{
-    char text[32];
-    (void)snprintf(text, sizeof text, "%llum", (unsigned long long)mib);
-    check(run, tarn_config_set(run->config, key, text, "tarn-bench", &run->error));
+    bench_check(status, &run->job.error);
 }
 
 static void begin(long_list *run)
@@ -46,35 +32,18 @@ static void begin(long_list *run)
     char path[BENCH_PATH_BYTES + 8];
     bench_directory_make(options, run->directory);
     (void)snprintf(path, sizeof path, "%s/ours", run->directory);
-    check(run, tarn_config_new(NULL, &run->config, &run->error));
-    set(run, "taskmanager.memory.process.size", options->managed_mib * 2 + PROCESS_MIB_BESIDES);
-    set(run, "taskmanager.memory.managed.size", options->managed_mib);
-    for (uint32_t i = 0; i < options->assignment_count; i++) {
-        check(
-            run,
-            tarn_config_set_assignment(run->config, options->assignments[i], "-D", &run->error));
-    }
-    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
-    env_options.config = run->config;
-    check(run, tarn_env_open(&env_options, &run->env, &run->error));
-    tarn_backend_options backend_options = TARN_BACKEND_OPTIONS_INIT;
-    backend_options.env = run->env;
-    backend_options.operator_name = "bench";
-    backend_options.directory = path;
-    check(run, tarn_backend_open(&backend_options, &run->backend, &run->error));
+    bench_job_open(&run->job, options, path, /* max_parallelism= */ 0);
     tarn_state_options state_options = TARN_STATE_OPTIONS_INIT;
     state_options.name = "list";
-    check(run, tarn_list_open(run->backend, &state_options, &run->list, &run->error));
+    check(run, tarn_list_open(run->job.backend, &state_options, &run->list, &run->job.error));
     run->element = bench_allocate(options->value_bytes);
 }
 
 static void end(long_list *run)
 {
     free(run->element);
-    check(run, tarn_list_close(run->list, &run->error));
-    check(run, tarn_backend_close(run->backend, &run->error));
-    check(run, tarn_env_close(run->env, &run->error));
-    tarn_config_free(run->config);
+    check(run, tarn_list_close(run->list, &run->job.error));
+    bench_job_close(&run->job);
     bench_directory_remove(run->directory);
 }
 
@@ -85,8 +54,10 @@ static double append(long_list *run, uint64_t key, uint64_t count)
     const uint64_t begin_ns = bench_now_ns();
     for (uint64_t i = 0; i < count; i++) {
         check(
-            run, tarn_backend_set_key(run->backend, tarn_bytes_at(&key, sizeof key), &run->error));
-        check(run, tarn_list_append(run->list, element, &run->error));
+            run,
+            tarn_backend_set_key(
+                run->job.backend, tarn_bytes_at(&key, sizeof key), &run->job.error));
+        check(run, tarn_list_append(run->list, element, &run->job.error));
     }
     return (double)count * 1e9 / (double)(bench_now_ns() - begin_ns);
 }
@@ -98,10 +69,12 @@ static double read_all(long_list *run, uint64_t count)
     tarn_list_iterator *iterator = NULL;
     tarn_bytes element;
     uint64_t found = 0;
-    check(run, tarn_backend_set_key(run->backend, tarn_bytes_at(&key, sizeof key), &run->error));
+    check(
+        run,
+        tarn_backend_set_key(run->job.backend, tarn_bytes_at(&key, sizeof key), &run->job.error));
     const uint64_t begin_ns = bench_now_ns();
-    check(run, tarn_list_iterate(run->list, NULL, &iterator, &run->error));
-    while (tarn_list_iterator_next(iterator, &element, &run->error) == TARN_OK) {
+    check(run, tarn_list_iterate(run->list, NULL, &iterator, &run->job.error));
+    while (tarn_list_iterator_next(iterator, &element, &run->job.error) == TARN_OK) {
         found += element.size == run->options->value_bytes ? 1 : 0;
     }
     tarn_list_iterator_close(iterator);

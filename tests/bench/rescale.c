@@ -28,6 +28,7 @@
 #include "tarn/state.h"
 
 #include "bench.h"
+#include "job.h"
 
 enum {
     MAX_PARALLELISM = 128,
@@ -406,26 +407,17 @@ static uint64_t measure_checkpoint(rescale *r)
 
 static void open_env(rescale *r)
 {
-    char size[32];
     tarn_env_options options = TARN_ENV_OPTIONS_INIT;
     check(r, tarn_config_new(NULL, &r->config, &r->error));
     check(
         r, tarn_config_set(r->config, "taskmanager.memory.process.size", "4g", "bench", &r->error));
-    snprintf(size, sizeof size, "%llum", (unsigned long long)r->options->managed_mib);
-    check(
-        r, tarn_config_set(r->config, "taskmanager.memory.managed.size", size, "bench", &r->error));
+    bench_config_set_mib(r->config, "taskmanager.memory.managed.size", r->options->managed_mib);
     /* The baseline copies files, and knows none that lie in the metadata. */
     check(
         r,
         tarn_config_set(
             r->config, "execution.checkpointing.data-inline-threshold", "0b", "bench", &r->error));
-    for (uint32_t i = 0; i < r->options->assignment_count; i++) {
-        char key[256];
-        const char *assignment = r->options->assignments[i];
-        const char *equals = strchr(assignment, '=');
-        snprintf(key, sizeof key, "%.*s", (int)(equals - assignment), assignment);
-        check(r, tarn_config_set(r->config, key, equals + 1, "bench", &r->error));
-    }
+    bench_config_assign(r->config, r->options);
     options.config = r->config;
     check(r, tarn_env_open(&options, &r->env, &r->error));
 }

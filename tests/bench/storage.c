@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "job.h"
 #include "plain_curl.h"
 #include "tarn/backend.h"
 #include "tarn/checkpoint.h"
@@ -128,11 +129,9 @@ static void stop(transfer *t, phase which, uint64_t round, uint64_t bytes)
 static void open_env(transfer *t)
 {
     tarn_config *config = NULL;
-    char size[32];
-    const unsigned long long mib = t->options->managed_mib + PROCESS_MIB_BESIDES;
-    snprintf(size, sizeof size, "%llum", mib);
     check(t, tarn_config_new(NULL, &config, &t->error));
-    check(t, tarn_config_set(config, "taskmanager.memory.process.size", size, NULL, &t->error));
+    bench_config_set_mib(
+        config, "taskmanager.memory.process.size", t->options->managed_mib + PROCESS_MIB_BESIDES);
     check(
         t,
         tarn_config_set(
@@ -141,20 +140,7 @@ static void open_env(transfer *t)
             "NO_COMPRESSION",
             NULL,
             &t->error));
-    for (uint32_t i = 0; i < t->options->assignment_count; i++) {
-        char key[256];
-        const char *equals = strchr(t->options->assignments[i], '=');
-        if (equals == NULL) {
-            bench_fail("-D %s has no value", t->options->assignments[i]);
-        }
-        snprintf(
-            key,
-            sizeof key,
-            "%.*s",
-            (int)(equals - t->options->assignments[i]),
-            t->options->assignments[i]);
-        check(t, tarn_config_set(config, key, equals + 1, NULL, &t->error));
-    }
+    bench_config_assign(config, t->options);
     tarn_env_options options = TARN_ENV_OPTIONS_INIT;
     options.config = config;
     check(t, tarn_env_open(&options, &t->env, &t->error));

@@ -11,7 +11,6 @@
  * Two lines sum up: timers-insert and timers-poll.
  */
 #include <dirent.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +21,7 @@
 #include <rocksdb/c.h>
 
 #include "bench.h"
-#include "tarn/backend.h"
-#include "tarn/config.h"
-#include "tarn/env.h"
+#include "job.h"
 #include "tarn/timer.h"
 
 enum {
@@ -32,7 +29,6 @@ enum {
     GROUPS = 128,
     HOUR_MS = 3600 * 1000,
     PATH_BYTES = 4096,
-    PROCESS_MIB_BESIDES = 1024, /* Room for all other pools of the plan. */
     ROW_BYTES = 2 + 8 + 1 + KEY_BYTES + 1,
     TIME_OFFSET = 2,
 };
@@ -51,17 +47,9 @@ typedef struct phases {
 typedef struct bench_run {
     const bench_options *options;
     uint64_t round;
-    char directory[PATH_BYTES / 8];
-    tarn_config *config;
+    char directory[BENCH_PATH_BYTES];
     uint64_t cache_bytes; /* Of Tarn's block cache. */
 } bench_run;
-
-static void check(tarn_status status, const tarn_error *error)
-{
-    if (status != TARN_OK) {
-        bench_fail("%s: %s", tarn_status_name(status), error->message);
-    }
-}
 
 static void check_raw(char *message)
 {
@@ -113,7 +101,7 @@ static void advance_ours(const bench_run *run, tarn_timers *timers)
         count++;
     }
     if (status != TARN_DONE) {
-        check(status, &error);
+        bench_check(status, &error);
     }
     if (count != run->options->ops || tarn_timers_count(timers) != 0) {
         bench_fail("%llu timers fired", (unsigned long long)count);
@@ -129,8 +117,8 @@ static phases measure_ours(const bench_run *run, tarn_backend *backend, tarn_tim
     for (uint64_t i = 0; i < run->options->ops; i++) {
         uint8_t key[KEY_BYTES];
         const int64_t time = draw(run, i, key);
-        check(tarn_backend_set_key(backend, tarn_bytes_at(key, KEY_BYTES), &error), &error);
-        check(tarn_timers_register(timers, time, tarn_bytes_at("", 0), &error), &error);
+        bench_check(tarn_backend_set_key(backend, tarn_bytes_at(key, KEY_BYTES), &error), &error);
+        bench_check(tarn_timers_register(timers, time, tarn_bytes_at("", 0), &error), &error);
     }
     spent.insert_ns = bench_now_ns() - begin_ns;
     spent.insert_cpu_ns = cpu_ns() - begin_cpu_ns;
@@ -149,16 +137,16 @@ static phases measure_ours(const bench_run *run, tarn_backend *backend, tarn_tim
 static void keep_model(const bench_run *run)
 {
     char path[PATH_BYTES];
-    (void)snprintf(path, sizeof path, "%s/ours/db", run->directory);
+    (void)snprintf(path, sizeof path, "%.3000s/ours/db", run->directory);
     DIR *directory = opendir(path);
     const struct dirent *entry;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
         char model[PATH_BYTES];
         if (strncmp(entry->d_name, "OPTIONS-", 8) == 0) {
-            (void)snprintf(path, sizeof path, "%s/ours/db/%s", run->directory, entry->d_name);
-            (void)snprintf(model, sizeof model, "%s/model", run->directory);
+            (void)snprintf(path, sizeof path, "%.3000s/ours/db/%s", run->directory, entry->d_name);
+            (void)snprintf(model, sizeof model, "%.3000s/model", run->directory);
             (void)mkdir(model, 0777);
-            (void)snprintf(model, sizeof model, "%s/model/%s", run->directory, entry->d_name);
+            (void)snprintf(model, sizeof model, "%.3000s/model/%s", run->directory, entry->d_name);
             (void)link(path, model);
         }
     }
@@ -171,29 +159,20 @@ static phases run_ours(bench_run *run)
 {
     tarn_error error;
     char path[PATH_BYTES + 8];
-    (void)snprintf(path, sizeof path, "%s/ours", run->directory);
-    tarn_env *env = NULL;
-    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
-    env_options.config = run->config;
-    check(tarn_env_open(&env_options, &env, &error), &error);
-    tarn_backend *backend = NULL;
-    tarn_backend_options backend_options = TARN_BACKEND_OPTIONS_INIT;
-    backend_options.env = env;
-    backend_options.operator_name = "bench";
-    backend_options.directory = path;
-    check(tarn_backend_open(&backend_options, &backend, &error), &error);
+    (void)snprintf(path, sizeof path, "%.3000s/ours", run->directory);
+    bench_job job;
+    bench_job_open(&job, run->options, path, /* max_parallelism= */ 0);
     tarn_timers *timers = NULL;
     tarn_timers_options timers_options = TARN_TIMERS_OPTIONS_INIT;
     timers_options.name = "bench";
-    check(tarn_timers_open(backend, &timers_options, &timers, &error), &error);
-    const phases spent = measure_ours(run, backend, timers);
+    bench_check(tarn_timers_open(job.backend, &timers_options, &timers, &error), &error);
+    const phases spent = measure_ours(run, job.backend, timers);
     tarn_env_memory memory;
-    tarn_env_measure(env, &memory);
+    tarn_env_measure(job.env, &memory);
     run->cache_bytes = memory.block_cache_capacity_bytes;
-    check(tarn_timers_close(timers, &error), &error);
+    bench_check(tarn_timers_close(timers, &error), &error);
     keep_model(run);
-    check(tarn_backend_close(backend, &error), &error);
-    check(tarn_env_close(env, &error), &error);
+    bench_job_close(&job);
     return spent;
 }
 
@@ -211,8 +190,8 @@ static void open_raw(const bench_run *run, raw_side *raw)
 {
     char model[PATH_BYTES + 8];
     char path[PATH_BYTES + 8];
-    (void)snprintf(model, sizeof model, "%s/model", run->directory);
-    (void)snprintf(path, sizeof path, "%s/raw", run->directory);
+    (void)snprintf(model, sizeof model, "%.3000s/model", run->directory);
+    (void)snprintf(path, sizeof path, "%.3000s/raw", run->directory);
     rocksdb_options_t *db_options = NULL;
     rocksdb_options_t **family_options = NULL;
     char **names = NULL;
@@ -314,14 +293,6 @@ static phases measure_raw(const bench_run *run, const raw_side *raw)
 
 /* ---- rounds ----------------------------------------------------------------------------- */
 
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-    (void)status;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
 static phases run_raw(bench_run *run)
 {
     raw_side raw = {.db = NULL};
@@ -332,32 +303,9 @@ static phases run_raw(bench_run *run)
     rocksdb_close(raw.db);
     rocksdb_writeoptions_destroy(raw.write_options);
     rocksdb_cache_destroy(raw.cache);
-    (void)snprintf(path, sizeof path, "%s/raw", run->directory);
-    (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    (void)snprintf(path, sizeof path, "%.3000s/raw", run->directory);
+    bench_directory_remove(path);
     return spent;
-}
-
-static void set(tarn_config *config, const char *key, uint64_t mib)
-{
-    char text[32];
-    tarn_error error;
-    (void)snprintf(text, sizeof text, "%llum", (unsigned long long)mib);
-    check(tarn_config_set(config, key, text, "tarn-bench", &error), &error);
-}
-
-static void make_config(bench_run *run)
-{
-    const bench_options *options = run->options;
-    tarn_error error;
-    check(tarn_config_new(NULL, &run->config, &error), &error);
-    set(run->config,
-        "taskmanager.memory.process.size",
-        options->managed_mib * 2 + PROCESS_MIB_BESIDES);
-    set(run->config, "taskmanager.memory.managed.size", options->managed_mib);
-    for (uint32_t i = 0; i < options->assignment_count; i++) {
-        check(
-            tarn_config_set_assignment(run->config, options->assignments[i], "-D", &error), &error);
-    }
 }
 
 static double rate(uint64_t ops, uint64_t ns)
@@ -387,11 +335,7 @@ int bench_timers(const bench_options *options)
     static bench_side raw[2];
     static bench_run run;
     run.options = options;
-    (void)snprintf(run.directory, sizeof run.directory, "%s/tarn-bench-XXXXXX", options->directory);
-    if (mkdtemp(run.directory) == NULL) {
-        bench_fail("cannot create a directory in %s", options->directory);
-    }
-    make_config(&run);
+    bench_directory_make(options, run.directory);
     for (run.round = 0; run.round < options->rounds; run.round++) {
         const phases spent = run_ours(&run);
         show(&run, "ours", &spent);
@@ -402,8 +346,7 @@ int bench_timers(const bench_options *options)
         raw[0].rates[run.round] = rate(options->ops, spent_raw.insert_ns);
         raw[1].rates[run.round] = rate(options->ops, spent_raw.poll_ns);
     }
-    tarn_config_free(run.config);
-    (void)nftw(run.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    bench_directory_remove(run.directory);
     bench_report("timers-insert", options, &ours[0], &raw[0]);
     bench_report("timers-poll", options, &ours[1], &raw[1]);
     return 0;

@@ -15,30 +15,23 @@
 #include <sys/resource.h>
 
 #include "bench.h"
-#include "tarn/backend.h"
-#include "tarn/config.h"
-#include "tarn/env.h"
+#include "job.h"
 #include "tarn/timer.h"
 
-enum { HOUR_MS = 3600 * 1000, KEY_BYTES = 8, LINE_BYTES = 64, PROCESS_MIB_BESIDES = 1024 };
+enum { HOUR_MS = 3600 * 1000, KEY_BYTES = 8 };
 
 typedef struct served {
     const bench_options *options;
-    tarn_config *config;
-    tarn_env *env;
-    tarn_backend *backend;
+    bench_job job;
     tarn_timers *timers;
     int64_t now_ms;
     uint64_t number; /* Of the next timer. */
     uint64_t checksum;
-    tarn_error error;
 } served;
 
 static void check(const served *s, tarn_status status)
 {
-    if (status != TARN_OK) {
-        bench_fail("%s: %s", tarn_status_name(status), s->error.message);
-    }
+    bench_check(status, &s->job.error);
 }
 
 static uint64_t mix(uint64_t number)
@@ -48,33 +41,12 @@ static uint64_t mix(uint64_t number)
     return number ^ (number >> 31);
 }
 
-static void set(served *s, const char *key, uint64_t mib)
-{
-    char text[LINE_BYTES];
-    (void)snprintf(text, sizeof text, "%" PRIu64 "m", mib);
-    check(s, tarn_config_set(s->config, key, text, "tarn-bench", &s->error));
-}
-
 static void open_timers(served *s, const char *directory)
 {
-    const bench_options *options = s->options;
-    tarn_env_options env = TARN_ENV_OPTIONS_INIT;
-    tarn_backend_options backend = TARN_BACKEND_OPTIONS_INIT;
     tarn_timers_options timers = TARN_TIMERS_OPTIONS_INIT;
-    check(s, tarn_config_new(NULL, &s->config, &s->error));
-    set(s, "taskmanager.memory.process.size", options->managed_mib * 2 + PROCESS_MIB_BESIDES);
-    set(s, "taskmanager.memory.managed.size", options->managed_mib);
-    for (uint32_t i = 0; i < options->assignment_count; i++) {
-        check(s, tarn_config_set_assignment(s->config, options->assignments[i], "-D", &s->error));
-    }
-    env.config = s->config;
-    check(s, tarn_env_open(&env, &s->env, &s->error));
-    backend.env = s->env;
-    backend.operator_name = "bench";
-    backend.directory = directory;
-    check(s, tarn_backend_open(&backend, &s->backend, &s->error));
+    bench_job_open(&s->job, s->options, directory, /* max_parallelism= */ 0);
     timers.name = "bench";
-    check(s, tarn_timers_open(s->backend, &timers, &s->timers, &s->error));
+    check(s, tarn_timers_open(s->job.backend, &timers, &s->timers, &s->job.error));
 }
 
 static void register_timers(served *s, uint64_t count)
@@ -82,8 +54,10 @@ static void register_timers(served *s, uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         const uint64_t key = mix(s->number + i);
         const int64_t time = s->now_ms + 1 + (int64_t)(mix(key) % HOUR_MS);
-        check(s, tarn_backend_set_key(s->backend, tarn_bytes_at(&key, sizeof key), &s->error));
-        check(s, tarn_timers_register(s->timers, time, tarn_bytes_at("", 0), &s->error));
+        check(
+            s,
+            tarn_backend_set_key(s->job.backend, tarn_bytes_at(&key, sizeof key), &s->job.error));
+        check(s, tarn_timers_register(s->timers, time, tarn_bytes_at("", 0), &s->job.error));
     }
     s->number += count;
 }
@@ -94,7 +68,7 @@ static void advance(served *s, uint64_t count)
     tarn_status status;
     int64_t last = s->now_ms;
     s->now_ms += HOUR_MS;
-    while ((status = tarn_timers_poll(s->timers, s->now_ms, &timer, &s->error)) == TARN_OK) {
+    while ((status = tarn_timers_poll(s->timers, s->now_ms, &timer, &s->job.error)) == TARN_OK) {
         uint64_t key;
         if (timer.time < last || timer.key.size != sizeof key) {
             bench_fail("a timer of %lld fired after %lld", (long long)timer.time, (long long)last);
@@ -120,7 +94,7 @@ int bench_serve_timers(const bench_options *options)
 {
     static served s;
     char directory[BENCH_PATH_BYTES];
-    char line[LINE_BYTES];
+    char line[64];
     struct rusage begin;
     struct rusage end;
     s.options = options;
@@ -141,10 +115,8 @@ int bench_serve_timers(const bench_options *options)
         (void)fflush(stdout);
     }
     (void)getrusage(RUSAGE_SELF, &end);
-    check(&s, tarn_timers_close(s.timers, &s.error));
-    check(&s, tarn_backend_close(s.backend, &s.error));
-    check(&s, tarn_env_close(s.env, &s.error));
-    tarn_config_free(s.config);
+    check(&s, tarn_timers_close(s.timers, &s.job.error));
+    bench_job_close(&s.job);
     bench_directory_remove(directory);
     printf(
         "%016" PRIx64 " %" PRIu64 " %" PRIu64 "\n",

@@ -18,13 +18,10 @@
 #include <rocksdb/c.h>
 
 #include "bench.h"
-#include "tarn/backend.h"
-#include "tarn/config.h"
-#include "tarn/env.h"
+#include "job.h"
 #include "tarn/keyed.h"
 
 enum {
-    PROCESS_MIB_BESIDES = 1024,
     WRITES_PER_MS = 100,
     SLICES = 10, /* Of a run: half of the virtual time is the TTL. */
     STAMP_BYTES = 8,
@@ -32,14 +29,11 @@ enum {
 
 typedef struct ttl_run {
     const bench_options *options;
-    tarn_config *config;
-    tarn_env *env;
-    tarn_backend *backend;
+    bench_job job;
     int64_t now_ms;
     int64_t ttl_ms;
     uint64_t random;
     char directory[BENCH_PATH_BYTES];
-    tarn_error error;
 } ttl_run;
 
 /* One state, and what writing it came to. */
@@ -52,9 +46,7 @@ typedef struct ttl_side {
 
 static void check(ttl_run *run, tarn_status status)
 {
-    if (status != TARN_OK) {
-        bench_fail("%s: %s", tarn_status_name(status), run->error.message);
-    }
+    bench_check(status, &run->job.error);
 }
 
 static void check_raw(char *message)
@@ -69,35 +61,13 @@ static int64_t virtual_now(void *context)
     return ((const ttl_run *)context)->now_ms;
 }
 
-static void set(ttl_run *run, const char *key, uint64_t mib)
-{
-    char text[32];
-    (void)snprintf(text, sizeof text, "%llum", (unsigned long long)mib);
-    check(run, tarn_config_set(run->config, key, text, "tarn-bench", &run->error));
-}
-
 static void begin(ttl_run *run)
 {
     const bench_options *options = run->options;
     char path[BENCH_PATH_BYTES + 8];
     bench_directory_make(options, run->directory);
     (void)snprintf(path, sizeof path, "%s/ours", run->directory);
-    check(run, tarn_config_new(NULL, &run->config, &run->error));
-    set(run, "taskmanager.memory.process.size", options->managed_mib * 2 + PROCESS_MIB_BESIDES);
-    set(run, "taskmanager.memory.managed.size", options->managed_mib);
-    for (uint32_t i = 0; i < options->assignment_count; i++) {
-        check(
-            run,
-            tarn_config_set_assignment(run->config, options->assignments[i], "-D", &run->error));
-    }
-    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
-    env_options.config = run->config;
-    check(run, tarn_env_open(&env_options, &run->env, &run->error));
-    tarn_backend_options backend_options = TARN_BACKEND_OPTIONS_INIT;
-    backend_options.env = run->env;
-    backend_options.operator_name = "bench";
-    backend_options.directory = path;
-    check(run, tarn_backend_open(&backend_options, &run->backend, &run->error));
+    bench_job_open(&run->job, options, path, /* max_parallelism= */ 0);
 }
 
 static tarn_value *open_state(ttl_run *run, const char *name, const tarn_ttl *ttl)
@@ -106,7 +76,7 @@ static tarn_value *open_state(ttl_run *run, const char *name, const tarn_ttl *tt
     tarn_state_options options = TARN_STATE_OPTIONS_INIT;
     options.name = name;
     options.ttl = ttl;
-    check(run, tarn_value_open(run->backend, &options, &state, &run->error));
+    check(run, tarn_value_open(run->job.backend, &options, &state, &run->job.error));
     return state;
 }
 
@@ -137,16 +107,16 @@ static uint64_t next_random(ttl_run *run)
 static tarn_ttl_stats measure(ttl_run *run, tarn_value *state)
 {
     tarn_ttl_stats stats;
-    check(run, tarn_keyed_measure_ttl(tarn_value_keyed(state), 1, &stats, &run->error));
+    check(run, tarn_keyed_measure_ttl(tarn_value_keyed(state), 1, &stats, &run->job.error));
     return stats;
 }
 
 static void wait_for_clean_up(ttl_run *run, tarn_value *state)
 {
-    check(run, tarn_backend_advance_ttl(run->backend, &run->error));
+    check(run, tarn_backend_advance_ttl(run->job.backend, &run->job.error));
     while (measure(run, state).is_cleaning) {
         (void)sched_yield();
-        check(run, tarn_backend_advance_ttl(run->backend, &run->error));
+        check(run, tarn_backend_advance_ttl(run->job.backend, &run->job.error));
     }
 }
 
@@ -166,10 +136,13 @@ static void write_slice(ttl_run *run, ttl_side *side, uint64_t seed, int64_t fro
         }
         run->now_ms = from_ms + (int64_t)(i / WRITES_PER_MS);
         check(
-            run, tarn_backend_set_key(run->backend, tarn_bytes_at(&key, sizeof key), &run->error));
+            run,
+            tarn_backend_set_key(
+                run->job.backend, tarn_bytes_at(&key, sizeof key), &run->job.error));
         check(
             run,
-            tarn_value_put(side->state, tarn_bytes_at(value, options->value_bytes), &run->error));
+            tarn_value_put(
+                side->state, tarn_bytes_at(value, options->value_bytes), &run->job.error));
         side->user_bytes += sizeof key + options->value_bytes;
     }
     wait_for_clean_up(run, side->state);
@@ -303,11 +276,9 @@ int bench_ttl(const bench_options *options)
     const disk after = read_disk(&run);
     ttl.written_bytes += written_bytes() - written_before;
     report(&run, &ttl, &plain, &before, &after);
-    check(&run, tarn_value_close(ttl.state, &run.error));
-    check(&run, tarn_value_close(plain.state, &run.error));
-    check(&run, tarn_backend_close(run.backend, &run.error));
-    check(&run, tarn_env_close(run.env, &run.error));
-    tarn_config_free(run.config);
+    check(&run, tarn_value_close(ttl.state, &run.job.error));
+    check(&run, tarn_value_close(plain.state, &run.job.error));
+    bench_job_close(&run.job);
     bench_directory_remove(run.directory);
     return after.expired_count == 0 ? 0 : 1;
 }

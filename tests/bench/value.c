@@ -6,7 +6,6 @@
  * writes with rocksdb_put_cf(), and spends nothing on finding the key group: its row is the key.
  * Both sides then do the same thing with the value: count it up in a copy.
  */
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,22 +14,16 @@
 #include <rocksdb/c.h>
 
 #include "bench.h"
-#include "tarn/backend.h"
-#include "tarn/config.h"
-#include "tarn/env.h"
+#include "job.h"
 #include "tarn/state.h"
 
 enum {
     KEY_BYTES = 16,
     SLICE_OPS = 2000, /* Sides take turns at this many: both meet the same background work. */
-    PATH_BYTES = 4096,
-    PROCESS_MIB_BESIDES = 1024, /* Room for all other pools of the plan. */
 };
 
 typedef struct tarn_side {
-    tarn_config *config;
-    tarn_env *env;
-    tarn_backend *backend;
+    bench_job job;
     tarn_value *state;
 } tarn_side;
 
@@ -44,19 +37,12 @@ typedef struct raw_side {
 
 typedef struct bench_run {
     const bench_options *options;
-    char directory[PATH_BYTES];
+    char directory[BENCH_PATH_BYTES];
     tarn_side ours;
     raw_side raw;
     uint8_t *value;
     uint64_t checksum; /* Of what was read: nothing is optimised away, and both sides agree. */
 } bench_run;
-
-static void check(tarn_status status, const tarn_error *error)
-{
-    if (status != TARN_OK) {
-        bench_fail("%s: %s", tarn_status_name(status), error->message);
-    }
-}
 
 static void check_raw(char *message)
 {
@@ -106,14 +92,15 @@ static void run_ours(bench_run *run, uint64_t *random, uint64_t ops)
         uint8_t key[KEY_BYTES];
         draw(random, keys, key);
         tarn_bytes value = {NULL, 0};
-        check(
-            tarn_backend_set_key(run->ours.backend, tarn_bytes_at(key, KEY_BYTES), &error), &error);
+        bench_check(
+            tarn_backend_set_key(run->ours.job.backend, tarn_bytes_at(key, KEY_BYTES), &error),
+            &error);
         const tarn_status status = tarn_value_get(run->ours.state, &value, &error);
         if (status != TARN_NOT_FOUND) {
-            check(status, &error);
+            bench_check(status, &error);
         }
         count_up(run, value.data, value.size);
-        check(
+        bench_check(
             tarn_value_put(run->ours.state, tarn_bytes_at(run->value, value_bytes), &error),
             &error);
     }
@@ -150,56 +137,28 @@ static void run_raw(bench_run *run, uint64_t *random, uint64_t ops)
 
 /* ---- opening and closing ---------------------------------------------------------------- */
 
-static void set(tarn_config *config, const char *key, uint64_t mib)
-{
-    char text[32];
-    tarn_error error;
-    (void)snprintf(text, sizeof text, "%llum", (unsigned long long)mib);
-    check(tarn_config_set(config, key, text, "tarn-bench", &error), &error);
-}
-
 static void open_ours(bench_run *run)
 {
     tarn_error error;
     tarn_side *ours = &run->ours;
-    char path[PATH_BYTES + 8];
+    char path[BENCH_PATH_BYTES + 8];
     (void)snprintf(path, sizeof path, "%s/ours", run->directory);
-    check(tarn_config_new(NULL, &ours->config, &error), &error);
-    set(ours->config,
-        "taskmanager.memory.process.size",
-        run->options->managed_mib * 2 + PROCESS_MIB_BESIDES);
-    set(ours->config, "taskmanager.memory.managed.size", run->options->managed_mib);
-    for (uint32_t i = 0; i < run->options->assignment_count; i++) {
-        check(
-            tarn_config_set_assignment(ours->config, run->options->assignments[i], "-D", &error),
-            &error);
-    }
-
-    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
-    env_options.config = ours->config;
-    check(tarn_env_open(&env_options, &ours->env, &error), &error);
-
-    tarn_backend_options backend_options = TARN_BACKEND_OPTIONS_INIT;
-    backend_options.env = ours->env;
-    backend_options.operator_name = "bench";
-    backend_options.directory = path;
-    check(tarn_backend_open(&backend_options, &ours->backend, &error), &error);
-
+    bench_job_open(&ours->job, run->options, path, /* max_parallelism= */ 0);
     tarn_state_options state_options = TARN_STATE_OPTIONS_INIT;
     state_options.name = "value";
-    check(tarn_value_open(ours->backend, &state_options, &ours->state, &error), &error);
+    bench_check(tarn_value_open(ours->job.backend, &state_options, &ours->state, &error), &error);
 }
 
 /* Opens a database like Tarn's: its options are read from the file that RocksDB wrote for it. */
 static void open_raw(bench_run *run)
 {
     raw_side *raw = &run->raw;
-    char model[PATH_BYTES + 16];
-    char path[PATH_BYTES + 8];
+    char model[BENCH_PATH_BYTES + 16];
+    char path[BENCH_PATH_BYTES + 8];
     (void)snprintf(model, sizeof model, "%s/ours/db", run->directory);
     (void)snprintf(path, sizeof path, "%s/raw", run->directory);
     tarn_env_memory memory;
-    tarn_env_measure(run->ours.env, &memory);
+    tarn_env_measure(run->ours.job.env, &memory);
     raw->cache = rocksdb_cache_create_lru(memory.block_cache_capacity_bytes);
 
     rocksdb_options_t *db_options = NULL;
@@ -230,23 +189,13 @@ static void open_raw(bench_run *run)
 static void close_both(bench_run *run)
 {
     tarn_error error;
-    check(tarn_value_close(run->ours.state, &error), &error);
-    check(tarn_backend_close(run->ours.backend, &error), &error);
-    check(tarn_env_close(run->ours.env, &error), &error);
-    tarn_config_free(run->ours.config);
+    bench_check(tarn_value_close(run->ours.state, &error), &error);
+    bench_job_close(&run->ours.job);
     rocksdb_column_family_handle_destroy(run->raw.family);
     rocksdb_close(run->raw.db);
     rocksdb_readoptions_destroy(run->raw.read_options);
     rocksdb_writeoptions_destroy(run->raw.write_options);
     rocksdb_cache_destroy(run->raw.cache);
-}
-
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-    (void)status;
-    (void)kind;
-    (void)where;
-    return remove(path);
 }
 
 /* ---- rounds ----------------------------------------------------------------------------- */
@@ -283,10 +232,7 @@ int bench_value(const bench_options *options)
     static bench_side ours;
     static bench_side raw;
     bench_run run = {.options = options};
-    (void)snprintf(run.directory, sizeof run.directory, "%s/tarn-bench-XXXXXX", options->directory);
-    if (mkdtemp(run.directory) == NULL) {
-        bench_fail("cannot create a directory in %s", options->directory);
-    }
+    bench_directory_make(options, run.directory);
     run.value = calloc(1, options->value_bytes);
     if (run.value == NULL) {
         bench_fail("no memory for a value of %llu bytes", (unsigned long long)options->value_bytes);
@@ -300,7 +246,7 @@ int bench_value(const bench_options *options)
     }
     close_both(&run);
     free(run.value);
-    (void)nftw(run.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    bench_directory_remove(run.directory);
     bench_report("value", options, &ours, &raw);
     return 0;
 }

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 
 from command import COMMAND, EXAMPLES, TIMEOUT_S, Case, main, skip, tarn
+from fake_s3 import S3
 
 
 class Checkpoint(Case):
@@ -235,6 +236,31 @@ class Gc(Checkpoint):
         found = self.good_json("checkpoint", "gc", self.job)
         self.assertEqual((found["found_count"], found["young_count"], found["young_bytes"]), (0, 3, 21))
 
+    def test_one_that_cannot_be_read_is_named_and_nothing_goes(self):
+        self.leave_garbage()
+        for name in ("chk-11", "chk-12"):
+            shutil.copytree(self.path, os.path.join(self.job, name))
+            self.flip(name + "/_metadata", 40)
+        said = self.refused("checkpoint", "gc", "--grace", "0", self.job)
+        self.assertIn("nobody knows what 2 checkpoints name that cannot be read", said)
+        self.assertIn("chk-11/_metadata", said)
+        answer = tarn("checkpoint", "gc", "--grace", "0", "--json", self.job)
+        self.assertEqual((answer.status, answer.json["ok"], answer.json["unreadable_count"]), (1, False, 2), answer)
+        self.assertIn("chk-11/_metadata", answer.json["error"])
+        self.assertTrue(os.path.exists(os.path.join(self.job, "chk-2", "leftover")))
+        self.assertNotIn("error", self.good_json("checkpoint", "gc", "--dry-run", self.copy_without("chk-11", "chk-12")))
+
+    def copy_without(self, *names):
+        for name in names:
+            shutil.rmtree(os.path.join(self.job, name))
+        return self.job
+
+    def test_a_directory_of_no_job_is_refused(self):
+        os.mkdir(os.path.join(self.folder, "savepoints"))
+        for path in (self.folder, os.path.join(self.folder, "savepoints")):
+            self.assertIn("holds no checkpoint", self.refused("checkpoint", "gc", path))
+            self.assertIn(path, self.refused_json("checkpoint", "gc", path))
+
     def test_bad_usage_and_no_directory(self):
         self.assertEqual(tarn("checkpoint", "gc").status, 2)
         self.assertEqual(tarn("checkpoint", "gc", "--grace", "soon", self.job).status, 2)
@@ -264,11 +290,9 @@ class List(Checkpoint):
         self.assertEqual(rows[0][:6], ["ID", "STATE", "BEGUN", "TOOK", "SUBTASKS", "FILES"])
         self.assertEqual([row[:2] for row in rows[1:]], [["2", "complete"], ["7", "unfinished"], ["11", "damaged"]])
 
-    def test_a_folder_without_checkpoints_has_an_empty_list(self):
-        self.assertEqual(self.good_json("checkpoint", "list", self.folder)["checkpoints"], [])
-        answer = tarn("checkpoint", "list", self.folder)
-        self.assertEqual((answer.status, answer.out), (0, ""), answer)
-        self.assertIn("holds no checkpoint", answer.err)
+    def test_a_folder_without_checkpoints_is_refused(self):
+        self.assertIn("holds no checkpoint", self.refused("checkpoint", "list", self.folder))
+        self.assertIn(self.folder, self.refused_json("checkpoint", "list", self.folder))
 
     def test_a_missing_folder_is_refused(self):
         path = os.path.join(self.folder, "none")
@@ -429,6 +453,69 @@ class Verify(Checkpoint):
         self.assertIn("verified ", shown)
         self.assertTrue(shown.endswith("\r\033[K"), repr(shown))
         self.assertNotIn("\033", run.stdout.decode())
+
+
+class Remote(Checkpoint):
+    """Checkpoints in an S3 that only --conf and -D lead to."""
+
+    def setUp(self):
+        super().setUp()
+        self.s3 = S3()
+        self.addCleanup(self.s3.stop)
+        self.s3.take(self.folder, "bucket")
+        self.there = "s3://bucket/word_count"
+
+    def test_every_command_finds_them(self):
+        o = self.s3.options
+        shown = self.good_json("checkpoint", "show", self.there, *o)
+        self.assertEqual((shown["id"], shown["path"]), (2, self.there + "/chk-2"))
+        self.assertEqual([entry["id"] for entry in self.good_json("checkpoint", "list", self.there, *o)["checkpoints"]], [2])
+        rows = self.good_json("checkpoint", "verify", self.there, *o)["row_count"]
+        (state,) = self.good_json("checkpoint", "diff", self.path, self.there + "/chk-2", *o)["states"]
+        self.assertEqual((state["put"], state["changed"], state["removed"]), (0, 0, 0))
+        self.good("checkpoint", "gc", "--dry-run", self.there, *o)
+        saved = self.good_json("checkpoint", "export", self.there, "s3://bucket/savepoints", *o)["path"]
+        self.assertTrue(saved.startswith("s3://bucket/savepoints/savepoint-2-"), saved)
+        (state,) = self.good_json("checkpoint", "diff", self.there, saved, *o)["states"]
+        self.assertEqual((state["put"], state["changed"], state["removed"]), (0, 0, 0))
+        moved = self.good_json("checkpoint", "rekey", "--max-parallelism", "720", saved, "s3://bucket/savepoints", *o)
+        self.assertEqual(moved["max_parallelism"], 720)
+        lines = os.path.join(self.folder, "rows.jsonl")
+        self.good("checkpoint", "export", saved, "--lines", lines, *o)
+        made = self.good_json("checkpoint", "import", lines, "s3://bucket/imported", *o)["path"]
+        self.assertLessEqual(self.good_json("checkpoint", "verify", made, *o)["row_count"], rows)
+
+    def test_options_come_from_files_and_those_of_the_command_line_go_first(self):
+        options = self.s3.options[1::2]
+        lines = [option.replace("=", ": ", 1) + "\n" for option in options]
+        good = self.write("flink-conf.yaml", "taskmanager.memory.process.size: 9g\ntaskmanager.memory.flink.size: 1m\n" + "".join(lines))
+        self.assertEqual(self.good_json("checkpoint", "show", "--conf", good, self.there)["id"], 2)
+        bad = self.write("bad.yaml", "s3:\n  endpoint: http://127.0.0.1:1\n")
+        self.assertEqual(self.good_json("checkpoint", "show", *self.s3.options, "--conf", bad, self.there)["id"], 2)
+        self.assertEqual(self.good_json("checkpoint", "show", "--conf", bad, "--conf", good, self.there)["id"], 2)
+        self.assertIn("127.0.0.1:1", self.refused(
+            "checkpoint", "show", "--conf", good, "--conf", bad, "-D", "tarn.storage.retry.attempts=1", self.there))
+
+    def test_bad_options_are_named(self):
+        for command in (["show", "x"], ["list", "x"], ["verify", "x"], ["diff", "x", "y"], ["gc", "x"], ["export", "x", "y"],
+                        ["import", "x", "y"], ["rekey", "--max-parallelism", "8", "x", "y"]):
+            with self.subTest(command=command):
+                self.assertIn("nowhere.yaml", self.refused("checkpoint", *command, "--conf", "nowhere.yaml"))
+                self.assertIn("is not key=value", self.misused("checkpoint", *command, "-D", "endpoint"))
+        self.assertIn("tarn.storage.retry.attempts", self.refused(
+            "checkpoint", "show", self.there, *self.s3.options, "-D", "tarn.storage.retry.attempts=many"))
+
+
+class Memory(Checkpoint):
+    def test_little_memory_is_enough_and_too_little_is_named(self):
+        for size in ("64m", "500m"):
+            target = os.path.join(self.folder, size)
+            self.good("checkpoint", "export", self.path, target, "--memory", size)
+            rows = os.path.join(self.folder, size + ".jsonl")
+            self.good("checkpoint", "export", self.path, "--lines", rows, "--memory", size)
+            self.good("checkpoint", "import", rows, target, "--memory", size)
+        self.assertIn("taskmanager.memory.process.size", self.refused(
+            "checkpoint", "export", self.path, self.folder, "--memory", "32m"))
 
 
 class Usage(Case):

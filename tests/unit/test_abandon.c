@@ -27,6 +27,7 @@ typedef struct hang {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     const char *operation; /* That is not answered. NULL: all are. */
+    const char *part;      /* Of the names that it is not answered for. NULL: any. */
     uint32_t hanging_max;  /* At once; the others are answered. */
     uint32_t hanging_count;
     const char *lost; /* An operation that fails. NULL: none does. */
@@ -54,12 +55,11 @@ static void wait_for_answer(hang *h)
 static fault_fate decide(const char *operation, const char *name, void *context)
 {
     hang *h = context;
-    (void)name;
     (void)pthread_mutex_lock(&h->mutex);
     h->has_task_asked =
         h->has_task_asked || (h->is_task_watched && pthread_equal(pthread_self(), h->task));
     if (h->operation != NULL && strcmp(h->operation, operation) == 0 &&
-        h->hanging_count < h->hanging_max) {
+        h->hanging_count < h->hanging_max && (h->part == NULL || strstr(name, h->part) != NULL)) {
         wait_for_answer(h);
     }
     const bool is_lost = h->lost != NULL && strcmp(h->lost, operation) == 0;
@@ -107,7 +107,7 @@ static void close_backend(fixture *f)
     f->backend = NULL;
 }
 
-static int set_up(void **state)
+static int set_up_with(void **state, uint32_t worker_count, const char *attempts)
 {
     fixture *f = test_calloc(1, sizeof *f);
     (void)pthread_mutex_init(&f->hang.mutex, NULL);
@@ -119,12 +119,12 @@ static int set_up(void **state)
     f->scheme = (tarn_storage_scheme){
         .name = "fault", .open = fault_storage_open_address, .context = &f->storage};
     tarn_config *config = fixture_new_config(64);
-    fixture_set(config, "tarn.storage.retry.attempts", "1");
+    fixture_set(config, "tarn.storage.retry.attempts", attempts);
     tarn_env_options options = TARN_ENV_OPTIONS_INIT;
     options.config = config;
     options.storage_schemes = &f->scheme;
     options.storage_scheme_count = 1;
-    options.worker_thread_count = WORKERS;
+    options.worker_thread_count = worker_count;
     assert_ok(tarn_env_open(&options, &f->env, &f->error), &f->error);
     tarn_config_free(config);
     tarn_checkpoint_store_options store = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
@@ -136,6 +136,21 @@ static int set_up(void **state)
     put_rows(f, 1);
     *state = f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, WORKERS, "1");
+}
+
+static int set_up_alone(void **state)
+{
+    return set_up_with(state, 1, "1");
+}
+
+static int set_up_alone_and_patient(void **state)
+{
+    return set_up_with(state, 1, "8");
 }
 
 /* Asserts that nothing is left: no object, no directory below the backend's, no memory. */
@@ -157,13 +172,19 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Has up to count requests of a kind at once go unanswered. */
-static void stop_answering(fixture *f, const char *operation, uint32_t count)
+/* Has up to count requests of a kind at once go unanswered, if part is in the name. */
+static void stop_answering_for(fixture *f, const char *operation, const char *part, uint32_t count)
 {
     (void)pthread_mutex_lock(&f->hang.mutex);
     f->hang.operation = operation;
+    f->hang.part = part;
     f->hang.hanging_max = count;
     (void)pthread_mutex_unlock(&f->hang.mutex);
+}
+
+static void stop_answering(fixture *f, const char *operation, uint32_t count)
+{
+    stop_answering_for(f, operation, NULL, count);
 }
 
 static void answer(fixture *f)
@@ -232,6 +253,26 @@ static void poll_once(tarn_snapshot *snapshot)
     const tarn_status status = tarn_snapshot_poll(snapshot);
     assert_true(status == TARN_OK || status == TARN_PENDING);
     (void)sched_yield();
+}
+
+static tarn_pending_checkpoint *begin_savepoint(fixture *f, tarn_snapshot **snapshot)
+{
+    tarn_savepoint_options options = TARN_SAVEPOINT_OPTIONS_INIT;
+    options.env = f->env;
+    options.address = "fault://sim/savepoints";
+    options.job = "job";
+    options.form = TARN_FORM_CANONICAL;
+    tarn_pending_checkpoint *pending = NULL;
+    assert_ok(tarn_savepoint_begin(&options, &pending, &f->error), &f->error);
+    assert_ok(tarn_snapshot_begin(f->backend, pending, snapshot, &f->error), &f->error);
+    return pending;
+}
+
+static void await_end(tarn_snapshot *snapshot)
+{
+    while (tarn_snapshot_poll(snapshot) != TARN_OK) {
+        (void)sched_yield();
+    }
 }
 
 /* Until so many requests wait for the storage. */
@@ -386,9 +427,7 @@ static void test_failed_snapshot_is_taken_back_by_a_worker(void **state)
     fixture *f = *state;
     tarn_snapshot *snapshot = NULL;
     tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
-    while (tarn_snapshot_poll(snapshot) != TARN_OK) {
-        (void)sched_yield();
-    }
+    await_end(snapshot);
     tarn_checkpoint_abandon(pending); /* So that its acknowledgement is refused. */
     stop_answering(f, "remove", 1);
     watch_task(f, true);
@@ -403,6 +442,77 @@ static void test_failed_snapshot_is_taken_back_by_a_worker(void **state)
     tarn__env_await_ends(f->env);
     expect_no_garbage(f);
     take_and_remove(f);
+}
+
+/* There is one worker: the next snapshot's. The first is of a savepoint, as files that both have
+ * would have to wait until their deletion has ended. */
+static void test_taking_back_holds_no_worker(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
+    await_end(snapshot);
+    stop_answering(f, "remove", 1);
+    tarn_snapshot_abandon(snapshot);
+    await_hanging(f);
+    tarn_checkpoint_abandon(pending);
+    pending = begin_checkpoint(f, &snapshot);
+    await_end(snapshot);
+    assert_true(is_hanging(f));
+    answer(f);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    tarn_checkpoint_abandon(pending);
+    tarn__env_await_ends(f->env);
+    expect_no_garbage(f);
+}
+
+/* What is asked again until its time is over holds a worker: not once nobody wants it any more. */
+static void test_what_was_left_asks_nothing_again(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    lose(f, "begin");
+    stop_answering(f, "begin", 1);
+    tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
+    await_upload(f, snapshot);
+    tarn_snapshot_abandon(snapshot);
+    tarn_checkpoint_abandon(pending);
+    answer(f);
+    tarn__env_await_ends(f->env);
+    assert_int_equal(f->hang.lost_count, 1); /* The call that hung. */
+    lose(f, NULL);
+    take_and_remove(f);
+    expect_no_garbage(f);
+}
+
+/* It may need what another deletes, whom the storage does not answer. */
+static void test_what_was_left_waits_for_no_deletion(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshots[2];
+    tarn_pending_checkpoint *pending[2];
+    pending[0] = begin_checkpoint(f, &snapshots[0]);
+    await_end(snapshots[0]);
+    tarn_checkpoint_abandon(pending[0]);
+    stop_answering_for(f, "remove", "shared/", 1);
+    tarn_snapshot_abandon(snapshots[0]);
+    await_hanging(f);
+    pending[1] = begin_checkpoint(f, &snapshots[1]);
+    for (int i = 0; i < 100; i++) {
+        poll_once(snapshots[1]);
+    }
+    tarn_snapshot_abandon(snapshots[1]);
+    tarn_checkpoint_abandon(pending[1]);
+    close_backend(f); /* Waits for what works at the backend, */
+    open_backend(f);
+    pending[1] = begin_savepoint(f, &snapshots[1]);
+    await_end(snapshots[1]); /* and this for the only worker. */
+    assert_true(is_hanging(f));
+    answer(f);
+    assert_ok(finish(f, pending[1], snapshots[1]), &f->error);
+    tarn_checkpoint_abandon(pending[1]);
+    tarn__env_await_ends(f->env);
+    expect_no_garbage(f);
 }
 
 /* However long the storage is silent: no attempt waits for a place among the workers. */
@@ -500,16 +610,9 @@ static void test_closing_the_store_waits_for_what_hangs(void **state)
 static void test_closing_the_environment_waits_for_a_savepoint_that_hangs(void **state)
 {
     fixture *f = *state;
-    tarn_savepoint_options options = TARN_SAVEPOINT_OPTIONS_INIT;
-    options.env = f->env;
-    options.address = "fault://sim/savepoints";
-    options.job = "job";
-    options.form = TARN_FORM_CANONICAL;
-    tarn_pending_checkpoint *pending = NULL;
-    assert_ok(tarn_savepoint_begin(&options, &pending, &f->error), &f->error);
-    stop_answering(f, "append", 1);
     tarn_snapshot *snapshot = NULL;
-    assert_ok(tarn_snapshot_begin(f->backend, pending, &snapshot, &f->error), &f->error);
+    stop_answering(f, "append", 1);
+    tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
     await_upload(f, snapshot);
     tarn_snapshot_abandon(snapshot);
     tarn_checkpoint_abandon(pending);
@@ -527,9 +630,7 @@ static void test_closing_gives_deletions_up_that_fail(void **state)
     tarn_snapshot *snapshot = NULL;
     stop_answering(f, "remove", 1);
     tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
-    while (tarn_snapshot_poll(snapshot) != TARN_OK) {
-        (void)sched_yield();
-    }
+    await_end(snapshot);
     answer(f);
     lose(f, "remove");
     tarn_checkpoint_abandon(pending);
@@ -543,7 +644,10 @@ static void test_closing_gives_deletions_up_that_fail(void **state)
     lose(f, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_ALONE(name) cmocka_unit_test_setup_teardown(name, set_up_alone, tear_down)
+#define TEST_PATIENT(name) \
+    cmocka_unit_test_setup_teardown(name, set_up_alone_and_patient, tear_down)
 
 int main(void)
 {
@@ -552,6 +656,9 @@ int main(void)
         TEST(test_backend_closes_and_opens_again_while_an_upload_hangs),
         TEST(test_links_of_the_next_backend_are_its_own),
         TEST(test_failed_snapshot_is_taken_back_by_a_worker),
+        TEST_ALONE(test_taking_back_holds_no_worker),
+        TEST_PATIENT(test_what_was_left_asks_nothing_again),
+        TEST_ALONE(test_what_was_left_waits_for_no_deletion),
         TEST(test_many_attempts_are_given_up_while_every_worker_hangs),
         TEST(test_closing_the_store_waits_for_what_hangs),
         TEST(test_closing_the_environment_waits_for_a_savepoint_that_hangs),

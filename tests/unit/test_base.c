@@ -12,6 +12,7 @@
 #include "tarn/bytes.h"
 #include "tarn/version.h"
 
+#include "base/errands.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/priority.h"
@@ -238,22 +239,32 @@ static void test_errands_run_one_at_a_time_and_never_wait_for_room(void **state)
     enum { ERRANDS = 200 };
     tarn__account account;
     tarn__account_init(&account, "test", NULL);
-    tarn__workers *workers = NULL;
+    tarn__errands *thread = NULL;
     tarn_error error;
     errands e = {.count = 0};
-    atomic_int jobs = 0;
     tarn__errand left[ERRANDS];
-    assert_ok(tarn__workers_open(&account, 3, 1, "test", &workers, &error), &error);
+    assert_ok(tarn__errands_open(&account, "test", &thread, &error), &error);
     for (int i = 0; i < ERRANDS; i++) {
         left[i] = (tarn__errand){.run = run_errand, .context = &e};
-        tarn__workers_leave(workers, &left[i]);
-        tarn__workers_submit(workers, count_up, &jobs);
+        tarn__errands_leave(thread, &left[i]);
     }
-    tarn__workers_close(workers);
+    tarn__errands_close(thread);
     assert_int_equal(atomic_load(&e.count), ERRANDS);
-    assert_int_equal(atomic_load(&jobs), ERRANDS);
     assert_false(atomic_load(&e.has_overlapped));
     assert_int_equal(atomic_load(&account.bytes), 0);
+}
+
+static void test_errands_without_memory(void **state)
+{
+    (void)state;
+    fault_allocator fault;
+    fault_allocator_init(&fault, 0);
+    tarn__account account;
+    tarn__account_init(&account, "test", &fault.base);
+    tarn__errands *thread = NULL;
+    tarn_error error;
+    assert_int_equal(tarn__errands_open(&account, "test", &thread, &error), TARN_NO_MEMORY);
+    assert_null(thread);
 }
 
 static void test_workers_survive_every_allocation_failure(void **state)
@@ -345,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_workers_run_every_job_before_they_close),
         cmocka_unit_test(test_a_job_that_was_withdrawn_is_not_run_and_the_others_are),
         cmocka_unit_test(test_errands_run_one_at_a_time_and_never_wait_for_room),
+        cmocka_unit_test(test_errands_without_memory),
         cmocka_unit_test(test_workers_survive_every_allocation_failure),
         cmocka_unit_test(test_threads_that_are_started_below_stay_there_and_the_caller_where_it_is),
         cmocka_unit_test(test_the_process_has_a_size_and_a_larger_peak),

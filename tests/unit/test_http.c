@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "storage/give_up.h"
 #include "storage/http.h"
 #include "support/fault_server.h"
 #include "support/support.h"
@@ -123,12 +124,67 @@ static void test_a_transfer_can_be_given_up(void **state)
     fault_server_stop(server);
 }
 
+/* One request that hangs, and what waits behind it: one connection for each of the client's threads
+ * is taken. Both end by the flag of who started them, though all deadlines are far. */
+static void test_transfers_end_when_their_starter_gives_up(void **state)
+{
+    (void)state;
+    enum { HANGING = 8 };
+    static tarn__http_transfer transfers[HANGING];
+    fixture f;
+    atomic_bool is_given_up = false;
+    fault_server *server = fault_server_start("* * hang", 0);
+    open_client(&f, (tarn__http_options){.connections_max = 1}, fault_server_port(server));
+    assert_null(tarn__give_up_when(&is_given_up));
+    for (int i = 0; i < HANGING; i++) {
+        transfers[i] = get(&f);
+        tarn__http_start(f.http, &transfers[i]);
+    }
+    assert_ptr_equal(tarn__give_up_when(NULL), &is_given_up);
+    while (fault_server_requests(server) == 0) {
+        sched_yield();
+    }
+    const uint64_t begun = tarn__clock_monotonic_ns(tarn__clock_system());
+    atomic_store(&is_given_up, true);
+    for (int i = 0; i < HANGING; i++) {
+        assert_int_equal(tarn__http_wait(&transfers[i], &f.error), TARN_ABANDONED);
+    }
+    assert_true(tarn__clock_monotonic_ns(tarn__clock_system()) - begun < BOUND_NS);
+    close_client(&f);
+    fault_server_stop(server);
+}
+
+/* What cleans up is sent all the same, but not waited for without end. */
+static void test_parting_requests_go_out_and_have_a_bound(void **state)
+{
+    (void)state;
+    fixture f;
+    const atomic_bool is_given_up = true;
+    fault_server *server = fault_server_start("DELETE * status 404\nGET * hang", 0);
+    open_client(&f, (tarn__http_options){.connections_max = 0}, fault_server_port(server));
+    const uint64_t begun = tarn__clock_monotonic_ns(tarn__clock_system());
+    (void)tarn__give_up_when(&is_given_up);
+    tarn__http_transfer transfer = get(&f);
+    transfer.request.method = "DELETE";
+    transfer.request.is_parting = true;
+    assert_ok(tarn__http_perform(f.http, &transfer, &f.error), &f.error);
+    transfer = get(&f);
+    transfer.request.is_parting = true;
+    assert_int_equal(tarn__http_perform(f.http, &transfer, &f.error), TARN_ABANDONED);
+    (void)tarn__give_up_when(NULL);
+    assert_true(tarn__clock_monotonic_ns(tarn__clock_system()) - begun < BOUND_NS);
+    close_client(&f);
+    fault_server_stop(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connections_are_bounded_and_used_again),
         cmocka_unit_test(test_a_connection_that_is_not_made_is_given_up),
         cmocka_unit_test(test_a_transfer_can_be_given_up),
+        cmocka_unit_test(test_transfers_end_when_their_starter_gives_up),
+        cmocka_unit_test(test_parting_requests_go_out_and_have_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/crc32c.h"
+#include "codec/manifest_private.h"
 #include "support/manifest_maker.h"
 
 enum { BLOCK_BYTES = 32 << 10, HEAD_BYTES = 7 };
@@ -20,6 +21,8 @@ static const manifest_file SECOND = {
     .smallest = "a",
     .largest = "z",
     .largest_sequence = 40};
+static const manifest_file THIRD = {
+    .family = 3, .level = 6, .number = 301, .smallest = "e", .largest = "f", .largest_sequence = 9};
 
 static int set_up(void **state)
 {
@@ -55,6 +58,24 @@ static void make_list(manifest_maker *maker)
     manifest_add_family(maker, 3, "rows");
     manifest_add_file(maker, &FIRST);
     manifest_add_file(maker, &SECOND);
+}
+
+static void remove_file(manifest_maker *maker, const manifest_file *file)
+{
+    manifest_put_number(maker, 6);
+    manifest_put_number(maker, file->level);
+    manifest_put_number(maker, file->number);
+    manifest_put_number(maker, 200);
+    manifest_put_number(maker, file->family);
+    manifest_end(maker);
+}
+
+static void put_drop(manifest_maker *maker, uint32_t family)
+{
+    manifest_put_number(maker, 200);
+    manifest_put_number(maker, family);
+    manifest_put_number(maker, 202);
+    manifest_end(maker);
 }
 
 /* Source: RFC 3720, B.4: 32 bytes of zeros, and of 0 .. 31; and what "123456789" is known to have.
@@ -98,21 +119,13 @@ static void test_what_was_removed_or_dropped_is_gone(void **state)
     manifest_maker *maker = *state;
     tarn__manifest m;
     make_list(maker);
-    manifest_put_number(maker, 6);
-    manifest_put_number(maker, FIRST.level);
-    manifest_put_number(maker, FIRST.number);
-    manifest_put_number(maker, 200);
-    manifest_put_number(maker, 3);
-    manifest_end(maker);
+    remove_file(maker, &FIRST);
     assert_int_equal(open_bytes(maker, tarn_buffer_bytes(&maker->bytes), &m), TARN_OK);
     assert_int_equal(m.file_count, 1);
     assert_int_equal(m.files[0].number, 300);
     tarn__manifest_close(&m);
 
-    manifest_put_number(maker, 200);
-    manifest_put_number(maker, 3);
-    manifest_put_number(maker, 202);
-    manifest_end(maker);
+    put_drop(maker, 3);
     assert_int_equal(open_bytes(maker, tarn_buffer_bytes(&maker->bytes), &m), TARN_OK);
     assert_int_equal(m.file_count, 0);
     assert_null(tarn__manifest_find_family(&m, "rows"));
@@ -166,7 +179,7 @@ static void test_records_are_cut_where_blocks_end(void **state)
             put_filler(maker, BLOCK_BYTES - maker->bytes.size - HEAD_BYTES - 5 - left);
             assert_int_equal(maker->bytes.size, BLOCK_BYTES - left);
             put_filler(maker, size);
-            manifest_add_file(maker, &FIRST);
+            manifest_add_file(maker, &THIRD);
             assert_int_equal(open_bytes(maker, tarn_buffer_bytes(&maker->bytes), &m), TARN_OK);
             assert_int_equal(m.file_count, 3);
             tarn__manifest_close(&m);
@@ -184,6 +197,27 @@ static void test_damage_is_told(void **state)
         maker->bytes.data[i / 8] ^= (uint8_t)(1 << i % 8);
     }
     assert_int_equal(try_list(maker), TARN_OK);
+}
+
+/* Nor does one end the list whose check is right. */
+static void test_a_piece_of_no_kind_is_told(void **state)
+{
+    enum { KIND_OFFSET = 6 };
+    static const uint8_t KINDS[] = {0, 5, UINT8_MAX};
+    manifest_maker *maker = *state;
+    for (size_t i = 0; i < sizeof KINDS; i++) {
+        maker->bytes.size = 0;
+        make_list(maker);
+        const uint32_t check = tarn__manifest_check_of(KINDS[i], tarn_bytes_at("", 0));
+        uint8_t head[HEAD_BYTES] = {0};
+        for (size_t k = 0; k < 4; k++) {
+            head[k] = (uint8_t)(check >> (8 * k));
+        }
+        head[KIND_OFFSET] = KINDS[i];
+        assert_int_equal(
+            tarn_buffer_append(&maker->bytes, tarn_bytes_at(head, sizeof head)), TARN_OK);
+        assert_int_equal(try_list(maker), TARN_CORRUPTION);
+    }
 }
 
 /* It is whole where a record ends. */
@@ -258,16 +292,76 @@ static void test_what_is_not_understood_is_refused(void **state)
     expect_refused(maker);
 }
 
+/* As compactions move it without writing it anew. */
+static void test_a_file_goes_from_level_to_level(void **state)
+{
+    manifest_maker *maker = *state;
+    tarn__manifest m;
+    manifest_file moved = THIRD;
+    make_list(maker);
+    for (moved.level = 0; moved.level < TARN__MANIFEST_LEVELS - 1; moved.level++) {
+        manifest_add_file(maker, &moved);
+        remove_file(maker, &moved);
+    }
+    manifest_add_file(maker, &moved);
+    assert_int_equal(open_bytes(maker, tarn_buffer_bytes(&maker->bytes), &m), TARN_OK);
+    assert_int_equal(m.file_count, 3);
+    assert_int_equal(m.files[2].number, THIRD.number);
+    assert_int_equal(m.files[2].level, TARN__MANIFEST_LEVELS - 1);
+    tarn__manifest_close(&m);
+    remove_file(maker, &moved);
+    assert_int_equal(open_bytes(maker, tarn_buffer_bytes(&maker->bytes), &m), TARN_OK);
+    assert_int_equal(m.file_count, 2);
+    tarn__manifest_close(&m);
+    remove_file(maker, &moved);
+    assert_int_equal(try_list(maker), TARN_CORRUPTION);
+}
+
+static void test_a_file_cannot_be_added_twice(void **state)
+{
+    manifest_maker *maker = *state;
+    make_list(maker);
+    manifest_add_file(maker, &FIRST);
+    assert_int_equal(try_list(maker), TARN_CORRUPTION);
+    remove_file(maker, &FIRST); /* Late. */
+    assert_int_equal(try_list(maker), TARN_CORRUPTION);
+}
+
+/* Their numbers are not used again. */
+static void test_a_family_comes_and_goes_once(void **state)
+{
+    manifest_maker *maker = *state;
+    make_list(maker);
+    manifest_add_family(maker, 3, "again");
+    assert_int_equal(try_list(maker), TARN_CORRUPTION);
+    maker->bytes.size = 0;
+    make_list(maker);
+    put_drop(maker, 3);
+    assert_int_equal(try_list(maker), TARN_OK);
+    put_drop(maker, 3);
+    assert_int_equal(try_list(maker), TARN_CORRUPTION);
+}
+
+static void test_more_families_than_there_can_be_are_refused(void **state)
+{
+    enum { FAMILIES_MAX = 1 << 14 };
+    manifest_maker *maker = *state;
+    manifest_add_beginning(maker, 301, 41);
+    for (uint32_t i = 1; i <= FAMILIES_MAX; i++) {
+        manifest_add_family(maker, i, "");
+    }
+    assert_int_equal(try_list(maker), TARN_OK);
+    manifest_add_family(maker, FAMILIES_MAX + 1, "");
+    assert_int_equal(try_list(maker), TARN_NOT_SUPPORTED);
+}
+
 static void test_a_file_that_was_never_added_cannot_be_removed(void **state)
 {
     manifest_maker *maker = *state;
     make_list(maker);
-    manifest_put_number(maker, 6);
-    manifest_put_number(maker, FIRST.level + 1);
-    manifest_put_number(maker, FIRST.number);
-    manifest_put_number(maker, 200);
-    manifest_put_number(maker, 3);
-    manifest_end(maker);
+    const manifest_file other = {
+        .family = FIRST.family, .level = FIRST.level + 1, .number = FIRST.number};
+    remove_file(maker, &other);
     assert_int_equal(try_list(maker), TARN_CORRUPTION);
 }
 
@@ -281,10 +375,15 @@ int main(void)
         LIST(test_an_edit_that_was_made_is_read),
         LIST(test_records_are_cut_where_blocks_end),
         LIST(test_damage_is_told),
+        LIST(test_a_piece_of_no_kind_is_told),
         LIST(test_a_list_that_is_cut_short_is_told),
         LIST(test_an_edit_that_ends_within_a_field_is_told),
         LIST(test_what_newer_versions_say_of_timestamps_is_understood),
         LIST(test_what_is_not_understood_is_refused),
+        LIST(test_a_file_goes_from_level_to_level),
+        LIST(test_a_file_cannot_be_added_twice),
+        LIST(test_a_family_comes_and_goes_once),
+        LIST(test_more_families_than_there_can_be_are_refused),
         LIST(test_a_file_that_was_never_added_cannot_be_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

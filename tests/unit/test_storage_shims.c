@@ -120,6 +120,21 @@ static void close_storage(fixture *f)
     assert_int_equal(atomic_load(&f->account.block_count), 0);
 }
 
+/* Not though attempts and time are left. */
+static void test_what_was_given_up_is_not_asked_again(void **state)
+{
+    (void)state;
+    fixture f;
+    const atomic_bool is_given_up = true;
+    open_retry(&f, 7, TARN_REMOTE_ERROR, (tarn__retry_options){.seed = 3});
+    (void)tarn__give_up_when(&is_given_up);
+    assert_int_equal(look(&f), TARN_REMOTE_ERROR);
+    (void)tarn__give_up_when(NULL);
+    assert_int_equal(f.below->calls, 1);
+    assert_int_equal(f.time.now_ns, 1); /* Nor waited for. */
+    close_storage(&f);
+}
+
 static void test_what_may_pass_is_asked_again(void **state)
 {
     (void)state;
@@ -445,6 +460,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_may_pass_is_asked_again),
+        cmocka_unit_test(test_what_was_given_up_is_not_asked_again),
         cmocka_unit_test(test_what_will_not_pass_is_asked_once),
         cmocka_unit_test(test_attempts_and_time_are_bounded),
         cmocka_unit_test(test_only_real_progress_earns_new_attempts),
