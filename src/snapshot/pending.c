@@ -358,6 +358,7 @@ static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cl
         store->is_inherited_pending = false;
     }
     if (!is_in_doubt) {
+        pending->is_withdrawn = true;
         bury(pending);
     }
     pthread_mutex_unlock(&store->mutex);

@@ -392,6 +392,47 @@ static void test_an_upload_ends_with_its_checkpoint(void **state)
     assert_int_equal(file_count(rig, ""), 0);
 }
 
+/* What was under way when the checkpoint's files went came after them, and its removal failed. */
+static void test_a_private_file_that_could_not_be_removed_is_tried_again(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_instance(rig, "a");
+    tarn_pending_checkpoint *pending = begin(rig, 1);
+    const tarn__upload_options options = {
+        .checkpoint = pending,
+        .operator_name = "op",
+        .account = &rig->account,
+        .buffers = &rig->buffers,
+    };
+    tarn__upload *upload = NULL;
+    tarn__local_files files;
+    tarn__subtask subtask;
+    assert_ok(tarn__upload_open(&options, &upload, &rig->error), &rig->error);
+    assert_ok(
+        tarn__local_files_list(
+            NULL, &rig->account, rig_local(rig, "a", ""), ".sst", &files, &rig->error),
+        &rig->error);
+    assert_ok(
+        tarn__upload_run(upload, rig_local(rig, "a", ""), &files, NULL, &rig->error), &rig->error);
+    tarn__upload_describe(upload, &subtask);
+    const char *name = NULL;
+    for (uint32_t i = 0; i < subtask.file_count; i++) {
+        name = name == NULL && !subtask.files[i].is_shared ? subtask.files[i].path : name;
+    }
+    assert_non_null(name);
+    tarn_checkpoint_abandon(pending);
+    assert_ok(
+        tarn__storage_write(
+            tarn__store_storage(rig->store), name, 0, tarn_bytes_of("late"), &rig->error),
+        &rig->error);
+    rig->files.fail_at = atomic_load(&rig->files.call_count);
+    rig->files.code = EIO;
+    tarn__upload_free(upload);
+    assert_true(atomic_load(&rig->files.fired));
+    tarn__local_files_clear(&files);
+    assert_int_equal(file_count(rig, ""), 0);
+}
+
 static void test_a_cancelled_upload_stops(void **state)
 {
     snapshot_rig *rig = *state;
@@ -1150,6 +1191,7 @@ int main(void)
         TEST(test_a_failed_upload_is_taken_back),
         TEST(test_what_nobody_acknowledged_goes_at_the_commit),
         TEST(test_an_upload_ends_with_its_checkpoint),
+        TEST(test_a_private_file_that_could_not_be_removed_is_tried_again),
         TEST(test_a_cancelled_upload_stops),
         TEST(test_operator_state_comes_back),
         TEST(test_a_missing_subtask_is_named_and_nothing_committed),
