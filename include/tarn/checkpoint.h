@@ -102,6 +102,8 @@ typedef struct tarn_checkpoint_state {
 
 /** One file of a subtask. */
 typedef struct tarn_checkpoint_file {
+    const char *operator_name; /**< Of the subtask that restores it. */
+    uint32_t subtask_index;
     const char *local_name; /**< In the working directory, such as "000012.sst". */
     const char *path;       /**< Of the object that it lies in, below the job's directory. */
     bool is_shared;
@@ -254,10 +256,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_in(
 /** Frees a checkpoint. NULL does nothing. */
 TARN_API void tarn_checkpoint_free(tarn_checkpoint *checkpoint);
 
-/** Answers the figures of a checkpoint. */
+/** Answers the figures of a checkpoint, and the path of its directory, borrowed. */
 TARN_API tarn_checkpoint_summary tarn_checkpoint_summarize(const tarn_checkpoint *checkpoint);
-
-/** Answers the path of the checkpoint's directory. Borrowed. */
 TARN_API const char *tarn_checkpoint_path(const tarn_checkpoint *checkpoint);
 
 /** Answers one subtask; index is 0 .. summary.subtask_count - 1. */
