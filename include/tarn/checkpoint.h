@@ -95,13 +95,15 @@ typedef struct tarn_checkpoint_subtask {
 /** One keyed state of a subtask. */
 typedef struct tarn_checkpoint_state {
     const char *name;
-    const char *kind; /**< "value". */
+    const char *kind; /**< "value", "map", "list", "reducing", "aggregating" or "timers". */
     const char *codec_name;
     uint32_t codec_version;
 } tarn_checkpoint_state;
 
 /** One file of a subtask. */
 typedef struct tarn_checkpoint_file {
+    const char *operator_name; /**< Of the subtask that restores it. */
+    uint32_t subtask_index;
     const char *local_name; /**< In the working directory, such as "000012.sst". */
     const char *path;       /**< Of the object that it lies in, below the job's directory. */
     bool is_shared;
@@ -157,11 +159,7 @@ tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error *error);
 /** Answers an id that no checkpoint in the directory, complete or not, has used: highest + 1. */
 TARN_API uint64_t tarn_checkpoint_store_next_id(tarn_checkpoint_store *store);
 
-/**
- * Begins a checkpoint.
- *
- * @param[in] id  At least tarn_checkpoint_store_next_id() at that moment.
- */
+/** Begins a checkpoint; id is at least tarn_checkpoint_store_next_id() at that moment. */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_begin(
     tarn_checkpoint_store *store, uint64_t id, tarn_pending_checkpoint **out, tarn_error *error);
 
@@ -205,8 +203,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
  *
  * @retval TARN_OK            The checkpoint is complete and durable. (An old one that could not be
  *                            deleted is tried again at the next commit, and logged.)
- * @retval TARN_INCOMPATIBLE  Subtasks are missing: an operator acknowledged fewer than its
- *                            parallelism. Nothing was committed.
+ * @retval TARN_INCOMPATIBLE  An operator acknowledged fewer than its parallelism, or nobody did at
+ *                            all; one of which nobody did is not missed. Nothing was committed.
  * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_NO_MEMORY  Nothing was committed. (If the storage
  * fails so that _metadata can neither be confirmed nor taken back, the log says so, and every file
  * is kept until the store is opened again.)
@@ -217,14 +215,17 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
 /** Gives a checkpoint up; never waits for deletions: see tarn_snapshot_abandon(). NULL: nothing. */
 TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 
-/**
- * Lists what a job's directory holds, ordered by id.
- *
- * @param[in] address  DIR/JOB, a path or URI.
- * @retval TARN_MISSING  There is no such directory.
- */
+/** Lists what DIR/JOB, a path or URI, holds, ordered by id. TARN_MISSING: there is nothing. */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list(
     const char *address, tarn_checkpoint_list_visit *visit, void *context, tarn_error *error);
+
+/** As tarn_checkpoint_list(), with the environment's configuration, HTTP client and schemes. */
+TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_list_in(
+    tarn_env *env,
+    const char *address,
+    tarn_checkpoint_list_visit *visit,
+    void *context,
+    tarn_error *error);
 
 /**
  * Opens a checkpoint for reading.
@@ -255,10 +256,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_in(
 /** Frees a checkpoint. NULL does nothing. */
 TARN_API void tarn_checkpoint_free(tarn_checkpoint *checkpoint);
 
-/** Answers the figures of a checkpoint. */
+/** Answers the figures of a checkpoint, and the path of its directory, borrowed. */
 TARN_API tarn_checkpoint_summary tarn_checkpoint_summarize(const tarn_checkpoint *checkpoint);
-
-/** Answers the path of the checkpoint's directory. Borrowed. */
 TARN_API const char *tarn_checkpoint_path(const tarn_checkpoint *checkpoint);
 
 /** Answers one subtask; index is 0 .. summary.subtask_count - 1. */

@@ -62,6 +62,9 @@ typedef struct tarn_garbage_options {
     tarn_garbage_visit *visit;
     void *context;
     const tarn_allocator *allocator; /**< Borrowed. NULL: malloc(). */
+    /** Borrowed: its configuration, HTTP client and schemes reach the storage. NULL: environment
+     * variables only. */
+    tarn_env *env;
 } tarn_garbage_options;
 
 /** Initialiser for tarn_garbage_options: every option at its default. */
@@ -80,6 +83,7 @@ typedef struct tarn_garbage_stats {
     uint64_t removed_bytes;
     uint64_t young_count; /**< Within the grace age, or of an age that is not known. */
     uint64_t young_bytes;
+    tarn_error unreadable; /**< Names the first that cannot be read; status 0: all can be. */
 } tarn_garbage_stats;
 
 /** Fills options with defaults; for C++ and bindings, where the INIT macro warns. */

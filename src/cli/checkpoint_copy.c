@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "tarn/backend.h"
-#include "tarn/config.h"
 #include "tarn/snapshot.h"
 
 #include "checkpoint_facts.h"
@@ -23,7 +22,6 @@ enum { OPEN_FILES_MAX = 16 };
 typedef struct copier {
     tarn_checkpoint *source;
     const cli_copy *copy;
-    tarn_env *env;
     tarn_pending_checkpoint *pending;
     tarn_buffer acknowledgement;
 } copier;
@@ -41,24 +39,6 @@ static void clear_progress(void)
     if (isatty(STDERR_FILENO) == 1) {
         fputs("\r\033[K", stderr);
     }
-}
-
-static tarn_status open_env(copier *c, tarn_error *error)
-{
-    tarn_config *config = NULL;
-    tarn_status status = tarn_config_new(NULL, &config, error);
-    if (status != TARN_OK) {
-        return status;
-    }
-    status =
-        tarn_config_set(config, "taskmanager.memory.process.size", c->copy->memory, NULL, error);
-    if (status == TARN_OK) {
-        tarn_env_options options = TARN_ENV_OPTIONS_INIT;
-        options.config = config;
-        status = tarn_env_open(&options, &c->env, error);
-    }
-    tarn_config_free(config);
-    return status;
 }
 
 /* A subtask without keyed state is nothing but pieces. */
@@ -109,7 +89,7 @@ static tarn_status copy_keyed(
 {
     tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
     const uint32_t max_parallelism = c->copy->max_parallelism;
-    options.env = c->env;
+    options.env = c->copy->env;
     options.operator_name = subtask->operator_name;
     options.directory = c->copy->scratch;
     options.subtask_index = subtask->subtask_index;
@@ -152,7 +132,7 @@ static tarn_status write_savepoint(copier *c, cli_copy *copy, tarn_error *error)
     char job[CLI_NAME_BYTES];
     cli_checkpoint_job(c->source, job);
     tarn_savepoint_options options = TARN_SAVEPOINT_OPTIONS_INIT;
-    options.env = c->env;
+    options.env = c->copy->env;
     options.address = copy->to;
     options.job = job;
     options.id = tarn_checkpoint_summarize(c->source).id;
@@ -174,14 +154,9 @@ static tarn_status write_savepoint(copier *c, cli_copy *copy, tarn_error *error)
 tarn_status cli_checkpoint_copy(tarn_checkpoint *source, cli_copy *copy, tarn_error *error)
 {
     copier c = {.source = source, .copy = copy};
-    tarn_status status = open_env(&c, error);
-    if (status != TARN_OK) {
-        return status;
-    }
-    status = write_savepoint(&c, copy, error);
+    const tarn_status status = write_savepoint(&c, copy, error);
     tarn_buffer_clear(&c.acknowledgement);
-    const tarn_status closed = tarn_env_close(c.env, status == TARN_OK ? error : NULL);
-    return status != TARN_OK ? status : closed;
+    return status;
 }
 
 /* ---- scratch ---------------------------------------------------------------------------- */

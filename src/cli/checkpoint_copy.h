@@ -6,13 +6,19 @@
 
 enum { CLI_PATH_BYTES = 4096 };
 
+/* What help says of it. */
+#define CLI_MEMORY_HELP "  --memory SIZE  of the process, 64m at least. Default: 1g\n"
+
+/* Of the process, unless --memory says something else. */
+#define CLI_COPY_MEMORY "1g"
+
 /* What to write, and where to work. */
 typedef struct cli_copy {
+    tarn_env *env;                   /* Of both. Borrowed. */
     const char *to;                  /* The savepoint becomes a directory below this one. */
     tarn_checkpoint_form form;       /* Of a savepoint. */
     uint32_t max_parallelism;        /* 0: as it is. Else the source is canonical. */
     const char *scratch;             /* An existing directory for the backends. */
-    const char *memory;              /* Of the process, such as "1g". */
     char path[CLI_PATH_BYTES];       /* Set: the savepoint that was written. */
     tarn_checkpoint_summary summary; /* Set: of it. */
 } cli_copy;

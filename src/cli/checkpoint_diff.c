@@ -8,7 +8,7 @@
 #include "tarn/diff.h"
 
 #include "json.h"
-#include "options.h"
+#include "place.h"
 #include "table.h"
 #include "text.h"
 
@@ -240,16 +240,16 @@ static int compare(
     return CLI_OK;
 }
 
-static int open_and_compare(char **paths, bool as_json, bool with_keys)
+static int open_and_compare(tarn_env *env, char **paths, bool as_json, bool with_keys)
 {
     tarn_error error;
     tarn_checkpoint *first = NULL;
     tarn_checkpoint *second = NULL;
-    if (tarn_checkpoint_open(paths[0], NULL, &first, &error) != TARN_OK) {
+    if (tarn_checkpoint_open_in(env, paths[0], NULL, &first, &error) != TARN_OK) {
         return cli_refuse(as_json, error.message);
     }
     int exit_status = CLI_NO;
-    if (tarn_checkpoint_open(paths[1], NULL, &second, &error) != TARN_OK) {
+    if (tarn_checkpoint_open_in(env, paths[1], NULL, &second, &error) != TARN_OK) {
         exit_status = cli_refuse(as_json, error.message);
     } else {
         exit_status = compare(first, second, as_json, with_keys);
@@ -259,37 +259,50 @@ static int open_and_compare(char **paths, bool as_json, bool with_keys)
     return exit_status;
 }
 
-static int run(const cli_command *command, int argc, char **argv)
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
 {
     static const struct option long_options[] = {
-        {"keys", no_argument, NULL, CLI_OPTION_OWN}, CLI_OPTION_ROWS};
+        {"keys", no_argument, NULL, CLI_OPTION_OWN}, CLI_PLACE_ROW, CLI_OPTION_ROWS};
     bool as_json = false;
     bool with_keys = false;
-    const int exit_status =
-        cli_options_read_flag(command, argc, argv, long_options, &with_keys, &as_json);
+    (void)context;
+    int exit_status =
+        cli_place_read(command, argc, argv, long_options, place, &with_keys, &as_json);
     if (exit_status != -1) {
         return exit_status;
     }
     if (optind + 2 != argc) {
         return cli_usage(command, "give two checkpoints");
     }
-    return open_and_compare(argv + optind, as_json, with_keys);
+    tarn_error error;
+    if (cli_place_open(place, NULL, &error) != TARN_OK) {
+        return cli_refuse(as_json, error.message);
+    }
+    return open_and_compare(place->env, argv + optind, as_json, with_keys);
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    return cli_place_run(command, argc, argv, act, NULL);
 }
 
 const cli_command cli_checkpoint_diff = {
     .name = "checkpoint diff",
     .summary = "show what changed between two checkpoints",
     .help =
-        "checkpoint diff A B [--keys] [--json]\n"
+        "checkpoint diff A B [--keys] [--conf FILE]... [-D KEY=VALUE]... [--json]\n"
         "\n"
         "Compares two checkpoints or savepoints, per state: rows that B's files have and A's have\n"
         "not (put), rows of both that differ (changed), rows that went (removed), deletions of\n"
         "whole ranges, and rows that were only written again (same). Files of both are not read.\n"
         "Shows progress on a terminal.\n"
         "\n"
-        "  A, B      DIR/JOB/chk-N, its _metadata, DIR/JOB for the newest one, or a savepoint\n"
-        "  --keys    first each row that is not the same: a line of change, operator, state, key,\n"
-        "            namespace, user key; in JSON an object, the bytes in hexadecimal digits\n"
-        "  --json    one line: {\"ok\":true,\"first\":...,\"second\":...,\"states\":[...]}\n",
+        "  A, B           DIR/JOB/chk-N, its _metadata, DIR/JOB for the newest one, or a "
+        "savepoint;\n"
+        "                 DIR is a path, or an address such as s3://bucket/prefix\n"
+        "  --keys         first each row that is not the same: a line of change, operator, state,\n"
+        "                 key, namespace, user key; in JSON an object, the bytes in hexadecimal\n"
+        "                 digits\n" CLI_PLACE_HELP
+        "  --json         one line: {\"ok\":true,\"first\":...,\"second\":...,\"states\":[...]}\n",
     .run = run,
 };

@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tarn/key_group.h"
 
 #include "checkpoint_copy.h"
 #include "json.h"
-#include "options.h"
+#include "place.h"
 #include "rows_json.h"
 #include "text.h"
 
@@ -20,12 +21,12 @@ enum {
     OPTION_LINES,
 };
 
-static const char MEMORY_DEFAULT[] = "1g";
-
 /* The command line of either command. */
 typedef struct request {
     bool as_json;
     bool is_native;
+    bool is_rekey;
+    tarn_env *env;
     int64_t max_parallelism; /* 0: as it is. */
     const char *scratch;
     const char *memory;
@@ -51,7 +52,7 @@ static tarn_status copy_by_way(
         return status;
     }
     tarn_checkpoint *rows = NULL;
-    status = tarn_checkpoint_open(first.path, NULL, &rows, error);
+    status = tarn_checkpoint_open_in(copy->env, first.path, NULL, &rows, error);
     if (status == TARN_OK) {
         status = cli_checkpoint_copy(rows, copy, error);
         tarn_checkpoint_free(rows);
@@ -75,7 +76,7 @@ static tarn_status copy_to(
         .form = r->is_native ? TARN_FORM_NATIVE : TARN_FORM_CANONICAL,
         .max_parallelism = (uint32_t)r->max_parallelism,
         .scratch = work,
-        .memory = r->memory,
+        .env = r->env,
     };
     const bool has_rows = tarn_checkpoint_summarize(source).form == TARN_FORM_CANONICAL;
     return r->max_parallelism == 0 || has_rows ? cli_checkpoint_copy(source, copy, error)
@@ -107,14 +108,14 @@ static tarn_status write_file(const tarn_checkpoint *savepoint, const char *path
     tarn_status status = out != NULL ? cli_rows_write(savepoint, out, error) : TARN_IO_ERROR;
     const bool is_bad =
         out == NULL || ferror(out) != 0 || (is_standard ? fflush(out) : fclose(out)) != 0;
+    const int code = errno;
+    if (out != NULL && !is_standard && (is_bad || status != TARN_OK)) {
+        (void)unlink(path); /* It was made here, and is no whole one. */
+    }
     if (is_bad && (status == TARN_OK || status == TARN_ABANDONED || out == NULL)) {
         status = TARN_IO_ERROR;
         snprintf(
-            error->message,
-            sizeof error->message,
-            "cannot write %.300s: %s",
-            path,
-            strerror(errno));
+            error->message, sizeof error->message, "cannot write %.300s: %s", path, strerror(code));
     }
     return status;
 }
@@ -136,12 +137,12 @@ static tarn_status write_lines(
         .to = between,
         .form = TARN_FORM_CANONICAL,
         .scratch = work,
-        .memory = r->memory,
+        .env = r->env,
     };
     tarn_checkpoint *rows = NULL;
     tarn_status status = cli_checkpoint_copy(source, &copy, error);
     if (status == TARN_OK) {
-        status = tarn_checkpoint_open(copy.path, NULL, &rows, error);
+        status = tarn_checkpoint_open_in(r->env, copy.path, NULL, &rows, error);
     }
     if (status == TARN_OK) {
         status = write_file(rows, r->lines, error);
@@ -155,7 +156,7 @@ static int perform_lines(const request *r)
     tarn_error error = {.status = TARN_OK};
     char scratch[CLI_PATH_BYTES];
     tarn_checkpoint *source = NULL;
-    if (tarn_checkpoint_open(r->from, NULL, &source, &error) != TARN_OK) {
+    if (tarn_checkpoint_open_in(r->env, r->from, NULL, &source, &error) != TARN_OK) {
         return cli_refuse(r->as_json, error.message);
     }
     tarn_status status = TARN_IO_ERROR;
@@ -186,7 +187,7 @@ static int perform(const request *r)
     tarn_error error = {.status = TARN_OK};
     char scratch[CLI_PATH_BYTES];
     tarn_checkpoint *source = NULL;
-    if (tarn_checkpoint_open(r->from, NULL, &source, &error) != TARN_OK) {
+    if (tarn_checkpoint_open_in(r->env, r->from, NULL, &source, &error) != TARN_OK) {
         return cli_refuse(r->as_json, error.message);
     }
     cli_copy copy;
@@ -201,13 +202,14 @@ static int perform(const request *r)
 
 /* Answers -1 to go on, else the exit status. */
 static int read_request(
-    const cli_command *command, int argc, char **argv, bool is_rekey, request *out)
+    const cli_command *command, int argc, char **argv, cli_place *place, request *out)
 {
     static const struct option export_rows[] = {
         {"native", no_argument, NULL, OPTION_NATIVE},
         {"lines", required_argument, NULL, OPTION_LINES},
         {"scratch", required_argument, NULL, OPTION_SCRATCH},
         {"memory", required_argument, NULL, OPTION_MEMORY},
+        CLI_PLACE_ROW,
         CLI_OPTION_ROWS,
     };
     static const struct option rekey_rows[] = {
@@ -215,13 +217,18 @@ static int read_request(
         {"native", no_argument, NULL, OPTION_NATIVE},
         {"scratch", required_argument, NULL, OPTION_SCRATCH},
         {"memory", required_argument, NULL, OPTION_MEMORY},
+        CLI_PLACE_ROW,
         CLI_OPTION_ROWS,
     };
-    *out = (request){.memory = MEMORY_DEFAULT};
+    const struct option *rows = out->is_rekey ? rekey_rows : export_rows;
     for (;;) {
-        switch (cli_option_next(command, argc, argv, "", is_rekey ? rekey_rows : export_rows)) {
+        const int option = cli_option_next(command, argc, argv, CLI_PLACE_SHORT, rows);
+        if (cli_place_take(place, option)) {
+            continue;
+        }
+        switch (option) {
         case -1:
-            return -1;
+            return cli_place_load(command, place, out->as_json);
         case OPTION_NATIVE:
             out->is_native = true;
             break;
@@ -250,58 +257,64 @@ static int read_request(
     }
 }
 
-static int run_either(const cli_command *command, int argc, char **argv, bool is_rekey)
+/* Opens the environment, and performs what was asked for. */
+static int open_and_perform(cli_place *place, request *r)
 {
-    request r;
-    const int exit_status = read_request(command, argc, argv, is_rekey, &r);
+    tarn_error error;
+    if (cli_place_open(place, r->memory, &error) != TARN_OK) {
+        return cli_refuse(r->as_json, error.message);
+    }
+    r->env = place->env;
+    return r->lines != NULL ? perform_lines(r) : perform(r);
+}
+
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
+{
+    request r = {.memory = CLI_COPY_MEMORY, .is_rekey = *(const bool *)context};
+    const int exit_status = read_request(command, argc, argv, place, &r);
     if (exit_status != -1) {
         return exit_status;
     }
-    if (r.lines != NULL && optind + 1 == argc && !r.is_native) {
-        r.from = argv[optind];
-        return perform_lines(&r);
-    }
-    if (r.lines != NULL || optind + 2 != argc) {
+    const int wanted = r.lines != NULL ? 1 : 2;
+    if ((r.lines != NULL && r.is_native) || optind + wanted != argc) {
         return cli_usage(
             command, "give a checkpoint, and the directory for the savepoint or --lines FILE");
     }
-    if (is_rekey && r.max_parallelism == 0) {
+    if (r.is_rekey && r.max_parallelism == 0) {
         return cli_usage(command, "give the new --max-parallelism");
     }
     r.from = argv[optind];
-    r.to = argv[optind + 1];
-    return perform(&r);
+    r.to = argv[argc - 1];
+    return open_and_perform(place, &r);
 }
 
 static int run_export(const cli_command *command, int argc, char **argv)
 {
-    return run_either(command, argc, argv, /* is_rekey= */ false);
+    bool is_rekey = false;
+    return cli_place_run(command, argc, argv, act, &is_rekey);
 }
 
 static int run_rekey(const cli_command *command, int argc, char **argv)
 {
-    return run_either(command, argc, argv, /* is_rekey= */ true);
+    bool is_rekey = true;
+    return cli_place_run(command, argc, argv, act, &is_rekey);
 }
 
 #define WORK_OPTIONS                                                                      \
     "  --scratch DIR  work in a new directory below DIR; it needs room for a subtask's\n" \
-    "                 state twice. Default: TMPDIR, else /tmp\n"                          \
-    "  --memory SIZE  of the process, split as taskmanager.memory.process.size. Default: 1g\n"
+    "                 state twice. Default: TMPDIR, else /tmp\n" CLI_MEMORY_HELP CLI_PLACE_HELP
 
 const cli_command cli_checkpoint_export = {
     .name = "checkpoint export",
     .summary = "make a checkpoint into a savepoint",
     .help =
-        "checkpoint export PATH DIR [--native] [--scratch DIR] [--memory SIZE] [--json]\n"
-        "       tarn checkpoint export PATH --lines FILE [--scratch DIR] [--memory SIZE] [--json]\n"
+        "checkpoint export PATH DIR [--native] [OPTION]...\n"
+        "       tarn checkpoint export PATH --lines FILE [OPTION]...\n"
         "\n"
         "Reads a checkpoint or savepoint and writes all of it as a new savepoint below DIR:\n"
         "canonical, sorted rows of each state, which any parallelism restores. Expired rows are\n"
         "copied too, as nobody says here how long they live.\n"
-        "\n"
-        "  PATH           DIR/JOB/chk-N, its _metadata, DIR/JOB for the newest complete one, or a\n"
-        "                 savepoint\n"
-        "  --native       files as RocksDB writes them instead\n"
+        "\n" CLI_PATH_HELP "  --native       files as RocksDB writes them instead\n"
         "  --lines FILE   no savepoint, but rows as lines of JSON, which 'tarn checkpoint import'\n"
         "                 reads, into a new file; - for standard output\n" WORK_OPTIONS
         "  --json         one line: {\"ok\":true,\"path\":...}\n",
@@ -311,12 +324,11 @@ const cli_command cli_checkpoint_export = {
 const cli_command cli_checkpoint_rekey = {
     .name = "checkpoint rekey",
     .summary = "make a savepoint of another maximum parallelism",
-    .help = "checkpoint rekey PATH DIR --max-parallelism N [--native] [--scratch DIR]\n"
-            "                 [--memory SIZE] [--json]\n"
+    .help = "checkpoint rekey PATH DIR --max-parallelism N [--native] [OPTION]...\n"
             "\n"
             "As export, and every key goes to its key group among N. Each subtask reads all rows.\n"
             "Not for operators whose keys are hashed by the caller.\n"
-            "\n"
+            "\n" CLI_PATH_HELP
             "  --max-parallelism N  1 to 32768, not less than any operator's parallelism\n"
             "  --native       files as RocksDB writes them instead\n" WORK_OPTIONS
             "  --json         one line: {\"ok\":true,\"path\":...}\n",

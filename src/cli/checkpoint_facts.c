@@ -32,6 +32,17 @@ const char *cli_checkpoint_hash(uint32_t key_hash)
     return key_hash < sizeof names / sizeof names[0] ? names[key_hash] : "?";
 }
 
+tarn_status cli_no_checkpoint(const char *address, tarn_error *error)
+{
+    error->status = TARN_MISSING;
+    snprintf(
+        error->message,
+        sizeof error->message,
+        "%.300s holds no checkpoint; a job's directory has folders such as chk-1",
+        address);
+    return TARN_MISSING;
+}
+
 void cli_checkpoint_job(const tarn_checkpoint *checkpoint, char job[CLI_NAME_BYTES])
 {
     snprintf(job, CLI_NAME_BYTES, "%s", tarn_checkpoint_job(checkpoint));

@@ -33,6 +33,9 @@ cli_sizes cli_checkpoint_measure(const tarn_checkpoint *checkpoint, uint32_t ind
 /* The name of a tarn_key_hash, as `tarn key-group` takes it. */
 const char *cli_checkpoint_hash(uint32_t key_hash);
 
+/* Says that a directory holds no checkpoint, and what one looks like. Returns TARN_MISSING. */
+tarn_status cli_no_checkpoint(const char *address, tarn_error *error);
+
 /* The job, as the metadata has it. */
 void cli_checkpoint_job(const tarn_checkpoint *checkpoint, char job[CLI_NAME_BYTES]);
 

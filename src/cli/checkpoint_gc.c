@@ -6,12 +6,17 @@
 #include "tarn/cleanup.h"
 #include "tarn/quantity.h"
 
+#include "checkpoint_facts.h"
 #include "json.h"
-#include "options.h"
+#include "place.h"
 #include "table.h"
 #include "text.h"
 
-enum { OPTION_DRY_RUN = CLI_OPTION_OWN, OPTION_GRACE };
+enum {
+    OPTION_DRY_RUN = CLI_OPTION_OWN,
+    OPTION_GRACE,
+    REASON_BYTES = TARN_ERROR_MESSAGE_BYTES + 128,
+};
 
 static const char *kind_name(tarn_garbage_kind kind)
 {
@@ -55,10 +60,31 @@ static void add_item(const tarn_garbage_item *item, void *context)
         (const char *const[]){kind_name(item->kind), size.data, age.data, item->name, problem});
 }
 
+/* "1 checkpoint cannot be read, ...", with the first by name. */
+static const char *explain_unreadable(const tarn_garbage_stats *stats, char out[REASON_BYTES])
+{
+    const bool is_one = stats->unreadable_count == 1;
+    snprintf(
+        out,
+        REASON_BYTES,
+        "nothing is removed, as nobody knows what %" PRIu64 " %s: %s",
+        stats->unreadable_count,
+        is_one ? "checkpoint names that cannot be read" : "checkpoints name that cannot be read",
+        stats->unreadable.message);
+    return out;
+}
+
+static bool is_of_no_job(const tarn_garbage_stats *stats)
+{
+    return stats->checkpoint_count + stats->unreadable_count + stats->found_count +
+               stats->young_count ==
+           0;
+}
+
 static void print_json(const findings *f, const tarn_garbage_stats *stats)
 {
     json_t *answer = cli_json_object();
-    cli_json_set(answer, "ok", json_boolean(f->problem_count == 0));
+    cli_json_set(answer, "ok", json_boolean(f->problem_count == 0 && stats->unreadable_count == 0));
     cli_json_set(answer, "checkpoint_count", cli_json_count(stats->checkpoint_count));
     cli_json_set(answer, "unreadable_count", cli_json_count(stats->unreadable_count));
     cli_json_set(answer, "found_count", cli_json_count(stats->found_count));
@@ -68,6 +94,10 @@ static void print_json(const findings *f, const tarn_garbage_stats *stats)
     cli_json_set(answer, "young_count", cli_json_count(stats->young_count));
     cli_json_set(answer, "young_bytes", cli_json_count(stats->young_bytes));
     cli_json_set(answer, "garbage", f->json);
+    if (stats->unreadable_count > 0) {
+        char reason[REASON_BYTES];
+        cli_json_set(answer, "error", cli_json_text(explain_unreadable(stats, reason)));
+    }
     cli_json_print(answer);
 }
 
@@ -79,9 +109,8 @@ static void print_table(findings *f, const tarn_garbage_stats *stats, bool is_dr
         cli_table_free(f->table);
     }
     if (stats->unreadable_count > 0) {
-        printf(
-            "%" PRIu64 " checkpoints cannot be read: nobody knows what they name, so all stays\n",
-            stats->unreadable_count);
+        char reason[REASON_BYTES];
+        cli_say("%s", explain_unreadable(stats, reason));
         return;
     }
     const cli_text found = cli_text_bytes(is_dry_run ? stats->found_bytes : stats->removed_bytes);
@@ -112,7 +141,11 @@ static int collect(tarn_garbage_options *options, bool as_json)
     options->context = &f;
     tarn_error error;
     tarn_garbage_stats stats;
-    if (tarn_garbage_collect(options, &stats, &error) != TARN_OK) {
+    tarn_status status = tarn_garbage_collect(options, &stats, &error);
+    if (status == TARN_OK && is_of_no_job(&stats)) {
+        status = cli_no_checkpoint(options->address, &error);
+    }
+    if (status != TARN_OK) {
         json_decref(f.json);
         cli_table_free(f.table);
         return cli_refuse(as_json, error.message);
@@ -122,7 +155,7 @@ static int collect(tarn_garbage_options *options, bool as_json)
     } else {
         print_table(&f, &stats, options->is_dry_run);
     }
-    return f.problem_count == 0 ? CLI_OK : CLI_NO;
+    return f.problem_count == 0 && stats.unreadable_count == 0 ? CLI_OK : CLI_NO;
 }
 
 /* "0" is no grace at all; the library's zero is its default. */
@@ -138,16 +171,22 @@ static bool read_grace(const char *text, uint64_t *out)
     return true;
 }
 
-static int run(const cli_command *command, int argc, char **argv)
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
 {
+    (void)context;
     static const struct option rows[] = {
         {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
         {"grace", required_argument, NULL, OPTION_GRACE},
+        CLI_PLACE_ROW,
         CLI_OPTION_ROWS,
     };
     tarn_garbage_options options = TARN_GARBAGE_OPTIONS_INIT;
     bool as_json = false;
-    for (int option = 0; (option = cli_option_next(command, argc, argv, "", rows)) != -1;) {
+    for (int option = 0;
+         (option = cli_option_next(command, argc, argv, CLI_PLACE_SHORT, rows)) != -1;) {
+        if (cli_place_take(place, option)) {
+            continue;
+        }
         switch (option) {
         case OPTION_DRY_RUN:
             options.is_dry_run = true;
@@ -169,23 +208,39 @@ static int run(const cli_command *command, int argc, char **argv)
     if (optind + 1 != argc) {
         return cli_usage(command, "give one directory of a job");
     }
+    const int exit_status = cli_place_load(command, place, as_json);
+    if (exit_status != -1) {
+        return exit_status;
+    }
+    tarn_error error;
+    if (cli_place_open(place, NULL, &error) != TARN_OK) {
+        return cli_refuse(as_json, error.message);
+    }
+    options.env = place->env;
     options.address = argv[optind];
     return collect(&options, as_json);
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    return cli_place_run(command, argc, argv, act, NULL);
 }
 
 const cli_command cli_checkpoint_gc = {
     .name = "checkpoint gc",
     .summary = "remove what no checkpoint of a job reaches",
     .help =
-        "checkpoint gc DIR/JOB [--dry-run] [--grace AGE] [--json]\n"
+        "checkpoint gc DIR/JOB [--dry-run] [--grace AGE] [OPTION]... [--json]\n"
         "\n"
         "Removes unfinished checkpoints, what given-up attempts left, and shared files that no\n"
         "checkpoint names. Safe beside a running job, as what is younger than AGE stays.\n"
-        "Savepoints are not touched.\n"
+        "Savepoints are not touched. With a checkpoint that cannot be read nothing is removed;\n"
+        "it is named, and the exit status is 1. DIR is a path, or an address such as\n"
+        "s3://bucket/prefix.\n"
         "\n"
-        "  --dry-run    say what would go, and remove nothing\n"
-        "  --grace AGE  such as 30min or 2d; longer than any checkpoint takes. Default: 24h. 0\n"
-        "               removes all at once, and is refused while a job is running\n"
-        "  --json       one line: {\"ok\":...,\"garbage\":[...]}\n",
+        "  --dry-run      say what would go, and remove nothing\n"
+        "  --grace AGE    such as 30min or 2d; longer than any checkpoint takes. Default: 24h. 0\n"
+        "                 removes all at once, and is refused while a job is "
+        "running\n" CLI_PLACE_HELP "  --json         one line: {\"ok\":...,\"garbage\":[...]}\n",
     .run = run,
 };

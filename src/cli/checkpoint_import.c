@@ -4,11 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tarn/config.h"
-
 #include "checkpoint_copy.h"
 #include "json.h"
-#include "options.h"
+#include "place.h"
 #include "rows_json.h"
 #include "text.h"
 
@@ -23,6 +21,7 @@ typedef struct request {
     const char *memory;
     const char *from;
     const char *to;
+    tarn_env *env;
 } request;
 
 static void show_progress(uint64_t lines)
@@ -34,19 +33,19 @@ static void show_progress(uint64_t lines)
 static tarn_status read_rows(
     const request *r,
     FILE *in,
-    tarn_env *env,
     const char *scratch,
     char path[CLI_PATH_BYTES],
     tarn_checkpoint_summary *summary,
     tarn_error *error)
 {
     cli_rows_head head;
-    tarn_status status = cli_rows_read_head(in, &head, error);
+    const char *from = in == stdin ? "stdin" : r->from;
+    tarn_status status = cli_rows_read_head(in, from, &head, error);
     if (status != TARN_OK) {
         return status;
     }
     tarn_import_options options = TARN_IMPORT_OPTIONS_INIT;
-    options.env = env;
+    options.env = r->env;
     options.directory = scratch;
     options.address = r->to;
     options.job = r->job != NULL ? r->job : head.job;
@@ -58,7 +57,7 @@ static tarn_status read_rows(
     }
     snprintf(path, CLI_PATH_BYTES, "%s", tarn_import_path(import));
     const bool shows_progress = isatty(STDERR_FILENO) == 1;
-    status = cli_rows_read(in, &head, import, shows_progress ? show_progress : NULL, error);
+    status = cli_rows_read(in, from, &head, import, shows_progress ? show_progress : NULL, error);
     if (shows_progress) {
         fputs("\r\033[K", stderr);
     }
@@ -67,23 +66,6 @@ static tarn_status read_rows(
         return status;
     }
     return tarn_import_finish(import, summary, error);
-}
-
-static tarn_status open_env(const char *memory, tarn_env **out, tarn_error *error)
-{
-    tarn_config *config = NULL;
-    tarn_status status = tarn_config_new(NULL, &config, error);
-    if (status != TARN_OK) {
-        return status;
-    }
-    status = tarn_config_set(config, "taskmanager.memory.process.size", memory, NULL, error);
-    if (status == TARN_OK) {
-        tarn_env_options options = TARN_ENV_OPTIONS_INIT;
-        options.config = config;
-        status = tarn_env_open(&options, out, error);
-    }
-    tarn_config_free(config);
-    return status;
 }
 
 static int answer(const request *r, const char *path, const tarn_checkpoint_summary *summary)
@@ -112,13 +94,7 @@ static int perform(const request *r, FILE *in)
     if (!cli_scratch_make(r->scratch, scratch, &error)) {
         return cli_refuse(r->as_json, error.message);
     }
-    tarn_env *env = NULL;
-    tarn_status status = open_env(r->memory, &env, &error);
-    if (status == TARN_OK) {
-        status = read_rows(r, in, env, scratch, path, &summary, &error);
-        const tarn_status closed = tarn_env_close(env, status == TARN_OK ? &error : NULL);
-        status = status != TARN_OK ? status : closed;
-    }
+    const tarn_status status = read_rows(r, in, scratch, path, &summary, &error);
     cli_scratch_remove(scratch);
     return status == TARN_OK ? answer(r, path, &summary) : cli_refuse(r->as_json, error.message);
 }
@@ -140,20 +116,26 @@ static int open_and_perform(const request *r)
 }
 
 /* Answers -1 to go on, else the exit status. */
-static int read_request(const cli_command *command, int argc, char **argv, request *out)
+static int read_request(
+    const cli_command *command, int argc, char **argv, cli_place *place, request *out)
 {
     static const struct option rows[] = {
         {"job", required_argument, NULL, OPTION_JOB},
         {"id", required_argument, NULL, OPTION_ID},
         {"scratch", required_argument, NULL, OPTION_SCRATCH},
         {"memory", required_argument, NULL, OPTION_MEMORY},
+        CLI_PLACE_ROW,
         CLI_OPTION_ROWS,
     };
-    *out = (request){.memory = "1g"};
+    *out = (request){.memory = CLI_COPY_MEMORY};
     for (;;) {
-        switch (cli_option_next(command, argc, argv, "", rows)) {
+        const int option = cli_option_next(command, argc, argv, CLI_PLACE_SHORT, rows);
+        if (cli_place_take(place, option)) {
+            continue;
+        }
+        switch (option) {
         case -1:
-            return -1;
+            return cli_place_load(command, place, out->as_json);
         case OPTION_JOB:
             out->job = optarg;
             break;
@@ -179,10 +161,11 @@ static int read_request(const cli_command *command, int argc, char **argv, reque
     }
 }
 
-static int run(const cli_command *command, int argc, char **argv)
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
 {
+    (void)context;
     request r;
-    const int exit_status = read_request(command, argc, argv, &r);
+    const int exit_status = read_request(command, argc, argv, place, &r);
     if (exit_status != -1) {
         return exit_status;
     }
@@ -191,26 +174,36 @@ static int run(const cli_command *command, int argc, char **argv)
     }
     r.from = argv[optind];
     r.to = argv[optind + 1];
+    tarn_error error;
+    if (cli_place_open(place, r.memory, &error) != TARN_OK) {
+        return cli_refuse(r.as_json, error.message);
+    }
+    r.env = place->env;
     return open_and_perform(&r);
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    return cli_place_run(command, argc, argv, act, NULL);
 }
 
 const cli_command cli_checkpoint_import = {
     .name = "checkpoint import",
     .summary = "make a savepoint of rows",
     .help =
-        "checkpoint import FILE DIR [--job NAME] [--id N] [--scratch DIR] [--memory SIZE] "
-        "[--json]\n"
+        "checkpoint import FILE DIR [--job NAME] [--id N] [OPTION]...\n"
         "\n"
         "Makes a canonical savepoint below DIR of lines of JSON, as 'tarn checkpoint export\n"
         "--lines' writes them, or written by hand to begin a job with. docs/CLI.md has their "
         "form.\n"
-        "A bad line ends it, with its number and the reason, and nothing is left.\n"
+        "A bad line ends it, with its number and the reason, and nothing is left; so does a file\n"
+        "that was cut off, where its first line says that it has an end.\n"
         "\n"
-        "  FILE            the lines; - for standard input\n"
-        "  --job NAME      of the savepoint; default: as the first line says\n"
-        "  --id N          of the checkpoint that it stands for; default: as the first line says\n"
-        "  --scratch DIR   for a database meanwhile; default: $TMPDIR or /tmp\n"
-        "  --memory SIZE   of the process, as taskmanager.memory.process.size; default: 1g\n"
-        "  --json          one line: {\"ok\":true,\"path\":...}\n",
+        "  FILE           the lines; - for standard input\n"
+        "  DIR            a path, or an address such as s3://bucket/prefix\n"
+        "  --job NAME     of the savepoint; default: as the first line says\n"
+        "  --id N         of the checkpoint that it stands for; default: as the first line says\n"
+        "  --scratch DIR  for a database meanwhile; default: $TMPDIR or /tmp\n" CLI_MEMORY_HELP
+            CLI_PLACE_HELP "  --json         one line: {\"ok\":true,\"path\":...}\n",
     .run = run,
 };

@@ -4,8 +4,9 @@
 
 #include "tarn/checkpoint.h"
 
+#include "checkpoint_facts.h"
 #include "json.h"
-#include "options.h"
+#include "place.h"
 #include "table.h"
 #include "text.h"
 
@@ -112,22 +113,21 @@ static bool add_entry(const tarn_checkpoint_entry *entry, void *context)
     return true;
 }
 
-static int list_json(const char *address)
+/* Answers as JSON or as a table; list has the one or the other. */
+static int answer(listing *list)
 {
-    tarn_error error;
-    listing list = {.json = cli_json_array()};
-    if (tarn_checkpoint_list(address, add_entry, &list, &error) != TARN_OK) {
-        json_decref(list.json);
-        return cli_refuse(/* as_json= */ true, error.message);
+    if (list->json == NULL) {
+        cli_table_print(list->table);
+        return CLI_OK;
     }
-    json_t *answer = cli_json_object();
-    cli_json_set(answer, "ok", json_true());
-    cli_json_set(answer, "checkpoints", list.json);
-    cli_json_print(answer);
+    json_t *made = cli_json_object();
+    cli_json_set(made, "ok", json_true());
+    cli_json_set(made, "checkpoints", list->json);
+    cli_json_print(made);
     return CLI_OK;
 }
 
-static int list_table(const char *address)
+static int list_all(tarn_env *env, const char *address, bool as_json)
 {
     static const cli_column columns[] = {
         {"ID", CLI_RIGHT},
@@ -141,41 +141,56 @@ static int list_table(const char *address)
         {"PATH OR REASON", CLI_LEFT},
     };
     tarn_error error;
-    listing list = {.table = cli_table_new(columns, sizeof columns / sizeof columns[0])};
-    if (tarn_checkpoint_list(address, add_entry, &list, &error) != TARN_OK) {
-        cli_table_free(list.table);
-        return cli_refuse(/* as_json= */ false, error.message);
+    listing list = {
+        .json = as_json ? cli_json_array() : NULL,
+        .table = as_json ? NULL : cli_table_new(columns, sizeof columns / sizeof columns[0]),
+    };
+    tarn_status status = tarn_checkpoint_list_in(env, address, add_entry, &list, &error);
+    if (status == TARN_OK && list.count == 0) {
+        status = cli_no_checkpoint(address, &error);
     }
-    if (list.count > 0) {
-        cli_table_print(list.table);
-        return CLI_OK;
+    if (status == TARN_OK) {
+        return answer(&list);
     }
+    json_decref(list.json);
     cli_table_free(list.table);
-    cli_say("%s holds no checkpoint; a job's directory has folders such as chk-1", address);
-    return CLI_OK;
+    return cli_refuse(as_json, error.message);
 }
 
-static int run(const cli_command *command, int argc, char **argv)
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
 {
+    static const struct option long_options[] = {CLI_PLACE_ROW, CLI_OPTION_ROWS};
     bool as_json = false;
-    const int exit_status = cli_options_read(command, argc, argv, &as_json);
+    bool is_unused = false;
+    (void)context;
+    int exit_status =
+        cli_place_read(command, argc, argv, long_options, place, &is_unused, &as_json);
     if (exit_status != -1) {
         return exit_status;
     }
     if (optind + 1 != argc) {
         return cli_usage(command, "give one directory of a job");
     }
-    return as_json ? list_json(argv[optind]) : list_table(argv[optind]);
+    tarn_error error;
+    if (cli_place_open(place, NULL, &error) != TARN_OK) {
+        return cli_refuse(as_json, error.message);
+    }
+    return list_all(place->env, argv[optind], as_json);
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    return cli_place_run(command, argc, argv, act, NULL);
 }
 
 const cli_command cli_checkpoint_list = {
     .name = "checkpoint list",
     .summary = "list the checkpoints of a job",
-    .help = "checkpoint list DIR/JOB [--json]\n"
+    .help = "checkpoint list DIR/JOB [--conf FILE]... [-D KEY=VALUE]... [--json]\n"
             "\n"
             "Lists the checkpoints of a job, the oldest first, with size, new bytes and how long\n"
-            "each took. Unfinished and unreadable ones are shown with the reason.\n"
-            "\n"
-            "  --json    one line: {\"ok\":true,\"checkpoints\":[...]}\n",
+            "each took. Unfinished and unreadable ones are shown with the reason. Exit status 1\n"
+            "when there is none at all. DIR is a path, or an address such as s3://bucket/prefix.\n"
+            "\n" CLI_PLACE_HELP "  --json         one line: {\"ok\":true,\"checkpoints\":[...]}\n",
     .run = run,
 };

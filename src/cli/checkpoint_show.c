@@ -5,7 +5,7 @@
 #include "tarn/checkpoint.h"
 
 #include "checkpoint_facts.h"
-#include "options.h"
+#include "place.h"
 #include "table.h"
 #include "text.h"
 
@@ -200,11 +200,11 @@ static void print_files(const tarn_checkpoint *checkpoint, uint32_t count)
     cli_table_print(table);
 }
 
-static int show(const char *address, bool as_json, bool with_files)
+static int show(tarn_env *env, const char *address, bool as_json, bool with_files)
 {
     tarn_error error;
     tarn_checkpoint *checkpoint = NULL;
-    if (tarn_checkpoint_open(address, NULL, &checkpoint, &error) != TARN_OK) {
+    if (tarn_checkpoint_open_in(env, address, NULL, &checkpoint, &error) != TARN_OK) {
         return cli_refuse(as_json, error.message);
     }
     if (as_json) {
@@ -222,34 +222,44 @@ static int show(const char *address, bool as_json, bool with_files)
     return CLI_OK;
 }
 
-static int run(const cli_command *command, int argc, char **argv)
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
 {
     static const struct option long_options[] = {
-        {"files", no_argument, NULL, CLI_OPTION_OWN}, CLI_OPTION_ROWS};
+        {"files", no_argument, NULL, CLI_OPTION_OWN}, CLI_PLACE_ROW, CLI_OPTION_ROWS};
     bool as_json = false;
     bool with_files = false;
-    const int exit_status =
-        cli_options_read_flag(command, argc, argv, long_options, &with_files, &as_json);
+    (void)context;
+    int exit_status =
+        cli_place_read(command, argc, argv, long_options, place, &with_files, &as_json);
     if (exit_status != -1) {
         return exit_status;
     }
     if (optind + 1 != argc) {
         return cli_usage(command, "give one checkpoint");
     }
-    return show(argv[optind], as_json, with_files);
+    tarn_error error;
+    if (cli_place_open(place, NULL, &error) != TARN_OK) {
+        return cli_refuse(as_json, error.message);
+    }
+    return show(place->env, argv[optind], as_json, with_files);
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    return cli_place_run(command, argc, argv, act, NULL);
 }
 
 const cli_command cli_checkpoint_show = {
     .name = "checkpoint show",
     .summary = "show what is in a checkpoint",
     .help =
-        "checkpoint show PATH [--files] [--json]\n"
+        "checkpoint show PATH [--files] [--conf FILE]... [-D KEY=VALUE]... [--json]\n"
         "\n"
-        "Shows a checkpoint: when it was taken, its operators and subtasks with their key groups,\n"
-        "states, sizes.\n"
-        "\n"
-        "  PATH      DIR/JOB/chk-N, its _metadata, or DIR/JOB for the newest complete one\n"
-        "  --files   also each file with its digest\n"
-        "  --json    one line: {\"ok\":true,\"job\":...,\"id\":...,\"subtasks\":[...]}\n",
+        "Shows a checkpoint or savepoint: when it was taken, its operators and subtasks with "
+        "their\n"
+        "key groups, states, sizes. After a rescale subtasks may share files: those are counted\n"
+        "once for each subtask, as each restores them.\n"
+        "\n" CLI_PATH_HELP "  --files        also each file with its digest\n" CLI_PLACE_HELP
+        "  --json         one line: {\"ok\":true,\"job\":...,\"id\":...,\"subtasks\":[...]}\n",
     .run = run,
 };

@@ -7,7 +7,7 @@
 #include "tarn/checkpoint.h"
 
 #include "json.h"
-#include "options.h"
+#include "place.h"
 #include "table.h"
 #include "text.h"
 
@@ -56,12 +56,19 @@ static void add_bad(verification *v, const tarn_checkpoint_file *file, const cha
 {
     if (v->bad != NULL) {
         json_t *made = cli_json_object();
+        cli_json_set(made, "operator", cli_json_text(file->operator_name));
+        cli_json_set(made, "subtask", cli_json_count(file->subtask_index));
         cli_json_set(made, "path", cli_json_text(file->path));
         cli_json_set(made, "local_name", cli_json_text(file->local_name));
         cli_json_set(made, "problem", cli_json_text(problem));
         cli_json_append(v->bad, made);
     } else {
-        cli_table_add(v->table, (const char *const[]){file->path, problem});
+        const cli_text subtask = cli_text_count(file->subtask_index);
+        const char *path = file->is_inline ? "_metadata" : file->path;
+        cli_table_add(
+            v->table,
+            (const char *const[]){
+                file->operator_name, subtask.data, file->local_name, path, problem});
     }
 }
 
@@ -117,7 +124,13 @@ static int answer_table(
 
 static int verify(const tarn_checkpoint *checkpoint, bool as_json)
 {
-    static const cli_column columns[] = {{"BAD FILE", CLI_LEFT}, {"PROBLEM", CLI_LEFT}};
+    static const cli_column columns[] = {
+        {"OPERATOR", CLI_LEFT},
+        {"SUBTASK", CLI_RIGHT},
+        {"BAD FILE", CLI_LEFT},
+        {"IN", CLI_LEFT},
+        {"PROBLEM", CLI_LEFT},
+    };
     tarn_error error;
     tarn_checkpoint_verification result = {0};
     verification v = {
@@ -137,10 +150,14 @@ static int verify(const tarn_checkpoint *checkpoint, bool as_json)
                    : answer_table(checkpoint, v.table, &result);
 }
 
-static int run(const cli_command *command, int argc, char **argv)
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
 {
+    static const struct option long_options[] = {CLI_PLACE_ROW, CLI_OPTION_ROWS};
     bool as_json = false;
-    int exit_status = cli_options_read(command, argc, argv, &as_json);
+    bool is_unused = false;
+    (void)context;
+    int exit_status =
+        cli_place_read(command, argc, argv, long_options, place, &is_unused, &as_json);
     if (exit_status != -1) {
         return exit_status;
     }
@@ -148,8 +165,11 @@ static int run(const cli_command *command, int argc, char **argv)
         return cli_usage(command, "give one checkpoint");
     }
     tarn_error error;
+    if (cli_place_open(place, NULL, &error) != TARN_OK) {
+        return cli_refuse(as_json, error.message);
+    }
     tarn_checkpoint *checkpoint = NULL;
-    if (tarn_checkpoint_open(argv[optind], NULL, &checkpoint, &error) != TARN_OK) {
+    if (tarn_checkpoint_open_in(place->env, argv[optind], NULL, &checkpoint, &error) != TARN_OK) {
         return cli_refuse(as_json, error.message);
     }
     exit_status = verify(checkpoint, as_json);
@@ -157,17 +177,21 @@ static int run(const cli_command *command, int argc, char **argv)
     return exit_status;
 }
 
+static int run(const cli_command *command, int argc, char **argv)
+{
+    return cli_place_run(command, argc, argv, act, NULL);
+}
+
 const cli_command cli_checkpoint_verify = {
     .name = "checkpoint verify",
     .summary = "read every file and every row of a checkpoint",
     .help =
-        "checkpoint verify PATH [--json]\n"
+        "checkpoint verify PATH [--conf FILE]... [-D KEY=VALUE]... [--json]\n"
         "\n"
-        "Reads every file of a checkpoint, each once, and compares size and digest; then every\n"
-        "row in it, which must be one of its state, and in its order. Names each bad file; exit\n"
-        "status 1 when there is one. Shows progress on a terminal.\n"
-        "\n"
-        "  PATH      DIR/JOB/chk-N, its _metadata, or DIR/JOB for the newest complete one\n"
-        "  --json    one line: {\"ok\":...,\"path\":...,\"bad\":[...]}\n",
+        "Reads every file of a checkpoint or savepoint, each once, and compares size and digest;\n"
+        "then every row in it, which must be one of its state, and in its order. Names each bad\n"
+        "file; exit status 1 when there is one. Shows progress on a terminal.\n"
+        "\n" CLI_PATH_HELP CLI_PLACE_HELP
+        "  --json         one line: {\"ok\":...,\"path\":...,\"bad\":[...]}\n",
     .run = run,
 };

@@ -47,25 +47,10 @@ int cli_option_next(
 int cli_options_read(const cli_command *command, int argc, char **argv, bool *as_json)
 {
     static const struct option long_options[] = {CLI_OPTION_ROWS};
-    bool is_unused = false;
-    return cli_options_read_flag(command, argc, argv, long_options, &is_unused, as_json);
-}
-
-int cli_options_read_flag(
-    const cli_command *command,
-    int argc,
-    char **argv,
-    const struct option *long_options,
-    bool *is_set,
-    bool *as_json)
-{
     for (;;) {
         switch (cli_option_next(command, argc, argv, "", long_options)) {
         case -1:
             return -1;
-        case CLI_OPTION_OWN:
-            *is_set = true;
-            break;
         case CLI_OPTION_JSON:
             *as_json = true;
             break;

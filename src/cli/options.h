@@ -39,15 +39,6 @@ int cli_option_next(
  */
 int cli_options_read(const cli_command *command, int argc, char **argv, bool *as_json);
 
-/* The same for commands with one option of their own: a flag, CLI_OPTION_OWN in the table. */
-int cli_options_read_flag(
-    const cli_command *command,
-    int argc,
-    char **argv,
-    const struct option *long_options,
-    bool *is_set,
-    bool *as_json);
-
 /* Reads a decimal number, least .. most; false when the text is something else. */
 bool cli_number(const char *text, int64_t least, int64_t most, int64_t *out);
 

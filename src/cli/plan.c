@@ -2,31 +2,21 @@
 #include "plan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "options.h"
+#include "place.h"
 
 enum {
-    OPTION_CONF = CLI_OPTION_OWN,
-    OPTION_LEGACY,
+    OPTION_LEGACY = CLI_OPTION_OWN,
     OPTION_NO_LEGACY,
     OPTION_MANAGED,
     OPTION_SLOTS,
 };
 
-/* Where the configuration comes from, as the command line says it. */
-typedef struct sources {
-    const char **files;
-    size_t file_count;
-    const char **assignments;
-    size_t assignment_count;
-} sources;
-
 /* The command line. */
 typedef struct request {
     cli_plan_request plan;
-    sources sources;
+    cli_place *place;
 } request;
 
 static int read_managed(const cli_command *command, cli_plan_request *plan)
@@ -52,13 +42,10 @@ static int read_slots(const cli_command *command, cli_plan_request *plan)
 
 static int read_option(const cli_command *command, int option, request *out)
 {
+    if (cli_place_take(out->place, option)) {
+        return CLI_OK;
+    }
     switch (option) {
-    case OPTION_CONF:
-        out->sources.files[out->sources.file_count++] = optarg;
-        return CLI_OK;
-    case 'D':
-        out->sources.assignments[out->sources.assignment_count++] = optarg;
-        return CLI_OK;
     case CLI_OPTION_JSON:
         out->plan.as_json = true;
         return CLI_OK;
@@ -81,14 +68,14 @@ static int read_option(const cli_command *command, int option, request *out)
 static int read_options(const cli_command *command, int argc, char **argv, request *out)
 {
     static const struct option long_options[] = {
-        {"conf", required_argument, NULL, OPTION_CONF},
+        CLI_PLACE_ROW,
         {"legacy", no_argument, NULL, OPTION_LEGACY},
         {"no-legacy", no_argument, NULL, OPTION_NO_LEGACY},
         {"managed", required_argument, NULL, OPTION_MANAGED},
         {"slots", required_argument, NULL, OPTION_SLOTS},
         CLI_OPTION_ROWS};
     for (;;) {
-        const int option = cli_option_next(command, argc, argv, "D:", long_options);
+        const int option = cli_option_next(command, argc, argv, CLI_PLACE_SHORT, long_options);
         if (option == -1) {
             return -1;
         }
@@ -99,28 +86,6 @@ static int read_options(const cli_command *command, int argc, char **argv, reque
             return CLI_USAGE;
         }
     }
-}
-
-/* Files first, in order; then what -D says, which goes before them. */
-static int load(
-    const cli_command *command, const request *given, tarn_config *config, tarn_error *error)
-{
-    for (size_t i = 0; i < given->sources.file_count; i++) {
-        if (tarn_config_load(config, given->sources.files[i], error) != TARN_OK) {
-            return cli_refuse(given->plan.as_json, error->message);
-        }
-    }
-    for (size_t i = 0; i < given->sources.assignment_count; i++) {
-        const char *assignment = given->sources.assignments[i];
-        const tarn_status status = tarn_config_set_assignment(config, assignment, "-D", error);
-        if (status == TARN_INVALID_ARGUMENT) {
-            return cli_usage(command, "-D '%s' is not key=value", assignment);
-        }
-        if (status != TARN_OK) {
-            return cli_refuse(given->plan.as_json, error->message);
-        }
-    }
-    return CLI_OK;
 }
 
 typedef int plan_fn(const cli_plan_request *request);
@@ -145,23 +110,19 @@ static plan_fn *find_kind(const char *name)
 
 static int plan_kind(const cli_command *command, plan_fn *plan, request *given)
 {
-    tarn_error error;
-    tarn_config *config = NULL;
-    if (tarn_config_new(NULL, &config, &error) != TARN_OK) {
-        return cli_refuse(given->plan.as_json, error.message);
+    const int exit_status = cli_place_load(command, given->place, given->plan.as_json);
+    if (exit_status != -1) {
+        return exit_status;
     }
-    int exit_status = load(command, given, config, &error);
-    if (exit_status == CLI_OK) {
-        given->plan.config = config;
-        exit_status = plan(&given->plan);
-    }
-    tarn_config_free(config);
-    return exit_status;
+    given->plan.config = given->place->config;
+    return plan(&given->plan);
 }
 
-static int run_request(const cli_command *command, int argc, char **argv, request *given)
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
 {
-    const int exit_status = read_options(command, argc, argv, given);
+    (void)context;
+    request given = {.plan = {.path = TARN_PLAN_SHELL}, .place = place};
+    const int exit_status = read_options(command, argc, argv, &given);
     if (exit_status != -1) {
         return exit_status;
     }
@@ -176,28 +137,15 @@ static int run_request(const cli_command *command, int argc, char **argv, reques
     if (optind + 1 != argc) {
         return cli_usage(command, "'%s' is one argument too many", argv[optind + 1]);
     }
-    if (plan != cli_plan_rocksdb && (given->plan.has_managed || given->plan.has_slots)) {
+    if (plan != cli_plan_rocksdb && (given.plan.has_managed || given.plan.has_slots)) {
         return cli_usage(command, "--managed and --slots are for rocksdb");
     }
-    return plan_kind(command, plan, given);
+    return plan_kind(command, plan, &given);
 }
 
 static int run(const cli_command *command, int argc, char **argv)
 {
-    /* No more of each than there are words. */
-    const size_t room = (size_t)argc;
-    request given = {
-        .plan = {.path = TARN_PLAN_SHELL},
-        .sources =
-            {
-                .files = cli_must(calloc(room, sizeof(const char *))),
-                .assignments = cli_must(calloc(room, sizeof(const char *))),
-            },
-    };
-    const int exit_status = run_request(command, argc, argv, &given);
-    free(given.sources.files);
-    free(given.sources.assignments);
-    return exit_status;
+    return cli_place_run(command, argc, argv, act, NULL);
 }
 
 const cli_command cli_plan = {

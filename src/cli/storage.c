@@ -8,20 +8,20 @@
 
 #include "file_out.h"
 #include "json.h"
-#include "options.h"
+#include "place.h"
 #include "table.h"
 #include "text.h"
 
 enum {
-    OPTION_CONF = CLI_OPTION_OWN,
-    OPTION_IF_ABSENT,
+    OPTION_IF_ABSENT = CLI_OPTION_OWN,
     OPTION_WRITE,
     OPERANDS_MAX = 3,
 };
 
 /* The command line. */
 typedef struct request {
-    tarn_config *config;
+    const tarn_config *config;
+    cli_place *place;
     bool as_json;
     bool if_absent;
     bool with_writes;
@@ -345,27 +345,19 @@ static const struct {
 static int read_options(const cli_command *command, int argc, char **argv, request *r)
 {
     static const struct option long_options[] = {
-        {"conf", required_argument, NULL, OPTION_CONF},
+        CLI_PLACE_ROW,
         {"if-absent", no_argument, NULL, OPTION_IF_ABSENT},
         {"write", no_argument, NULL, OPTION_WRITE},
         CLI_OPTION_ROWS,
     };
-    tarn_error error = {.status = TARN_OK};
     for (;;) {
-        const int option = cli_option_next(command, argc, argv, "D:", long_options);
+        const int option = cli_option_next(command, argc, argv, CLI_PLACE_SHORT, long_options);
+        if (cli_place_take(r->place, option)) {
+            continue;
+        }
         switch (option) {
         case -1:
-            return -1;
-        case OPTION_CONF:
-            if (tarn_config_load(r->config, optarg, &error) != TARN_OK) {
-                return refuse(r, &error);
-            }
-            break;
-        case 'D':
-            if (tarn_config_set_assignment(r->config, optarg, "-D", &error) != TARN_OK) {
-                return cli_usage(command, "%s", error.message);
-            }
-            break;
+            return cli_place_load(command, r->place, r->as_json);
         case OPTION_IF_ABSENT:
             r->if_absent = true;
             break;
@@ -383,12 +375,13 @@ static int read_options(const cli_command *command, int argc, char **argv, reque
     }
 }
 
-static int act(const cli_command *command, int argc, char **argv, request *r)
+static int act_on(const cli_command *command, int argc, char **argv, request *r)
 {
     const int status = read_options(command, argc, argv, r);
     if (status != -1) {
         return status;
     }
+    r->config = r->place->config;
     if (optind == argc) {
         return cli_usage(command, "say what to do: ls, get, put, rm or check");
     }
@@ -407,36 +400,33 @@ static int act(const cli_command *command, int argc, char **argv, request *r)
     return cli_usage(command, "'%s' is none of ls, get, put, rm and check", r->operands[0]);
 }
 
+static int act(const cli_command *command, int argc, char **argv, cli_place *place, void *context)
+{
+    (void)context;
+    request r = {.place = place};
+    return act_on(command, argc, argv, &r);
+}
+
 static int run(const cli_command *command, int argc, char **argv)
 {
-    request r = {.config = NULL};
-    tarn_error error;
-    if (tarn_config_new(NULL, &r.config, &error) != TARN_OK) {
-        return refuse(&r, &error);
-    }
-    const int status = act(command, argc, argv, &r);
-    tarn_config_free(r.config);
-    return status;
+    return cli_place_run(command, argc, argv, act, NULL);
 }
 
 const cli_command cli_storage = {
     .name = "storage",
     .summary = "look into a storage, copy to and from it, try it",
-    .help =
-        "storage ls|get|put|rm|check URI... [--conf FILE]... [-D KEY=VALUE]... [--json]\n"
-        "\n"
-        "  ls URI           what is directly below, with sizes\n"
-        "  get URI [FILE]   copies an object to a file; - is stdout, the default\n"
-        "  put FILE URI     copies a file, or stdin as -, to an object\n"
-        "  rm URI           removes an object\n"
-        "  check URI        tries what every storage must do, and says what works\n"
-        "\n"
-        "A URI is a path, file:///path, s3://bucket/key, or webhdfs://host:port/path.\n"
-        "\n"
-        "  --if-absent    put: refuse to replace an object\n"
-        "  --write        check: all of it; writes below tarn-check-..., and removes that again\n"
-        "  --conf FILE    a flink-conf.yaml or config.yaml, or the directory of one; repeatable\n"
-        "  -D KEY=VALUE   one option, such as s3.endpoint\n"
-        "  --json         answer as one line of JSON\n",
+    .help = "storage ls|get|put|rm|check URI... [--conf FILE]... [-D KEY=VALUE]... [--json]\n"
+            "\n"
+            "  ls URI           what is directly below, with sizes\n"
+            "  get URI [FILE]   copies an object to a file; - is stdout, the default\n"
+            "  put FILE URI     copies a file, or stdin as -, to an object\n"
+            "  rm URI           removes an object\n"
+            "  check URI        tries what every storage must do, and says what works\n"
+            "\n"
+            "A URI is a path, file:///path, s3://bucket/key, or webhdfs://host:port/path.\n"
+            "\n"
+            "  --if-absent    put: refuse to replace an object\n"
+            "  --write        check: all of it; writes below tarn-check-..., and removes that "
+            "again\n" CLI_PLACE_HELP "  --json         answer as one line of JSON\n",
     .run = run,
 };

@@ -290,6 +290,12 @@ static tarn_status refuse_endless_flushes(const tarn_rocksdb_plan *plan, tarn_er
         plan->per_slot);
 }
 
+static bool log_warning(const tarn_config_warning *warning, void *context)
+{
+    tarn__env_log(context, TARN_LOG_WARNING, "%s", warning->text);
+    return true;
+}
+
 tarn_status tarn_env_open(const tarn_env_options *given, tarn_env **out, tarn_error *error)
 {
     tarn_env_options options;
@@ -316,6 +322,7 @@ tarn_status tarn_env_open(const tarn_env_options *given, tarn_env **out, tarn_er
         clear(env);
         return status;
     }
+    tarn_config_visit_warnings(options.config, log_warning, env);
     *out = env;
     return TARN_OK;
 }

@@ -8,6 +8,7 @@
 
 #include "base/options.h"
 #include "base/try.h"
+#include "env/env.h"
 #include "snapshot/checkpoint.h"
 #include "snapshot/claim.h"
 #include "snapshot/registry.h"
@@ -110,6 +111,13 @@ static tarn_status name_shared(collector *c, const tarn__metadata *metadata, tar
     return TARN_OK;
 }
 
+static void count_unreadable(collector *c, const tarn_error *reason)
+{
+    if (c->stats.unreadable_count++ == 0) {
+        c->stats.unreadable = *reason;
+    }
+}
+
 /* Takes in what chk-<id> names. One that is not complete names nothing. */
 static tarn_status read_one(collector *c, uint64_t id, bool *is_complete, tarn_error *error)
 {
@@ -122,7 +130,7 @@ static tarn_status read_one(collector *c, uint64_t id, bool *is_complete, tarn_e
         return TARN_OK;
     }
     if (read == TARN_CORRUPTION || read == TARN_NOT_SUPPORTED) {
-        c->stats.unreadable_count++;
+        count_unreadable(c, &reason);
         return TARN_OK;
     }
     if (read != TARN_OK) {
@@ -149,7 +157,7 @@ static tarn_status read_claim(collector *c, const char *name, tarn_error *error)
     const tarn_status read = tarn__claim_read(c->storage, name, &arena, &claim, &reason);
     tarn_status status = TARN_OK;
     if (read == TARN_CORRUPTION || read == TARN_NOT_SUPPORTED) {
-        c->stats.unreadable_count++;
+        count_unreadable(c, &reason);
     } else if (read != TARN_OK && read != TARN_MISSING) {
         status = tarn__fail(error, read, "%s", reason.message);
     }
@@ -193,6 +201,7 @@ static tarn_status read_all(collector *c, tarn__digest *state_out, tarn_error *e
     c->name_count = 0;
     c->stats.checkpoint_count = 0;
     c->stats.unreadable_count = 0;
+    c->stats.unreadable.status = TARN_OK;
     memset(c->is_complete, 0, c->ids.count * sizeof(bool));
     tarn__checkpoint_ids now;
     TARN_TRY(tarn__checkpoint_ids_list(c->storage, &c->account, &now, error));
@@ -498,7 +507,9 @@ tarn_status tarn__garbage_collect(
     tarn__arena_init(&c.shared.arena, &c.account);
     c.ids.account = &c.account;
     tarn__storage_options storage_options = {.address = NULL};
-    if (where != NULL) {
+    if (known.env != NULL) {
+        TARN_TRY(tarn__env_storage(known.env, known.address, &storage_options, error));
+    } else if (where != NULL) {
         storage_options = *where;
     }
     storage_options.address = known.address;

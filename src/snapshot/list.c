@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/try.h"
+#include "env/env.h"
 #include "snapshot/checkpoint.h"
 
 static bool visit_one(
@@ -32,20 +33,27 @@ static bool visit_one(
     return visit(&entry, context);
 }
 
-tarn_status tarn_checkpoint_list(
-    const char *address, tarn_checkpoint_list_visit *visit, void *context, tarn_error *error)
+static tarn_status check_arguments(
+    const char *address, tarn_checkpoint_list_visit *visit, tarn_error *error)
 {
     if (address == NULL || visit == NULL) {
         return tarn__fail(
             error, TARN_INVALID_ARGUMENT, "%s is missing", address == NULL ? "address" : "visit");
     }
+    return TARN_OK;
+}
+
+static tarn_status list_at(
+    const tarn__storage_options *how,
+    tarn_checkpoint_list_visit *visit,
+    void *context,
+    tarn_error *error)
+{
     tarn__account account;
     tarn__account_init(&account, "checkpoint list", NULL);
-    const tarn__storage_options options = {
-        .address = address,
-        .account = &account,
-        .must_exist = true,
-    };
+    tarn__storage_options options = *how;
+    options.account = &account;
+    options.must_exist = true;
     tarn_storage *storage = NULL;
     TARN_TRY(tarn__storage_open(&options, &storage, error));
     tarn__checkpoint_ids ids;
@@ -59,4 +67,28 @@ tarn_status tarn_checkpoint_list(
     }
     tarn__storage_free(storage);
     return status;
+}
+
+tarn_status tarn_checkpoint_list(
+    const char *address, tarn_checkpoint_list_visit *visit, void *context, tarn_error *error)
+{
+    TARN_TRY(check_arguments(address, visit, error));
+    const tarn__storage_options how = {.address = address};
+    return list_at(&how, visit, context, error);
+}
+
+tarn_status tarn_checkpoint_list_in(
+    tarn_env *env,
+    const char *address,
+    tarn_checkpoint_list_visit *visit,
+    void *context,
+    tarn_error *error)
+{
+    if (env == NULL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "env is missing");
+    }
+    TARN_TRY(check_arguments(address, visit, error));
+    tarn__storage_options how;
+    TARN_TRY(tarn__env_storage(env, address, &how, error));
+    return list_at(&how, visit, context, error);
 }

@@ -13,6 +13,7 @@
 #include "base/try.h"
 #include "env/env.h"
 #include "snapshot/checkpoint.h"
+#include "storage/uri.h"
 
 /* Where an address leads. */
 typedef struct place {
@@ -78,10 +79,7 @@ static tarn_status resolve(const char *address, place *out, tarn_error *error)
 static tarn_status resolve_remote(const char *address, place *out, tarn_error *error)
 {
     static const char file[] = "/_metadata";
-    size_t size = strlen(address);
-    while (size > 0 && address[size - 1] == '/') {
-        size--;
-    }
+    const size_t size = tarn__uri_plain_size(address);
     if (size >= sizeof out->job) {
         return tarn__fail(
             error, TARN_INVALID_ARGUMENT, "the address %.200s... is too long", address);
@@ -93,7 +91,10 @@ static tarn_status resolve_remote(const char *address, place *out, tarn_error *e
     if (is_file) {
         out->job[size - file_size] = '\0';
     }
-    out->has_id = tarn__checkpoint_parse_name(strrchr(out->job, '/') + 1, &out->id);
+    const char *last = strrchr(out->job, '/') + 1;
+    const size_t host_at = tarn__uri_scheme_size(out->job) + strlen("://");
+    out->has_id =
+        (size_t)(last - out->job) > host_at && tarn__checkpoint_parse_name(last, &out->id);
     out->is_savepoint = is_file && !out->has_id;
     if (out->has_id) {
         (void)cut_last(out->job);
@@ -407,6 +408,8 @@ tarn_checkpoint_file tarn_checkpoint_file_at(
     assert(file < subtask->file_count);
     const tarn__file_part *part = &subtask->files[file];
     return (tarn_checkpoint_file){
+        .operator_name = subtask->operator_name,
+        .subtask_index = subtask->subtask_index,
         .local_name = part->local_name,
         .path = part->path,
         .is_shared = part->is_shared,

@@ -358,6 +358,7 @@ static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cl
         store->is_inherited_pending = false;
     }
     if (!is_in_doubt) {
+        pending->is_withdrawn = true;
         bury(pending);
     }
     pthread_mutex_unlock(&store->mutex);
@@ -552,6 +553,12 @@ tarn_status tarn_checkpoint_commit(
 {
     if (checkpoint == NULL) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
+    }
+    if (checkpoint->part_count == 0) { /* It would take the place of those that hold something. */
+        const uint64_t id = checkpoint->id;
+        tarn_checkpoint_abandon(checkpoint);
+        return tarn__fail(
+            error, TARN_INCOMPATIBLE, "nobody has acknowledged checkpoint %" PRIu64, id);
     }
     bool is_in_doubt = false;
     return tarn__checkpoint_commit(checkpoint, /* cleans= */ true, summary, &is_in_doubt, error);

@@ -72,6 +72,22 @@ bool tarn__pending_is_over(tarn_pending_checkpoint *pending)
     return is_over;
 }
 
+/* Without the memory for it they are garbage. */
+void tarn__pending_clean_again(tarn_pending_checkpoint *pending)
+{
+    tarn_checkpoint_store *store = pending->store;
+    tarn__retained *grave = tarn__retained_new(store->options.account, pending->id, 0);
+    pthread_mutex_lock(&store->mutex);
+    if (grave != NULL && pending->is_withdrawn) {
+        grave->attempt = pending->attempt;
+        grave->next = store->condemned;
+        store->condemned = grave;
+        grave = NULL;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    tarn__retained_free(grave);
+}
+
 bool tarn__pending_keep(tarn_pending_checkpoint *pending, tarn__grant *grant)
 {
     pthread_mutex_lock(&pending->store->mutex);

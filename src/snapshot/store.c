@@ -9,6 +9,7 @@
 #include "snapshot/store_private.h"
 #include "snapshot/tree.h"
 #include "storage/give_up.h"
+#include "storage/uri.h"
 
 void tarn__store_log(tarn_checkpoint_store *store, const char *format, ...)
 {
@@ -148,9 +149,10 @@ static tarn_status open_storage(tarn_checkpoint_store *store, const char *name, 
 {
     const tarn__store_options *options = &store->options;
     char address[TARN__CHECKPOINT_PATH_BYTES];
-    size_t size = strlen(options->address);
-    while (size > 1 && options->address[size - 1] == '/') {
-        size--;
+    const size_t size = tarn__uri_plain_size(options->address);
+    const char *path = NULL;
+    if (tarn__storage_is_local(options->address)) {
+        TARN_TRY(tarn__storage_path_of(options->address, &path, error));
     }
     const int written = snprintf(
         address,

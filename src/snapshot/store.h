@@ -101,6 +101,10 @@ void tarn__pending_expect_leave(tarn_pending_checkpoint *pending);
 /* Tells whether the pending checkpoint was committed or abandoned meanwhile. */
 bool tarn__pending_is_over(tarn_pending_checkpoint *pending);
 
+/* Says that private files of an upload could not be removed: if those of the checkpoint have been
+ * removed before, as it was withdrawn, a later cleaning does it again. */
+void tarn__pending_clean_again(tarn_pending_checkpoint *pending);
+
 /* Hands references over, which the pending checkpoint then gives back at its end. False: it is
  * over; the grant stays the caller's. */
 bool tarn__pending_keep(tarn_pending_checkpoint *pending, tarn__grant *grant);

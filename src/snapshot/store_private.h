@@ -73,6 +73,7 @@ struct tarn_pending_checkpoint {
     uint32_t left_count;      /* Of these, uploads that only workers have to do with. */
     bool is_over;
     bool is_held;       /* As the store counts it. */
+    bool is_withdrawn;  /* It is over and was not committed, for certain. */
     bool is_announced;  /* There may be an object that tells of the commit (predecessor.c). */
     tarn__part **parts; /* [part_count], by operator and index; owned. */
     uint32_t part_count;

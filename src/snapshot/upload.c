@@ -93,6 +93,7 @@ static void remove_private(tarn__upload *upload)
     if (tarn__storage_remove(tarn__store_storage(store), upload->private_names, count, NULL) !=
         TARN_OK) {
         tarn__store_note_undeleted(store);
+        tarn__pending_clean_again(upload->options.checkpoint);
     }
 }
 

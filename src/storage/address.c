@@ -11,7 +11,8 @@ static tarn_status refuse_scheme(const char *address, tarn_error *error)
     return tarn__fail(
         error,
         TARN_NOT_SUPPORTED,
-        "there is no storage for \"%.*s\"; this version has file://, s3:// and webhdfs://",
+        "there is no storage for \"%.*s\"; this version has file://, s3:// "
+        "(s3a://, s3p://), webhdfs://, swebhdfs:// and hdfs://",
         (int)(size < 64 ? size : 64),
         address);
 }
@@ -39,6 +40,17 @@ tarn_status tarn__storage_path_of(const char *address, const char **out, tarn_er
     }
     if (tarn__uri_scheme_size(address) > 0) {
         return refuse_scheme(address, error);
+    }
+    /* What was to be "scheme://place" must not become a directory of this machine. */
+    const char *slash = strchr(address, '/');
+    if (address[0] != '/' && slash != NULL && slash > address && slash[-1] == ':') {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "%.300s is neither scheme://place nor a path; write ./%.300s for a directory of that "
+            "name",
+            address,
+            address);
     }
     *out = address;
     return TARN_OK;

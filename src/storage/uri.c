@@ -24,6 +24,17 @@ size_t tarn__uri_scheme_size(const char *address)
     return size;
 }
 
+size_t tarn__uri_plain_size(const char *address)
+{
+    const size_t scheme_size = tarn__uri_scheme_size(address);
+    const size_t least = scheme_size > 0 ? scheme_size + strlen("://") : 1;
+    size_t size = strlen(address);
+    while (size > least && address[size - 1] == '/') {
+        size--;
+    }
+    return size;
+}
+
 static tarn_status refuse(const char *scheme, const char *why, tarn_error *error)
 {
     return tarn__fail(

@@ -35,6 +35,9 @@ TARN_NODISCARD tarn_status tarn__uri_parse(const char *address, tarn__uri *out, 
 /* The size of the scheme of an address that has one ("scheme://"), else 0. */
 size_t tarn__uri_scheme_size(const char *address);
 
+/* The size of an address without the '/' that it ends in. "scheme://" and "/" stay as they are. */
+size_t tarn__uri_plain_size(const char *address);
+
 /* Appends bytes, with everything but letters, digits and "-._~" (and '/' when asked) as %XX. */
 TARN_NODISCARD tarn_status tarn__uri_encode(tarn_buffer *out, tarn_bytes bytes, bool keeps_slashes);
 

@@ -1,11 +1,16 @@
 """`tarn checkpoint`: export, gc, list, show and verify real checkpoints, whole, unfinished and damaged."""
+import json
 import os
 import pty
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 
 from command import COMMAND, EXAMPLES, TIMEOUT_S, Case, main, skip, tarn
+from fake_s3 import S3
 
 
 class Checkpoint(Case):
@@ -128,6 +133,24 @@ class Diff(Checkpoint):
         lines = tarn("checkpoint", "diff", "--keys", "--json", first, self.savepoint(self.job)).out.splitlines()
         self.assertEqual(len(lines), len(changed) + 1)
 
+    def test_operator_state_is_added_up_over_subtasks(self):
+        def savepoint(name, *pieces):
+            lines = ['{"tarn_rows":1,"job":"j"}']
+            for subtask, piece in enumerate(pieces):
+                lines.append('{"operator":"source","subtask":%d,"parallelism":%d}' % (subtask, len(pieces)))
+                lines.append('{"operator_state":"position","bytes_text":"%s"}' % piece)
+            path = self.write(name, "\n".join(lines))
+            return self.good_json("checkpoint", "import", path, os.path.join(self.folder, "made"))["path"]
+
+        first, second = savepoint("a", "1", "2", "3"), savepoint("b", "1", "2", "4")
+        fields = ("put", "changed", "removed", "same")
+        (state,) = self.good_json("checkpoint", "diff", first, second)["states"]
+        self.assertEqual([state[field] for field in fields], [0, 1, 0, 2])
+        (state,) = self.good_json("checkpoint", "diff", first, savepoint("c", "1"))["states"]
+        self.assertEqual([state[field] for field in fields], [0, 0, 2, 1])
+        (state,) = self.good_json("checkpoint", "diff", savepoint("d", "1"), first)["states"]
+        self.assertEqual([state[field] for field in fields], [2, 0, 0, 1])
+
     def test_bad_usage_and_what_is_not_there(self):
         self.assertEqual(tarn("checkpoint", "diff", self.path).status, 2)
         self.assertIn("chk-99", self.refused("checkpoint", "diff", self.job, os.path.join(self.job, "chk-99")))
@@ -135,6 +158,7 @@ class Diff(Checkpoint):
 
 class Import(Checkpoint):
     HEAD = '{"tarn_rows":1,"job":"word_count","id":5}'
+    ENDED = '{"tarn_rows":1,"job":"word_count","id":5,"end":true}'
     SUBTASK = '{"operator":"word_count","max_parallelism":128,"hash":"bytes"}'
 
     def write(self, *lines):
@@ -160,6 +184,38 @@ class Import(Checkpoint):
         with open(rows, encoding="utf-8") as file:
             self.assertEqual(again, file.read())
         self.assertIn("exists", self.refused("checkpoint", "export", self.path, "--lines", rows))
+
+    def test_a_file_that_was_cut_off_is_refused_at_every_line(self):
+        lines = self.good("checkpoint", "export", self.path, "--lines", "-").out.splitlines()
+        self.assertIs(json.loads(lines[0])["end"], True)
+        self.assertEqual(json.loads(lines[-1]), {"end": True, "rows": len(lines) - 4})
+        for count in (1, 2, 3, len(lines) // 2, len(lines) - 1):
+            with self.subTest(lines=count):
+                target = os.path.join(self.folder, "cut")
+                said = self.refused("checkpoint", "import", self.write(*lines[:count]), target)
+                self.assertIn("line %d: the file is cut off here" % count, said)
+                self.assertEqual([name for _, _, names in os.walk(target) for name in names], [])
+        path = self.write(*lines)
+        os.truncate(path, os.path.getsize(path) - 5)
+        self.assertIn("no JSON", self.refused("checkpoint", "import", path, os.path.join(self.folder, "cut")))
+        self.assertIn("rows were written, and", self.refused(
+            "checkpoint", "import", self.write(*lines[:5], *lines[6:]), os.path.join(self.folder, "cut")))
+
+    def test_an_export_that_fails_leaves_no_file(self):
+        path = os.path.join(self.folder, "rows.jsonl")
+
+        def limit():  # A file may not grow further than a few rows.
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+        lines = self.good("checkpoint", "export", self.path, os.path.join(self.folder, "savepoints")).out
+        saved = lines.split(": ")[0]
+        run = subprocess.run([COMMAND, "checkpoint", "export", saved, "--lines", path], preexec_fn=limit, capture_output=True,
+                             timeout=TIMEOUT_S, check=False)
+        self.assertEqual(run.returncode, 1, run)
+        self.assertIn(b"too large", run.stderr)
+        self.assertFalse(os.path.exists(path))
+        self.good("checkpoint", "export", saved, "--lines", path)
 
     def test_a_state_is_written_by_hand(self):
         path = self.write(
@@ -191,15 +247,21 @@ class Import(Checkpoint):
                 (2, "\"max_parallelism\" is no whole number", (self.HEAD, '{"operator":"o","max_parallelism":99999}')),
                 (3, "name of a codec", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map"}')),
                 (3, "no kind of state", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"heap"}')),
-                (3, "members that are not known", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map","kond":1}')),
+                (3, "its member \"kond\" is not known here", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map","kond":1}')),
                 (4, "hexadecimal", (self.HEAD, self.SUBTASK, state, '{"key":"6"}')),
                 (4, "\"key\" or \"key_text\" is missing", (self.HEAD, self.SUBTASK, state, '{"value":"61"}')),
-                (5, "is there already", (self.HEAD, self.SUBTASK, state, '{"key":"61"}', '{"key_text":"a"}')),
+                (5, "is there already", (self.HEAD, self.SUBTASK, state, '{"key":"61","value":""}', '{"key_text":"a","value":""}')),
+                (4, "\"value\" or \"value_text\" is missing", (self.HEAD, self.SUBTASK, state, '{"key":"61"}')),
+                (4, "its member \"more\" is not known here", (self.HEAD, self.SUBTASK, state, '{"key":"61","value":"","more":null}')),
+                (3, "cut off here: its first line says that it has an end, and 0 rows", (self.ENDED, self.SUBTASK, state)),
+                (4, "3 rows were written, and 0 are there", (self.ENDED, self.SUBTASK, state, '{"end":true,"rows":3}')),
+                (4, "it is no {\"end\"", (self.HEAD, self.SUBTASK, state, '{"end":true}')),
+                (4, "behind the end", (self.HEAD, self.SUBTASK, '{"end":true,"rows":0}', state)),
                 (4, "no JSON object", (self.HEAD, self.SUBTASK, state, "[]"))):
             with self.subTest(reason=reason):
                 target = os.path.join(self.folder, "bad")
                 said = self.refused("checkpoint", "import", self.write(*lines), target)
-                self.assertIn("line %d: " % number, said)
+                self.assertIn("rows.jsonl, line %d: " % number, said)
                 self.assertIn(reason, said)
                 left = [name for _, _, names in os.walk(target) for name in names]
                 self.assertEqual(left, [])
@@ -235,6 +297,31 @@ class Gc(Checkpoint):
         found = self.good_json("checkpoint", "gc", self.job)
         self.assertEqual((found["found_count"], found["young_count"], found["young_bytes"]), (0, 3, 21))
 
+    def test_one_that_cannot_be_read_is_named_and_nothing_goes(self):
+        self.leave_garbage()
+        for name in ("chk-11", "chk-12"):
+            shutil.copytree(self.path, os.path.join(self.job, name))
+            self.flip(name + "/_metadata", 40)
+        said = self.refused("checkpoint", "gc", "--grace", "0", self.job)
+        self.assertIn("nobody knows what 2 checkpoints name that cannot be read", said)
+        self.assertIn("chk-11/_metadata", said)
+        answer = tarn("checkpoint", "gc", "--grace", "0", "--json", self.job)
+        self.assertEqual((answer.status, answer.json["ok"], answer.json["unreadable_count"]), (1, False, 2), answer)
+        self.assertIn("chk-11/_metadata", answer.json["error"])
+        self.assertTrue(os.path.exists(os.path.join(self.job, "chk-2", "leftover")))
+        self.assertNotIn("error", self.good_json("checkpoint", "gc", "--dry-run", self.copy_without("chk-11", "chk-12")))
+
+    def copy_without(self, *names):
+        for name in names:
+            shutil.rmtree(os.path.join(self.job, name))
+        return self.job
+
+    def test_a_directory_of_no_job_is_refused(self):
+        os.mkdir(os.path.join(self.folder, "savepoints"))
+        for path in (self.folder, os.path.join(self.folder, "savepoints")):
+            self.assertIn("holds no checkpoint", self.refused("checkpoint", "gc", path))
+            self.assertIn(path, self.refused_json("checkpoint", "gc", path))
+
     def test_bad_usage_and_no_directory(self):
         self.assertEqual(tarn("checkpoint", "gc").status, 2)
         self.assertEqual(tarn("checkpoint", "gc", "--grace", "soon", self.job).status, 2)
@@ -264,11 +351,9 @@ class List(Checkpoint):
         self.assertEqual(rows[0][:6], ["ID", "STATE", "BEGUN", "TOOK", "SUBTASKS", "FILES"])
         self.assertEqual([row[:2] for row in rows[1:]], [["2", "complete"], ["7", "unfinished"], ["11", "damaged"]])
 
-    def test_a_folder_without_checkpoints_has_an_empty_list(self):
-        self.assertEqual(self.good_json("checkpoint", "list", self.folder)["checkpoints"], [])
-        answer = tarn("checkpoint", "list", self.folder)
-        self.assertEqual((answer.status, answer.out), (0, ""), answer)
-        self.assertIn("holds no checkpoint", answer.err)
+    def test_a_folder_without_checkpoints_is_refused(self):
+        self.assertIn("holds no checkpoint", self.refused("checkpoint", "list", self.folder))
+        self.assertIn(self.folder, self.refused_json("checkpoint", "list", self.folder))
 
     def test_a_missing_folder_is_refused(self):
         path = os.path.join(self.folder, "none")
@@ -399,6 +484,9 @@ class Verify(Checkpoint):
         table = tarn("checkpoint", "verify", self.path)
         self.assertEqual(table.status, 1, table)
         self.assertIn(flipped["path"], table.out)
+        self.assertRegex(table.out, r"(?m)^word_count +0 +%s +%s " % (re.escape(flipped["local_name"]), re.escape(flipped["path"])))
+        if flipped["packed"]:
+            self.assertIn("%s in %s" % (flipped["local_name"], self.job), table.out)
         self.one_line(table.err)
         self.assertIn("is damaged: 1 of %d files are bad" % len(files), table.err)
         lost = [file["local_name"] for file in stored if file["path"] == flipped["path"]]
@@ -406,6 +494,7 @@ class Verify(Checkpoint):
         self.assertEqual(self.bad_files(), sorted(lost))
         os.remove(os.path.join(self.job, flipped["path"]))
         self.assertEqual(self.bad_files(), sorted(lost))
+        self.assertIn("%s does not exist" % os.path.join(self.job, flipped["path"]), tarn("checkpoint", "verify", self.path).out)
 
     def test_damaged_metadata_is_refused(self):
         self.flip("chk-2/_metadata", 100)
@@ -429,6 +518,69 @@ class Verify(Checkpoint):
         self.assertIn("verified ", shown)
         self.assertTrue(shown.endswith("\r\033[K"), repr(shown))
         self.assertNotIn("\033", run.stdout.decode())
+
+
+class Remote(Checkpoint):
+    """Checkpoints in an S3 that only --conf and -D lead to."""
+
+    def setUp(self):
+        super().setUp()
+        self.s3 = S3()
+        self.addCleanup(self.s3.stop)
+        self.s3.take(self.folder, "bucket")
+        self.there = "s3://bucket/word_count"
+
+    def test_every_command_finds_them(self):
+        o = self.s3.options
+        shown = self.good_json("checkpoint", "show", self.there, *o)
+        self.assertEqual((shown["id"], shown["path"]), (2, self.there + "/chk-2"))
+        self.assertEqual([entry["id"] for entry in self.good_json("checkpoint", "list", self.there, *o)["checkpoints"]], [2])
+        rows = self.good_json("checkpoint", "verify", self.there, *o)["row_count"]
+        (state,) = self.good_json("checkpoint", "diff", self.path, self.there + "/chk-2", *o)["states"]
+        self.assertEqual((state["put"], state["changed"], state["removed"]), (0, 0, 0))
+        self.good("checkpoint", "gc", "--dry-run", self.there, *o)
+        saved = self.good_json("checkpoint", "export", self.there, "s3://bucket/savepoints", *o)["path"]
+        self.assertTrue(saved.startswith("s3://bucket/savepoints/savepoint-2-"), saved)
+        (state,) = self.good_json("checkpoint", "diff", self.there, saved, *o)["states"]
+        self.assertEqual((state["put"], state["changed"], state["removed"]), (0, 0, 0))
+        moved = self.good_json("checkpoint", "rekey", "--max-parallelism", "720", saved, "s3://bucket/savepoints", *o)
+        self.assertEqual(moved["max_parallelism"], 720)
+        lines = os.path.join(self.folder, "rows.jsonl")
+        self.good("checkpoint", "export", saved, "--lines", lines, *o)
+        made = self.good_json("checkpoint", "import", lines, "s3://bucket/imported", *o)["path"]
+        self.assertLessEqual(self.good_json("checkpoint", "verify", made, *o)["row_count"], rows)
+
+    def test_options_come_from_files_and_those_of_the_command_line_go_first(self):
+        options = self.s3.options[1::2]
+        lines = [option.replace("=", ": ", 1) + "\n" for option in options]
+        good = self.write("flink-conf.yaml", "taskmanager.memory.process.size: 9g\ntaskmanager.memory.flink.size: 1m\n" + "".join(lines))
+        self.assertEqual(self.good_json("checkpoint", "show", "--conf", good, self.there)["id"], 2)
+        bad = self.write("bad.yaml", "s3:\n  endpoint: http://127.0.0.1:1\n")
+        self.assertEqual(self.good_json("checkpoint", "show", *self.s3.options, "--conf", bad, self.there)["id"], 2)
+        self.assertEqual(self.good_json("checkpoint", "show", "--conf", bad, "--conf", good, self.there)["id"], 2)
+        self.assertIn("127.0.0.1:1", self.refused(
+            "checkpoint", "show", "--conf", good, "--conf", bad, "-D", "tarn.storage.retry.attempts=1", self.there))
+
+    def test_bad_options_are_named(self):
+        for command in (["show", "x"], ["list", "x"], ["verify", "x"], ["diff", "x", "y"], ["gc", "x"], ["export", "x", "y"],
+                        ["import", "x", "y"], ["rekey", "--max-parallelism", "8", "x", "y"]):
+            with self.subTest(command=command):
+                self.assertIn("nowhere.yaml", self.refused("checkpoint", *command, "--conf", "nowhere.yaml"))
+                self.assertIn("is not key=value", self.misused("checkpoint", *command, "-D", "endpoint"))
+        self.assertIn("tarn.storage.retry.attempts", self.refused(
+            "checkpoint", "show", self.there, *self.s3.options, "-D", "tarn.storage.retry.attempts=many"))
+
+
+class Memory(Checkpoint):
+    def test_little_memory_is_enough_and_too_little_is_named(self):
+        for size in ("64m", "500m"):
+            target = os.path.join(self.folder, size)
+            self.good("checkpoint", "export", self.path, target, "--memory", size)
+            rows = os.path.join(self.folder, size + ".jsonl")
+            self.good("checkpoint", "export", self.path, "--lines", rows, "--memory", size)
+            self.good("checkpoint", "import", rows, target, "--memory", size)
+        self.assertIn("taskmanager.memory.process.size", self.refused(
+            "checkpoint", "export", self.path, self.folder, "--memory", "32m"))
 
 
 class Usage(Case):

@@ -5,7 +5,7 @@ import subprocess
 from command import COMMAND, TIMEOUT_S, Case, main, tarn
 
 COMMANDS = ["plan", "conf", "options", "key-group", "checkpoint", "checkpoint list", "checkpoint show",
-            "checkpoint verify", "storage", "version", "help"]
+            "checkpoint verify", "checkpoint diff", "checkpoint export", "checkpoint gc", "checkpoint import", "checkpoint rekey", "storage", "version", "help"]
 
 
 def shell(script):

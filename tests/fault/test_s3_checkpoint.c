@@ -209,6 +209,10 @@ static void check_two_writers(bool second_commits)
     assert_ok(tarn_checkpoint_acknowledge(first, tarn_buffer_bytes(&part), &j.error), &j.error);
     assert_ok(tarn_checkpoint_commit(first, NULL, &j.error), &j.error);
     if (second_commits) {
+        assert_ok(
+            tarn_acknowledgement_encode(1, "source", 0, 1, NULL, 0, &part, &j.error), &j.error);
+        assert_ok(
+            tarn_checkpoint_acknowledge(second, tarn_buffer_bytes(&part), &j.error), &j.error);
         assert_int_equal(tarn_checkpoint_commit(second, NULL, &j.error), TARN_BUSY);
     } else {
         tarn_checkpoint_abandon(second);

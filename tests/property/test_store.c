@@ -178,7 +178,7 @@ static void end(model *m, bool commits)
     if (slot == NULL) {
         return;
     }
-    const bool is_complete = slot->is_taken[0] == slot->is_taken[1];
+    const bool is_complete = slot->is_taken[0] && slot->is_taken[1];
     const bool is_committed = commits && is_complete;
     if (commits) {
         assert_int_equal(

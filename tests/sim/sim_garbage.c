@@ -113,6 +113,29 @@ static bool is_mark(const job *j, const char *name)
     return is_equal;
 }
 
+void sim_note_landed(const char *name, void *context)
+{
+    (void)context;
+    if (strstr(name, "/chk-") == NULL) {
+        return;
+    }
+    CHECK(w.landed_count < LANDED_MAX);
+    snprintf(w.landed[w.landed_count++], LANDED_BYTES, "%s", name);
+}
+
+/* Whether a private file came when whoever sent it had given it up. */
+static bool came_late(const job *j, const char *name)
+{
+    char full[LANDED_BYTES];
+    snprintf(full, sizeof full, "%s/%s", j->name, name);
+    for (uint32_t i = 0; i < w.landed_count; i++) {
+        if (strcmp(w.landed[i], full) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void count_stray(const job *j, const char *name, strays *s)
 {
     if (is_mark(j, name)) {
@@ -121,9 +144,10 @@ static void count_stray(const job *j, const char *name, strays *s)
     }
     const bool is_private =
         is_prefix("chk-", name) && strstr(name, "/" TARN__METADATA_NAME) == NULL;
-    s->privates += is_private ? 1 : 0;
-    s->others += is_private ? 0 : 1;
-    if (w.stray[0] == '\0' || !is_private) {
+    const bool is_late = is_private && came_late(j, name);
+    s->late_ones += is_late ? 1 : 0;
+    s->others += is_late ? 0 : 1;
+    if (!is_late) {
         snprintf(w.stray, sizeof w.stray, "%s/%s", j->name, name);
     }
 }

@@ -312,6 +312,7 @@ static fault_fate draw_fate(const char *operation, const char *name, void *conte
 {
     (void)context;
     sim_real_wait();
+    sim_interrupt();
     const fault_fate fate = choose_fate();
     sim_trace(operation, (uint64_t)fate);
     sim_trace(w.is_real ? NULL : name, 0);
@@ -347,6 +348,7 @@ void sim_open_world(void)
     fault_storage_init(&w.storage, &w.account, draw_fate, NULL);
     w.storage.features = sim_chance(30) ? 0 : w.storage.features;
     w.storage.keeps_order = keeps_order;
+    w.storage.landed = sim_note_landed;
     if (w.is_real) {
         sim_real_open();
     }

@@ -21,7 +21,10 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t opened;
     bool is_open;
-    pthread_t world;       /* The thread that needs no leave. */
+    uint32_t admitted; /* Requests that may pass while it is not. */
+    bool is_waiting;   /* A request is there. */
+    bool has_errand;   /* A snapshot was given up with a request under way, which has not ended. */
+    pthread_t world;   /* The thread that needs no leave. */
     snapshot *under_way;   /* Not known to have ended; NULL: none. */
     uint32_t keys[GROUPS]; /* One for each key group. */
 } real = {.mutex = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
@@ -42,10 +45,35 @@ void sim_real_wait(void)
         return;
     }
     pthread_mutex_lock(&real.mutex);
-    while (!real.is_open) {
+    while (!real.is_open && real.admitted == 0) {
+        real.is_waiting = true;
         pthread_cond_wait(&real.opened, &real.mutex);
     }
+    real.is_waiting = false;
+    real.admitted -= real.is_open ? 0 : 1;
     pthread_mutex_unlock(&real.mutex);
+}
+
+/* Lets some requests pass; true: the next one is under way, false: there was none. */
+static bool stop_within(snapshot *s, uint32_t count)
+{
+    bool is_waiting = false;
+    pthread_mutex_lock(&real.mutex);
+    real.admitted = count;
+    pthread_cond_broadcast(&real.opened);
+    while (!is_waiting) {
+        pthread_mutex_unlock(&real.mutex);
+        const bool has_ended = tarn_snapshot_poll(s->real) != TARN_PENDING;
+        sched_yield();
+        pthread_mutex_lock(&real.mutex);
+        is_waiting = real.is_waiting && real.admitted == 0;
+        if (has_ended) {
+            break;
+        }
+    }
+    real.admitted = 0;
+    pthread_mutex_unlock(&real.mutex);
+    return is_waiting;
 }
 
 void sim_real_upload(snapshot *s)
@@ -63,6 +91,7 @@ void sim_real_upload(snapshot *s)
 
 void sim_real_finish_all(void)
 {
+    (void)sim_real_end_errand();
     if (real.under_way != NULL) {
         sim_real_upload(real.under_way);
     }
@@ -235,8 +264,27 @@ tarn_status sim_real_finish(snapshot *s, tarn_buffer *bytes)
     return status;
 }
 
+bool sim_real_end_errand(void)
+{
+    const bool had_errand = real.has_errand;
+    if (had_errand) {
+        await_take_back();
+        real.has_errand = false;
+    }
+    return had_errand;
+}
+
+/* The task may do so at any time, and does not wait for the storage. */
 void sim_real_abandon(snapshot *s)
 {
+    if (real.under_way == s && sim_chance(80) && stop_within(s, (uint32_t)sim_below(5))) {
+        tarn_snapshot_abandon(s->real);
+        s->real = NULL;
+        real.under_way = NULL;
+        real.has_errand = true;
+        w.interrupted_count++;
+        return;
+    }
     sim_real_upload(s);
     tarn_snapshot_abandon(s->real);
     await_take_back();

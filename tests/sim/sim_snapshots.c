@@ -4,17 +4,46 @@
 #include <stdio.h>
 #include <string.h>
 
+static void leave(tarn__upload *upload)
+{
+    CHECK(w.left_count < LEFT_MAX);
+    tarn__upload_leave(upload);
+    w.left[w.left_count++] = upload;
+    w.left_total++;
+}
+
 /* Who gives an upload up does not wait until what it sent is gone, unless all goes with it. */
 static void end_upload(tarn__upload *upload, bool is_kept)
 {
+    if (upload != NULL && upload == w.running) {
+        leave(upload); /* A request of it is under way. */
+        w.interrupted_count++;
+        return;
+    }
     if (upload == NULL || is_kept || atomic_load(&w.storage.is_dead) || w.left_count == LEFT_MAX ||
         !sim_chance(50)) {
         tarn__upload_free(upload);
         return;
     }
-    tarn__upload_leave(upload);
-    w.left[w.left_count++] = upload;
-    w.left_total++;
+    leave(upload);
+}
+
+/*
+ * While a request of an upload is under way, on a thread of its own, time passes and the driver's
+ * threads go on: what the upload belongs to may be given up, and cleaned, meanwhile.
+ */
+void sim_interrupt(void)
+{
+    if (w.running == NULL || w.is_interrupted || !sim_chance(3)) {
+        return;
+    }
+    w.is_interrupted = true;
+    w.now_ns += sim_chance(50) ? w.options.timeout_ms * 1000000 : 0;
+    for (uint64_t i = 0, count = 1 + sim_below(4); i < count; i++) {
+        tarn__driver_poll(w.driver);
+        tarn__driver_run_job(w.driver, sim_below(2) == 0 ? TARN__LANE_WRITE : TARN__LANE_DELETE);
+    }
+    w.is_interrupted = false;
 }
 
 void sim_end_left(void)
@@ -137,10 +166,27 @@ static void remember_base(worker *k, snapshot *s)
     s->base = NULL;
 }
 
+/* The base that it builds on stays until its end, whatever becomes the worker's. */
+static tarn_status run_interruptibly(worker *k, const snapshot *s, const tarn__local_files *files)
+{
+    tarn__base *base = k->base;
+    w.running = s->upload;
+    w.running_base = base;
+    const tarn_status status = tarn__upload_run(s->upload, "snapshot", files, base, &w.error);
+    w.running = NULL;
+    if (k->base != base) {
+        tarn__base_free(base);
+    }
+    return status;
+}
+
 static tarn_status run_upload(worker *k, snapshot *s)
 {
     s->has_run = true;
     if (w.is_real) {
+        if (sim_chance(15)) {
+            return TARN_ABANDONED; /* The task wants it no more. */
+        }
         sim_real_upload(s);
         return TARN_OK; /* What came of it is said at its end. */
     }
@@ -152,7 +198,10 @@ static tarn_status run_upload(worker *k, snapshot *s)
         items[i] = (tarn__local_file){.name = names[i], .is_shared = true};
     }
     items[s->file_count] = (tarn__local_file){.name = "CURRENT"};
-    tarn_status status = tarn__upload_run(s->upload, "snapshot", &files, k->base, &w.error);
+    tarn_status status = run_interruptibly(k, s, &files);
+    if (!s->is_used) {
+        return TARN_OK; /* It was given up meanwhile, and ends by itself. */
+    }
     if (status == TARN_OK) {
         status = tarn__upload_copy_base(s->upload, &w.account, &s->base, &w.error);
     }
@@ -222,6 +271,7 @@ bool sim_advance_snapshot(worker *k)
     }
     return false;
 }
+
 void sim_note_complete(worker *k, uint64_t id)
 {
     if (w.is_real) {
@@ -229,7 +279,9 @@ void sim_note_complete(worker *k, uint64_t id)
     }
     for (uint32_t i = 0; i < k->base_count; i++) {
         if (k->bases[i].id == id && id > k->base_id) {
-            tarn__base_free(k->base);
+            if (w.running == NULL || k->base != w.running_base) {
+                tarn__base_free(k->base);
+            }
             k->base = k->bases[i].base;
             k->base_id = id;
             k->base_count--;

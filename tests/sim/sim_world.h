@@ -52,6 +52,8 @@ enum {
     WITHDRAWN_MAX = 256,
     LEFT_MAX = 64,
     JOB_NAME_BYTES = 16,
+    LANDED_MAX = 512,
+    LANDED_BYTES = 160,
 };
 
 /* What a key group has seen. */
@@ -101,7 +103,8 @@ typedef struct worker {
     tarn_backend *backend;  /* With RocksDB. */
     tarn_value *value;
     tarn_aligner *aligner;
-    tarn_buffer kept; /* Of the checkpoint that is being aligned. */
+    tarn_buffer kept;    /* Of the checkpoint that is being aligned, */
+    uint64_t keeping_id; /* which is that. */
     channel channels[SOURCES_MAX];
     snapshot snapshots[SNAPSHOTS_MAX];
     tarn__base *base; /* Of the latest complete checkpoint. */
@@ -173,11 +176,17 @@ typedef struct world {
     uint64_t kept_count;          /* Records in flight that a checkpoint took along. */
     uint64_t revived_count;       /* Workers that came back alone. */
     uint64_t left_total;          /* Uploads that were given up, and ended later. */
+    uint64_t interrupted_count;   /* With a request under way. */
+    tarn__upload *running;        /* That has a request under way, perhaps; NULL: none. */
+    tarn__base *running_base;     /* What it builds on. */
+    bool is_interrupted;          /* Others go on meanwhile. */
     tarn__upload *left[LEFT_MAX]; /* [left_count], not ended yet. */
     uint32_t left_count;
-    uint64_t garbage_count;            /* Objects that had to be collected. */
-    uint64_t withdrawn[WITHDRAWN_MAX]; /* Checkpoints whose commit had no answer, */
-    uint32_t withdrawn_count;          /* of this process. A mark stays of each. */
+    uint64_t garbage_count;                /* Objects that had to be collected. */
+    uint64_t withdrawn[WITHDRAWN_MAX];     /* Checkpoints whose commit had no answer, */
+    uint32_t withdrawn_count;              /* of this process. A mark stays of each. */
+    char landed[LANDED_MAX][LANDED_BYTES]; /* Objects of checkpoints that came late. */
+    uint32_t landed_count;
     uint32_t most_mail;
     uint32_t most_records;
     uint32_t most_jobs[TARN__LANE_COUNT];
@@ -248,7 +257,8 @@ void sim_drop_snapshot(snapshot *s);
 void sim_drop_checkpoint(worker *k, uint64_t id);
 bool sim_advance_snapshot(worker *k); /* One step of some snapshot; false: there was none. */
 void sim_note_complete(worker *k, uint64_t id);
-void sim_end_left(void); /* Of one upload that was given up what it sent is taken back. */
+void sim_interrupt(void); /* Something happens while a request is under way. */
+void sim_end_left(void);  /* Of one upload that was given up what it sent is taken back. */
 
 /* --- sim_files.c --- */
 
@@ -271,6 +281,7 @@ tarn_status sim_real_finish(snapshot *s, tarn_buffer *bytes);
 void sim_real_upload(snapshot *s); /* Lets it get to its end. */
 void sim_real_finish_all(void);    /* Whoever is under way. */
 void sim_real_abandon(snapshot *s);
+bool sim_real_end_errand(void); /* What was given up with a request under way; false: nothing. */
 
 /* --- sim_tasks.c --- */
 
@@ -290,13 +301,16 @@ void sim_revive_worker(uint32_t index);
 
 /* Objects of all jobs that nothing reaches. */
 typedef struct strays {
-    uint32_t marks;    /* Of commits that were withdrawn: _metadata with nothing else in it. */
-    uint32_t privates; /* Others below chk-N. */
-    uint32_t others;   /* Shared files, and whatever has no name that Tarn gives. */
+    uint32_t marks;     /* Of commits that were withdrawn: _metadata with nothing else in it. */
+    uint32_t late_ones; /* Files of chk-N that came after they were given up. */
+    uint32_t others;    /* Whatever else. */
 } strays;
 
-/* w.stray is one of those that are no marks. */
+/* w.stray is one of the others. */
 strays sim_count_strays(void);
+
+/* Of the storage: what came late. */
+void sim_note_landed(const char *name, void *context);
 
 /* As `tarn checkpoint gc` without a grace age, of every job. */
 void sim_collect_garbage(void);

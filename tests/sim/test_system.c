@@ -191,6 +191,9 @@ static void step(void)
     if (w.left_count > 0 && sim_chance(10)) {
         sim_end_left();
     }
+    if (w.is_real && sim_chance(10)) {
+        (void)sim_real_end_errand();
+    }
     if (w.storage.request_count > 0 && sim_chance(w.delivery_percent)) {
         fault_storage_deliver(&w.storage, (uint32_t)sim_below(w.storage.request_count));
     }
@@ -218,6 +221,7 @@ static void settle(void)
             has_moved = true;
             sim_end_left();
         }
+        has_moved = sim_real_end_errand() || has_moved;
         tarn__driver_poll(w.driver);
         tick_aligners();
         for (uint32_t i = 0; i < w.parallelism[0]; i++) {
@@ -236,20 +240,14 @@ static void settle(void)
 
 /* --- The end --- */
 
-/* Private files may stay where they came after their deletion; and a mark of each withdrawal. */
-static void check_strays(bool has_late_ones, bool has_marks)
+/* What may be left has a cause: it came late, or is the mark of a withdrawal in this run. */
+static void check_strays(void)
 {
     const strays s = sim_count_strays();
-    if (s.others > 0 || (s.privates > 0 && !has_late_ones)) {
-        print_message(
-            "%" PRIu32 " objects and %" PRIu32 " private files, such as %s\n",
-            s.others,
-            s.privates,
-            w.stray);
+    if (s.others > 0) {
+        print_message("%" PRIu32 " objects, such as %s\n", s.others, w.stray);
     }
     CHECK(s.others == 0);
-    CHECK(s.privates == 0 || has_late_ones);
-    CHECK(s.marks == 0 || has_marks);
 }
 
 /* After quiet, a store holds what its checkpoints name, and nothing else. */
@@ -259,7 +257,7 @@ static void check_garbage(void)
         return; /* What a dead process left is for who collects garbage. */
     }
     const tarn_checkpoint_store *store = w.driver->options.store;
-    check_strays(w.is_late, /* has_marks= */ true);
+    check_strays();
     CHECK(store->registry.garbage_count == 0 && store->condemned == NULL);
 }
 
@@ -269,8 +267,9 @@ static void collect_garbage(void)
     const strays found = sim_count_strays();
     const uint64_t before = w.garbage_count;
     sim_collect_garbage();
-    CHECK(w.garbage_count - before == found.marks + found.privates + found.others);
-    check_strays(/* has_late_ones= */ false, /* has_marks= */ false);
+    CHECK(w.garbage_count - before == found.marks + found.late_ones + found.others);
+    const strays left = sim_count_strays();
+    CHECK(left.marks == 0 && left.late_ones == 0 && left.others == 0);
     sim_start_process();
     check_stored();
     check_untouched();
@@ -372,7 +371,9 @@ typedef struct tally {
     uint64_t real;
     uint64_t revived;
     uint64_t left;
-    uint64_t stable; /* Seeds after which nothing may be left over but what came late. */
+    uint64_t interrupted;      /* Uploads that were given up with a request under way, */
+    uint64_t interrupted_real; /* and those of backends. */
+    uint64_t stable;           /* Seeds after which nothing may be left over but what came late. */
     uint64_t garbage;
     uint32_t most_mail;
     uint32_t most_records;
@@ -398,6 +399,8 @@ static void add_to_tally(tally *t)
     t->orphaned += w.storage.orphaned_count;
     t->revived += w.revived_count;
     t->left += w.left_total;
+    t->interrupted += w.is_real ? 0 : w.interrupted_count;
+    t->interrupted_real += w.is_real ? w.interrupted_count : 0;
     t->stable += !w.has_crashed && !w.is_in_doubt ? 1 : 0;
     t->garbage += w.garbage_count;
     keep_most(&t->most_mail, w.most_mail);
@@ -413,7 +416,8 @@ static void print_tally(const tally *t, uint64_t first, uint64_t last)
         "seeds %" PRIu64 " .. %" PRIu64 ", %" PRIu64 " of them with RocksDB: %" PRIu64
         " checkpoints completed, %" PRIu64 " restarts, %" PRIu64 " from another job, %" PRIu64
         " with other parallelism, %" PRIu64 " workers back alone, %" PRIu64
-        " uploads given up, %" PRIu64 " records in flight kept\n",
+        " uploads given up, %" PRIu64 " and %" PRIu64
+        " (RocksDB) of them with a request under way, %" PRIu64 " records in flight kept\n",
         first,
         last,
         t->real,
@@ -423,6 +427,8 @@ static void print_tally(const tally *t, uint64_t first, uint64_t last)
         t->rescales,
         t->revived,
         t->left,
+        t->interrupted,
+        t->interrupted_real,
         t->kept);
     print_message(
         "%" PRIu64 " requests late or twice: %" PRIu64 " landed, %" PRIu64
@@ -463,6 +469,7 @@ static void run_seeds(uint64_t first, uint64_t last)
     if (count >= SEEDS) { /* What is rarer. */
         assert_true(t.overtaken > count / 20 && t.orphaned > count / 200);
         assert_true(t.stable > count / 10);
+        assert_true(t.interrupted > count / 5 && t.interrupted_real > 0);
     }
 }
 

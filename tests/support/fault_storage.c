@@ -61,11 +61,13 @@ static void carry_out(fault_storage *self, fault_request *request)
     if (request->upload != NULL) {
         status = self->inner->ops->finish(
             request->upload, request->has_name ? NULL : request->name, &ignored);
+        if (status == TARN_OK && self->landed != NULL) {
+            self->landed(request->name, self->context);
+        }
     } else {
         const char *const names[] = {request->name};
         status = self->inner->ops->remove(self->inner, names, 1, &ignored);
     }
-    (void)status;
     free(request);
 }
 

@@ -40,6 +40,9 @@ typedef fault_fate fault_storage_fate(const char *operation, const char *name, v
 /* Whether requests about an object arrive in the order in which they were sent. */
 typedef bool fault_storage_order(const char *name);
 
+/* An object was stored by a request that was under way, whoever sent it. */
+typedef void fault_storage_landed(const char *name, void *context);
+
 typedef struct fault_request fault_request;
 
 enum { FAULT_LOCKS_MAX = 16 };
@@ -53,6 +56,7 @@ typedef struct fault_storage {
     atomic_uint_least64_t change_count; /* Objects stored and removed, whoever asked for it. */
     uint32_t features;                  /* Of its views: those of the memory, or fewer. */
     fault_storage_order *keeps_order;   /* NULL: all of them. */
+    fault_storage_landed *landed;       /* NULL: nobody wants to know. */
     pthread_mutex_t mutex;              /* For the five below. */
     fault_request *requests;            /* Under way, the oldest first. */
     uint32_t request_count;

@@ -4,9 +4,12 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tarn/checkpoint.h"
 #include "tarn/env.h"
+#include "tarn/savepoint.h"
 #include "tarn/storage.h"
 
 #include "base/account.h"
@@ -247,6 +250,95 @@ static void test_checkpoints_live_in_a_storage_of_the_application(void **state)
     stop_service(&s);
 }
 
+/* As from "s3://$BUCKET" with an empty variable: nothing may go to a directory of this machine. */
+static void test_an_address_without_a_place_is_refused_everywhere(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {
+        "s3://",
+        "s3:///",
+        "s3a:///path",
+        "hdfs://",
+        "webhdfs://",
+        "swebhdfs:///",
+        "s3:/bucket",
+        "://x",
+        "file://"};
+    scratch place;
+    scratch_init(&place);
+    tarn_error error;
+    char before[4096];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(place.path), 0);
+    tarn_config *config = NULL;
+    assert_ok(tarn_config_new(NULL, &config, &error), &error);
+    assert_ok(
+        tarn_config_set(config, "taskmanager.memory.flink.size", "1g", "test", &error), &error);
+    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
+    env_options.config = config;
+    tarn_env *env = NULL;
+    assert_ok(tarn_env_open(&env_options, &env, &error), &error);
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+        print_message("%s\n", addresses[i]);
+        tarn_storage_open_options options = TARN_STORAGE_OPEN_OPTIONS_INIT;
+        options.address = addresses[i];
+        tarn_storage *storage = NULL;
+        assert_int_equal(tarn_storage_open(&options, &storage, &error), TARN_INVALID_ARGUMENT);
+        tarn_checkpoint *checkpoint = NULL;
+        assert_int_equal(
+            tarn_checkpoint_open(addresses[i], NULL, &checkpoint, &error), TARN_INVALID_ARGUMENT);
+        assert_int_equal(
+            tarn_checkpoint_open_in(env, addresses[i], NULL, &checkpoint, &error),
+            TARN_INVALID_ARGUMENT);
+        tarn_checkpoint_store_options store_options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+        store_options.env = env;
+        store_options.address = addresses[i];
+        store_options.job = "job";
+        tarn_checkpoint_store *store = NULL;
+        assert_int_equal(
+            tarn_checkpoint_store_open(&store_options, &store, &error), TARN_INVALID_ARGUMENT);
+        tarn_savepoint_options savepoint = TARN_SAVEPOINT_OPTIONS_INIT;
+        savepoint.env = env;
+        savepoint.address = addresses[i];
+        savepoint.job = "job";
+        tarn_pending_checkpoint *pending = NULL;
+        assert_int_equal(tarn_savepoint_begin(&savepoint, &pending, &error), TARN_INVALID_ARGUMENT);
+    }
+    assert_int_equal(rmdir(place.path), 0); /* Still empty. */
+    assert_int_equal(mkdir(place.path, 0700), 0);
+    assert_int_equal(chdir(before), 0);
+    assert_ok(tarn_env_close(env, &error), &error);
+    tarn_config_free(config);
+    scratch_clear(&place);
+}
+
+/* A bucket or host may be named like a checkpoint. */
+static void test_a_host_is_no_checkpoint(void **state)
+{
+    (void)state;
+    service s;
+    tarn_storage_scheme scheme;
+    start_service(&s, &scheme);
+    tarn_error error;
+    tarn_config *config = NULL;
+    assert_ok(tarn_config_new(NULL, &config, &error), &error);
+    assert_ok(
+        tarn_config_set(config, "taskmanager.memory.flink.size", "1g", "test", &error), &error);
+    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
+    env_options.config = config;
+    env_options.storage_schemes = &scheme;
+    env_options.storage_scheme_count = 1;
+    tarn_env *env = NULL;
+    assert_ok(tarn_env_open(&env_options, &env, &error), &error);
+    tarn_checkpoint *checkpoint = NULL;
+    assert_int_equal(
+        tarn_checkpoint_open_in(env, "own://chk-1", NULL, &checkpoint, &error), TARN_MISSING);
+    assert_string_equal(s.address, "own://chk-1");
+    assert_ok(tarn_env_close(env, &error), &error);
+    tarn_config_free(config);
+    stop_service(&s);
+}
+
 static void test_opening_survives_every_allocation_failure(void **state)
 {
     (void)state;
@@ -277,6 +369,8 @@ int main(void)
         cmocka_unit_test(test_a_directory_is_used_by_its_address),
         cmocka_unit_test(test_a_scheme_of_the_application_is_asked_first),
         cmocka_unit_test(test_checkpoints_live_in_a_storage_of_the_application),
+        cmocka_unit_test(test_an_address_without_a_place_is_refused_everywhere),
+        cmocka_unit_test(test_a_host_is_no_checkpoint),
         cmocka_unit_test(test_opening_survives_every_allocation_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,12 +189,29 @@ static void test_a_base_whose_files_are_gone_is_no_base(void **state)
     write_instance(rig, "a");
     tarn__base *base = NULL;
     assert_ok(rig_checkpoint(rig, 1, NULL, &base), &rig->error);
-    tarn_pending_checkpoint *empty = begin(rig, 2);
-    assert_ok(tarn_checkpoint_commit(empty, NULL, &rig->error), &rig->error);
+    tarn_pending_checkpoint *other = begin(rig, 2);
+    tarn_buffer source = TARN_BUFFER_INIT;
+    assert_ok(
+        tarn_acknowledgement_encode(2, "source", 0, 1, NULL, 0, &source, &rig->error), &rig->error);
+    assert_ok(
+        tarn_checkpoint_acknowledge(other, tarn_buffer_bytes(&source), &rig->error), &rig->error);
+    tarn_buffer_clear(&source);
+    assert_ok(tarn_checkpoint_commit(other, NULL, &rig->error), &rig->error);
     assert_int_equal(file_count(rig, "shared/"), 0);
     assert_ok(rig_checkpoint(rig, 3, base, NULL), &rig->error);
     tarn__base_free(base);
     rig_expect_restored(rig, 3, "a");
+}
+
+static void test_a_checkpoint_that_nobody_acknowledged_replaces_none(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_instance(rig, "a");
+    assert_ok(rig_checkpoint(rig, 1, NULL, NULL), &rig->error);
+    tarn_pending_checkpoint *empty = begin(rig, 2);
+    assert_int_equal(tarn_checkpoint_commit(empty, NULL, &rig->error), TARN_INCOMPATIBLE);
+    assert_non_null(strstr(rig->error.message, "nobody has acknowledged checkpoint 2"));
+    rig_expect_restored(rig, 1, "a");
 }
 
 static void test_the_same_content_is_stored_once(void **state)
@@ -371,6 +388,47 @@ static void test_an_upload_ends_with_its_checkpoint(void **state)
     tarn__upload_free(early);
     tarn__upload_free(late);
     tarn__upload_free(NULL);
+    tarn__local_files_clear(&files);
+    assert_int_equal(file_count(rig, ""), 0);
+}
+
+/* What was under way when the checkpoint's files went came after them, and its removal failed. */
+static void test_a_private_file_that_could_not_be_removed_is_tried_again(void **state)
+{
+    snapshot_rig *rig = *state;
+    write_instance(rig, "a");
+    tarn_pending_checkpoint *pending = begin(rig, 1);
+    const tarn__upload_options options = {
+        .checkpoint = pending,
+        .operator_name = "op",
+        .account = &rig->account,
+        .buffers = &rig->buffers,
+    };
+    tarn__upload *upload = NULL;
+    tarn__local_files files;
+    tarn__subtask subtask;
+    assert_ok(tarn__upload_open(&options, &upload, &rig->error), &rig->error);
+    assert_ok(
+        tarn__local_files_list(
+            NULL, &rig->account, rig_local(rig, "a", ""), ".sst", &files, &rig->error),
+        &rig->error);
+    assert_ok(
+        tarn__upload_run(upload, rig_local(rig, "a", ""), &files, NULL, &rig->error), &rig->error);
+    tarn__upload_describe(upload, &subtask);
+    const char *name = NULL;
+    for (uint32_t i = 0; i < subtask.file_count; i++) {
+        name = name == NULL && !subtask.files[i].is_shared ? subtask.files[i].path : name;
+    }
+    assert_non_null(name);
+    tarn_checkpoint_abandon(pending);
+    assert_ok(
+        tarn__storage_write(
+            tarn__store_storage(rig->store), name, 0, tarn_bytes_of("late"), &rig->error),
+        &rig->error);
+    rig->files.fail_at = atomic_load(&rig->files.call_count);
+    rig->files.code = EIO;
+    tarn__upload_free(upload);
+    assert_true(atomic_load(&rig->files.fired));
     tarn__local_files_clear(&files);
     assert_int_equal(file_count(rig, ""), 0);
 }
@@ -1125,6 +1183,7 @@ int main(void)
         TEST(test_unchanged_files_are_neither_read_nor_sent),
         TEST(test_another_file_of_the_same_name_and_size_is_sent),
         TEST(test_a_base_whose_files_are_gone_is_no_base),
+        TEST(test_a_checkpoint_that_nobody_acknowledged_replaces_none),
         TEST(test_the_same_content_is_stored_once),
         TEST(test_only_the_newest_are_retained_with_what_they_name),
         TEST(test_one_that_cannot_be_deleted_keeps_no_other_from_it),
@@ -1132,6 +1191,7 @@ int main(void)
         TEST(test_a_failed_upload_is_taken_back),
         TEST(test_what_nobody_acknowledged_goes_at_the_commit),
         TEST(test_an_upload_ends_with_its_checkpoint),
+        TEST(test_a_private_file_that_could_not_be_removed_is_tried_again),
         TEST(test_a_cancelled_upload_stops),
         TEST(test_operator_state_comes_back),
         TEST(test_a_missing_subtask_is_named_and_nothing_committed),
