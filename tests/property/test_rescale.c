@@ -91,6 +91,10 @@ typedef struct job {
     tarn_error error;
 } job;
 
+/* Backends of all walks that had another old subtask's files added, and that had none of them. */
+static uint32_t joined_count;
+static uint32_t by_rows_count;
+
 static uint32_t below(job *j, uint32_t bound)
 {
     return (uint32_t)tarn__random_below(&j->random, bound);
@@ -590,8 +594,21 @@ static void open_states(job *j, subtask *s)
     assert_ok(tarn_timers_open(b, &timers, &s->timers[TARN_TIME_PROCESSING], error), error);
 }
 
+/* How a backend came by what several old subtasks had. */
+static void note_way(const job *j, tarn_backend *backend, uint32_t old_parallelism)
+{
+    const tarn_key_group_range own = tarn_backend_key_groups(backend);
+    const uint32_t first = tarn_key_group_subtask(own.first, j->max_parallelism, old_parallelism);
+    const uint32_t last = tarn_key_group_subtask(own.last, j->max_parallelism, old_parallelism);
+    tarn_backend_stats stats;
+    tarn_backend_measure(backend, &stats);
+    joined_count += stats.joined_file_count > 0 ? 1 : 0;
+    by_rows_count += first < last && stats.joined_file_count == 0 ? 1 : 0;
+}
+
 static void open_job(job *j, uint32_t parallelism, tarn_checkpoint *restore)
 {
+    const uint32_t old_parallelism = restore != NULL ? j->parallelism : parallelism;
     j->parallelism = parallelism;
     j->generation++;
     for (uint32_t i = 0; i < parallelism; i++) {
@@ -609,6 +626,7 @@ static void open_job(job *j, uint32_t parallelism, tarn_checkpoint *restore)
         subtask *s = &j->subtasks[i];
         assert_ok(tarn_backend_open(&options, &s->backend, &j->error), &j->error);
         j->part_count += atomic_load(&s->backend->restored.part_count);
+        note_way(j, s->backend, old_parallelism);
         open_states(j, s);
         open_operators(j, i, restore);
     }
@@ -822,6 +840,15 @@ static void test_large_steps_by_parts_have_each_key_once(void **state)
     take_large_steps(/* reads_parts= */ true);
 }
 
+/* Both ways are taken, or one of them would be tried by nothing here. */
+static void test_files_are_added_and_rows_taken_over(void **state)
+{
+    (void)state;
+    print_message("%u backends of files, %u of rows\n", joined_count, by_rows_count);
+    assert_true(joined_count > 0);
+    assert_true(by_rows_count > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -829,6 +856,7 @@ int main(void)
         cmocka_unit_test(test_a_restore_by_parts_has_each_key_once),
         cmocka_unit_test(test_large_steps_have_each_key_once),
         cmocka_unit_test(test_large_steps_by_parts_have_each_key_once),
+        cmocka_unit_test(test_files_are_added_and_rows_taken_over), /* Of all before it. */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

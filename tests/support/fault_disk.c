@@ -20,7 +20,13 @@ static struct {
     uint64_t nth;
     int code;
     bool is_lasting;
-} disk;
+    unsigned calls;
+} disk = {.calls = FAULT_DISK_ALL};
+
+void fault_disk_choose(unsigned calls)
+{
+    disk.calls = calls;
+}
 
 void fault_disk_arm(uint64_t nth, int code, bool is_lasting)
 {
@@ -53,9 +59,9 @@ uint64_t fault_disk_call_count(void)
     return atomic_load(&disk.call_count);
 }
 
-static bool fails(void)
+static bool fails(fault_disk_calls kind)
 {
-    if (!atomic_load(&disk.is_armed)) {
+    if (!atomic_load(&disk.is_armed) || (disk.calls & kind) == 0) {
         return false;
     }
     const uint64_t call = atomic_fetch_add(&disk.call_count, 1);
@@ -69,42 +75,44 @@ static bool fails(void)
 
 IN_PLACE ssize_t write(int file, const void *data, size_t size)
 {
-    return fails() ? -1 : (ssize_t)syscall(SYS_write, file, data, size);
+    return fails(FAULT_DISK_OTHERS) ? -1 : (ssize_t)syscall(SYS_write, file, data, size);
 }
 
 IN_PLACE ssize_t pwrite(int file, const void *data, size_t size, off_t offset)
 {
-    return fails() ? -1 : (ssize_t)syscall(SYS_pwrite64, file, data, size, offset);
+    return fails(FAULT_DISK_PLACED_WRITES)
+               ? -1
+               : (ssize_t)syscall(SYS_pwrite64, file, data, size, offset);
 }
 
 IN_PLACE ssize_t pread(int file, void *data, size_t size, off_t offset)
 {
-    return fails() ? -1 : (ssize_t)syscall(SYS_pread64, file, data, size, offset);
+    return fails(FAULT_DISK_OTHERS) ? -1 : (ssize_t)syscall(SYS_pread64, file, data, size, offset);
 }
 
 IN_PLACE int fsync(int file)
 {
-    return fails() ? -1 : (int)syscall(SYS_fsync, file);
+    return fails(FAULT_DISK_OTHERS) ? -1 : (int)syscall(SYS_fsync, file);
 }
 
 IN_PLACE int fdatasync(int file)
 {
-    return fails() ? -1 : (int)syscall(SYS_fdatasync, file);
+    return fails(FAULT_DISK_OTHERS) ? -1 : (int)syscall(SYS_fdatasync, file);
 }
 
 IN_PLACE int ftruncate(int file, off_t size)
 {
-    return fails() ? -1 : (int)syscall(SYS_ftruncate, file, size);
+    return fails(FAULT_DISK_OTHERS) ? -1 : (int)syscall(SYS_ftruncate, file, size);
 }
 
 IN_PLACE int rename(const char *from, const char *to)
 {
-    return fails() ? -1 : (int)syscall(SYS_rename, from, to);
+    return fails(FAULT_DISK_OTHERS) ? -1 : (int)syscall(SYS_rename, from, to);
 }
 
 IN_PLACE int link(const char *from, const char *to)
 {
-    return fails() ? -1 : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+    return fails(FAULT_DISK_LINKS) ? -1 : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 IN_PLACE int open(const char *path, int flags, ...)
@@ -116,5 +124,5 @@ IN_PLACE int open(const char *path, int flags, ...)
         mode = va_arg(more, mode_t);
         va_end(more);
     }
-    return fails() ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    return fails(FAULT_DISK_OTHERS) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }

@@ -13,6 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Which calls are meant: all, until others are chosen. */
+typedef enum fault_disk_calls {
+    FAULT_DISK_LINKS = 1,
+    FAULT_DISK_PLACED_WRITES = 2, /* pwrite(): RocksDB makes none that is not direct. */
+    FAULT_DISK_OTHERS = 4,
+    FAULT_DISK_ALL = 7,
+} fault_disk_calls;
+
+void fault_disk_choose(unsigned calls);
+
 /* From now on the nth call, counted from 0, fails with an errno; is_lasting: all after it, too. */
 void fault_disk_arm(uint64_t nth, int code, bool is_lasting);
 

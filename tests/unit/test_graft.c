@@ -5,12 +5,16 @@
  */
 #include "support/support.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "rocks/graft.h"
 #include "rocks/listing.h"
+#include "support/fault_disk.h"
 #include "support/manifest_maker.h"
 #include "support/scratch.h"
 
@@ -319,6 +323,64 @@ static void test_a_failure_leaves_all_as_it_was(void **state)
     expect_refused(f, "cannot link");
 }
 
+/* Nor can it be taken back by a call, as of it nothing is there. */
+static void test_an_edit_without_room_leaves_all_as_it_was(void **state)
+{
+    fixture *f = *state;
+    add_from(f, 5, 10, "g", "k");
+    add_from(f, 6, 11, "g", "i");
+    for (uint64_t nth = 0; nth < 3; nth++) { /* Two links and the edit. */
+        fault_disk_choose(FAULT_DISK_LINKS | FAULT_DISK_PLACED_WRITES);
+        fault_disk_arm(nth, ENOSPC, /* is_lasting= */ true);
+        const tarn_status status = run_graft(f);
+        assert_true(fault_disk_disarm());
+        assert_int_equal(status, TARN_NO_SPACE);
+        expect_unchanged(f);
+    }
+    assert_ok(run_graft(f), &f->error);
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* The system writes what fits, and then tells that no more does. */
+static void test_an_edit_that_is_written_in_part_is_taken_back(void **state)
+{
+    fixture *f = *state;
+    add_from(f, 5, 10, "g", "k");
+    write_one(f, "into", &f->into);
+    write_one(f, "from", &f->from);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    const rlim_t size = f->into.bytes.size;
+    rlim_t more = 0;
+    tarn_status status;
+    do {
+        limit_files(size + more);
+        status = tarn__rocks_graft(
+            scratch_join(f->root.path, "into"),
+            scratch_join(f->root.path, "from"),
+            &f->into.account,
+            visit,
+            f,
+            &f->error);
+        limit_files(RLIM_INFINITY);
+        if (status != TARN_OK) {
+            assert_int_equal(status, TARN_IO_ERROR);
+            expect_unchanged(f);
+            more++;
+        }
+    } while (status != TARN_OK);
+    assert_in_range(more, 20, 200);
+    tarn__manifest m = read_into(f);
+    assert_int_equal(m.file_count, 1);
+    tarn__manifest_close(&m);
+}
+
 /* Of a file that has the number already, only what was linked is taken away. */
 static void test_a_file_that_is_there_is_left_alone(void **state)
 {
@@ -362,6 +424,8 @@ int main(void)
         GRAFT(test_files_of_two_families_do_not_meet),
         GRAFT(test_a_family_that_is_in_one_only_is_refused),
         GRAFT(test_a_failure_leaves_all_as_it_was),
+        GRAFT(test_an_edit_without_room_leaves_all_as_it_was),
+        GRAFT(test_an_edit_that_is_written_in_part_is_taken_back),
         GRAFT(test_a_file_that_is_there_is_left_alone),
         GRAFT(test_a_database_without_a_list_is_refused),
     };

@@ -12,6 +12,7 @@ enum { KEYS = 3000, VALUE_BYTES = 200, ROUNDS = 4 };
 
 typedef struct fixture {
     rescale_rig rig;
+    uint32_t by_rows_count; /* Backends that no file of another subtask was added to. */
     bool removes; /* Of a database of level 0 alone RocksDB compacts files with removals at once. */
 } fixture;
 
@@ -224,7 +225,11 @@ static void test_steps_that_follow_each_other_at_once(void **state)
 
 static void expect_rows_of(tarn_backend *backend, void *context)
 {
-    (void)expect_rows(context, backend);
+    fixture *f = context;
+    tarn_backend_stats stats;
+    tarn_backend_measure(backend, &stats);
+    f->by_rows_count += stats.joined_file_count == 0 ? 1 : 0;
+    (void)expect_rows(f, backend);
 }
 
 static void test_every_refusal_of_memory_is_survived(void **state)
@@ -233,6 +238,7 @@ static void test_every_refusal_of_memory_is_survived(void **state)
     write_checkpoint(f, 3, 2);
     const uint32_t refused = rescale_refuse_memory(&f->rig, 0, 2, FAULT_STRIDE, expect_rows_of, f);
     assert_in_range(refused, 5, 2000);
+    assert_in_range(f->by_rows_count, 1, 2000); /* Without memory for their lists. */
     (void)rescale(f, 2);
 }
 

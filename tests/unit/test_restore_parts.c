@@ -10,49 +10,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tarn/checkpoint.h"
-#include "tarn/snapshot.h"
-
 #include "snapshot/table_file.h"
-#include "support/scratch.h"
-#include "support/state_fixture.h"
+#include "support/rescale_rig.h"
 
 enum {
-    KEYS = 6000,
+    KEYS = 3000,
     VALUE_BYTES = 1000,
     FILE_BYTES_MIN = 1 << 20,
     MEMORY_STRIDE = 3 * FAULT_STRIDE
 };
 
 typedef struct fixture {
-    scratch root;
-    tarn_config *config;
-    fault_allocator memory;
-    tarn_env *env;
-    tarn_checkpoint *checkpoint;
+    rescale_rig rig;
     uint32_t old_parallelism;
     size_t noise_bytes;   /* Of a value. */
     uint64_t owned_bytes; /* Of table files of the checkpoint. */
     char file[256];       /* The large one of the first subtask. */
-    tarn_error error;
 } fixture;
-
-static tarn_backend_options options_of(
-    fixture *f, const char *directory, uint32_t index, uint32_t parallelism)
-{
-    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
-    options.env = f->env;
-    options.operator_name = "op";
-    options.directory = scratch_join(f->root.path, directory);
-    options.subtask_index = index;
-    options.parallelism = parallelism;
-    return options;
-}
-
-static bool set_key(fixture *f, tarn_backend *backend, uint32_t key)
-{
-    return tarn_backend_set_key(backend, tarn_bytes_at(&key, sizeof key), &f->error) == TARN_OK;
-}
 
 /* Bytes of which so many cannot be compressed. */
 static tarn_bytes make_value(const fixture *f, uint32_t key, uint8_t room[VALUE_BYTES])
@@ -66,52 +40,27 @@ static tarn_bytes make_value(const fixture *f, uint32_t key, uint8_t room[VALUE_
     return tarn_bytes_at(room, VALUE_BYTES);
 }
 
-static void take_part(fixture *f, tarn_backend *backend, tarn_pending_checkpoint *pending)
+static void write_rows(fixture *f, tarn_backend *backend)
 {
-    tarn_snapshot *snapshot = NULL;
-    tarn_buffer acknowledgement = {.allocator = NULL};
-    assert_ok(tarn_snapshot_begin(backend, pending, &snapshot, &f->error), &f->error);
-    assert_ok(tarn_snapshot_finish(snapshot, &acknowledgement, &f->error), &f->error);
-    assert_ok(
-        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&acknowledgement), &f->error),
-        &f->error);
-    tarn_buffer_clear(&acknowledgement);
-}
-
-static void write_subtask(fixture *f, tarn_pending_checkpoint *pending, uint32_t index)
-{
-    tarn_backend *backend = NULL;
-    const tarn_backend_options options = options_of(f, "old", index, f->old_parallelism);
-    assert_ok(tarn_backend_open(&options, &backend, &f->error), &f->error);
     tarn_value *value = fixture_open_value(backend, "value");
     for (uint32_t key = 0; key < KEYS; key++) {
         uint8_t room[VALUE_BYTES];
-        if (set_key(f, backend, key)) {
-            assert_ok(tarn_value_put(value, make_value(f, key, room), &f->error), &f->error);
+        if (rescale_set_key(&f->rig, backend, key)) {
+            assert_ok(
+                tarn_value_put(value, make_value(f, key, room), &f->rig.error), &f->rig.error);
         }
     }
-    take_part(f, backend, pending);
-    assert_ok(tarn_value_close(value, &f->error), &f->error);
-    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
-}
-
-static void open_store(fixture *f, tarn_checkpoint_store **out)
-{
-    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
-    options.env = f->env;
-    options.address = scratch_join(f->root.path, "checkpoints");
-    options.job = "job";
-    assert_ok(tarn_checkpoint_store_open(&options, out, &f->error), &f->error);
+    assert_ok(tarn_value_close(value, &f->rig.error), &f->rig.error);
 }
 
 /* Sums up table files, of which each subtask has one that is large enough to be read by parts. */
 static void look_at_files(fixture *f)
 {
     for (uint32_t i = 0; i < f->old_parallelism; i++) {
-        const uint32_t count = tarn_checkpoint_subtask_at(f->checkpoint, i).file_count;
+        const uint32_t count = tarn_checkpoint_subtask_at(f->rig.checkpoint, i).file_count;
         bool has_large = false;
         for (uint32_t k = 0; k < count; k++) {
-            const tarn_checkpoint_file file = tarn_checkpoint_file_at(f->checkpoint, i, k);
+            const tarn_checkpoint_file file = tarn_checkpoint_file_at(f->rig.checkpoint, i, k);
             f->owned_bytes += file.is_shared ? file.size : 0;
             if (file.is_shared && file.size >= FILE_BYTES_MIN) {
                 has_large = true;
@@ -126,20 +75,14 @@ static void look_at_files(fixture *f)
 
 static void write_checkpoint(fixture *f, uint32_t old_parallelism)
 {
-    tarn_checkpoint_store *store = NULL;
-    tarn_pending_checkpoint *pending = NULL;
+    tarn_backend *backends[RESCALE_SUBTASKS_MAX];
     f->old_parallelism = old_parallelism;
-    open_store(f, &store);
-    assert_ok(tarn_checkpoint_begin(store, 1, &pending, &f->error), &f->error);
+    rescale_open_all(&f->rig, backends, old_parallelism);
     for (uint32_t i = 0; i < old_parallelism; i++) {
-        write_subtask(f, pending, i);
+        write_rows(f, backends[i]);
     }
-    assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
-    assert_ok(tarn_checkpoint_store_close(store, &f->error), &f->error);
-    assert_ok(
-        tarn_checkpoint_open(
-            scratch_join(f->root.path, "checkpoints/job"), NULL, &f->checkpoint, &f->error),
-        &f->error);
+    (void)rescale_take_checkpoint(&f->rig, backends, old_parallelism);
+    rescale_close_all(&f->rig, backends, old_parallelism);
     look_at_files(f);
 }
 
@@ -147,9 +90,7 @@ static int set_up(void **state)
 {
     static fixture f;
     f = (fixture){.noise_bytes = VALUE_BYTES};
-    scratch_init(&f.root);
-    f.config = fixture_new_config(64);
-    fault_allocator_init(&f.memory, FAULT_NEVER);
+    rescale_init(&f.rig);
     *state = &f;
     return 0;
 }
@@ -158,7 +99,7 @@ static int set_up_linked(void **state)
 {
     (void)set_up(state);
     fixture *f = *state;
-    f->env = fixture_open_env(f->config, &f->memory.base);
+    rescale_open_env(&f->rig);
     return 0;
 }
 
@@ -166,8 +107,8 @@ static int set_up_copied(void **state)
 {
     (void)set_up(state);
     fixture *f = *state;
-    fixture_set(f->config, "tarn.restore.link-files", "false");
-    f->env = fixture_open_env(f->config, &f->memory.base);
+    fixture_set(f->rig.config, "tarn.restore.link-files", "false");
+    rescale_open_env(&f->rig);
     return 0;
 }
 
@@ -176,10 +117,10 @@ static int set_up_filtered(void **state)
     (void)set_up(state);
     fixture *f = *state;
     fixture_set(
-        f->config, "state.backend.rocksdb.predefined-options", "DEFAULT"); /* In one piece. */
-    fixture_set(f->config, "state.backend.rocksdb.use-bloom-filter", "true");
-    fixture_set(f->config, "state.backend.rocksdb.compression.per.level", "LZ4_COMPRESSION");
-    f->env = fixture_open_env(f->config, &f->memory.base);
+        f->rig.config, "state.backend.rocksdb.predefined-options", "DEFAULT"); /* In one piece. */
+    fixture_set(f->rig.config, "state.backend.rocksdb.use-bloom-filter", "true");
+    fixture_set(f->rig.config, "state.backend.rocksdb.compression.per.level", "LZ4_COMPRESSION");
+    rescale_open_env(&f->rig);
     return 0;
 }
 
@@ -189,29 +130,18 @@ static int set_up_snappy(void **state)
     (void)set_up(state);
     fixture *f = *state;
     f->noise_bytes = VALUE_BYTES / 2;
-    fixture_set(f->config, "state.backend.rocksdb.predefined-options", "DEFAULT");
-    fixture_set(f->config, "state.backend.rocksdb.compression.per.level", "SNAPPY_COMPRESSION");
-    fixture_set(f->config, "state.backend.rocksdb.block.blocksize", "16kb");
-    f->env = fixture_open_env(f->config, &f->memory.base);
+    fixture_set(f->rig.config, "state.backend.rocksdb.predefined-options", "DEFAULT");
+    fixture_set(f->rig.config, "state.backend.rocksdb.compression.per.level", "SNAPPY_COMPRESSION");
+    fixture_set(f->rig.config, "state.backend.rocksdb.block.blocksize", "16kb");
+    rescale_open_env(&f->rig);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     fixture *f = *state;
-    tarn_checkpoint_free(f->checkpoint);
-    assert_ok(tarn_env_close(f->env, &f->error), &f->error);
-    assert_int_equal(atomic_load(&f->memory.live_count), 0);
-    tarn_config_free(f->config);
-    scratch_clear(&f->root);
+    rescale_clear(&f->rig);
     return 0;
-}
-
-static tarn_status restore(fixture *f, uint32_t index, uint32_t parallelism, tarn_backend **out)
-{
-    tarn_backend_options options = options_of(f, "restored", index, parallelism);
-    options.restore = f->checkpoint;
-    return tarn_backend_open(&options, out, &f->error);
 }
 
 /* Every key of the backend by get, and no other by iterating. Answers the count. */
@@ -222,22 +152,14 @@ static uint32_t expect_own_keys(fixture *f, tarn_backend *backend)
     for (uint32_t key = 0; key < KEYS; key++) {
         uint8_t room[VALUE_BYTES];
         tarn_bytes got;
-        if (set_key(f, backend, key)) {
-            assert_ok(tarn_value_get(value, &got, &f->error), &f->error);
+        if (rescale_set_key(&f->rig, backend, key)) {
+            assert_ok(tarn_value_get(value, &got, &f->rig.error), &f->rig.error);
             assert_true(tarn_bytes_is_equal(got, make_value(f, key, room)));
             count++;
         }
     }
-    uint32_t rows = 0;
-    tarn_value_iterator *iterator = NULL;
-    tarn_row row;
-    assert_ok(tarn_value_iterate(value, "test", &iterator, &f->error), &f->error);
-    while (tarn_value_iterator_next(iterator, &row, &f->error) == TARN_OK) {
-        rows++;
-    }
-    tarn_value_iterator_close(iterator);
-    assert_int_equal(rows, count);
-    assert_ok(tarn_value_close(value, &f->error), &f->error);
+    assert_ok(tarn_value_close(value, &f->rig.error), &f->rig.error);
+    assert_int_equal(rescale_count_rows(&f->rig, backend, "value"), count);
     return count;
 }
 
@@ -247,13 +169,12 @@ static uint64_t restore_all(fixture *f, uint32_t parallelism)
     uint32_t keys = 0;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < parallelism; i++) {
-        tarn_backend *backend = NULL;
         tarn_backend_stats stats;
-        assert_ok(restore(f, i, parallelism, &backend), &f->error);
+        tarn_backend *backend = rescale_open(&f->rig, i, parallelism);
         tarn_backend_measure(backend, &stats);
         bytes += stats.restored_bytes;
         keys += expect_own_keys(f, backend);
-        assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+        rescale_close_all(&f->rig, &backend, 1);
     }
     assert_int_equal(keys, KEYS);
     return bytes;
@@ -271,21 +192,20 @@ static void test_rows_that_are_taken_over_come_out_of_files_with_holes(void **st
 {
     fixture *f = *state;
     write_checkpoint(f, 2);
-    tarn_backend *backend = NULL;
     tarn_backend_stats stats;
-    assert_ok(restore(f, 1, 3, &backend), &f->error);
+    tarn_backend *backend = rescale_open(&f->rig, 1, 3);
     tarn_backend_measure(backend, &stats);
     const uint64_t expected = f->owned_bytes / 2 + f->owned_bytes / 6;
     assert_in_range(stats.restored_bytes, expected * 9 / 10, expected * 11 / 10);
     assert_in_range(expect_own_keys(f, backend), KEYS / 4, KEYS / 2);
-    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+    rescale_close_all(&f->rig, &backend, 1);
     (void)restore_all(f, 3);
     (void)restore_all(f, 5);
 }
 
 static void find_file(const fixture *f, char path[2 * PATH_MAX])
 {
-    (void)snprintf(path, 2 * PATH_MAX, "%s/checkpoints/job/%s", f->root.path, f->file);
+    rescale_name_file(&f->rig, f->file, path);
 }
 
 static void flip_at(const fixture *f, uint64_t at)
@@ -344,7 +264,7 @@ static layout look_at_layout(fixture *f)
     tarn__account_init(&account, "test", NULL);
     const tarn__table_options options = {
         .size = size, .read = read_file, .context = &file, .account = &account};
-    assert_ok(tarn__table_open(&table, &options, &f->error), &f->error);
+    assert_ok(tarn__table_open(&table, &options, &f->rig.error), &f->rig.error);
     found.rows_end = table.data_size;
     find_twins(&table, table.block_count / 4, found.twins[0]);
     find_twins(&table, table.block_count * 3 / 4, found.twins[1]);
@@ -357,20 +277,19 @@ static layout look_at_layout(fixture *f)
 static void expect_refused(fixture *f, uint32_t index, uint32_t parallelism)
 {
     tarn_backend *backend = NULL;
-    assert_int_equal(restore(f, index, parallelism, &backend), TARN_CORRUPTION);
+    assert_int_equal(rescale_try_open(&f->rig, index, parallelism, &backend), TARN_CORRUPTION);
     assert_null(backend);
-    if (strstr(f->error.message, f->file) == NULL) {
-        fail_msg("\"%s\" is not in: %s", f->file, f->error.message);
+    if (strstr(f->rig.error.message, f->file) == NULL) {
+        fail_msg("\"%s\" is not in: %s", f->file, f->rig.error.message);
     }
-    assert_int_equal(scratch_count(scratch_join(f->root.path, "restored"), ""), 0);
+    rescale_expect_empty(&f->rig, index);
 }
 
 static void expect_restored(fixture *f, uint32_t index, uint32_t parallelism)
 {
-    tarn_backend *backend = NULL;
-    assert_ok(restore(f, index, parallelism, &backend), &f->error);
+    tarn_backend *backend = rescale_open(&f->rig, index, parallelism);
     assert_in_range(expect_own_keys(f, backend), 1, KEYS);
-    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
+    rescale_close_all(&f->rig, &backend, 1);
 }
 
 static void test_damage_is_told_by_the_subtask_that_owns_it(void **state)
@@ -432,14 +351,10 @@ static void test_damage_of_the_filter_is_found(void **state)
 
 static uint64_t count_bad(fixture *f)
 {
-    tarn_checkpoint *checkpoint = NULL;
     tarn_checkpoint_verification found;
     assert_ok(
-        tarn_checkpoint_open(
-            scratch_join(f->root.path, "checkpoints/job"), NULL, &checkpoint, &f->error),
-        &f->error);
-    assert_ok(tarn_checkpoint_verify(checkpoint, NULL, NULL, &found, &f->error), &f->error);
-    tarn_checkpoint_free(checkpoint);
+        tarn_checkpoint_verify(f->rig.checkpoint, NULL, NULL, &found, &f->rig.error),
+        &f->rig.error);
     return found.bad_count;
 }
 
@@ -483,27 +398,12 @@ static void test_a_file_that_is_cut_short_is_refused(void **state)
 }
 
 /* Restores all subtasks of another parallelism, of which the next checkpoint is taken at once. */
-static tarn_checkpoint_summary rescale(fixture *f, uint32_t parallelism, uint32_t id)
+static tarn_checkpoint_summary rescale(fixture *f, uint32_t parallelism)
 {
-    char name[64];
-    tarn_checkpoint_store *store = NULL;
-    tarn_pending_checkpoint *pending = NULL;
-    tarn_checkpoint_summary summary;
-    open_store(f, &store);
-    assert_ok(tarn_checkpoint_begin(store, id, &pending, &f->error), &f->error);
-    for (uint32_t i = 0; i < parallelism; i++) {
-        tarn_backend *backend = NULL;
-        assert_ok(restore(f, i, parallelism, &backend), &f->error);
-        take_part(f, backend, pending);
-        assert_ok(tarn_backend_close(backend, &f->error), &f->error);
-    }
-    assert_ok(tarn_checkpoint_commit(pending, &summary, &f->error), &f->error);
-    assert_ok(tarn_checkpoint_store_close(store, &f->error), &f->error);
-    tarn_checkpoint_free(f->checkpoint);
-    (void)snprintf(name, sizeof name, "checkpoints/job/chk-%u", id);
-    assert_ok(
-        tarn_checkpoint_open(scratch_join(f->root.path, name), NULL, &f->checkpoint, &f->error),
-        &f->error);
+    tarn_backend *backends[RESCALE_SUBTASKS_MAX];
+    rescale_open_all(&f->rig, backends, parallelism);
+    const tarn_checkpoint_summary summary = rescale_take_checkpoint(&f->rig, backends, parallelism);
+    rescale_close_all(&f->rig, backends, parallelism);
     return summary;
 }
 
@@ -511,12 +411,10 @@ static tarn_checkpoint_summary rescale(fixture *f, uint32_t parallelism, uint32_
 static void test_the_first_checkpoint_after_a_rescale_is_incremental(void **state)
 {
     fixture *f = *state;
-    tarn_checkpoint_verification verified;
     write_checkpoint(f, 1);
-    const tarn_checkpoint_summary summary = rescale(f, 2, 2);
+    const tarn_checkpoint_summary summary = rescale(f, 2);
     assert_in_range(summary.new_bytes, 1, f->owned_bytes / 10);
-    assert_ok(tarn_checkpoint_verify(f->checkpoint, NULL, NULL, &verified, &f->error), &f->error);
-    assert_int_equal(verified.bad_count, 0);
+    rescale_expect_intact(&f->rig);
     (void)restore_all(f, 3);
 }
 
@@ -528,34 +426,23 @@ static void test_a_range_delete_beyond_the_own_groups_is_no_damage(void **state)
 {
     fixture *f = *state;
     write_checkpoint(f, 1);
-    (void)rescale(f, 2, 2);
-    (void)rescale(f, 3, 3);
+    (void)rescale(f, 2);
+    (void)rescale(f, 3);
     expect_restored(f, 1, 5);
     (void)restore_all(f, 5);
 }
 
+static void expect_rows_of(tarn_backend *backend, void *context)
+{
+    (void)expect_own_keys(context, backend);
+}
+
+/* Without memory for its tail a file is read as a whole. */
 static void test_every_refusal_of_memory_is_survived(void **state)
 {
     fixture *f = *state;
     write_checkpoint(f, 2);
-    uint32_t refused = 0;
-    bool is_over = false;
-    for (uint64_t nth = 0; !is_over; nth += MEMORY_STRIDE) {
-        tarn_backend *backend = NULL;
-        atomic_store(&f->memory.fired, false);
-        atomic_store(&f->memory.request_count, 0);
-        f->memory.fail_at = nth;
-        const tarn_status status = restore(f, 1, 3, &backend);
-        f->memory.fail_at = FAULT_NEVER;
-        is_over = !atomic_load(&f->memory.fired);
-        /* Without memory for its tail a file is read as a whole. */
-        assert_true(status == TARN_OK || (!is_over && status == TARN_NO_MEMORY));
-        assert_true(status == TARN_OK || strstr(f->error.message, "damaged") == NULL);
-        refused += status == TARN_NO_MEMORY ? 1 : 0;
-        if (status == TARN_OK) {
-            assert_ok(tarn_backend_close(backend, &f->error), &f->error);
-        }
-    }
+    const uint32_t refused = rescale_refuse_memory(&f->rig, 1, 3, MEMORY_STRIDE, expect_rows_of, f);
     assert_in_range(refused, 5, 1000);
     (void)restore_all(f, 3);
 }
