@@ -29,7 +29,12 @@ static void count_failure(checkpointing *c, const tarn_driver_outcome *outcome)
     }
 }
 
-/* What was never begun is no failure: the source has ended, or the job ends. */
+static bool is_savepoint(const tarn_driver_outcome *outcome)
+{
+    return outcome->kind != TARN_CHECKPOINT_INCREMENTAL && outcome->kind != TARN_CHECKPOINT_FULL;
+}
+
+/* What was never begun is no failure: a source has ended, or the job ends. */
 static void hear(const tarn_driver_outcome *outcome, void *context)
 {
     checkpointing *c = context;
@@ -37,7 +42,8 @@ static void hear(const tarn_driver_outcome *outcome, void *context)
     c->has_refused_to_stop |=
         !outcome->is_completed && outcome->kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND;
     c->is_demand_answered |= !outcome->is_periodic && outcome->request_id == DEMAND_REQUEST;
-    if (outcome->is_completed && outcome->kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND) {
+    if (outcome->is_completed && is_savepoint(outcome)) {
+        c->has_stopped = outcome->kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND;
         snprintf(
             c->savepoint, sizeof c->savepoint, "%s", outcome->path != NULL ? outcome->path : "?");
     } else if (outcome->is_completed) {
@@ -73,7 +79,7 @@ tarn_status checkpointing_open(
     if (how->directory == NULL) {
         return TARN_OK;
     }
-    const uint32_t parallelism[] = {1, how->worker_count};
+    const uint32_t parallelism[] = {how->source_count, how->worker_count};
     const tarn_coordinator_edge edge = {.from = 0, .to = 1};
     tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
     options.env = env;
@@ -104,6 +110,11 @@ void checkpointing_close(checkpointing *c, tarn_status outcome)
 tarn_status checkpointing_start(checkpointing *c, tarn_error *error)
 {
     return c->driver != NULL ? tarn_driver_start(c->driver, error) : TARN_OK;
+}
+
+tarn_status checkpointing_save(checkpointing *c, tarn_error *error)
+{
+    return tarn_driver_request(c->driver, TARN_CHECKPOINT_SAVEPOINT, SAVE_REQUEST, error);
 }
 
 tarn_status checkpointing_stop(checkpointing *c, tarn_error *error)

@@ -1,9 +1,9 @@
 /*
  * checkpointing.h - the job's checkpoints: the library's driver, and what the job keeps of it.
  *
- *     driver ── trigger ──► source ── barriers through the queues ──► workers
- *       ▲                      │                                         │
- *       └──── acknowledge ─────┴─────────────────────────────────────────┘
+ *     driver ── trigger ──► sources ── barriers through the channels ──► workers
+ *       ▲                      │                                           │
+ *       └──── acknowledge ─────┴───────────────────────────────────────────┘
  *       │
  *       └── hear ──► figures and failures, which the main thread reads
  *
@@ -23,14 +23,15 @@
 enum {
     DURATIONS_MAX = 4096,
     DEMAND_REQUEST = 1, /* Names the demand to the driver. */
-    SOURCE_TASK = 0,    /* The source is the first task; worker i is task i + 1. */
+    SAVE_REQUEST = 2,   /* Likewise the savepoint that the job goes on after. */
 };
 
 typedef struct checkpointing {
     monitor *monitor;    /* Its lock guards what follows. */
     tarn_driver *driver; /* NULL: no checkpoints are wanted. */
 
-    char savepoint[4096]; /* The one that stopped the job; empty: none has. */
+    char savepoint[4096]; /* The latest; empty: there is none. */
+    bool has_stopped;     /* It is the one to stop the job with. */
     bool has_failed; /* The checkpoint that failure is of; until the main thread has said so. */
     bool is_hopeless;
     bool is_demand_answered;
@@ -61,8 +62,9 @@ typedef enum checkpointing_event {
 } checkpointing_event;
 /* What is checkpointed where, and what the job goes on from. */
 typedef struct checkpointing_options {
-    const char *directory; /* NULL: no checkpoints are taken. */
-    uint32_t worker_count;
+    const char *directory;           /* NULL: no checkpoints are taken. */
+    uint32_t source_count;           /* Source i is task i, */
+    uint32_t worker_count;           /* worker i is task source_count + i. */
     const tarn_checkpoint *restored; /* Whose is to be said. NULL: none. */
     tarn_claim_mode claim_mode;      /* That. */
 } checkpointing_options;
@@ -85,10 +87,13 @@ void checkpointing_close(checkpointing *c, tarn_status outcome);
 /* All participants have joined: checkpoints by themselves from now on. */
 tarn_status checkpointing_start(checkpointing *c, tarn_error *error);
 
-/* Stops the job with a savepoint: the source ends behind its barrier. */
+/* Takes a savepoint, and the job goes on. */
+tarn_status checkpointing_save(checkpointing *c, tarn_error *error);
+
+/* Stops the job with a savepoint: sources end behind its barrier. */
 tarn_status checkpointing_stop(checkpointing *c, tarn_error *error);
 
-/* That savepoint has failed: the source goes on. */
+/* That savepoint has failed: the sources go on. */
 bool checkpointing_has_refused_to_stop(checkpointing *c);
 
 /* One checkpoint of this run is complete, or the one demanded has failed, or none is wanted. */

@@ -3,6 +3,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -15,6 +18,7 @@ enum { BUFFER_BYTES = 128 << 10 };
 struct input {
     const char *path;
     int file;
+    off_t offset;
     tarn_owner *owner;     /* In the heap pool. */
     ZSTD_DStream *decoder; /* NULL: the file is plain. */
     uint64_t decoder_bytes;
@@ -32,11 +36,12 @@ static tarn_status read_file(input *in, tarn_error *error)
 {
     ssize_t got = 0;
     do {
-        got = read(in->file, in->compressed_data, BUFFER_BYTES);
+        got = pread(in->file, in->compressed_data, BUFFER_BYTES, in->offset);
     } while (got < 0 && errno == EINTR);
     if (got < 0) {
         return failure_of_system(error, errno, "cannot read the input %s", in->path);
     }
+    in->offset += got;
     in->is_at_end = got == 0;
     in->compressed = (ZSTD_inBuffer){in->compressed_data, (size_t)got, 0};
     return TARN_OK;
@@ -171,13 +176,6 @@ static tarn_status check_header(input *in, tarn_error *error)
 
 static tarn_status prepare(input *in, tarn_error *error)
 {
-    in->file = open(in->path, O_RDONLY | O_CLOEXEC);
-    if (in->file < 0 && errno == ENOENT) {
-        return failure_set(error, TARN_MISSING, ENOENT, "there is no input %s", in->path);
-    }
-    if (in->file < 0) {
-        return failure_of_system(error, errno, "cannot open the input %s", in->path);
-    }
     TRY(read_file(in, error));
     static const unsigned char zstd_magic[] = {0x28, 0xb5, 0x2f, 0xfd};
     if (in->compressed.size >= sizeof zstd_magic &&
@@ -191,7 +189,8 @@ static tarn_status prepare(input *in, tarn_error *error)
     return check_header(in, error);
 }
 
-tarn_status input_open(const char *path, tarn_budget *budget, input **out, tarn_error *error)
+tarn_status input_open(
+    const char *path, int file, tarn_budget *budget, input **out, tarn_error *error)
 {
     tarn_owner *owner = NULL;
     TRY(tarn_owner_open(budget, TARN_POOL_HEAP, "flights/input", &owner, error));
@@ -205,7 +204,7 @@ tarn_status input_open(const char *path, tarn_budget *budget, input **out, tarn_
     }
     memset(in, 0, offsetof(input, compressed_data));
     in->path = path;
-    in->file = -1;
+    in->file = file;
     in->owner = owner;
     const tarn_status status = prepare(in, error);
     if (status != TARN_OK) {
@@ -220,9 +219,6 @@ void input_close(input *in)
 {
     if (in == NULL) {
         return;
-    }
-    if (in->file >= 0) {
-        close(in->file);
     }
     ZSTD_freeDStream(in->decoder);
     tarn_owner *owner = in->owner;
@@ -239,21 +235,95 @@ uint64_t input_line(const input *in)
     return in->line;
 }
 
-tarn_status input_count(const char *path, tarn_budget *budget, uint64_t *out, tarn_error *error)
+/* A file that has no name. */
+static tarn_status create_unpacked(const char *directory, FILE **out, tarn_error *error)
 {
-    input *in = NULL;
-    TRY(input_open(path, budget, &in, error));
+    char path[PATH_MAX];
+    const int size = snprintf(path, sizeof path, "%s/unpacked-XXXXXX", directory);
+    const int file = size < PATH_MAX ? mkostemp(path, O_CLOEXEC) : -1;
+    if (file < 0) {
+        return failure_of_system(
+            error, size < PATH_MAX ? errno : ENAMETOOLONG, "cannot create a file in %s", directory);
+    }
+    unlink(path);
+    *out = fdopen(file, "w+");
+    if (*out == NULL) {
+        close(file);
+        return failure_set(error, TARN_NO_MEMORY, 0, "no memory to unpack into %s", directory);
+    }
+    fprintf(*out, "%s\n", flight_header);
+    return TARN_OK;
+}
+
+/* unpacked: NULL: the lines are only counted. */
+static tarn_status copy_lines(input *in, FILE *unpacked, tarn_error *error)
+{
     const char *line = NULL;
     size_t size = 0;
-    tarn_status status = TARN_OK;
+    tarn_status status = input_next(in, &line, &size, error);
     while (status == TARN_OK) {
+        if (unpacked != NULL) {
+            fwrite(line, 1, size, unpacked);
+            putc('\n', unpacked);
+        }
         status = input_next(in, &line, &size, error);
     }
-    const uint64_t count = input_line(in) - 1;
+    return status == TARN_DONE ? TARN_OK : status;
+}
+
+static tarn_status unpack(input *in, const char *directory, int *file_out, tarn_error *error)
+{
+    FILE *unpacked = NULL;
+    TRY(create_unpacked(directory, &unpacked, error));
+    tarn_status status = copy_lines(in, unpacked, error);
+    if (status == TARN_OK && (fflush(unpacked) != 0 || ferror(unpacked) != 0)) {
+        status = failure_of_system(error, errno, "cannot unpack the input into %s", directory);
+    }
+    const int file = status == TARN_OK ? fcntl(fileno(unpacked), F_DUPFD_CLOEXEC, 0) : -1;
+    if (status == TARN_OK && file < 0) {
+        status = failure_of_system(error, errno, "cannot open the unpacked input again");
+    }
+    fclose(unpacked);
+    if (status == TARN_OK) {
+        *file_out = file;
+    }
+    return status;
+}
+
+static tarn_status open_file(const char *path, int *out, tarn_error *error)
+{
+    *out = open(path, O_RDONLY | O_CLOEXEC);
+    if (*out < 0 && errno == ENOENT) {
+        return failure_set(error, TARN_MISSING, ENOENT, "there is no input %s", path);
+    }
+    return *out < 0 ? failure_of_system(error, errno, "cannot open the input %s", path) : TARN_OK;
+}
+
+tarn_status input_unpack(
+    const char *path,
+    const char *directory,
+    tarn_budget *budget,
+    int *file_out,
+    uint64_t *count_out,
+    tarn_error *error)
+{
+    int packed = -1;
+    input *in = NULL;
+    TRY(open_file(path, &packed, error));
+    int file = packed;
+    tarn_status status = input_open(path, packed, budget, &in, error);
+    if (status == TARN_OK) {
+        status =
+            in->decoder != NULL ? unpack(in, directory, &file, error) : copy_lines(in, NULL, error);
+    }
+    const uint64_t count = in != NULL ? input_line(in) - 1 : 0;
     input_close(in);
-    if (status == TARN_DONE) {
-        *out = count;
-        return TARN_OK;
+    if (status != TARN_OK || file != packed) {
+        close(packed);
+    }
+    if (status == TARN_OK) {
+        *file_out = file;
+        *count_out = count;
     }
     return status;
 }

@@ -60,6 +60,7 @@ static tarn_status open_checkpointing(job *j, tarn_error *error)
     const bool is_own = o->restore == NULL || strcmp(o->restore, "latest") == 0;
     const checkpointing_options how = {
         .directory = o->checkpoint_dir,
+        .source_count = j->division.source_count,
         .worker_count = o->worker_count,
         .restored = is_own ? NULL : j->restored,
         .claim_mode = o->is_claimed ? TARN_CLAIM_MODE_CLAIM : TARN_CLAIM_MODE_DEFAULT,
@@ -84,32 +85,69 @@ static tarn_status open_restored(job *j, tarn_error *error)
     return TARN_OK;
 }
 
-static tarn_status open_source(job *j, tarn_error *error)
+/* Who says nothing gets as many as there were: positions are those of as many sources. */
+static tarn_status choose_source_count(job *j, tarn_error *error)
 {
-    source *s = &j->source;
+    uint32_t *count = &j->division.source_count;
+    *count = j->options->source_count > 0 ? j->options->source_count : SOURCES_DEFAULT;
+    if (j->restored == NULL) {
+        return TARN_OK;
+    }
+    uint32_t restored = 0;
+    TRY(position_count(j->restored, &restored, error));
+    if (restored > SOURCES_MAX || (j->options->source_count > 0 && restored != *count)) {
+        return failure_set(
+            error,
+            TARN_INCOMPATIBLE,
+            0,
+            "the checkpoint %s is of %u sources, and cannot be restored by %u",
+            tarn_checkpoint_path(j->restored),
+            restored,
+            *count);
+    }
+    *count = restored;
+    return TARN_OK;
+}
+
+/* At least the first record; 0: nowhere. */
+static uint64_t record_at(const job *j, double fraction)
+{
+    const uint64_t at = (uint64_t)(fraction * (double)j->record_count);
+    return fraction > 0 && at == 0 ? 1 : at;
+}
+
+static tarn_status open_division(job *j, tarn_error *error)
+{
     const options *o = j->options;
-    *s = (source){
-        .path = o->input,
-        .budget = tarn_env_budget(j->env),
-        .mutex = PTHREAD_MUTEX_INITIALIZER,
-        .queues = j->queues,
-        .worker_count = o->worker_count,
-        .max_parallelism = j->max_parallelism,
-        .round_count = o->repeat_count,
-    };
-    uint64_t count = 0;
-    TRY(input_count(o->input, s->budget, &count, error));
-    j->record_count = count * o->repeat_count;
-    if (o->kill_at > 0) {
-        s->kill_at = (uint64_t)(o->kill_at * (double)j->record_count);
-        s->kill_at = s->kill_at > 0 ? s->kill_at : 1;
-    }
-    if (o->stop_at > 0) {
-        s->stop_at = (uint64_t)(o->stop_at * (double)j->record_count);
-    }
-    if (j->restored != NULL) {
-        TRY(source_restore(s, j->restored, error));
-        j->restored_at = s->position.emitted;
+    division *d = &j->division;
+    d->path = o->input;
+    d->budget = tarn_env_budget(j->env);
+    d->gates = j->gates;
+    d->worker_count = o->worker_count;
+    d->max_parallelism = j->max_parallelism;
+    d->round_count = o->repeat_count;
+    TRY(input_unpack(o->input, o->work_dir, d->budget, &d->file, &d->round_size, error));
+    j->record_count = d->round_size * o->repeat_count;
+    d->kill.at = record_at(j, o->kill_at);
+    d->stop.at = record_at(j, o->stop_at);
+    d->savepoint_at = record_at(j, o->savepoint_at);
+    return TARN_OK;
+}
+
+static tarn_status open_sources(job *j, tarn_error *error)
+{
+    division *d = &j->division;
+    TRY(open_division(j, error));
+    uint64_t passed_min = UINT64_MAX;
+    for (uint32_t i = 0; i < d->source_count; i++) {
+        source *s = &j->sources[i];
+        source_init(s, d, i);
+        j->source_count++;
+        if (j->restored != NULL) {
+            TRY(source_restore(s, j->restored, error));
+            j->restored_at += s->position.emitted;
+        }
+        passed_min = source_passed(s) < passed_min ? source_passed(s) : passed_min;
     }
     if (j->restored_at > j->record_count) {
         return failure_set(
@@ -120,9 +158,12 @@ static tarn_status open_source(job *j, tarn_error *error)
             " records, with --repeat %u there are only %" PRIu64,
             tarn_checkpoint_path(j->restored),
             j->restored_at,
-            o->repeat_count,
+            j->options->repeat_count,
             j->record_count);
     }
+    /* What all of them are past already was done by an earlier run. */
+    d->kill.at = passed_min >= d->kill.at ? 0 : d->kill.at;
+    d->stop.at = passed_min > d->stop.at ? 0 : d->stop.at;
     return TARN_OK;
 }
 
@@ -140,17 +181,18 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
     worker *w = &j->workers[index];
     worker_init(w);
     w->index = index;
+    w->task = j->division.source_count + index;
     w->worker_count = j->options->worker_count;
     w->max_parallelism = j->max_parallelism;
     w->env = j->env;
     w->restore = j->restored;
     w->checkpointing = &j->checkpointing;
-    w->queue = &j->queues[index];
+    w->gate = &j->gates[index];
     w->is_scan_wanted =
         (j->options->out != NULL || !j->options->is_quiet) && j->options->stop_at == 0;
     snprintf(w->directory, sizeof w->directory, "%s/worker-%u", j->options->work_dir, index);
     j->open_count++;
-    TRY(queue_open(w->queue, budget, index, error));
+    TRY(gate_open(w->gate, budget, index, j->division.source_count, error));
     TRY(worker_open(w, error));
     if (j->options->out != NULL) {
         w->lines = &j->sorters[index];
@@ -163,15 +205,18 @@ static tarn_status open_all(job *j, tarn_error *error)
 {
     TRY(open_env(j, error));
     TRY(open_restored(j, error));
+    TRY(choose_source_count(j, error));
     TRY(open_checkpointing(j, error));
-    TRY(open_source(j, error));
     TRY(make_directory(j->options->work_dir, error));
+    TRY(open_sources(j, error));
     for (uint32_t i = 0; i < j->options->worker_count; i++) {
         TRY(open_worker(j, i, error));
     }
     tarn_checkpoint_free(j->restored);
     j->restored = NULL;
-    TRY(source_join(&j->source, &j->checkpointing, error));
+    for (uint32_t i = 0; i < j->source_count; i++) {
+        TRY(source_join(&j->sources[i], &j->checkpointing, error));
+    }
     return checkpointing_start(&j->checkpointing, error);
 }
 
@@ -194,14 +239,22 @@ static tarn_status close_all(job *j, tarn_status outcome, tarn_error *error)
             worker_close(&j->workers[i], outcome == TARN_OK ? error : &other);
         outcome = outcome == TARN_OK ? status : outcome;
         sorter_close(&j->sorters[i]);
-        queue_close(&j->queues[i]);
-        rmdir(j->workers[i].directory);
         worker_clear(&j->workers[i]);
+        gate_close(&j->gates[i]);
+        rmdir(j->workers[i].directory);
     }
     rmdir(j->options->work_dir);
     tarn_checkpoint_free(j->restored);
-    participant_leave(&j->source.participant, TARN_TASK_END_STOPPED);
+    for (uint32_t i = 0; i < j->source_count; i++) {
+        participant_leave(&j->sources[i].participant, TARN_TASK_END_STOPPED);
+    }
     checkpointing_close(&j->checkpointing, outcome);
+    for (uint32_t i = 0; i < j->source_count; i++) {
+        source_clear(&j->sources[i]);
+    }
+    if (j->division.file >= 0) {
+        close(j->division.file);
+    }
     close_owner(j);
     const tarn_status status = tarn_env_close(j->env, outcome == TARN_OK ? error : &other);
     outcome = outcome == TARN_OK ? status : outcome;
@@ -229,12 +282,16 @@ static void *run_thread(void *context)
 
 static tarn_status start_threads(job *j, job_thread *contexts, tarn_error *error)
 {
-    for (uint32_t i = 0; i <= j->options->worker_count; i++) {
-        char name[16] = "source";
-        contexts[i] = (job_thread){.monitor = &j->monitor, .source = &j->source};
-        if (i > 0) {
-            snprintf(name, sizeof name, "worker-%u", (i - 1) % WORKERS_MAX);
-            contexts[i] = (job_thread){.monitor = &j->monitor, .worker = &j->workers[i - 1]};
+    for (uint32_t i = 0; i < j->source_count + j->options->worker_count; i++) {
+        char name[16];
+        contexts[i] = (job_thread){.monitor = &j->monitor};
+        if (i < j->source_count) {
+            snprintf(name, sizeof name, "source-%u", i % SOURCES_MAX);
+            contexts[i].source = &j->sources[i];
+        } else {
+            const uint32_t index = i - j->source_count;
+            snprintf(name, sizeof name, "worker-%u", index % WORKERS_MAX);
+            contexts[i].worker = &j->workers[index];
         }
         TRY(monitor_start(
             &j->monitor, name, run_thread, &contexts[i], &j->threads[j->thread_count], error));
@@ -262,7 +319,7 @@ static tarn_status step_checkpoints(job *j, report *r, tarn_error *error)
 static void join_threads(job *j, bool is_failed)
 {
     for (uint32_t i = 0; is_failed && i < j->options->worker_count; i++) {
-        queue_interrupt(&j->queues[i]);
+        gate_interrupt(&j->gates[i]);
     }
     for (uint32_t i = 0; i < j->thread_count; i++) {
         pthread_join(j->threads[i], NULL);
@@ -271,7 +328,7 @@ static void join_threads(job *j, bool is_failed)
 
 static tarn_status run_threads(job *j, report *r, tarn_error *error)
 {
-    job_thread contexts[WORKERS_MAX + 1];
+    job_thread contexts[SOURCES_MAX + WORKERS_MAX];
     tarn_status status = start_threads(j, contexts, error);
     while (status == TARN_OK && monitor_wait(&j->monitor, TICK_MS)) {
         status = step_checkpoints(j, r, error);
@@ -331,7 +388,7 @@ static tarn_status write_result(job *j, tarn_error *error)
 /* A job that was stopped has a savepoint instead of a result. */
 static tarn_status report_stop(const job *j, report *r, tarn_error *error)
 {
-    if (j->checkpointing.savepoint[0] == '\0') {
+    if (!j->checkpointing.has_stopped) {
         return failure_set(
             error,
             TARN_ABANDONED,
@@ -350,6 +407,9 @@ static tarn_status run(job *j, tarn_error *error)
     TRY(open_all(j, error));
     report_begin(&r, j);
     TRY(run_threads(j, &r, error));
+    if (j->options->savepoint_at > 0 && j->checkpointing.savepoint[0] != '\0') {
+        report_say(&r, "took the savepoint %s", j->checkpointing.savepoint);
+    }
     TRY(j->options->stop_at > 0 ? report_stop(j, &r, error) : write_result(j, error));
     report_end(&r);
     return TARN_OK;
@@ -359,7 +419,11 @@ tarn_status job_run(const options *o, tarn_error *error)
 {
     /* Not on the stack: it is large. Not from the heap pool: that does not exist yet. */
     static job the_job;
-    the_job = (job){.options = o, .started_ns = clock_now_ns()};
+    the_job = (job){
+        .options = o,
+        .started_ns = clock_now_ns(),
+        .division = {.file = -1},
+    };
     monitor_init(&the_job.monitor);
     const tarn_status outcome = run(&the_job, error);
     const tarn_status status = close_all(&the_job, outcome, error);

@@ -1,9 +1,10 @@
 /*
  * job.h - the whole stream processor.
  *
- *                    ┌─ queue ─► worker 0: backend, key groups 0 .. 63     (thread)
- *     source ────────┤
- *     (thread)       └─ queue ─► worker 1: backend, key groups 64 .. 127   (thread)
+ *     source 0 ──────┬──► gate ──► worker 0: backend, key groups 0 .. 63     (thread)
+ *     (thread)     ╲╱ channels
+ *     source 1 ────╱╲┴──► gate ──► worker 1: backend, key groups 64 .. 127   (thread)
+ *     (thread)                        │
  *        ▲                            │
  *        └──── checkpointing ◄────────┘     main thread: checkpoints, progress
  */
@@ -11,8 +12,8 @@
 #define FLIGHTS_JOB_H
 
 #include "checkpointing.h"
+#include "gate.h"
 #include "options.h"
-#include "queue.h"
 #include "sorter.h"
 #include "source.h"
 #include "worker.h"
@@ -31,14 +32,16 @@ typedef struct job {
     uint64_t restored_id;
     uint64_t started_ns;
 
-    source source;
+    division division;
+    uint32_t source_count; /* That are to be cleared. */
+    source sources[SOURCES_MAX];
     uint32_t open_count; /* Workers that are to be closed. */
-    queue queues[WORKERS_MAX];
+    gate gates[WORKERS_MAX];
     sorter sorters[WORKERS_MAX];
     worker workers[WORKERS_MAX];
 
     uint32_t thread_count;
-    pthread_t threads[WORKERS_MAX + 1];
+    pthread_t threads[SOURCES_MAX + WORKERS_MAX];
 } job;
 
 /* Runs the job to its end. */

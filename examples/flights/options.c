@@ -15,18 +15,23 @@ const char options_usage[] =
     "\n"
     "  --input FILE               flights as CSV, plain or .zst (default: the year 2013)\n"
     "  --repeat N                 replay the year N times, each with aircraft of its own (1)\n"
+    "  --sources N                source threads, each with its own share of the records\n"
+    "                             (2, or as many as the restored checkpoint has)\n"
     "  --workers N                worker threads, each with its own share of the keys (2)\n"
     "  --parallelism N            the same, in Flink's word\n"
     "  --out FILE                 write the result, one line per key, sorted; - is stdout\n"
     "  --checkpoint-dir DIR       write checkpoints below DIR/flights\n"
     "  --checkpoint-interval MS   time between two of them; 0: none (configuration)\n"
     "  --unaligned                barriers overtake what is queued, which joins the checkpoint\n"
+    "                             (at once, or after execution.checkpointing.\n"
+    "                             aligned-checkpoint-timeout)\n"
     "  --restore latest|PATH      go on from the latest checkpoint of DIR, or from that one\n"
     "  --claim                    take that one over: it is deleted when newer ones subsume it\n"
     "                             (configuration: execution.state-recovery.claim-mode)\n"
     "  --kill-at FRACTION         SIGKILL itself when that share of all records was emitted, and\n"
     "                             a checkpoint was taken, with --checkpoint-dir\n"
     "  --stop-at FRACTION         stop with a savepoint then, instead of a result\n"
+    "  --savepoint-at FRACTION    take a savepoint about then, and go on\n"
     "  --savepoint-dir DIR        where that goes (configuration: state.savepoints.dir)\n"
     "  --work-dir DIR             scratch space on a local disk (below TMPDIR or /var/tmp)\n"
     "  --conf FILE                flink-conf.yaml or config.yaml (the example's own)\n"
@@ -44,10 +49,12 @@ enum option_id {
     OPTION_CLAIM,
     OPTION_KILL_AT,
     OPTION_STOP_AT,
+    OPTION_SAVEPOINT_AT,
     OPTION_SAVEPOINT_DIR,
     OPTION_MEMORY,
     OPTION_CONF,
     OPTION_REPEAT,
+    OPTION_SOURCES,
     OPTION_WORKERS,
     OPTION_PARALLELISM,
     OPTION_UNALIGNED,
@@ -65,10 +72,12 @@ static const struct option long_options[] = {
     {"claim", no_argument, NULL, OPTION_CLAIM},
     {"kill-at", required_argument, NULL, OPTION_KILL_AT},
     {"stop-at", required_argument, NULL, OPTION_STOP_AT},
+    {"savepoint-at", required_argument, NULL, OPTION_SAVEPOINT_AT},
     {"savepoint-dir", required_argument, NULL, OPTION_SAVEPOINT_DIR},
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"conf", required_argument, NULL, OPTION_CONF},
     {"repeat", required_argument, NULL, OPTION_REPEAT},
+    {"sources", required_argument, NULL, OPTION_SOURCES},
     {"workers", required_argument, NULL, OPTION_WORKERS},
     {"parallelism", required_argument, NULL, OPTION_PARALLELISM},
     {"unaligned", no_argument, NULL, OPTION_UNALIGNED},
@@ -161,6 +170,8 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
         return copy_path(text, "--work-dir", o->work_dir, error);
     case OPTION_REPEAT:
         return read_count(text, "--repeat", REPEAT_MAX, &o->repeat_count, error);
+    case OPTION_SOURCES:
+        return read_count(text, "--sources", SOURCES_MAX, &o->source_count, error);
     case OPTION_WORKERS:
         return read_count(text, "--workers", WORKERS_MAX, &o->worker_count, error);
     case OPTION_PARALLELISM:
@@ -169,6 +180,8 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
         return read_fraction(text, "--kill-at", &o->kill_at, error);
     case OPTION_STOP_AT:
         return read_fraction(text, "--stop-at", &o->stop_at, error);
+    case OPTION_SAVEPOINT_AT:
+        return read_fraction(text, "--savepoint-at", &o->savepoint_at, error);
     case OPTION_INTERVAL:
         o->interval_ms = text;
         return check_interval(text, error);
@@ -250,9 +263,13 @@ static tarn_status check_together(const options *o, tarn_error *error)
             0,
             "--claim wants --restore and --checkpoint-dir as well");
     }
-    if (o->stop_at > 0 && o->checkpoint_dir == NULL) {
+    if ((o->stop_at > 0 || o->savepoint_at > 0) && o->checkpoint_dir == NULL) {
         return failure_set(
-            error, TARN_INVALID_ARGUMENT, 0, "--stop-at wants --checkpoint-dir as well");
+            error,
+            TARN_INVALID_ARGUMENT,
+            0,
+            "%s wants --checkpoint-dir as well",
+            o->stop_at > 0 ? "--stop-at" : "--savepoint-at");
     }
     if (o->checkpoint_dir != NULL && strlen(o->checkpoint_dir) >= PATH_MAX - 64) {
         return failure_set(error, TARN_INVALID_ARGUMENT, 0, "--checkpoint-dir is too long");

@@ -10,7 +10,13 @@
 
 #include <tarn/config.h>
 
-enum { WORKERS_MAX = 64, REPEAT_MAX = 1000000, ASSIGNMENTS_MAX = 64 };
+enum {
+    SOURCES_DEFAULT = 2,
+    SOURCES_MAX = 16,
+    WORKERS_MAX = 64,
+    REPEAT_MAX = 1000000,
+    ASSIGNMENTS_MAX = 64
+};
 
 typedef struct options {
     char input[PATH_MAX];
@@ -24,8 +30,10 @@ typedef struct options {
     const char *out;            /* "-": standard output. NULL: no result. */
     double kill_at;             /* 0 .. 1; 0: never. */
     double stop_at;             /* Likewise. */
+    double savepoint_at;        /* Likewise. */
     const char *savepoint_dir;  /* NULL: what the configuration says. */
     uint32_t repeat_count;
+    uint32_t source_count; /* 0: as the checkpoint says, or the default. */
     uint32_t worker_count;
     bool is_unaligned;
     bool is_quiet;

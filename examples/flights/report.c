@@ -51,10 +51,24 @@ void report_say(report *r, const char *format, ...)
     fprintf(stderr, "%sflights: %s\n", r->is_terminal ? "\r\033[K" : "", text);
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void add_snapshots(snapshot_figures *sum, const snapshot_figures *one)
+{
+    sum->reused_bytes += one->reused_bytes;
+    sum->uploaded_bytes += one->uploaded_bytes;
+    sum->kept_bytes += one->kept_bytes;
+    sum->kept_bytes_max = larger(sum->kept_bytes_max, one->kept_bytes_max);
+    sum->sync_ns_max = larger(sum->sync_ns_max, one->sync_ns_max);
+}
+
 /* Sums over all workers, as of at most a second ago. */
 static worker_figures sum_figures(job *j)
 {
-    worker_figures sum = {.reused_bytes = 0};
+    worker_figures sum = {.size = {.row_count = 0}};
     for (uint32_t i = 0; i < j->options->worker_count; i++) {
         const worker_figures one = worker_measure(&j->workers[i]);
         sum.stats.live_file_bytes += one.stats.live_file_bytes;
@@ -66,15 +80,10 @@ static worker_figures sum_figures(job *j)
         sum.size.key_bytes += one.size.key_bytes;
         sum.size.value_bytes += one.size.value_bytes;
         sum.size.flights += one.size.flights;
-        sum.reused_bytes += one.reused_bytes;
-        sum.kept_bytes += one.kept_bytes;
-        sum.uploaded_bytes += one.uploaded_bytes;
-        if (one.kept_bytes_max > sum.kept_bytes_max) {
-            sum.kept_bytes_max = one.kept_bytes_max;
-        }
-        if (one.snapshot_sync_ns_max > sum.snapshot_sync_ns_max) {
-            sum.snapshot_sync_ns_max = one.snapshot_sync_ns_max;
-        }
+        add_snapshots(&sum.snapshots, &one.snapshots);
+        sum.alignment.switched_count += one.alignment.switched_count;
+        sum.alignment.alignment_ms_max =
+            larger(sum.alignment.alignment_ms_max, one.alignment.alignment_ms_max);
     }
     return sum;
 }
@@ -105,11 +114,20 @@ static void append_pools(char *text, size_t size, tarn_budget *budget)
     }
 }
 
+static uint64_t count_emitted(const job *j)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < j->source_count; i++) {
+        count += atomic_load(&j->sources[i].emitted_count);
+    }
+    return count;
+}
+
 static void write_progress(report *r, const tarn_env_memory *memory, char *text, size_t size)
 {
     job *j = r->job;
     const uint64_t now_ns = clock_now_ns();
-    const uint64_t count = atomic_load(&j->source.emitted_count);
+    const uint64_t count = count_emitted(j);
     const double seconds = to_s(now_ns - r->shown_ns);
     const worker_figures figures = sum_figures(j);
     text[0] = '\0';
@@ -175,9 +193,12 @@ void report_tick(report *r)
 static void print_records(const report *r, FILE *out)
 {
     const job *j = r->job;
-    const position *p = &j->source.position;
+    position sum = {.round = 0};
+    for (uint32_t i = 0; i < j->source_count; i++) {
+        position_add(&sum, &j->sources[i].position);
+    }
     const double seconds = to_s(clock_now_ns() - j->started_ns);
-    const uint64_t count = p->emitted - j->restored_at;
+    const uint64_t count = sum.emitted - j->restored_at;
     fprintf(
         out,
         "records      %" PRIu64 " in %.1f s: %.0f/s",
@@ -188,18 +209,18 @@ static void print_records(const report *r, FILE *out)
         fprintf(
             out, "; %" PRIu64 " before, in checkpoint %" PRIu64, j->restored_at, j->restored_id);
     }
-    const double all = p->emitted > 0 ? (double)p->emitted : 1;
+    const double all = sum.emitted > 0 ? (double)sum.emitted : 1;
     fprintf(
         out,
         "\norder        %.1f %% came out of order, by up to %" PRIu64 " h %02" PRIu64 " min; "
         "%.1f %% behind the watermark of %d min; all counted\n"
         "             %" PRIu64 " had no aircraft, and were counted by route only\n",
-        100 * (double)p->out_of_order_count / all,
-        p->out_of_order_max / 3600,
-        p->out_of_order_max / 60 % 60,
-        100 * (double)p->late_count / all,
+        100 * (double)sum.out_of_order_count / all,
+        sum.out_of_order_max / 3600,
+        sum.out_of_order_max / 60 % 60,
+        100 * (double)sum.late_count / all,
         WATERMARK_BOUND_S / 60,
-        p->without_aircraft_count);
+        sum.without_aircraft_count);
 }
 
 static void print_state(const report *r, const worker_figures *figures, FILE *out)
@@ -258,6 +279,40 @@ static int compare_durations(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+static gate_waits sum_waits(job *j)
+{
+    gate_waits sum = {.source_ns = 0};
+    for (uint32_t i = 0; i < j->options->worker_count; i++) {
+        const gate_waits one = gate_measure(&j->gates[i]);
+        sum.source_ns += one.source_ns;
+        sum.worker_ns += one.worker_ns;
+        sum.blocked_ns += one.blocked_ns;
+    }
+    return sum;
+}
+
+static void print_barriers(const report *r, const worker_figures *figures, FILE *out)
+{
+    const snapshot_figures *snapshots = &figures->snapshots;
+    fprintf(
+        out,
+        "barriers     %u sources; channels blocked for %.3f ms in all, alignments of up to "
+        "%" PRIu64 " ms, %" PRIu64 " became unaligned",
+        r->job->source_count,
+        (double)sum_waits(r->job).blocked_ns / NS_PER_MS,
+        figures->alignment.alignment_ms_max,
+        figures->alignment.switched_count);
+    if (snapshots->kept_bytes > 0) {
+        fprintf(
+            out,
+            "; %.1f KiB in flight kept, up to %.1f of the %u KiB of a worker",
+            (double)snapshots->kept_bytes / 1024,
+            (double)snapshots->kept_bytes_max / 1024,
+            r->job->source_count * CHANNEL_BATCHES * BATCH_BYTES / 1024);
+    }
+    fputc('\n', out);
+}
+
 static void print_checkpoints(const report *r, const worker_figures *figures, FILE *out)
 {
     checkpointing *c = &r->job->checkpointing;
@@ -281,40 +336,24 @@ static void print_checkpoints(const report *r, const worker_figures *figures, FI
             c->durations_ms[count / 2] / 1e3,
             c->durations_ms[count - 1] / 1e3,
             to_mib(c->new_bytes),
-            to_mib(figures->reused_bytes),
-            (double)figures->snapshot_sync_ns_max / NS_PER_MS);
-    }
-    if (figures->kept_bytes > 0) {
-        fprintf(
-            out,
-            "; %.1f KiB in flight kept, up to %.1f of the %d KiB of a queue",
-            (double)figures->kept_bytes / 1024,
-            (double)figures->kept_bytes_max / 1024,
-            QUEUE_BATCHES * BATCH_BYTES / 1024);
+            to_mib(figures->snapshots.reused_bytes),
+            (double)figures->snapshots.sync_ns_max / NS_PER_MS);
     }
     fputc('\n', out);
+    print_barriers(r, figures, out);
 }
 
 static void print_waits(const report *r, const worker_figures *figures, FILE *out)
 {
-    job *j = r->job;
-    uint64_t source_ns = 0;
-    uint64_t worker_ns = 0;
-    for (uint32_t i = 0; i < j->options->worker_count; i++) {
-        uint64_t source_one = 0;
-        uint64_t worker_one = 0;
-        queue_waits(&j->queues[i], &source_one, &worker_one);
-        source_ns += source_one;
-        worker_ns += worker_one;
-    }
+    const gate_waits waits = sum_waits(r->job);
     tarn_env_memory memory;
-    tarn_env_measure(j->env, &memory);
+    tarn_env_measure(r->job->env, &memory);
     fprintf(
         out,
-        "waits        source for workers %.1f s (back-pressure), workers for the source %.1f s; "
+        "waits        sources for workers %.1f s (back-pressure), workers for sources %.1f s; "
         "memtable stalls %" PRIu64 " (%.1f s), snapshot links %" PRIu64 " (%.1f s)\n",
-        to_s(source_ns),
-        to_s(worker_ns),
+        to_s(waits.source_ns),
+        to_s(waits.worker_ns),
         memory.write_stall_count,
         to_s(memory.write_stall_ns),
         figures->stats.snapshot_wait_count,

@@ -10,70 +10,32 @@
 
 #include "failure.h"
 
-static const char operator_name[] = "source";
-static const char position_name[] = "position";
-
-enum { POSITION_FIELDS = 8, POSITION_BYTES = 8 * POSITION_FIELDS };
-
-/* Shape: the fields of position in their order, u64 little endian. */
-static void encode_position(const position *p, uint8_t out[POSITION_BYTES])
+void source_init(source *s, division *d, uint32_t index)
 {
-    const uint64_t fields[POSITION_FIELDS] = {
-        p->round,
-        p->record,
-        p->emitted,
-        p->event_time,
-        p->out_of_order_count,
-        p->late_count,
-        p->out_of_order_max,
-        p->without_aircraft_count};
-    for (size_t i = 0; i < POSITION_BYTES; i++) {
-        out[i] = (uint8_t)(fields[i / 8] >> (8 * (i % 8)));
-    }
+    *s = (source){.division = d, .index = index};
+    pthread_mutex_init(&s->mutex, NULL);
 }
 
-static void decode_position(const uint8_t *encoded, position *out)
+void source_clear(source *s)
 {
-    uint64_t fields[POSITION_FIELDS] = {0};
-    for (size_t i = 0; i < POSITION_BYTES; i++) {
-        fields[i / 8] |= (uint64_t)encoded[i] << (8 * (i % 8));
-    }
-    *out = (position){
-        .round = fields[0],
-        .record = fields[1],
-        .emitted = fields[2],
-        .event_time = fields[3],
-        .out_of_order_count = fields[4],
-        .late_count = fields[5],
-        .out_of_order_max = fields[6],
-        .without_aircraft_count = fields[7]};
+    pthread_mutex_destroy(&s->mutex);
 }
 
 tarn_status source_restore(source *s, const tarn_checkpoint *checkpoint, tarn_error *error)
 {
-    const char *path = tarn_checkpoint_path(checkpoint);
-    uint32_t index = 0;
-    if (tarn_checkpoint_find_subtask(checkpoint, operator_name, 0, &index) != TARN_OK) {
-        return failure_set(
-            error, TARN_INCOMPATIBLE, 0, "the checkpoint %s is of a job without a source", path);
-    }
-    const uint32_t count = tarn_checkpoint_subtask_at(checkpoint, index).operator_state_count;
-    for (uint32_t i = 0; i < count; i++) {
-        const tarn_checkpoint_operator_state state =
-            tarn_checkpoint_operator_state_at(checkpoint, index, i);
-        if (strcmp(state.name, position_name) == 0 && state.bytes.size == POSITION_BYTES) {
-            decode_position(state.bytes.data, &s->position);
-            atomic_store(&s->emitted_count, s->position.emitted);
-            return TARN_OK;
-        }
-    }
-    return failure_set(
-        error, TARN_INCOMPATIBLE, 0, "the checkpoint %s has no position of the source", path);
+    TRY(position_restore(checkpoint, s->index, &s->position, error));
+    atomic_store(&s->emitted_count, s->position.emitted);
+    return TARN_OK;
 }
 
-static tarn_status interrupted(tarn_error *error)
+uint64_t source_passed(const source *s)
 {
-    return failure_set(error, TARN_ABANDONED, 0, "the source was stopped");
+    return s->position.round * s->division->round_size + s->position.record;
+}
+
+static tarn_status interrupted(const source *s, tarn_error *error)
+{
+    return failure_set(error, TARN_ABANDONED, 0, "source %u was stopped", s->index);
 }
 
 /* The driver's thread: the source sends the barrier before its next record. */
@@ -81,10 +43,24 @@ static bool trigger(const tarn_driver_barrier *barrier, void *context)
 {
     source *s = context;
     pthread_mutex_lock(&s->mutex);
-    s->barrier = *barrier;
-    atomic_store(&s->is_triggered, true);
+    const bool has_room = s->barrier_count < BARRIERS_PENDING;
+    if (has_room) {
+        s->barriers[s->barrier_count++] = *barrier;
+        atomic_store(&s->is_triggered, true);
+    }
     pthread_mutex_unlock(&s->mutex);
-    return true;
+    return has_room;
+}
+
+static tarn_driver_barrier take_barrier(source *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    const tarn_driver_barrier barrier = s->barriers[0];
+    s->barrier_count--;
+    memmove(s->barriers, s->barriers + 1, s->barrier_count * sizeof s->barriers[0]);
+    atomic_store(&s->is_triggered, s->barrier_count > 0);
+    pthread_mutex_unlock(&s->mutex);
+    return barrier;
 }
 
 tarn_status source_join(source *s, checkpointing *c, tarn_error *error)
@@ -94,25 +70,24 @@ tarn_status source_join(source *s, checkpointing *c, tarn_error *error)
         .trigger = trigger,
         .context = s,
     };
-    return participant_join(&s->participant, c, SOURCE_TASK, &callbacks, error);
+    return participant_join(&s->participant, c, s->index, &callbacks, error);
 }
 
 /* Sends what is filled, with a mark behind it. */
 static tarn_status send_marks(
     source *s, mark m, const tarn_driver_barrier *barrier, tarn_error *error)
 {
-    for (uint32_t i = 0; i < s->worker_count; i++) {
-        if (s->filling[i] == NULL) {
-            s->filling[i] = queue_take(&s->queues[i]);
+    for (uint32_t i = 0; i < s->division->worker_count; i++) {
+        gate *to = &s->division->gates[i];
+        batch *filling = s->filling[i] != NULL ? s->filling[i] : gate_take(to, s->index);
+        if (filling == NULL) {
+            return interrupted(s, error);
         }
-        if (s->filling[i] == NULL) {
-            return interrupted(error);
-        }
-        s->filling[i]->mark = m;
+        filling->mark = m;
         if (barrier != NULL) {
-            s->filling[i]->barrier = *barrier;
+            filling->barrier = *barrier;
         }
-        queue_push(&s->queues[i], s->filling[i]);
+        gate_push(to, s->index, filling);
         s->filling[i] = NULL;
     }
     return TARN_OK;
@@ -120,21 +95,22 @@ static tarn_status send_marks(
 
 static tarn_status send(source *s, const message *m, tarn_error *error)
 {
+    const division *d = s->division;
     const uint32_t group =
-        tarn_key_group_of(tarn_hash_java_string(m->key, m->key_size), s->max_parallelism);
-    const uint32_t to = tarn_key_group_subtask(group, s->max_parallelism, s->worker_count);
+        tarn_key_group_of(tarn_hash_java_string(m->key, m->key_size), d->max_parallelism);
+    const uint32_t to = tarn_key_group_subtask(group, d->max_parallelism, d->worker_count);
 
     batch *filling = s->filling[to];
     if (filling == NULL) {
-        filling = queue_take(&s->queues[to]);
+        filling = gate_take(&d->gates[to], s->index);
         if (filling == NULL) {
-            return interrupted(error);
+            return interrupted(s, error);
         }
         s->filling[to] = filling;
     }
     filling->messages[filling->count++] = *m;
     if (filling->count == BATCH_MESSAGES) {
-        queue_push(&s->queues[to], filling);
+        gate_push(&d->gates[to], s->index, filling);
         s->filling[to] = NULL;
     }
     return TARN_OK;
@@ -161,11 +137,12 @@ static tarn_status emit(source *s, const flight *f, tarn_error *error)
     }
     follow_event_time(&s->position, (uint64_t)messages[0].scheduled_at);
     s->position.without_aircraft_count += count == 1;
-    s->position.record++;
     s->position.emitted++;
     atomic_store_explicit(&s->emitted_count, s->position.emitted, memory_order_relaxed);
     return TARN_OK;
 }
+
+/* Checkpoints. */
 
 /*
  * The barrier goes out between two records; the position is that of the next one. TARN_DONE: it is
@@ -176,62 +153,94 @@ static tarn_status answer_trigger(source *s, tarn_error *error)
     if (!atomic_load_explicit(&s->is_triggered, memory_order_relaxed)) {
         return TARN_OK;
     }
-    pthread_mutex_lock(&s->mutex);
-    const tarn_driver_barrier barrier = s->barrier;
-    atomic_store(&s->is_triggered, false);
-    pthread_mutex_unlock(&s->mutex);
+    const tarn_driver_barrier barrier = take_barrier(s);
     TRY(send_marks(s, MARK_BARRIER, &barrier, error));
 
-    uint8_t encoded[POSITION_BYTES];
-    encode_position(&s->position, encoded);
-    const tarn_checkpoint_operator_state state = {
-        .name = position_name,
-        .bytes = tarn_bytes_at(encoded, sizeof encoded),
-    };
     const uint64_t id = barrier.checkpoint_id;
     tarn_buffer part = TARN_BUFFER_INIT;
     tarn_error cause;
-    if (tarn_acknowledgement_encode(id, operator_name, 0, 1, &state, 1, &part, &cause) == TARN_OK) {
+    if (position_encode(&s->position, id, s->index, s->division->source_count, &part, &cause) ==
+        TARN_OK) {
         participant_acknowledge(&s->participant, id, tarn_buffer_bytes(&part));
     } else {
         participant_decline(&s->participant, id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION, &cause);
     }
     tarn_buffer_clear(&part);
-    return barrier.kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND ? TARN_DONE : TARN_OK;
+    s->is_stopped = barrier.kind == TARN_CHECKPOINT_SAVEPOINT_SUSPEND;
+    return s->is_stopped ? TARN_DONE : TARN_OK;
 }
 
-/*
- * A kill that no checkpoint came before would show nothing: the source stands still until this run
- * has had one, and answers the driver meanwhile.
- */
-static tarn_status die(source *s, tarn_error *error)
+/* The source stands still for a moment, and answers the driver meanwhile. */
+static tarn_status stand(source *s, tarn_error *error)
 {
     const struct timespec millisecond = {.tv_nsec = 1000000};
+    TRY(answer_trigger(s, error));
+    if (gate_is_interrupted(&s->division->gates[0])) {
+        return interrupted(s, error);
+    }
+    nanosleep(&millisecond, NULL);
+    return TARN_OK;
+}
+
+/* Until all sources are there. */
+static tarn_status meet(source *s, halt *h, tarn_error *error)
+{
+    atomic_fetch_add(&h->standing_count, 1);
+    while (atomic_load(&h->standing_count) < s->division->source_count) {
+        TRY(stand(s, error));
+    }
+    return TARN_OK;
+}
+
+/* A kill that no checkpoint came before would show nothing: it waits until this run has had one. */
+static tarn_status die(source *s, tarn_error *error)
+{
     checkpointing *c = s->participant.checkpointing;
-    if (!checkpointing_has_outcome(c)) {
+    TRY(meet(s, &s->division->kill, error));
+    if (s->index == 0 && !checkpointing_has_outcome(c)) {
         TRY(checkpointing_demand(c, error));
     }
     while (!checkpointing_has_outcome(c)) {
-        TRY(answer_trigger(s, error));
-        nanosleep(&millisecond, NULL);
+        TRY(stand(s, error));
     }
     kill(getpid(), SIGKILL);
     return TARN_OK;
 }
 
-/* The source stands still until the barrier that it stops behind: TARN_DONE, or TARN_OK when none
- * comes. */
+/* Until the barrier that all stop behind: TARN_DONE, or TARN_OK when none comes. */
 static tarn_status stop(source *s, tarn_error *error)
 {
-    const struct timespec millisecond = {.tv_nsec = 1000000};
     checkpointing *c = s->participant.checkpointing;
-    TRY(checkpointing_stop(c, error));
+    s->has_stood = true;
+    TRY(meet(s, &s->division->stop, error));
+    if (s->index == 0) {
+        TRY(checkpointing_stop(c, error));
+    }
     while (!checkpointing_has_refused_to_stop(c)) {
-        TRY(answer_trigger(s, error));
-        nanosleep(&millisecond, NULL);
+        TRY(stand(s, error));
     }
     return TARN_OK;
 }
+
+/* Between two records: whether it is here that something is to happen. */
+static tarn_status do_what_is_due(source *s, tarn_error *error)
+{
+    const division *d = s->division;
+    const uint64_t passed = source_passed(s);
+    if (d->savepoint_at > 0 && passed >= d->savepoint_at && s->index == 0 && !s->has_asked) {
+        s->has_asked = true;
+        TRY(checkpointing_save(s->participant.checkpointing, error));
+    }
+    if (d->kill.at > 0 && passed >= d->kill.at) {
+        TRY(die(s, error));
+    }
+    if (d->stop.at > 0 && passed >= d->stop.at && !s->has_stood) {
+        return stop(s, error);
+    }
+    return answer_trigger(s, error);
+}
+
+/* Reading. */
 
 static tarn_status skip(source *s, input *in, tarn_error *error)
 {
@@ -246,7 +255,7 @@ static tarn_status skip(source *s, input *in, tarn_error *error)
                 0,
                 "the checkpoint stands at record %llu of a round, the input %s has only %llu",
                 (unsigned long long)s->position.record,
-                s->path,
+                s->division->path,
                 (unsigned long long)i);
         }
         TRY(status);
@@ -254,55 +263,57 @@ static tarn_status skip(source *s, input *in, tarn_error *error)
     return TARN_OK;
 }
 
-static bool is_at_stop(const source *s)
+static bool is_own(const source *s, uint64_t record)
 {
-    return s->stop_at > 0 && s->position.emitted == s->stop_at;
+    return record / BLOCK_RECORDS % s->division->source_count == s->index;
 }
 
-static tarn_status read_round(source *s, input *in, bool *is_stopped, tarn_error *error)
+static tarn_status emit_line(
+    source *s, const input *in, const char *line, size_t size, tarn_error *error)
+{
+    flight f;
+    tarn_error reason;
+    const tarn_status status = flight_parse(line, size, &f, &reason);
+    if (status != TARN_OK) {
+        return failure_set(
+            error,
+            status,
+            0,
+            "cannot read line %llu of the input %s: %s",
+            (unsigned long long)input_line(in),
+            s->division->path,
+            reason.message);
+    }
+    return emit(s, &f, error);
+}
+
+static tarn_status read_round(source *s, input *in, tarn_error *error)
 {
     TRY(skip(s, in, error));
     for (;;) {
-        const tarn_status answered = is_at_stop(s) ? stop(s, error) : answer_trigger(s, error);
-        if (answered == TARN_DONE) {
-            *is_stopped = true;
-        }
-        TRY(answered);
+        TRY(do_what_is_due(s, error)); /* TARN_DONE: stopped. */
         const char *line = NULL;
         size_t size = 0;
         TRY(input_next(in, &line, &size, error)); /* TARN_DONE, at last. */
-        flight f;
-        tarn_error reason;
-        const tarn_status status = flight_parse(line, size, &f, &reason);
-        if (status != TARN_OK) {
-            return failure_set(
-                error,
-                status,
-                0,
-                "cannot read line %llu of the input %s: %s",
-                (unsigned long long)input_line(in),
-                s->path,
-                reason.message);
+        if (is_own(s, s->position.record)) {
+            TRY(emit_line(s, in, line, size, error));
         }
-        TRY(emit(s, &f, error));
-        if (s->position.emitted == s->kill_at) {
-            TRY(die(s, error));
-        }
+        s->position.record++;
     }
 }
 
 tarn_status source_run(source *s, tarn_error *error)
 {
-    bool is_stopped = false;
-    while (s->position.round < s->round_count && !is_stopped) {
+    const division *d = s->division;
+    while (s->position.round < d->round_count && !s->is_stopped) {
         input *in = NULL;
-        TRY(input_open(s->path, s->budget, &in, error));
-        const tarn_status status = read_round(s, in, &is_stopped, error);
+        TRY(input_open(d->path, d->file, d->budget, &in, error));
+        const tarn_status status = read_round(s, in, error);
         input_close(in);
         if (status != TARN_DONE) {
             return status;
         }
-        if (!is_stopped) {
+        if (!s->is_stopped) {
             s->position.round++;
             s->position.record = 0;
         }

@@ -1,65 +1,88 @@
 /*
- * source.h - reads the flights, replays the year, and partitions records by key group to workers.
+ * source.h - reads its part of the flights, replays the year, and partitions records by key group.
  *
- * Its position is state like any other: it is part of every checkpoint, and a restored job reads on
- * from there. Event time is followed by a watermark, the largest event time seen less a bound;
- * what comes behind it is late, is counted as late, and counts all the same.
+ *     file   ▓▓▓▓░░░░▓▓▓▓░░░░ ...   blocks of records, dealt out to the sources in turn
+ *            ▓ source 0 ──► channel 0 of every worker
+ *            ░ source 1 ──► channel 1 of every worker
  *
- * Thread: its own; the atomic figures may be read by any.
+ * Each reads the whole file and passes over the blocks of others. Its position is state like any
+ * other: it is part of every checkpoint, and a restored job reads on from there. Event time is
+ * followed by a watermark, the largest event time that the source has seen less a bound; what comes
+ * behind it is late, is counted as late, and counts all the same.
+ *
+ * Where the job is to be killed or stopped all sources stand still, each behind its last record
+ * before that one: which records were emitted does not depend on how fast each of them is.
+ *
+ * Thread: its own; the atomic figures may be read by any. The division is shared.
  */
 #ifndef FLIGHTS_SOURCE_H
 #define FLIGHTS_SOURCE_H
 
 #include <stdatomic.h>
 
-#include <tarn/checkpoint.h>
-
 #include "checkpointing.h"
+#include "gate.h"
 #include "input.h"
 #include "options.h"
-#include "queue.h"
+#include "position.h"
 
 enum {
     MAX_PARALLELISM = 128,    /* Key groups of the job, unless the configuration says. */
     WATERMARK_BOUND_S = 3600, /* 7.7 % of the flights come later than that. */
+    BLOCK_RECORDS = 256,
+    BARRIERS_PENDING = 8,
 };
 
-/* What the checkpoint holds of the source. */
-typedef struct position {
-    uint64_t round;      /* The replay of the year, from 0. */
-    uint64_t record;     /* Records of the round that were emitted. */
-    uint64_t emitted;    /* Records of all rounds. */
-    uint64_t event_time; /* The largest that was seen. Units: seconds since 1970 UTC. */
-    uint64_t out_of_order_count;
-    uint64_t late_count;       /* Behind the watermark. */
-    uint64_t out_of_order_max; /* Units: seconds behind event_time. */
-    uint64_t without_aircraft_count;
-} position;
+/* Where all sources stand still together. */
+typedef struct halt {
+    uint64_t at; /* Records that all sources have emitted by then; 0: nowhere. */
+    atomic_uint standing_count;
+} halt;
 
-typedef struct source {
-    const char *path;
+/* What the sources of a job have in common. */
+typedef struct division {
+    const char *path; /* For messages. */
+    int file;         /* -1: none yet. */
     tarn_budget *budget;
-    participant participant;
-    atomic_bool is_triggered;    /* There is a barrier to send; read for every record. */
-    pthread_mutex_t mutex;       /* Guards barrier. */
-    tarn_driver_barrier barrier; /* The latest that the driver asked for. */
-    queue *queues;               /* One per worker. */
+    gate *gates; /* One per worker. */
+    uint32_t source_count;
     uint32_t worker_count;
     uint32_t max_parallelism;
     uint32_t round_count;
-    uint64_t kill_at; /* The process kills itself after as many, and a checkpoint; 0: never. */
-    uint64_t stop_at; /* The job is stopped with a savepoint after as many; 0: never. */
+    uint64_t round_size;   /* Records. */
+    uint64_t savepoint_at; /* As halt.at, but nobody stands still. */
+    halt kill;             /* The process kills itself there, after a checkpoint. */
+    halt stop;             /* The job is stopped there, with a savepoint. */
+} division;
+
+typedef struct source {
+    division *division;
+    uint32_t index;
+    participant participant;
+    atomic_bool is_triggered; /* There is a barrier to send; read for every record. */
+    pthread_mutex_t mutex;    /* Guards barriers. */
+    tarn_driver_barrier barriers[BARRIERS_PENDING]; /* That the driver has asked for, in order. */
+    uint32_t barrier_count;
 
     position position;
+    bool is_stopped;                    /* The last barrier was sent. */
+    bool has_stood;                     /* Where the job was to be stopped. */
+    bool has_asked;                     /* For the savepoint. */
     batch *filling[WORKERS_MAX];        /* Per worker: taken and not pushed. */
     atomic_uint_fast64_t emitted_count; /* For the report; position.emitted is the source's own. */
 } source;
+
+void source_init(source *s, division *d, uint32_t index);
+void source_clear(source *s);
 
 /* Joins the job's checkpoints. */
 tarn_status source_join(source *s, checkpointing *c, tarn_error *error);
 
 /* Reads the position out of a checkpoint. Errors: TARN_CORRUPTION, TARN_INCOMPATIBLE. */
 tarn_status source_restore(source *s, const tarn_checkpoint *checkpoint, tarn_error *error);
+
+/* Answers how many records it has passed, its own and those of others. */
+uint64_t source_passed(const source *s);
 
 /* Emits everything and the end marks. Errors: TARN_ABANDONED when the job fails elsewhere. */
 tarn_status source_run(source *s, tarn_error *error);

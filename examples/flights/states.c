@@ -74,7 +74,16 @@ static tarn_status add_to_totals(states *s, const message *m, tarn_error *error)
     return TARN_OK;
 }
 
-/* The stream is out of order: what was seen last is not what happened last. */
+/*
+ * The stream is out of order, and comes from several sources: what was seen last is not what
+ * happened last. Of two places at one time the same one is taken, whichever was seen first.
+ */
+static bool is_later(const last_airport *last, const message *m)
+{
+    return m->scheduled_at > last->scheduled_at ||
+           (m->scheduled_at == last->scheduled_at && strcmp(m->airport, last->name) > 0);
+}
+
 static tarn_status move_aircraft(states *s, const message *m, tarn_error *error)
 {
     if (m->airport[0] == '\0') {
@@ -83,7 +92,7 @@ static tarn_status move_aircraft(states *s, const message *m, tarn_error *error)
     void *place = NULL;
     TRY(tarn_value_edit(s->airport, sizeof(last_airport), &place, error));
     last_airport *last = place;
-    if (m->scheduled_at >= last->scheduled_at) {
+    if (is_later(last, m)) {
         last->scheduled_at = m->scheduled_at;
         memset(last->name, 0, sizeof last->name);
         memcpy(last->name, m->airport, strlen(m->airport));

@@ -1,12 +1,13 @@
 /*
- * worker.h - one subtask of the operator "flights": a queue, a backend, a thread.
+ * worker.h - one subtask of the operator "flights": a gate, a backend, a thread.
  *
- *     queue ──► messages ──► states
- *           ──► barrier  ──► aligner: snapshot begins; messages go on; when durable: acknowledge
- *           ──► end      ──► snapshot ends; scan the states for the result; close
+ *     gate ──► messages ──► states
+ *          ──► barrier  ──► barriers ──► snapshotting: it begins; messages go on; when durable:
+ *          │                             acknowledge
+ *          ──► end      ──► of the last channel: snapshot ends; scan the states for the result
  *
- * A barrier that is unaligned overtakes the batches before it in the queue: they become part of the
- * snapshot, and are applied first after a restore.
+ * Messages come from several sources, those of one source in its order. What states hold depends on
+ * event time, never on which source was first.
  *
  * Thread: its own, from worker_run() on: backend, states and snapshot never leave it. The figures
  * are published under the worker's lock.
@@ -17,34 +18,30 @@
 #include <limits.h>
 #include <stdatomic.h>
 
-#include <tarn/aligner.h>
-#include <tarn/snapshot.h>
-
+#include "barriers.h"
 #include "checkpointing.h"
-#include "queue.h"
+#include "gate.h"
 #include "result.h"
+#include "snapshotting.h"
 #include "states.h"
 
 /* What a worker tells of itself. */
 typedef struct worker_figures {
-    tarn_backend_stats stats;      /* As of at most a second ago; in the end, before the scan. */
-    state_size size;               /* In the end. */
-    uint64_t snapshot_sync_ns_max; /* Longest time that a barrier held the worker. */
-    uint64_t reused_bytes;         /* By all snapshots: what was not uploaded again. */
-    uint64_t uploaded_bytes;
-    uint64_t kept_bytes;     /* In flight, in all snapshots. */
-    uint64_t kept_bytes_max; /* In one of them. */
+    tarn_backend_stats stats; /* As of at most a second ago; in the end, before the scan. */
+    state_size size;          /* In the end. */
+    snapshot_figures snapshots;
+    tarn_alignment_figures alignment;
 } worker_figures;
 
 typedef struct worker {
     uint32_t index;
+    uint32_t task; /* As the driver knows it. */
     uint32_t worker_count;
     uint32_t max_parallelism;
     tarn_env *env;
     tarn_checkpoint *restore; /* Until it is open. NULL: begin empty. */
-    participant participant;
     checkpointing *checkpointing;
-    queue *queue;
+    gate *gate;
     sorter *lines; /* NULL: no result is wanted. */
     bool is_scan_wanted;
     char directory[PATH_MAX + 32];
@@ -56,18 +53,14 @@ typedef struct worker {
 
     tarn_backend *backend;
     states states;
-    tarn_aligner *aligner;   /* Of one channel: the queue. */
-    uint64_t arrived_id;     /* The latest barrier that was seen in the queue. */
-    uint64_t reached_id;     /* The one that is being reached: nothing is before it. */
-    tarn_snapshot *snapshot; /* Under way, or NULL. */
-    uint64_t snapshot_id;
-    tarn_checkpoint_kind kind; /* Of the latest barrier. */
-    tarn_buffer kept;          /* Messages in flight, of the snapshot. */
-    tarn_buffer acknowledgement;
+    snapshotting snapshotting;
+    barriers barriers;
+    uint32_t ended_count; /* Channels. */
     uint64_t measured_ns;
 
-    pthread_mutex_t mutex; /* Guards figures. */
-    worker_figures figures;
+    pthread_mutex_t mutex; /* Guards stats and size. */
+    tarn_backend_stats stats;
+    state_size size;
 } worker;
 
 void worker_init(worker *w);

@@ -23,7 +23,8 @@
  * after a restore. At a SNAPSHOT the state holds, of each channel, exactly the data before the
  * barrier, when what is kept is added; at least that data, at least once. A checkpoint sees at most
  * one SNAPSHOT, and one of COMPLETE and ABANDONED. A barrier of a newer checkpoint ends an older
- * one; one of an older checkpoint changes nothing but a counter. Rules are those of Flink 1.20.
+ * one, unless the coordinator has given the newer one up; one of an older checkpoint changes
+ * nothing but a counter. Rules are those of Flink 1.20.
  *
  * Ownership: effects belong to the aligner until the next step.
  * Thread: confined.
@@ -69,8 +70,9 @@ typedef enum tarn_alignment_effect_kind {
     TARN_ALIGN_SNAPSHOT,  /**< Take the snapshot now, and pass the barrier on, ahead of all output
                                if is_unaligned. */
     TARN_ALIGN_COMPLETE,  /**< All of the checkpoint is known: acknowledge it once it is stored. */
-    TARN_ALIGN_ABANDONED, /**< Forget what was taken and kept, pass a cancellation on, and decline
-                               for reason unless the coordinator is who gave up (is_known). */
+    TARN_ALIGN_ABANDONED, /**< Forget what was taken and kept for it, pass a cancellation on, and
+                               decline for reason unless the coordinator is who gave up (is_known).
+                               Then it may be a newer one than what is under way. */
 } tarn_alignment_effect_kind;
 
 typedef struct tarn_alignment_effect {

@@ -128,6 +128,72 @@ static void abandon(tarn_aligner *a, tarn_checkpoint_failure reason, bool is_kno
     forget(a);
 }
 
+/* Those that are given up before they come: they end nothing that is older. */
+
+static bool is_given_up(const tarn_aligner *a, uint64_t id)
+{
+    bool is_found = false;
+    for (uint32_t i = 0; i < a->given_up_count; i++) {
+        is_found = is_found || a->given_up[i] == id;
+    }
+    return is_found;
+}
+
+static void remove_given_up(tarn_aligner *a, uint32_t count)
+{
+    a->given_up_count -= count;
+    memmove(a->given_up, a->given_up + count, a->given_up_count * sizeof *a->given_up);
+}
+
+/* Older ones cannot come any more. */
+static void set_current(tarn_aligner *a, uint64_t id)
+{
+    uint32_t older_count = 0;
+    a->current_id = id;
+    while (older_count < a->given_up_count && a->given_up[older_count] <= id) {
+        older_count++;
+    }
+    remove_given_up(a, older_count);
+}
+
+/* Takes the place of the oldest in a full list, which then is no longer waited for. */
+static void note_given_up(tarn_aligner *a, uint64_t id)
+{
+    tarn_alignment_effect *effect = tarn__aligner_emit(a, TARN_ALIGN_ABANDONED, id);
+    effect->reason = TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER;
+    effect->is_known = true;
+    a->figures.abandoned_count++;
+    if (a->given_up_count == TARN__GIVEN_UP_MAX) {
+        const uint64_t oldest = a->given_up[0] < id ? a->given_up[0] : id;
+        if (a->is_pending) {
+            abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED, /* is_known= */ false);
+        }
+        set_current(a, oldest);
+    }
+    if (id > a->current_id) {
+        uint32_t position = a->given_up_count++;
+        while (position > 0 && a->given_up[position - 1] > id) {
+            a->given_up[position] = a->given_up[position - 1];
+            position--;
+        }
+        a->given_up[position] = id;
+    }
+}
+
+/*
+ * Its barriers are passed over. But a channel that brings one, and has not brought the current
+ * checkpoint's, will not bring that any more.
+ */
+static void pass_given_up(tarn_aligner *a, const tarn_barrier *event)
+{
+    const bool is_in_turn =
+        event->kind == TARN_BARRIER_REACHED || event->kind == TARN_BARRIER_CANCELLED;
+    a->figures.stale_count++;
+    if (a->is_pending && is_in_turn && !a->channels[event->channel].has_arrived) {
+        abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED, /* is_known= */ false);
+    }
+}
+
 /* Its way */
 
 static void begin(tarn_aligner *a, const tarn_barrier *event)
@@ -135,7 +201,7 @@ static void begin(tarn_aligner *a, const tarn_barrier *event)
     if (a->is_pending) {
         abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED, /* is_known= */ false);
     }
-    a->current_id = event->checkpoint_id;
+    set_current(a, event->checkpoint_id);
     a->is_pending = true;
     a->first_ms = a->now_ms;
     a->arrived_count = 0;
@@ -262,16 +328,24 @@ static void end_channel(tarn_aligner *a, uint32_t position)
     }
 }
 
-static void give_up(tarn_aligner *a, const tarn_barrier *event)
+/* The channel says so: nothing older comes out of it either. */
+static void cancel(tarn_aligner *a, uint64_t id)
 {
-    const bool is_known = event->kind == TARN_BARRIER_GIVE_UP;
-    if (event->checkpoint_id > a->current_id) {
-        if (a->is_pending) {
-            abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED, /* is_known= */ false);
-        }
-        a->current_id = event->checkpoint_id;
+    if (id > a->current_id && a->is_pending) {
+        abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_SUBSUMED, /* is_known= */ false);
     }
-    abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER, is_known);
+    set_current(a, id);
+    abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER, /* is_known= */ false);
+}
+
+/* The coordinator says so: what is older may well complete. */
+static void give_up(tarn_aligner *a, uint64_t id)
+{
+    if (id > a->current_id) {
+        note_given_up(a, id);
+    } else {
+        abandon(a, TARN_FAILURE_CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER, /* is_known= */ true);
+    }
 }
 
 static bool names_checkpoint(tarn_barrier_kind kind)
@@ -290,6 +364,10 @@ static void handle(tarn_aligner *a, const tarn_barrier *event)
         a->figures.stale_count++;
         return;
     }
+    if (names_checkpoint(event->kind) && is_given_up(a, event->checkpoint_id)) {
+        pass_given_up(a, event);
+        return;
+    }
     switch (event->kind) {
     case TARN_BARRIER_TICK:
         break;
@@ -300,8 +378,10 @@ static void handle(tarn_aligner *a, const tarn_barrier *event)
         reach(a, event);
         break;
     case TARN_BARRIER_CANCELLED:
+        cancel(a, event->checkpoint_id);
+        break;
     case TARN_BARRIER_GIVE_UP:
-        give_up(a, event);
+        give_up(a, event->checkpoint_id);
         break;
     case TARN_BARRIER_ENDED:
         end_channel(a, event->channel);
@@ -371,6 +451,7 @@ bool tarn__aligner_is_valid(const tarn_aligner *aligner)
                            (a->is_unaligned ? arrived : reached) < open);
     return open == a->open_count && is_counted && (a->is_pending || !is_blocked) &&
            (!a->is_unaligned || (a->is_pending && !is_blocked)) &&
+           (a->given_up_count == 0 || a->given_up[0] > a->current_id) &&
            a->tracked_count <= TARN__TRACKED_MAX && a->effect_count <= a->effects_max;
 }
 

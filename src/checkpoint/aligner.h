@@ -3,6 +3,7 @@
  *
  * Invariants (tarn__aligner_is_valid)
  *   - No channel is blocked while nothing is pending.
+ *   - What was given up before it came is newer than the current one, and never begins.
  *   - Identifiers only grow. An arrival that is to be aligned starts nothing: what is in its way
  *     goes first.
  *
@@ -18,6 +19,9 @@
 
 /* Checkpoints of which barriers have come, at least once; the oldest is given up for a new one. */
 enum { TARN__TRACKED_MAX = 50 };
+
+/* Checkpoints that may be given up before any barrier of theirs has come. */
+enum { TARN__GIVEN_UP_MAX = 50 };
 
 typedef struct tarn__channel {
     bool is_ended;
@@ -53,6 +57,8 @@ struct tarn_aligner {
     uint32_t reached_count;
     uint64_t processed_bytes; /* At least once: of all that were ever tracked. */
     uint64_t kept_bytes;
+    uint64_t given_up[TARN__GIVEN_UP_MAX]; /* Ascending. */
+    uint32_t given_up_count;
     bool keeps_for_last; /* What is kept is of the latest completed one: its last step said so. */
 
     /* At least once: several, by ascending id. */

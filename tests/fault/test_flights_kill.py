@@ -1,5 +1,5 @@
 """kill -9 at random points of a real run, restore, and the result is that of a run that was never killed.
-Each run has a number of workers of its own.
+Each run has a number of workers of its own, each point one of sources.
 
 A point is a share of the records (the process kills itself) or a time (it is killed from outside, in whatever it does:
 flush, upload, commit, restore). A point may kill the restored run again, and again. Seeds are printed; TARN_SEED=<number>
@@ -19,6 +19,7 @@ from flights import read
 POINTS = 50 if os.environ.get("TARN_LONG") else int(os.environ.get("FLIGHTS_KILL_POINTS", 5))
 KILLS_MAX = 3
 WORKERS_MAX = 4
+SOURCES_MAX = 3
 CHECKPOINT_INTERVAL_MS = 100
 # Shares of the stream's time that frozen rows get: by default a checkpoint takes half of such a short run.
 DRAIN_SHARES = ("0.07", "1")
@@ -31,9 +32,10 @@ class Kill(flights.FlightsTest):
         """Of a run with 2 workers and checkpoints that are soon done, or as it is drawn."""
         workers = draw.randint(1, WORKERS_MAX) if draw else 2
         share = draw.choice(DRAIN_SHARES) if draw else DRAIN_SHARES[-1]
-        return ["--repeat", "3", "--quiet", "--workers", str(workers), "--checkpoint-interval", str(CHECKPOINT_INTERVAL_MS),
-                "--checkpoint-dir", self.flights.path("checkpoints"), "--out", out,
-                "-D", "execution.checkpointing.tolerable-failed-checkpoints=0",
+        sources = self.sources if draw else 2
+        return ["--repeat", "3", "--quiet", "--workers", str(workers), "--sources", str(sources),
+                "--checkpoint-interval", str(CHECKPOINT_INTERVAL_MS), "--checkpoint-dir", self.flights.path("checkpoints"),
+                "--out", out, "-D", "execution.checkpointing.tolerable-failed-checkpoints=0",
                 "-D", "tarn.working-set.drain-share=" + share] + self.more
 
     def run_straight(self):
@@ -77,7 +79,8 @@ class Kill(flights.FlightsTest):
         if os.path.exists(out):
             os.remove(out)
         kill_count = draw.randint(1, KILLS_MAX)
-        print("  point %d: %d kills" % (seed, kill_count), flush=True)
+        self.sources = draw.randint(1, SOURCES_MAX)
+        print("  point %d: %d kills, %d sources" % (seed, kill_count, self.sources), flush=True)
         killed = 0
         for _ in range(kill_count):
             killed += self.kill_once(draw, seconds, out)
@@ -99,17 +102,21 @@ class Kill(flights.FlightsTest):
         shutil.rmtree(self.flights.path("checkpoints"))
         self.run_points((POINTS + 1) // 2)
 
+    def test_barriers_that_overtake_only_when_they_are_late(self):
+        self.more = ["--unaligned", "-D", "execution.checkpointing.aligned-checkpoint-timeout=2ms"]
+        self.run_points((POINTS + 2) // 3)
+
     def test_a_full_queue_that_a_barrier_passed_is_restored(self):
-        """One worker, slower than the source as it reads and writes RocksDB: its queue's batches are full when the barrier comes."""
+        """One worker, slower than the sources as it reads and writes RocksDB: its channels are full when the barrier comes."""
         def options(out):
             return ["--repeat", "1", "--workers", "1", "--unaligned", "--checkpoint-interval", "200", "--out", out,
                     "--checkpoint-dir", self.flights.path("checkpoints"), "-D", "tarn.working-set.size=0b"]
         shutil.rmtree(self.flights.path("checkpoints"), ignore_errors=True)
         shown = self.flights.run(*options(self.flights.path("shown.tsv")))
         self.assertEqual(shown.returncode, 0, shown.stderr)
-        kept = re.search(r"up to ([0-9.]+) of the ([0-9]+) KiB of a queue", shown.stdout)
+        kept = re.search(r"up to ([0-9.]+) of the ([0-9]+) KiB of a worker", shown.stdout)
         self.assertIsNotNone(kept, shown.stdout)
-        # Of the four batches the worker reads one, and one has the barrier itself, behind fewer records.
+        # Of four batches of each channel the worker reads one of one, and one has the barrier itself, behind fewer records.
         self.assertGreaterEqual(float(kept.group(1)), 0.45 * float(kept.group(2)), shown.stdout)
         shutil.rmtree(self.flights.path("checkpoints"))
         killed = self.flights.run(*options(self.flights.path("killed.tsv")), "--kill-at", "0.8")

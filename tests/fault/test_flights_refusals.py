@@ -3,6 +3,7 @@
 Exit status 2 says that the command line is wrong, 1 that what it asks for cannot be done.
 """
 import os
+import re
 import signal
 import unittest
 
@@ -30,7 +31,7 @@ class Usage(flights.FlightsTest):
 
     def test_numbers_out_of_range_are_named(self):
         for option, value in (("--repeat", "0"), ("--repeat", "-1"), ("--repeat", "x"), ("--workers", "1000"),
-                              ("--workers", "2x"), ("--kill-at", "0"), ("--kill-at", "1.5"), ("--kill-at", "nan"),
+                              ("--workers", "2x"), ("--sources", "0"), ("--sources", "17"), ("--savepoint-at", "2"), ("--kill-at", "0"), ("--kill-at", "1.5"), ("--kill-at", "nan"),
                               ("--checkpoint-interval", "-5"), ("--checkpoint-interval", "")):
             with self.subTest(option=option, value=value):
                 self.assert_usage(option, value, word=option)
@@ -44,6 +45,10 @@ class Usage(flights.FlightsTest):
     def test_a_claim_needs_something_to_claim_and_a_place(self):
         self.assert_usage("--claim", word="--restore")
         self.assert_usage("--claim", "--restore", "nowhere", word="--checkpoint-dir")
+
+    def test_savepoints_need_a_place(self):
+        self.assert_usage("--savepoint-at", "0.5", word="--savepoint-at")
+        self.assert_usage("--stop-at", "0.5", word="--stop-at")
 
     def test_help_is_no_failure(self):
         run = self.flights.run("--help")
@@ -175,6 +180,9 @@ class Checkpoints(flights.FlightsTest):
         self.assert_refused(self.flights.run(*restore, "--repeat", "1"), "--repeat 1")
         groups = self.flights.run(*restore, "--repeat", "4", "-D", "pipeline.max-parallelism=64")
         self.assert_refused(groups, "maximum parallelism 128", "64")
+        for count in ("1", "3"):
+            sources = self.flights.run(*restore, "--repeat", "4", "--sources", count)
+            self.assert_refused(sources, "of 2 sources", "by " + count)
         run = self.flights.run(*restore, "--repeat", "4")
         self.assertEqual(run.returncode, 0, run.stderr)
 
@@ -199,7 +207,8 @@ class Checkpoints(flights.FlightsTest):
 
 
 class Concurrent(flights.FlightsTest):
-    """Checkpoints that begin while one is being stored: it goes on, and they are declined, not left to their timeout."""
+    """Checkpoints that begin while one is being stored: it goes on, and they are declined, not left to their timeout; but for a
+    savepoint it makes room."""
     record_count = 20000
 
     def run_once(self, attempt):
@@ -216,6 +225,28 @@ class Concurrent(flights.FlightsTest):
     def test_checkpoint_that_takes_longer_than_the_interval_completes(self):
         """How long a checkpoint takes is the machine's: it is tried until one took longer."""
         self.assertTrue(any(self.run_once(attempt) for attempt in range(RUNS_MAX)), "no checkpoint took that long")
+
+    def save_once(self, attempt):
+        """Rows are written slowly beside the stream, so that checkpoints take longer than their interval. With one source
+        no barrier waits for another: what ends the checkpoint is that its snapshot is under way."""
+        options = ("--repeat", "2", "--sources", "1", "--checkpoint-dir", self.flights.path("saved-%d" % attempt))
+        savepoints = self.flights.path("savepoints-%d" % attempt)
+        run = self.flights.run(
+            *options, "--quiet", "--checkpoint-interval", "10", "--savepoint-at", "0.5", "--savepoint-dir", savepoints,
+            "--out", self.flights.path("taken.tsv"), "-D", "tarn.working-set.drain-share=0.01",
+            "-D", "execution.checkpointing.min-pause=0ms", "-D", "execution.checkpointing.tolerable-failed-checkpoints=1000")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        taken = re.search(r"took the savepoint (.*)", run.stderr)
+        if taken is None or "a barrier of a newer checkpoint reached a task first" not in run.stderr:
+            return False
+        restored = self.flights.run(*options, "--restore", taken.group(1), "--out", self.flights.path("restored.tsv"))
+        self.assertEqual(restored.returncode, 0, restored.stderr)
+        self.assertEqual(read(self.flights.path("restored.tsv")), read(self.flights.path("taken.tsv")))
+        return True
+
+    def test_checkpoint_under_way_makes_room_for_a_savepoint(self):
+        """When a checkpoint is under way is the machine's: it is tried until one was."""
+        self.assertTrue(any(self.save_once(attempt) for attempt in range(RUNS_MAX)), "no checkpoint was under way")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ typedef struct outcome {
     bool is_complete;
     bool is_abandoned;
     bool is_disturbed;                /* Cancelled or given up: it need not complete. */
+    bool is_kept;                     /* What channels keep is of it. */
     uint32_t processed[CHANNELS_MAX]; /* Data in the state at the snapshot. */
 } outcome;
 
@@ -99,6 +100,7 @@ static void keep(const tarn_alignment_effect *effect)
     CHECK(!c->is_ended && !w.outcomes[effect->checkpoint_id].has_snapshot);
     const uint32_t before = c->before[effect->checkpoint_id];
     CHECK(effect->is_open == (before == nowhere));
+    w.outcomes[effect->checkpoint_id].is_kept = true;
     c->kept_from = c->data_processed;
     c->kept_to = effect->is_open ? nowhere : before;
 }
@@ -169,7 +171,9 @@ static void abandon(uint64_t id)
     outcome *o = &w.outcomes[id];
     CHECK(!o->is_complete && !o->is_abandoned);
     o->is_abandoned = true;
-    forget_kept();
+    if (o->is_kept) {
+        forget_kept();
+    }
 }
 
 static void perform(const tarn_alignment_effect *effect)

@@ -17,6 +17,7 @@ static void keep(worker *k, uint32_t channel_index, const item *record)
 static void keep_queued(worker *k, const tarn_alignment_effect *effect)
 {
     channel *c = &k->channels[effect->channel];
+    k->keeping_id = effect->checkpoint_id;
     for (uint32_t i = 0; i < c->count; i++) {
         if (c->items[i].kind == ITEM_RECORD) {
             keep(k, effect->channel, &c->items[i]);
@@ -43,8 +44,9 @@ static void complete_snapshot(worker *k, uint64_t id)
 
 static void abandon_alignment(worker *k, const tarn_alignment_effect *effect)
 {
-    k->kept.size = 0;
-    for (uint32_t i = 0; i < w.parallelism[0]; i++) {
+    const bool is_kept = k->keeping_id == effect->checkpoint_id;
+    for (uint32_t i = 0; is_kept && i < w.parallelism[0]; i++) {
+        k->kept.size = 0;
         k->channels[i].is_kept = false;
     }
     sim_drop_checkpoint(k, effect->checkpoint_id);

@@ -103,7 +103,8 @@ typedef struct worker {
     tarn_backend *backend;  /* With RocksDB. */
     tarn_value *value;
     tarn_aligner *aligner;
-    tarn_buffer kept; /* Of the checkpoint that is being aligned. */
+    tarn_buffer kept;    /* Of the checkpoint that is being aligned, */
+    uint64_t keeping_id; /* which is that. */
     channel channels[SOURCES_MAX];
     snapshot snapshots[SNAPSHOTS_MAX];
     tarn__base *base; /* Of the latest complete checkpoint. */
