@@ -230,7 +230,7 @@ static tarn_status judge(webhdfs_upload *upload, const char *name, bool *is_done
         return tarn__fail(
             error, TARN_BUSY, "%.200s/%.200s exists already", self->base.address, name);
     }
-    if (is_same(name, &there)) {
+    if (there.size == status.size && is_same(name, &there)) {
         *is_done = true;
         remove_temporary(upload);
         return TARN_OK;
