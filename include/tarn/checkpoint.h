@@ -95,7 +95,7 @@ typedef struct tarn_checkpoint_subtask {
 /** One keyed state of a subtask. */
 typedef struct tarn_checkpoint_state {
     const char *name;
-    const char *kind; /**< "value". */
+    const char *kind; /**< "value", "map", "list", "reducing", "aggregating" or "timers". */
     const char *codec_name;
     uint32_t codec_version;
 } tarn_checkpoint_state;
@@ -212,7 +212,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
     tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error);
 
-/** Gives a checkpoint up and deletes what it wrote. NULL does nothing. */
+/** Gives a checkpoint up; never waits for deletions: see tarn_snapshot_abandon(). NULL: nothing. */
 TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 
 /** Lists what DIR/JOB, a path or URI, holds, ordered by id. TARN_MISSING: there is nothing. */
