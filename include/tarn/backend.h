@@ -58,7 +58,8 @@ typedef struct tarn_backend_options {
 
     uint32_t subtask_index;   /**< 0 .. parallelism - 1. */
     uint32_t parallelism;     /**< Default 1. */
-    uint32_t max_parallelism; /**< Key groups of the job. Default 128; at most 32,768. */
+    uint32_t max_parallelism; /**< Key groups of the job, 1 .. 32,768. Default 128: the
+                                   configuration's pipeline.max-parallelism is not read. */
     tarn_key_hash key_hash;   /**< Default TARN_KEY_HASH_BYTES. */
 
     /** Options of RocksDB by Flink's names, for all states of this backend. NULL: the env's. */

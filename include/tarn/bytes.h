@@ -2,10 +2,10 @@
  * @file tarn/bytes.h
  * @brief Borrowed bytes, and a buffer that is reused from call to call.
  *
- *     tarn_buffer value = TARN_BUFFER_INIT;
- *     tarn_status status = tarn_value_get(state, &value, &error);
- *     ...
- *     tarn_buffer_clear(&value);
+ *     tarn_buffer copy = TARN_BUFFER_INIT;            keeps what a view only lends
+ *     tarn_bytes view = tarn_bytes_of("a text");
+ *     if (tarn_buffer_assign(&copy, view) == TARN_OK) { ... }
+ *     tarn_buffer_clear(&copy);
  *
  * Ownership: tarn_bytes owns nothing and is valid as long as what it points into. A tarn_buffer
  * owns its memory until tarn_buffer_clear().

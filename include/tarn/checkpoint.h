@@ -95,13 +95,15 @@ typedef struct tarn_checkpoint_subtask {
 /** One keyed state of a subtask. */
 typedef struct tarn_checkpoint_state {
     const char *name;
-    const char *kind; /**< "value". */
+    const char *kind; /**< "value", "map", "list", "reducing", "aggregating" or "timers". */
     const char *codec_name;
     uint32_t codec_version;
 } tarn_checkpoint_state;
 
 /** One file of a subtask. */
 typedef struct tarn_checkpoint_file {
+    const char *operator_name; /**< Of the subtask that restores it. */
+    uint32_t subtask_index;
     const char *local_name; /**< In the working directory, such as "000012.sst". */
     const char *path;       /**< Of the object that it lies in, below the job's directory. */
     bool is_shared;
@@ -210,7 +212,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
     tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error);
 
-/** Gives a checkpoint up and deletes what it wrote. NULL does nothing. */
+/** Gives a checkpoint up; never waits for deletions: see tarn_snapshot_abandon(). NULL: nothing. */
 TARN_API void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint);
 
 /** Lists what DIR/JOB, a path or URI, holds, ordered by id. TARN_MISSING: there is nothing. */
@@ -254,10 +256,8 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_in(
 /** Frees a checkpoint. NULL does nothing. */
 TARN_API void tarn_checkpoint_free(tarn_checkpoint *checkpoint);
 
-/** Answers the figures of a checkpoint. */
+/** Answers the figures of a checkpoint, and the path of its directory, borrowed. */
 TARN_API tarn_checkpoint_summary tarn_checkpoint_summarize(const tarn_checkpoint *checkpoint);
-
-/** Answers the path of the checkpoint's directory. Borrowed. */
 TARN_API const char *tarn_checkpoint_path(const tarn_checkpoint *checkpoint);
 
 /** Answers one subtask; index is 0 .. summary.subtask_count - 1. */

@@ -111,6 +111,24 @@ TARN_API void tarn_config_visit(
 TARN_API void tarn_config_visit_unknown(
     const tarn_config *config, tarn_config_visit_fn *visit, void *context);
 
+/** Something that is allowed, and perhaps not meant. */
+typedef struct tarn_config_warning {
+    const char *key;  /**< NULL: it is about a line that gives no key its value. */
+    const char *text; /**< A sentence with the place; values of secrets are hidden. */
+} tarn_config_warning;
+
+/** Is called with each warning, borrowed for the call; false ends the visit. */
+typedef bool tarn_config_warning_fn(const tarn_config_warning *warning, void *context);
+
+/**
+ * Visits what a configuration says in vain: lines of a legacy file that are no key and value, the
+ * first values of keys that it has twice (of both the first 64), values of options that nothing in
+ * Tarn reads and that differ from what it does, and spellings that another one hides. Keys that are
+ * unknown are left to tarn_config_visit_unknown(). tarn_env_open() logs them.
+ */
+TARN_API void tarn_config_visit_warnings(
+    const tarn_config *config, tarn_config_warning_fn *visit, void *context);
+
 /** Sets in config every key that from has; equal keys take from's value and origin. */
 TARN_API TARN_NODISCARD tarn_status
 tarn_config_merge(tarn_config *config, const tarn_config *from, tarn_error *error);
@@ -222,6 +240,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_config_get_enum_list(
  * @retval TARN_OK                All are good.
  * @retval TARN_INVALID_ARGUMENT  Some are bad; the message has those of their getters, separated
  *                                by "; ", as many as fit, and the number of the others.
+ *                                What is in vain and not bad: tarn_config_visit_warnings().
  */
 TARN_API TARN_NODISCARD tarn_status tarn_config_check(const tarn_config *config, tarn_error *error);
 

@@ -115,8 +115,9 @@ typedef struct tarn_driver_options {
     tarn_driver_fail_job *fail_job; /**< May be NULL. */
     void *context;                  /**< For both. */
 
-    /** What the job is restored from. Borrowed for the call. NULL: nothing, or what is in the job's
-     * directory and stays as it is. */
+    /** What the backends are restored from, if claim_mode is to say whose that is: a savepoint, a
+     * checkpoint of another directory. Borrowed for the call. NULL: the job begins empty, or goes
+     * on from a checkpoint of its own directory, whose that stays as it was. */
     const tarn_checkpoint *restored;
     tarn_claim_mode claim_mode; /**< Whose that is from now on. Default: the configuration's. */
 } tarn_driver_options;

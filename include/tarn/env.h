@@ -98,8 +98,8 @@ TARN_API TARN_NODISCARD tarn_status
 tarn_env_open(const tarn_env_options *options, tarn_env **out, tarn_error *error);
 
 /**
- * Closes an environment. Waits for what snapshots and savepoints that were given up still have
- * under way (tarn_snapshot_abandon()).
+ * Closes an environment. When nothing is open any more, waits for what snapshots and checkpoints
+ * that were given up still have under way (tarn_snapshot_abandon()).
  *
  * @retval TARN_OK    It is gone. NULL does nothing.
  * @retval TARN_BUSY  Something that was opened from it is still open; nothing was closed. The

@@ -46,11 +46,14 @@ typedef struct tarn_map_range {
     /* The layout is ABI: append fields here, never above. */
 } tarn_map_range;
 
-/** Initialiser for tarn_map_range: all entries, forwards. */
+/** Initialiser for tarn_map_range: all entries, forwards. C++: tarn_map_range_init(). */
 #define TARN_MAP_RANGE_INIT                   \
     {                                         \
         .struct_size = sizeof(tarn_map_range) \
     }
+
+/** As the INIT macro; for C++ and bindings, where that warns. */
+TARN_API void tarn_map_range_init(tarn_map_range *range, size_t struct_size);
 
 /** Opens a map state. Statuses as those of tarn_value_open(). Close it with tarn_map_close(). */
 TARN_API TARN_NODISCARD tarn_status tarn_map_open(

@@ -36,6 +36,15 @@ typedef enum tarn_option_type {
     TARN_OPTION_MAP = 10,      /**< "key:value,key:value". */
 } tarn_option_type;
 
+/** What of Tarn reads an option, and so gives it an effect. */
+typedef enum tarn_option_reader {
+    TARN_OPTION_READ_BY_LIBRARY = 0, /**< The environment, a backend, a snapshot or a storage. */
+    TARN_OPTION_READ_BY_DRIVER = 1,  /**< A driver, or whoever asks for its settings: see
+                                          tarn/checkpoint_settings.h and tarn/claim.h. */
+    TARN_OPTION_READ_BY_PLAN = 2,    /**< tarn_plan_jobmanager() alone. */
+    TARN_OPTION_READ_BY_NOTHING = 3, /**< It is known and its value is judged, and that is all. */
+} tarn_option_reader;
+
 /** One row of the table. */
 typedef struct tarn_option {
     const char *key; /**< One segment may be "*", which stands for any name without a dot. */
@@ -49,6 +58,9 @@ typedef struct tarn_option {
     const char *since;             /**< The version of Tarn that knows it. */
     const char *origin;            /**< The class of Flink that it comes from, or "Tarn". */
     const char *sentence;          /**< What it does. */
+    tarn_option_reader reader;     /**< What reads it. */
+    const char *acts_as_text; /**< Where nothing does: the value that Tarn acts by; NULL: either the
+                                   default or none. */
 } tarn_option;
 
 /** Answers the number of rows. */
@@ -62,6 +74,9 @@ TARN_API const tarn_option *tarn_option_at(size_t index);
  * one whose "*" stands for a part of it. NULL: the key is unknown.
  */
 TARN_API const tarn_option *tarn_option_find(const char *key);
+
+/** Answers the name of a reader, such as "driver"; "?" for a value that is none. */
+TARN_API const char *tarn_option_reader_name(tarn_option_reader reader);
 
 /** Answers the name of a type, such as "memory size"; "?" for a value that is none. */
 TARN_API const char *tarn_option_type_name(tarn_option_type type);

@@ -161,7 +161,7 @@ tarn_import_finish(tarn_import *import, tarn_checkpoint_summary *summary, tarn_e
 /** Answers where the savepoint goes. Borrowed until the end. */
 TARN_API const char *tarn_import_path(const tarn_import *import);
 
-/** Gives it up; nothing is left. NULL does nothing. */
+/** Gives it up; nothing is left when the environment has been closed. NULL does nothing. */
 TARN_API void tarn_import_abandon(tarn_import *import);
 
 #ifdef __cplusplus

@@ -119,9 +119,12 @@ tarn_snapshot_finish(tarn_snapshot *snapshot, tarn_buffer *acknowledgement, tarn
  * of this one, as does closing the backend. Rows that were in memory only, and that no worker has
  * begun to write, are written here.
  *
- * Closing the store, or of a savepoint the environment, waits: for the one operation on the
- * storage that each worker is in, with its retries, and for taking back what was written; the store
- * until something cannot be deleted: the rest is left as garbage then (tarn/cleanup.h).
+ * What a checkpoint that is given up wrote is deleted by a thread of the environment, too.
+ * Requests under way end early, without retries, unless they are those of a storage of the
+ * application. Closing the store, or of a savepoint the environment, waits for them and for taking
+ * back what was written, with retries; the store until something cannot be deleted: the rest is
+ * left as garbage then (tarn/cleanup.h). Of a savepoint all deletions are tried, each with its
+ * retries, before the environment is closed; what could not be deleted stays in its directory.
  */
 TARN_API void tarn_snapshot_abandon(tarn_snapshot *snapshot);
 

@@ -10,10 +10,10 @@
  *     tarn_storage_finish(upload, &error);
  *     tarn_storage_close(storage);
  *
- * Addresses are a path, file:///path, s3://bucket/prefix, webhdfs://host:port/path (swebhdfs://
- * over TLS, hdfs:// as WebHDFS), or one of a scheme of the application's own (tarn/sys/storage.h,
- * which also says what names are and what every storage promises). Behind a network, what fails for
- * a moment is asked again.
+ * Addresses are a path, file:///path, s3://bucket/prefix (s3a:// and s3p:// are the same),
+ * webhdfs://host:port/path (swebhdfs:// over TLS, hdfs:// as WebHDFS), or one of a scheme of the
+ * application's own (tarn/sys/storage.h, which also says what names are and what every storage
+ * promises). Behind a network, what fails for a moment is asked again.
  *
  * Ownership: uploads borrow from their storage; end them before it is closed.
  * Thread: a storage is shared; an upload is confined.

@@ -9,6 +9,7 @@ struct tarn__errands {
     pthread_cond_t has_changed;
     tarn__errand *first;
     tarn__errand *last;
+    bool is_running; /* One that is not in the list any more. */
     bool is_closing;
 };
 
@@ -16,6 +17,8 @@ struct tarn__errands {
 static bool take(tarn__errands *errands, tarn__errand *out)
 {
     pthread_mutex_lock(&errands->mutex);
+    errands->is_running = false;
+    pthread_cond_broadcast(&errands->has_changed);
     while (errands->first == NULL && !errands->is_closing) {
         pthread_cond_wait(&errands->has_changed, &errands->mutex);
     }
@@ -23,6 +26,7 @@ static bool take(tarn__errands *errands, tarn__errand *out)
     if (is_taken) {
         *out = *errands->first;
         errands->first = out->next;
+        errands->is_running = true;
     }
     pthread_mutex_unlock(&errands->mutex);
     return is_taken;
@@ -73,7 +77,16 @@ void tarn__errands_leave(tarn__errands *errands, tarn__errand *errand)
         errands->last->next = errand;
     }
     errands->last = errand;
-    pthread_cond_signal(&errands->has_changed);
+    pthread_cond_broadcast(&errands->has_changed);
+    pthread_mutex_unlock(&errands->mutex);
+}
+
+void tarn__errands_await(tarn__errands *errands)
+{
+    pthread_mutex_lock(&errands->mutex);
+    while (errands->first != NULL || errands->is_running) {
+        pthread_cond_wait(&errands->has_changed, &errands->mutex);
+    }
     pthread_mutex_unlock(&errands->mutex);
 }
 
@@ -84,7 +97,7 @@ void tarn__errands_close(tarn__errands *errands)
     }
     pthread_mutex_lock(&errands->mutex);
     errands->is_closing = true;
-    pthread_cond_signal(&errands->has_changed);
+    pthread_cond_broadcast(&errands->has_changed);
     pthread_mutex_unlock(&errands->mutex);
     pthread_join(errands->thread, NULL);
     clear(errands);

@@ -33,6 +33,9 @@ TARN_NODISCARD tarn_status tarn__errands_open(
 /* Leaves an errand, which stays where it is until it begins to run. Never waits. */
 void tarn__errands_leave(tarn__errands *errands, tarn__errand *errand);
 
+/* Waits until all that was left has been run. Not called by an errand. */
+void tarn__errands_await(tarn__errands *errands);
+
 /* Runs what was left, joins the thread and frees. NULL does nothing. */
 void tarn__errands_close(tarn__errands *errands);
 

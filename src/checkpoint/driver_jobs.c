@@ -159,7 +159,7 @@ static void write_metadata(tarn_driver *driver, tarn__record *record)
     const bool is_damaged = record->is_damaged;
     pthread_mutex_unlock(&driver->mutex);
     if (is_damaged) {
-        tarn_checkpoint_abandon(pending);
+        tarn__checkpoint_abandon(pending);
         return;
     }
     bool is_in_doubt = false;
@@ -184,7 +184,7 @@ static void discard(tarn_driver *driver, tarn__record *record)
     pthread_mutex_lock(&driver->mutex);
     record->pending = NULL;
     pthread_mutex_unlock(&driver->mutex);
-    tarn_checkpoint_abandon(pending);
+    tarn__checkpoint_abandon(pending);
 }
 
 static void run(tarn_driver *driver, const tarn__driver_job *job)

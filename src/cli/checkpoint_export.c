@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tarn/key_group.h"
 
@@ -107,14 +108,14 @@ static tarn_status write_file(const tarn_checkpoint *savepoint, const char *path
     tarn_status status = out != NULL ? cli_rows_write(savepoint, out, error) : TARN_IO_ERROR;
     const bool is_bad =
         out == NULL || ferror(out) != 0 || (is_standard ? fflush(out) : fclose(out)) != 0;
+    const int code = errno;
+    if (out != NULL && !is_standard && (is_bad || status != TARN_OK)) {
+        (void)unlink(path); /* It was made here, and is no whole one. */
+    }
     if (is_bad && (status == TARN_OK || status == TARN_ABANDONED || out == NULL)) {
         status = TARN_IO_ERROR;
         snprintf(
-            error->message,
-            sizeof error->message,
-            "cannot write %.300s: %s",
-            path,
-            strerror(errno));
+            error->message, sizeof error->message, "cannot write %.300s: %s", path, strerror(code));
     }
     return status;
 }

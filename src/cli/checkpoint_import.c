@@ -39,7 +39,8 @@ static tarn_status read_rows(
     tarn_error *error)
 {
     cli_rows_head head;
-    tarn_status status = cli_rows_read_head(in, &head, error);
+    const char *from = in == stdin ? "stdin" : r->from;
+    tarn_status status = cli_rows_read_head(in, from, &head, error);
     if (status != TARN_OK) {
         return status;
     }
@@ -56,7 +57,7 @@ static tarn_status read_rows(
     }
     snprintf(path, CLI_PATH_BYTES, "%s", tarn_import_path(import));
     const bool shows_progress = isatty(STDERR_FILENO) == 1;
-    status = cli_rows_read(in, &head, import, shows_progress ? show_progress : NULL, error);
+    status = cli_rows_read(in, from, &head, import, shows_progress ? show_progress : NULL, error);
     if (shows_progress) {
         fputs("\r\033[K", stderr);
     }
@@ -195,7 +196,8 @@ const cli_command cli_checkpoint_import = {
         "Makes a canonical savepoint below DIR of lines of JSON, as 'tarn checkpoint export\n"
         "--lines' writes them, or written by hand to begin a job with. docs/CLI.md has their "
         "form.\n"
-        "A bad line ends it, with its number and the reason, and nothing is left.\n"
+        "A bad line ends it, with its number and the reason, and nothing is left; so does a file\n"
+        "that was cut off, where its first line says that it has an end.\n"
         "\n"
         "  FILE           the lines; - for standard input\n"
         "  DIR            a path, or an address such as s3://bucket/prefix\n"

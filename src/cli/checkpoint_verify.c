@@ -56,12 +56,19 @@ static void add_bad(verification *v, const tarn_checkpoint_file *file, const cha
 {
     if (v->bad != NULL) {
         json_t *made = cli_json_object();
+        cli_json_set(made, "operator", cli_json_text(file->operator_name));
+        cli_json_set(made, "subtask", cli_json_count(file->subtask_index));
         cli_json_set(made, "path", cli_json_text(file->path));
         cli_json_set(made, "local_name", cli_json_text(file->local_name));
         cli_json_set(made, "problem", cli_json_text(problem));
         cli_json_append(v->bad, made);
     } else {
-        cli_table_add(v->table, (const char *const[]){file->path, problem});
+        const cli_text subtask = cli_text_count(file->subtask_index);
+        const char *path = file->is_inline ? "_metadata" : file->path;
+        cli_table_add(
+            v->table,
+            (const char *const[]){
+                file->operator_name, subtask.data, file->local_name, path, problem});
     }
 }
 
@@ -117,7 +124,13 @@ static int answer_table(
 
 static int verify(const tarn_checkpoint *checkpoint, bool as_json)
 {
-    static const cli_column columns[] = {{"BAD FILE", CLI_LEFT}, {"PROBLEM", CLI_LEFT}};
+    static const cli_column columns[] = {
+        {"OPERATOR", CLI_LEFT},
+        {"SUBTASK", CLI_RIGHT},
+        {"BAD FILE", CLI_LEFT},
+        {"IN", CLI_LEFT},
+        {"PROBLEM", CLI_LEFT},
+    };
     tarn_error error;
     tarn_checkpoint_verification result = {0};
     verification v = {

@@ -23,6 +23,7 @@ typedef struct finding {
     const char *leading;       /* The key that counts instead of this spelling; NULL: none. */
     const char *similar;       /* For an unknown key: a known one that it may be meant for. */
     bool is_bad;
+    bool is_ignored;  /* Its value is in vain. */
     tarn_error error; /* When is_bad. */
 } finding;
 
@@ -34,6 +35,8 @@ typedef struct report {
     size_t unknown_count;
     bool is_contradictory;
     tarn_error contradiction;
+    char **warnings;
+    size_t warning_count;
 } report;
 
 static size_t smallest(size_t a, size_t b, size_t c)
@@ -130,6 +133,31 @@ static void look_at(const tarn_config *config, size_t index, report *out)
     out->bad_count += at->is_bad ? 1 : 0;
 }
 
+/* Keeps a warning, and marks the finding about a key that nothing reads. */
+static bool take_warning(const tarn_config_warning *warning, void *context)
+{
+    report *out = context;
+    const size_t size = (out->warning_count + 1) * sizeof *out->warnings;
+    out->warnings = cli_must(realloc(out->warnings, size));
+    out->warnings[out->warning_count++] = cli_must(strdup(warning->text));
+    for (size_t i = 0; warning->key != NULL && i < out->count; i++) {
+        finding *at = &out->findings[i];
+        at->is_ignored = at->is_ignored ||
+                         (at->option != NULL && at->option->reader == TARN_OPTION_READ_BY_NOTHING &&
+                          strcmp(at->entry.key, warning->key) == 0);
+    }
+    return true;
+}
+
+static void report_clear(report *all)
+{
+    for (size_t i = 0; i < all->warning_count; i++) {
+        free(all->warnings[i]);
+    }
+    free(all->warnings);
+    free(all->findings);
+}
+
 static void report_init(report *out, const tarn_config *config)
 {
     *out = (report){.count = tarn_config_count(config)};
@@ -142,6 +170,7 @@ static void report_init(report *out, const tarn_config *config)
         out->is_contradictory =
             tarn_checkpoint_settings_from_config(config, &settings, &out->contradiction) != TARN_OK;
     }
+    tarn_config_visit_warnings(config, take_warning, out);
 }
 
 static bool is_good(const report *all)
@@ -166,13 +195,26 @@ static bool is_other_spelling(const finding *at)
 static void write_note(const finding *at, char note[NOTE_BYTES])
 {
     note[0] = '\0';
-    if (at->leading != NULL) {
+    if (at->is_ignored) {
+        const char *done = at->option->acts_as_text;
+        snprintf(
+            note,
+            NOTE_BYTES,
+            "has no effect in Tarn%s%.80s",
+            done != NULL ? ", which acts as if it were " : "",
+            done != NULL ? done : "");
+    } else if (at->leading != NULL) {
         snprintf(note, NOTE_BYTES, "has no effect: %.120s is set", at->leading);
     } else if (is_other_spelling(at)) {
         snprintf(note, NOTE_BYTES, "another spelling of %.120s", at->option->key);
     } else if (at->similar != NULL) {
         snprintf(note, NOTE_BYTES, "is %.120s meant?", at->similar);
     }
+}
+
+static bool is_effective(const finding *at)
+{
+    return at->leading == NULL && at->option->reader != TARN_OPTION_READ_BY_NOTHING;
 }
 
 static json_t *finding_as_json(const finding *at)
@@ -190,7 +232,11 @@ static json_t *finding_as_json(const finding *at)
     cli_json_set(
         made, "type", cli_json_text(is_known ? tarn_option_type_name(at->option->type) : NULL));
     cli_json_set(made, "default", cli_json_text(is_known ? at->option->default_text : NULL));
-    cli_json_set(made, "effective", is_known ? json_boolean(at->leading == NULL) : json_null());
+    cli_json_set(
+        made,
+        "read_by",
+        cli_json_text(is_known ? tarn_option_reader_name(at->option->reader) : NULL));
+    cli_json_set(made, "effective", is_known ? json_boolean(is_effective(at)) : json_null());
     cli_json_set(made, "note", cli_json_text(note[0] != '\0' ? note : NULL));
     cli_json_set(made, "problem", cli_json_text(at->is_bad ? at->error.message : NULL));
     return made;
@@ -200,6 +246,7 @@ static void print_json(const report *all)
 {
     json_t *entries = cli_json_array();
     json_t *problems = cli_json_array();
+    json_t *warnings = cli_json_array();
     for (size_t i = 0; i < all->count; i++) {
         cli_json_append(entries, finding_as_json(&all->findings[i]));
         if (all->findings[i].is_bad) {
@@ -209,10 +256,14 @@ static void print_json(const report *all)
     if (all->is_contradictory) {
         cli_json_append(problems, cli_json_text(all->contradiction.message));
     }
+    for (size_t i = 0; i < all->warning_count; i++) {
+        cli_json_append(warnings, cli_json_text(all->warnings[i]));
+    }
     json_t *answer = cli_json_object();
     cli_json_set(answer, "ok", json_boolean(is_good(all)));
     cli_json_set(answer, "entries", entries);
     cli_json_set(answer, "problems", problems);
+    cli_json_set(answer, "warnings", warnings);
     cli_json_print(answer);
 }
 
@@ -245,10 +296,14 @@ static void print_table(const report *all)
     }
     cli_table_print(table);
     printf(
-        "\nkeys: %zu, unknown: %zu, bad values: %zu\n",
+        "\nkeys: %zu, unknown: %zu, bad values: %zu, warnings: %zu\n",
         all->count,
         all->unknown_count,
-        all->bad_count);
+        all->bad_count,
+        all->warning_count);
+    for (size_t i = 0; i < all->warning_count; i++) {
+        printf("%s\n", all->warnings[i]);
+    }
 }
 
 static void print_problems(const report *all)
@@ -281,7 +336,7 @@ static int examine(const char *path, bool as_json)
         print_problems(&all);
     }
     const int exit_status = is_good(&all) ? CLI_OK : CLI_NO;
-    free(all.findings);
+    report_clear(&all);
     tarn_config_free(config);
     return exit_status;
 }
@@ -308,8 +363,11 @@ const cli_command cli_conf = {
         "Shows each key of a flink-conf.yaml or config.yaml (or of the directory of one): line,\n"
         "value and default, whether Tarn knows it, which spelling is the current one. Passwords\n"
         "and the like are hidden. Exit status 1 when a value is bad or checkpoint options\n"
-        "contradict each other; unknown keys are only reported.\n"
+        "contradict each other; unknown keys are only reported. Warnings are about what is in\n"
+        "vain: values of options that nothing in Tarn reads, lines that are no key and value,\n"
+        "keys that come twice.\n"
         "\n"
-        "  --json    one line: {\"ok\":...,\"entries\":[...],\"problems\":[...]}\n",
+        "  --json    one line: "
+        "{\"ok\":...,\"entries\":[...],\"problems\":[...],\"warnings\":[...]}\n",
     .run = run,
 };

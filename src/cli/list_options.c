@@ -78,6 +78,8 @@ static json_t *option_as_json(const tarn_option *option)
     cli_json_set(made, "other_keys", words_as_json(option->other_keys));
     cli_json_set(made, "since", cli_json_text(option->since));
     cli_json_set(made, "origin", cli_json_text(option->origin));
+    cli_json_set(made, "read_by", cli_json_text(tarn_option_reader_name(option->reader)));
+    cli_json_set(made, "acts_as", cli_json_text(option->acts_as_text));
     cli_json_set(made, "sentence", cli_json_text(option->sentence));
     return made;
 }
@@ -121,6 +123,10 @@ static void print_one(const tarn_option *option)
     for (const char *const *other = option->other_keys; *other != NULL; other++) {
         printf("also:     %s\n", *other);
     }
+    printf("read by:  %s\n", tarn_option_reader_name(option->reader));
+    if (option->acts_as_text != NULL) {
+        printf("acts as:  %s\n", option->acts_as_text);
+    }
     printf("origin:   %s, in Tarn since %s\n", option->origin, option->since);
 }
 
@@ -130,6 +136,7 @@ static void print_table(const char *pattern)
         {"KEY", CLI_LEFT},
         {"TYPE", CLI_LEFT},
         {"DEFAULT", CLI_LEFT},
+        {"READ BY", CLI_LEFT},
         {"ALLOWED", CLI_CUT},
         {"WHAT", CLI_CUT},
     };
@@ -144,8 +151,10 @@ static void print_table(const char *pattern)
         write_type(option, type);
         write_allowed(option, allowed);
         const char *standard = option->default_text != NULL ? option->default_text : "";
+        const char *reader = tarn_option_reader_name(option->reader);
         cli_table_add(
-            table, (const char *const[]){option->key, type, standard, allowed, option->sentence});
+            table,
+            (const char *const[]){option->key, type, standard, reader, allowed, option->sentence});
     }
     cli_table_print(table);
 }
@@ -197,8 +206,9 @@ const cli_command cli_options = {
     .help =
         "options [PATTERN] [--json]\n"
         "\n"
-        "Lists every option: key, type, default, what is allowed, what it does. A single one is\n"
-        "shown with all that is known of it. docs/CONFIGURATION.md has the same table.\n"
+        "Lists every option: key, type, default, what of Tarn reads it, what is allowed, what it\n"
+        "does. An option that is read by nothing has no effect. A single one is shown with all\n"
+        "that is known of it. docs/CONFIGURATION.md has the same table, and says more of readers.\n"
         "\n"
         "  PATTERN   only options with this text in the key or another spelling of it; with *\n"
         "            or ? a pattern for the whole key. Exit status 1 when there is none.\n"

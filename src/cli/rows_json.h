@@ -19,18 +19,21 @@ typedef struct cli_rows_head {
     char job[256];
     uint64_t id;
     uint64_t line; /* Where it was. */
+    bool has_end;  /* A last line with the number of rows was promised. */
 } cli_rows_head;
 
-/* Reads the first line. The message has the line. */
-tarn_status cli_rows_read_head(FILE *in, cli_rows_head *out, tarn_error *error);
+/* Reads the first line. path is for messages, which also have the line. */
+tarn_status cli_rows_read_head(FILE *in, const char *path, cli_rows_head *out, tarn_error *error);
 
 /*
- * Reads the lines behind it into an import; a bad one ends it, with its number and the reason.
+ * Reads the lines behind it into an import; a bad one ends it, with its number and the reason;
+ * so does the end of a file that was promised another one.
  *
  * progress  Called now and then with the lines read. May be NULL.
  */
 tarn_status cli_rows_read(
     FILE *in,
+    const char *path,
     const cli_rows_head *head,
     tarn_import *import,
     void (*progress)(uint64_t lines),

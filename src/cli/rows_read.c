@@ -2,7 +2,8 @@
  * rows_read.c - see rows_json.h. What a line is, its members say:
  *
  *     "operator"        a subtask         "state"  one of its states
- *     "operator_state"  a piece of it     else     a row of the state
+ *     "operator_state"  a piece of it     "end"    the last one
+ *     else              a row of the state
  *
  * A member that is not known is refused: it is more likely misspelt than superfluous.
  */
@@ -17,22 +18,38 @@
 #include "json.h"
 #include "rows_json.h"
 
-enum { LINE_BYTES_MAX = 64 << 20, BYTES_MAX = 8, PROGRESS_LINES = 65536 };
+enum { LINE_BYTES_MAX = 64 << 20, BYTES_MAX = 8, MEMBERS_MAX = 16, PROGRESS_LINES = 65536 };
 
 /* A line being read. */
 typedef struct reader {
     FILE *in;
+    const char *path; /* For messages. */
     char *text;
     size_t capacity;
     uint64_t number;
-    json_t *line;             /* NULL: none. */
-    size_t taken;             /* Members that were asked for. */
+    json_t *line;                   /* NULL: none. */
+    const char *taken[MEMBERS_MAX]; /* Members that were asked for; the line's own texts. */
+    size_t taken_count;
     uint8_t *held[BYTES_MAX]; /* What bytes were decoded to; freed with the line. */
     size_t held_count;
     tarn_import *import;
     tarn_number number_type; /* Of the state. */
+    bool has_values;         /* Rows of the state have; timers have none. */
+    bool is_ended;           /* The last line was read. */
+    uint64_t row_count;
     tarn_error *error;
 } reader;
+
+static void say(reader *r, const char *reason)
+{
+    snprintf(
+        r->error->message,
+        sizeof r->error->message,
+        "%.100s, line %" PRIu64 ": %.370s",
+        r->path,
+        r->number,
+        reason);
+}
 
 __attribute__((format(printf, 2, 3))) static tarn_status refuse(reader *r, const char *format, ...)
 {
@@ -42,23 +59,17 @@ __attribute__((format(printf, 2, 3))) static tarn_status refuse(reader *r, const
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
     r->error->status = TARN_INVALID_ARGUMENT;
-    snprintf(
-        r->error->message, sizeof r->error->message, "line %" PRIu64 ": %s", r->number, reason);
+    say(r, reason);
     return TARN_INVALID_ARGUMENT;
 }
 
-/* Adds the line to what the library says. */
+/* Adds file and line to what the library says. */
 static tarn_status place(reader *r, tarn_status status)
 {
     if (status != TARN_OK) {
         char message[sizeof r->error->message];
         snprintf(message, sizeof message, "%s", r->error->message);
-        snprintf(
-            r->error->message,
-            sizeof r->error->message,
-            "line %" PRIu64 ": %.460s",
-            r->number,
-            message);
+        say(r, message);
     }
     return status;
 }
@@ -99,25 +110,43 @@ static tarn_status next_line(reader *r)
         if (!json_is_object(r->line)) {
             return refuse(r, "it is no JSON object");
         }
-        r->taken = 0;
+        r->taken_count = 0;
         return TARN_OK;
     }
 }
 
 static json_t *member(reader *r, const char *name)
 {
-    json_t *value = json_object_get(r->line, name);
-    r->taken += value != NULL ? 1 : 0;
-    return value;
+    void *at = json_object_iter_at(r->line, name);
+    if (at == NULL) {
+        return NULL;
+    }
+    if (r->taken_count < MEMBERS_MAX) {
+        r->taken[r->taken_count++] = json_object_iter_key(at);
+    }
+    return json_object_iter_value(at);
+}
+
+static bool is_taken(const reader *r, const char *name)
+{
+    for (size_t i = 0; i < r->taken_count; i++) {
+        if (r->taken[i] == name) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static tarn_status check_taken(reader *r)
 {
-    if (json_object_size(r->line) == r->taken) {
-        return TARN_OK;
+    for (void *at = json_object_iter(r->line); at != NULL;
+         at = json_object_iter_next(r->line, at)) {
+        const char *name = json_object_iter_key(at);
+        if (!is_taken(r, name)) {
+            return refuse(r, "its member \"%.100s\" is not known here", name);
+        }
     }
-    return refuse(
-        r, "it has %zu members that are not known here", json_object_size(r->line) - r->taken);
+    return TARN_OK;
 }
 
 static tarn_status get_number(
@@ -291,6 +320,7 @@ static tarn_status read_state(reader *r)
     state.reducer = (tarn_reducer)reducer;
     state.number = (tarn_number)number;
     r->number_type = state.number;
+    r->has_values = strcmp(state.kind, "timers") != 0;
     return place(r, tarn_import_begin_state(r->import, &state, r->error));
 }
 
@@ -368,6 +398,7 @@ static tarn_status read_row(reader *r)
     TRY(get_number(r, "time", INT64_MIN, INT64_MAX, 0, &row.time_ms));
     TRY(read_stamp(r, &row));
     row.key_group = (uint32_t)group;
+    r->row_count++;
     const json_t *number = member(r, "number");
     const json_t *elements = member(r, "elements");
     if (number != NULL) {
@@ -376,13 +407,38 @@ static tarn_status read_row(reader *r)
     if (elements != NULL) {
         return put_elements(r, &row, elements);
     }
-    TRY(get_bytes(r, "value", false, &row.value));
+    TRY(get_bytes(r, "value", r->has_values, &row.value));
     TRY(check_taken(r));
     return place(r, tarn_import_put(r->import, &row, r->error));
 }
 
+/* The last line, which says how many rows there were. */
+static tarn_status read_end(reader *r)
+{
+    bool is_end = false;
+    int64_t rows = 0;
+    TRY(get_flag(r, "end", &is_end));
+    TRY(get_number(r, "rows", 0, INT64_MAX, -1, &rows));
+    TRY(check_taken(r));
+    if (!is_end || rows < 0) {
+        return refuse(r, "it is no {\"end\":true,\"rows\":...}");
+    }
+    if ((uint64_t)rows != r->row_count) {
+        return refuse(
+            r, "%" PRId64 " rows were written, and %" PRIu64 " are there", rows, r->row_count);
+    }
+    r->is_ended = true;
+    return TARN_OK;
+}
+
 static tarn_status read_line(reader *r)
 {
+    if (r->is_ended) {
+        return refuse(r, "it stands behind the end");
+    }
+    if (json_object_get(r->line, "end") != NULL) {
+        return read_end(r);
+    }
     if (json_object_get(r->line, "operator") != NULL) {
         return read_subtask(r);
     }
@@ -393,36 +449,31 @@ static tarn_status read_line(reader *r)
                                                               : read_row(r);
 }
 
-tarn_status cli_rows_read_head(FILE *in, cli_rows_head *out, tarn_error *error)
+static tarn_status read_head(reader *r, cli_rows_head *out)
 {
-    reader r = {.in = in, .error = error};
     const char *job = NULL;
     int64_t version = 0;
     int64_t id = 0;
-    tarn_status status = next_line(&r);
-    if (status == TARN_DONE) {
-        status = refuse(&r, "there is nothing");
+    const tarn_status status = next_line(r);
+    TRY(status == TARN_DONE ? refuse(r, "there is nothing") : status);
+    TRY(get_number(r, "tarn_rows", 1, CLI_ROWS_VERSION, 0, &version));
+    if (version == 0) {
+        return refuse(r, "it does not begin with {\"tarn_rows\":1,\"job\":...}");
     }
-    if (status == TARN_OK) {
-        status = get_number(&r, "tarn_rows", 1, CLI_ROWS_VERSION, 0, &version);
-    }
-    if (status == TARN_OK && version == 0) {
-        status = refuse(&r, "it does not begin with {\"tarn_rows\":1,\"job\":...}");
-    }
-    if (status == TARN_OK) {
-        status = get_text(&r, "job", NULL, &job);
-    }
-    if (status == TARN_OK) {
-        status = get_number(&r, "id", 1, INT64_MAX, 1, &id);
-    }
-    if (status == TARN_OK) {
-        status = check_taken(&r);
-    }
-    if (status == TARN_OK) {
-        snprintf(out->job, sizeof out->job, "%s", job);
-        out->id = (uint64_t)id;
-        out->line = r.number;
-    }
+    TRY(get_text(r, "job", NULL, &job));
+    TRY(get_number(r, "id", 1, INT64_MAX, 1, &id));
+    TRY(get_flag(r, "end", &out->has_end));
+    TRY(check_taken(r));
+    snprintf(out->job, sizeof out->job, "%s", job);
+    out->id = (uint64_t)id;
+    out->line = r->number;
+    return TARN_OK;
+}
+
+tarn_status cli_rows_read_head(FILE *in, const char *path, cli_rows_head *out, tarn_error *error)
+{
+    reader r = {.in = in, .path = path, .error = error};
+    const tarn_status status = read_head(&r, out);
     drop_line(&r);
     free(r.text);
     return status;
@@ -430,12 +481,13 @@ tarn_status cli_rows_read_head(FILE *in, cli_rows_head *out, tarn_error *error)
 
 tarn_status cli_rows_read(
     FILE *in,
+    const char *path,
     const cli_rows_head *head,
     tarn_import *import,
     void (*progress)(uint64_t lines),
     tarn_error *error)
 {
-    reader r = {.in = in, .import = import, .number = head->line, .error = error};
+    reader r = {.in = in, .path = path, .import = import, .number = head->line, .error = error};
     tarn_status status = TARN_OK;
     while ((status = next_line(&r)) == TARN_OK) {
         status = read_line(&r);
@@ -446,7 +498,16 @@ tarn_status cli_rows_read(
             progress(r.number);
         }
     }
+    if (status == TARN_DONE) {
+        status = head->has_end && !r.is_ended
+                     ? refuse(
+                           &r,
+                           "the file is cut off here: its first line says that it has an end, and "
+                           "%" PRIu64 " rows are there without one",
+                           r.row_count)
+                     : TARN_OK;
+    }
     drop_line(&r);
     free(r.text);
-    return status == TARN_DONE ? TARN_OK : status;
+    return status;
 }

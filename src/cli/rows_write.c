@@ -11,6 +11,7 @@
 /* Where lines go. */
 typedef struct writer {
     FILE *out;
+    uint64_t row_count;
     bool is_timers;
     bool is_stamped;
 } writer;
@@ -56,7 +57,8 @@ static bool write_state(const tarn_stored_state *state, void *context)
 
 static bool write_row(const tarn_stored_row *row, void *context)
 {
-    const writer *w = context;
+    writer *w = context;
+    w->row_count++;
     json_t *made = cli_json_object();
     cli_json_set(made, "key", hex_of(row->key));
     cli_json_set(made, "key_group", cli_json_count(row->key_group));
@@ -110,9 +112,10 @@ tarn_status cli_rows_write(const tarn_checkpoint *savepoint, FILE *out, tarn_err
     cli_json_set(head, "tarn_rows", cli_json_count(CLI_ROWS_VERSION));
     cli_json_set(head, "job", cli_json_text(job));
     cli_json_set(head, "id", cli_json_count(summary.id));
+    cli_json_set(head, "end", json_true());
     print(out, head);
+    writer w = {.out = out};
     for (uint32_t i = 0; i < summary.subtask_count; i++) {
-        writer w = {.out = out};
         write_subtask(out, savepoint, i);
         const tarn_status status =
             tarn_checkpoint_visit_rows(savepoint, i, write_state, write_row, &w, error);
@@ -120,5 +123,9 @@ tarn_status cli_rows_write(const tarn_checkpoint *savepoint, FILE *out, tarn_err
             return status;
         }
     }
+    json_t *end = cli_json_object();
+    cli_json_set(end, "end", json_true());
+    cli_json_set(end, "rows", cli_json_count(w.row_count));
+    print(out, end);
     return TARN_OK;
 }

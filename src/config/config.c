@@ -29,6 +29,13 @@ typedef struct origin {
     char name[];
 } origin;
 
+/* What a file says in vain, in order. */
+typedef struct note {
+    struct note *next;
+    const char *origin; /* One of origins. */
+    char text[];
+} note;
+
 struct tarn_config {
     tarn__account own;      /* Not used by a draft. */
     tarn__account *account; /* Its own, or the one of what it is a draft of. */
@@ -38,6 +45,9 @@ struct tarn_config {
     uint32_t *slots;
     size_t slot_count;
     origin *origins;
+    note *notes;
+    size_t note_count;  /* Of notes. */
+    size_t note_excess; /* How many were not kept. */
 };
 
 tarn_status tarn_config_new(const tarn_allocator *allocator, tarn_config **out, tarn_error *error)
@@ -67,6 +77,11 @@ static void release_contents(tarn_config *config)
     for (size_t i = 0; i < config->count; i++) {
         tarn__release(config->entries[i].key);
         release_value(config->entries[i].value);
+    }
+    while (config->notes != NULL) {
+        note *next = config->notes->next;
+        tarn__release(config->notes);
+        config->notes = next;
     }
     while (config->origins != NULL) {
         origin *next = config->origins->next;
@@ -314,9 +329,9 @@ tarn_config_entry tarn_config_at(const tarn_config *config, size_t index)
     };
 }
 
-tarn_config_entry tarn__config_find(const tarn_config *config, const char *key)
+tarn_config_entry tarn__config_find(const tarn_config *config, tarn_bytes key)
 {
-    const entry *found = find(config, tarn_bytes_of(key));
+    const entry *found = find(config, key);
     if (found == NULL) {
         return (tarn_config_entry){.key = NULL};
     }
@@ -344,6 +359,60 @@ void tarn_config_visit_unknown(
     }
 }
 
+tarn_status tarn__config_note(
+    tarn_config *config, const char *origin_name, const char *text, tarn_error *error)
+{
+    if (config->note_count == TARN__CONFIG_NOTES_MAX) {
+        config->note_excess++;
+        return TARN_OK;
+    }
+    const size_t size = strlen(text) + 1;
+    const char *kept_name = NULL;
+    TARN_TRY(keep_origin(config, origin_name, &kept_name, error));
+    note *made = tarn__allocate(config->account, sizeof *made + size);
+    if (made == NULL) {
+        return tarn__fail_no_memory(error, "a note about a configuration", size);
+    }
+    made->next = NULL;
+    made->origin = kept_name;
+    memcpy(made->text, text, size);
+    note **end = &config->notes;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = made;
+    config->note_count++;
+    return TARN_OK;
+}
+
+const char *tarn__config_note_at(const tarn_config *config, size_t index)
+{
+    const note *at = config->notes;
+    while (at != NULL && index > 0) {
+        at = at->next;
+        index--;
+    }
+    return at != NULL ? at->text : NULL;
+}
+
+size_t tarn__config_note_excess(const tarn_config *config)
+{
+    return config->note_excess;
+}
+
+/* Copies the notes, but those about one origin: it is read anew. */
+static tarn_status note_all(
+    tarn_config *config, const tarn_config *from, const char *except, tarn_error *error)
+{
+    for (const note *at = from->notes; at != NULL; at = at->next) {
+        if (except == NULL || strcmp(at->origin, except) != 0) {
+            TARN_TRY(tarn__config_note(config, at->origin, at->text, error));
+        }
+    }
+    config->note_excess += from->note_excess;
+    return TARN_OK;
+}
+
 static tarn_status put_all(tarn_config *config, const tarn_config *from, tarn_error *error)
 {
     for (size_t i = 0; i < from->count; i++) {
@@ -364,6 +433,23 @@ static void adopt(tarn_config *config, const tarn_config *draft)
     config->slots = draft->slots;
     config->slot_count = draft->slot_count;
     config->origins = draft->origins;
+    config->notes = draft->notes;
+    config->note_count = draft->note_count;
+    config->note_excess = draft->note_excess;
+}
+
+/* Fills a draft with a configuration, over which another one goes; except as in note_all(). */
+static tarn_status overlay(
+    tarn_config *draft,
+    const tarn_config *config,
+    const tarn_config *from,
+    const char *except,
+    tarn_error *error)
+{
+    TARN_TRY(put_all(draft, config, error));
+    TARN_TRY(note_all(draft, config, except, error));
+    TARN_TRY(put_all(draft, from, error));
+    return note_all(draft, from, NULL, error);
 }
 
 tarn_status tarn_config_merge(tarn_config *config, const tarn_config *from, tarn_error *error)
@@ -372,10 +458,7 @@ tarn_status tarn_config_merge(tarn_config *config, const tarn_config *from, tarn
         return TARN_OK;
     }
     tarn_config draft = {.account = config->account};
-    tarn_status status = put_all(&draft, config, error);
-    if (status == TARN_OK) {
-        status = put_all(&draft, from, error);
-    }
+    const tarn_status status = overlay(&draft, config, from, NULL, error);
     if (status != TARN_OK) {
         release_contents(&draft);
         return status;
@@ -418,10 +501,13 @@ tarn_status tarn_config_parse(
             TARN_CONFIG_FILE_BYTES_MAX);
     }
     tarn_config draft = {.account = config->account};
-    tarn_status status = put_all(&draft, config, error);
+    /* By itself first: a key that comes twice is noted, one that the file overrides is not. */
+    tarn_config alone = {.account = config->account};
+    tarn_status status = parse(&alone, flavour, text, name, error);
     if (status == TARN_OK) {
-        status = parse(&draft, flavour, text, name, error);
+        status = overlay(&draft, config, &alone, name, error);
     }
+    release_contents(&alone);
     if (status != TARN_OK) {
         release_contents(&draft);
         return status;

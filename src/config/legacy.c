@@ -1,10 +1,11 @@
 /*
  * legacy.c - flink-conf.yaml, read line by line. It looks like YAML and is not: "#" begins a
  * comment anywhere, quotes are part of the value, indentation means nothing, a line without ": " is
- * skipped.
+ * skipped and noted, and so is the first value of a key that comes twice.
  *
  * Source: Flink 1.20, GlobalConfiguration; vectors conf_yaml.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/java_number.h"
@@ -104,6 +105,30 @@ typedef struct place {
     uint32_t line;
 } place;
 
+/* Notes that a line is skipped; not what it says, which may be a password. */
+static tarn_status skip(tarn_config *config, place at, const char *why, tarn_error *error)
+{
+    char text[TARN__CONFIG_NOTE_BYTES];
+    (void)snprintf(
+        text, sizeof text, "%.200s:%u: the line is skipped: %s", at.origin, at.line, why);
+    return tarn__config_note(config, at.origin, text, error);
+}
+
+static tarn_status note_replaced(
+    tarn_config *config, place at, const tarn_config_entry *before, tarn_error *error)
+{
+    char text[TARN__CONFIG_NOTE_BYTES];
+    (void)snprintf(
+        text,
+        sizeof text,
+        "%.200s:%u: the line replaces the value that line %u gives to %.120s",
+        at.origin,
+        at.line,
+        before->line,
+        before->key);
+    return tarn__config_note(config, at.origin, text, error);
+}
+
 static tarn_status take_line(tarn_config *config, tarn_bytes line, place at, tarn_error *error)
 {
     const char *data = line.data;
@@ -113,8 +138,11 @@ static tarn_status take_line(tarn_config *config, tarn_bytes line, place at, tar
     }
     line = tarn__java_trim(line);
     const char *separator = line.size > 0 ? memmem(line.data, line.size, ": ", 2) : NULL;
-    if (separator == NULL) {
+    if (line.size == 0) {
         return TARN_OK;
+    }
+    if (separator == NULL) {
+        return skip(config, at, "there is no \": \" between a key and a value", error);
     }
     data = line.data;
     const size_t key_size = (size_t)(separator - data);
@@ -122,7 +150,7 @@ static tarn_status take_line(tarn_config *config, tarn_bytes line, place at, tar
     const tarn_bytes value =
         tarn__java_trim(tarn_bytes_at(separator + 2, line.size - key_size - 2));
     if (key.size == 0 || value.size == 0) {
-        return TARN_OK;
+        return skip(config, at, "its key or its value is empty", error);
     }
     if (memchr(line.data, '\0', line.size) != NULL) {
         return tarn__fail(
@@ -131,6 +159,10 @@ static tarn_status take_line(tarn_config *config, tarn_bytes line, place at, tar
             "%.100s:%u: the line holds the character NUL",
             at.origin,
             at.line);
+    }
+    const tarn_config_entry before = tarn__config_find(config, key);
+    if (before.key != NULL) {
+        TARN_TRY(note_replaced(config, at, &before, error));
     }
     return tarn__config_put(config, key, value, at.origin, at.line, error);
 }

@@ -13,20 +13,27 @@ static const char *const values_NULL[] = {NULL};
 #define NONE      ((const char *const[]){NULL})
 #define KEYS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+#define LIBRARY       .reader = TARN_OPTION_READ_BY_LIBRARY
+#define DRIVER        .reader = TARN_OPTION_READ_BY_DRIVER
+#define PLAN          .reader = TARN_OPTION_READ_BY_PLAN
+#define IGNORED       .reader = TARN_OPTION_READ_BY_NOTHING
+#define ACTS_AS(text) .reader = TARN_OPTION_READ_BY_NOTHING, .acts_as_text = (text)
+
 static const tarn_option options[] = {
-#define X(name, kind, measure, standard, least, most, others, list, version, class, text) \
-    {                                                                                     \
-        .key = name,                                                                      \
-        .type = TARN_OPTION_##kind,                                                       \
-        .unit = measure,                                                                  \
-        .default_text = standard,                                                         \
-        .min_text = least,                                                                \
-        .max_text = most,                                                                 \
-        .other_keys = others,                                                             \
-        .values = values_##list,                                                          \
-        .since = version,                                                                 \
-        .origin = class,                                                                  \
-        .sentence = text,                                                                 \
+#define X(name, kind, measure, standard, least, most, others, list, version, class, read_by, text) \
+    {                                                                                              \
+        .key = name,                                                                               \
+        .type = TARN_OPTION_##kind,                                                                \
+        .unit = measure,                                                                           \
+        .default_text = standard,                                                                  \
+        .min_text = least,                                                                         \
+        .max_text = most,                                                                          \
+        .other_keys = others,                                                                      \
+        .values = values_##list,                                                                   \
+        .since = version,                                                                          \
+        .origin = class,                                                                           \
+        .sentence = text,                                                                          \
+        read_by,                                                                                   \
     },
 #include "config/options.def"
 #undef X
@@ -85,6 +92,21 @@ const tarn_option *tarn_option_find(const char *key)
         }
     }
     return by_spelling != NULL ? by_spelling : by_pattern;
+}
+
+const char *tarn_option_reader_name(tarn_option_reader reader)
+{
+    switch (reader) {
+    case TARN_OPTION_READ_BY_LIBRARY:
+        return "library";
+    case TARN_OPTION_READ_BY_DRIVER:
+        return "driver";
+    case TARN_OPTION_READ_BY_PLAN:
+        return "plan";
+    case TARN_OPTION_READ_BY_NOTHING:
+        return "nothing";
+    }
+    return "?";
 }
 
 const char *tarn_option_type_name(tarn_option_type type)

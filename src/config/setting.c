@@ -62,7 +62,7 @@ bool tarn_config_is_secret(const char *key)
 
 static bool lookup(const tarn_config *config, const char *key, setting *out)
 {
-    const tarn_config_entry entry = tarn__config_find(config, key);
+    const tarn_config_entry entry = tarn__config_find(config, tarn_bytes_of(key));
     if (entry.key == NULL) {
         return false;
     }
@@ -279,6 +279,33 @@ static bool is_within_bounds(const tarn_option *option, const value *number)
     }
     return option->max_text == NULL || !decode(option, option->max_text, &bound) ||
            is_at_least(option->type, &bound, number);
+}
+
+bool tarn__option_is_same_value(const tarn_option *option, const char *a, const char *b)
+{
+    value x;
+    value y;
+    if (!decode(option, a, &x) || !decode(option, b, &y)) {
+        return false;
+    }
+    switch (option->type) {
+    case TARN_OPTION_BOOL:
+        return x.truth == y.truth;
+    case TARN_OPTION_ENUM:
+        return x.whole == y.whole;
+    case TARN_OPTION_STRING:
+    case TARN_OPTION_ENUM_LIST:
+    case TARN_OPTION_MAP:
+        return strcasecmp(a, b) == 0;
+    case TARN_OPTION_INT:
+    case TARN_OPTION_LONG:
+    case TARN_OPTION_FLOAT:
+    case TARN_OPTION_DOUBLE:
+    case TARN_OPTION_MEMORY:
+    case TARN_OPTION_DURATION:
+        return is_at_least(option->type, &x, &y) && is_at_least(option->type, &y, &x);
+    }
+    return false;
 }
 
 static tarn_status judge(const setting *at, value *out, tarn_error *error)

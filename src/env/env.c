@@ -290,6 +290,12 @@ static tarn_status refuse_endless_flushes(const tarn_rocksdb_plan *plan, tarn_er
         plan->per_slot);
 }
 
+static bool log_warning(const tarn_config_warning *warning, void *context)
+{
+    tarn__env_log(context, TARN_LOG_WARNING, "%s", warning->text);
+    return true;
+}
+
 tarn_status tarn_env_open(const tarn_env_options *given, tarn_env **out, tarn_error *error)
 {
     tarn_env_options options;
@@ -316,16 +322,22 @@ tarn_status tarn_env_open(const tarn_env_options *given, tarn_env **out, tarn_er
         clear(env);
         return status;
     }
+    tarn_config_visit_warnings(options.config, log_warning, env);
     *out = env;
     return TARN_OK;
 }
 
-static tarn_status refuse_leaks(tarn_env *env, tarn_error *error)
+/* Names a child that does not end by itself. */
+static tarn_status refuse_children(tarn_env *env, tarn_error *error)
 {
     pthread_mutex_lock(&env->mutex);
+    const tarn__env_child *child = env->children;
+    while (child != NULL && !atomic_load(&child->is_held)) {
+        child = child->next;
+    }
     tarn_status status = TARN_OK;
-    if (env->children != NULL) {
-        status = tarn__fail(error, TARN_BUSY, "%s is still open", env->children->name);
+    if (child != NULL) {
+        status = tarn__fail(error, TARN_BUSY, "%s is still open", child->name);
     }
     pthread_mutex_unlock(&env->mutex);
     return status;
@@ -356,13 +368,8 @@ static void find_leak(const tarn_owner_stats *stats, void *context)
     }
 }
 
-tarn_status tarn_env_close(tarn_env *env, tarn_error *error)
+static tarn_status refuse_owners(const tarn_env *env, tarn_error *error)
 {
-    if (env == NULL) {
-        return TARN_OK;
-    }
-    tarn__env_await_ends(env); /* Of what was closed and abandoned; savepoints close by that. */
-    TARN_TRY(refuse_leaks(env, error));
     leak found = {.env = env};
     tarn_budget_visit(env->budget, find_leak, &found);
     if (found.largest.name != NULL) {
@@ -374,6 +381,18 @@ tarn_status tarn_env_close(tarn_env *env, tarn_error *error)
             found.largest.used_bytes,
             tarn_pool_name(found.largest.pool));
     }
+    return TARN_OK;
+}
+
+tarn_status tarn_env_close(tarn_env *env, tarn_error *error)
+{
+    if (env == NULL) {
+        return TARN_OK;
+    }
+    TARN_TRY(refuse_children(env, error));
+    TARN_TRY(refuse_owners(env, error));
+    tarn__env_await_ends(env); /* Of what was closed and abandoned; savepoints close by that. */
+    assert(env->children == NULL);
     clear(env);
     return TARN_OK;
 }

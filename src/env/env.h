@@ -71,7 +71,7 @@ void tarn__env_count_working_set(tarn_env *env, uint64_t before_bytes, uint64_t 
 /*
  * Counts work that goes on although what it was for is closed, such as taking an upload back:
  * expect() before its owner lets go, note_end() when it has touched the environment for the last
- * time. await_ends() waits for all of it; closing does so first.
+ * time. await_ends() waits for all of it, and for errands; closing does so when nothing is open.
  */
 void tarn__env_expect_end(tarn_env *env);
 void tarn__env_note_end(tarn_env *env);
@@ -81,6 +81,7 @@ void tarn__env_await_ends(tarn_env *env);
 typedef struct tarn__env_child {
     struct tarn__env_child *previous;
     struct tarn__env_child *next;
+    atomic_bool is_held; /* By the program; else it ends by itself, and closing waits for it. */
     char name[256];
 } tarn__env_child;
 

@@ -12,6 +12,7 @@ void tarn__env_adopt(tarn_env *env, tarn__env_child *child, const char *format, 
     vsnprintf(child->name, sizeof child->name, format, arguments);
     va_end(arguments);
     pthread_mutex_lock(&env->mutex);
+    atomic_store(&child->is_held, true);
     child->previous = NULL;
     child->next = env->children;
     if (env->children != NULL) {
@@ -57,4 +58,5 @@ void tarn__env_await_ends(tarn_env *env)
         pthread_cond_wait(&env->ended, &env->mutex);
     }
     pthread_mutex_unlock(&env->mutex);
+    tarn__errands_await(env->errands); /* Of checkpoints that were given up. */
 }

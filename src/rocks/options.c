@@ -53,7 +53,6 @@ static const char *const FILTER_ENDS[] = {
 static const char *const STYLE_NAMES[] = {
     [TARN__ROCKS_STYLE_LEVEL] = "kCompactionStyleLevel",
     [TARN__ROCKS_STYLE_UNIVERSAL] = "kCompactionStyleUniversal",
-    [TARN__ROCKS_STYLE_FIFO] = "kCompactionStyleFIFO",
     [TARN__ROCKS_STYLE_NONE] = "kCompactionStyleNone",
 };
 
@@ -122,35 +121,23 @@ static void apply_flinks_defaults(tarn__rocks_settings *settings)
 }
 
 /* Source: Flink, PredefinedOptions. */
-tarn_status tarn__rocks_settings_apply_profile(
-    tarn__rocks_settings *settings, const char *name, tarn_error *error)
+void tarn__rocks_settings_apply_profile(tarn__rocks_settings *settings, tarn__rocks_profile profile)
 {
-    if (strcmp(name, "TARN") == 0) {
-        return TARN_OK;
+    if (profile == TARN__ROCKS_PROFILE_TARN) {
+        return;
     }
-    if (strcmp(name, "DEFAULT") == 0) {
+    if (profile == TARN__ROCKS_PROFILE_DEFAULT) {
         apply_flinks_defaults(settings);
-        return TARN_OK;
-    }
-    const bool is_flash = strcmp(name, "FLASH_SSD_OPTIMIZED") == 0;
-    const bool is_disk = strcmp(name, "SPINNING_DISK_OPTIMIZED") == 0;
-    const bool is_high_memory = strcmp(name, "SPINNING_DISK_OPTIMIZED_HIGH_MEM") == 0;
-    if (!is_flash && !is_disk && !is_high_memory) {
-        return tarn__fail(
-            error,
-            TARN_INVALID_ARGUMENT,
-            "state.backend.rocksdb.predefined-options is \"%s\"; allowed are TARN, DEFAULT, "
-            "SPINNING_DISK_OPTIMIZED, SPINNING_DISK_OPTIMIZED_HIGH_MEM and FLASH_SSD_OPTIMIZED",
-            name);
+        return;
     }
     settings->background_job_count = 4;
     settings->open_file_count = -1;
-    if (is_flash) {
-        return TARN_OK;
+    if (profile == TARN__ROCKS_PROFILE_FLASH) {
+        return;
     }
     settings->style = TARN__ROCKS_STYLE_LEVEL;
     settings->is_dynamic_level = true;
-    if (is_high_memory) {
+    if (profile == TARN__ROCKS_PROFILE_DISK_HIGH_MEMORY) {
         settings->block_bytes = 128 * KIB;
         settings->block_cache_bytes = 256 * MIB;
         settings->level_base_bytes = 1 * GIB;
@@ -160,7 +147,6 @@ tarn_status tarn__rocks_settings_apply_profile(
         settings->write_buffer_merge_count = 3;
         settings->has_bloom_filter = true;
     }
-    return TARN_OK;
 }
 
 /* Source: Flink, RocksDBMemoryControllerUtils.calculateRocksDBDefaultArenaBlockSize. */

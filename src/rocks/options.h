@@ -67,10 +67,18 @@ typedef enum tarn__rocks_compression {
     TARN__ROCKS_COMPRESSION_DISABLED,
 } tarn__rocks_compression;
 
+/* In the order of options.def, as the other enumerations here. */
+typedef enum tarn__rocks_profile {
+    TARN__ROCKS_PROFILE_TARN,
+    TARN__ROCKS_PROFILE_DEFAULT,
+    TARN__ROCKS_PROFILE_DISK,
+    TARN__ROCKS_PROFILE_DISK_HIGH_MEMORY,
+    TARN__ROCKS_PROFILE_FLASH,
+} tarn__rocks_profile;
+
 typedef enum tarn__rocks_style {
     TARN__ROCKS_STYLE_LEVEL,
     TARN__ROCKS_STYLE_UNIVERSAL,
-    TARN__ROCKS_STYLE_FIFO,
     TARN__ROCKS_STYLE_NONE,
 } tarn__rocks_style;
 
@@ -141,9 +149,9 @@ double tarn__rocks_fit_memtable_filter(const tarn__rocks_settings *settings);
 /* Background jobs for a machine of so many cores, where thread.num is not set. */
 int32_t tarn__rocks_fit_jobs(uint32_t core_count);
 
-/* Lays a profile over the settings: DEFAULT, SPINNING_DISK_OPTIMIZED, ..., by Flink's name. */
-TARN_NODISCARD tarn_status tarn__rocks_settings_apply_profile(
-    tarn__rocks_settings *settings, const char *name, tarn_error *error);
+/* Lays a profile over the settings. */
+void tarn__rocks_settings_apply_profile(
+    tarn__rocks_settings *settings, tarn__rocks_profile profile);
 
 /*
  * Lays over the settings what a configuration sets: its profile first, then its options.

@@ -173,27 +173,15 @@ static tarn_status load_log_directory(
     return TARN_OK;
 }
 
-static tarn_status check(const tarn__rocks_settings *settings, tarn_error *error)
-{
-    if (settings->style == TARN__ROCKS_STYLE_FIFO) {
-        return tarn__fail(
-            error,
-            TARN_INVALID_ARGUMENT,
-            FLINK("compaction.style") " is FIFO, which deletes the oldest files and state with "
-                                      "them; allowed are LEVEL, UNIVERSAL and NONE");
-    }
-    return TARN_OK;
-}
-
 tarn_status tarn__rocks_settings_load(
     tarn__rocks_settings *settings, const tarn_config *config, bool is_state, tarn_error *error)
 {
     tarn__rocks_settings loaded = *settings;
-    const char *profile = NULL;
+    int profile = 0;
     bool is_set = false;
-    TARN_TRY(tarn_config_get_string(config, FLINK("predefined-options"), &profile, &is_set, error));
+    TARN_TRY(tarn_config_get_enum(config, FLINK("predefined-options"), &profile, &is_set, error));
     if (is_set) {
-        TARN_TRY(tarn__rocks_settings_apply_profile(&loaded, profile, error));
+        tarn__rocks_settings_apply_profile(&loaded, (tarn__rocks_profile)profile);
         if (is_state) {
             loaded.background_job_count = settings->background_job_count;
             loaded.open_file_count = settings->open_file_count;
@@ -202,7 +190,6 @@ tarn_status tarn__rocks_settings_load(
     TARN_TRY(load_slots(&loaded, config, is_state, error));
     TARN_TRY(load_compression(&loaded, config, error));
     TARN_TRY(load_log_directory(&loaded, config, is_state, error));
-    TARN_TRY(check(&loaded, error));
     *settings = loaded;
     return TARN_OK;
 }

@@ -1,15 +1,28 @@
 /* content.c - a file of a checkpoint read from wherever it lies, and compared. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/try.h"
 #include "snapshot/checkpoint.h"
 
-/* An inline file has no path, and lies in the metadata. */
-static const char *shown(const tarn__file_part *file)
+enum { SHOWN_BYTES = 512 };
+
+/* Where a file is: one of many in an object is named with it, and an inline one has no path. */
+static const char *show(
+    const tarn_storage *storage, const tarn__file_part *file, char out[SHOWN_BYTES])
 {
-    return file->is_inline ? file->local_name : file->path;
+    const bool is_one_of_many = file->place.is_packed && !file->is_inline;
+    snprintf(
+        out,
+        SHOWN_BYTES,
+        "%.60s%s%.200s/%.180s",
+        is_one_of_many ? file->local_name : "",
+        is_one_of_many ? " in " : "",
+        storage->address,
+        file->is_inline ? file->local_name : file->path);
+    return out;
 }
 
 tarn_status tarn__checkpoint_check_content(
@@ -19,13 +32,13 @@ tarn_status tarn__checkpoint_check_content(
     uint64_t size,
     tarn_error *error)
 {
+    char place[SHOWN_BYTES];
     if (size != file->content.size) {
         return tarn__fail(
             error,
             TARN_CORRUPTION,
-            "%.200s/%.200s has %" PRIu64 " bytes, and %" PRIu64 " in the checkpoint",
-            storage->address,
-            shown(file),
+            "%.380s has %" PRIu64 " bytes, and %" PRIu64 " in the checkpoint",
+            show(storage, file, place),
             size,
             file->content.size);
     }
@@ -38,9 +51,8 @@ tarn_status tarn__checkpoint_check_content(
         return tarn__fail(
             error,
             TARN_CORRUPTION,
-            "%.200s/%.200s is damaged: its digest is %s, and %s in the checkpoint",
-            storage->address,
-            shown(file),
+            "%.380s is damaged: its digest is %s, and %s in the checkpoint",
+            show(storage, file, place),
             found,
             expected);
     }
@@ -118,12 +130,12 @@ static tarn_status take_part(reading *r, tarn_bytes part, tarn_error *error)
     tarn__hasher_update(&r->hasher, part);
     r->size += part.size;
     if (r->size > r->file->content.size) {
+        char place[SHOWN_BYTES];
         return tarn__fail(
             error,
             TARN_CORRUPTION,
-            "%.200s/%.200s has more than the %" PRIu64 " bytes of the checkpoint",
-            r->storage->address,
-            shown(r->file),
+            "%.380s has more than the %" PRIu64 " bytes of the checkpoint",
+            show(r->storage, r->file, place),
             r->file->content.size);
     }
     return r->take != NULL && part.size > 0 ? r->take(part, r->context, error) : TARN_OK;
@@ -222,7 +234,8 @@ static tarn_status read_compressed(
     assert(buffer_bytes >= TARN__CHECKPOINT_BUFFER_BYTES_MIN);
     const tarn_status status = unpack(r, buffer, buffer_bytes - TARN__FRAME_RAW_BYTES_MAX, error);
     if (status == TARN_CORRUPTION || status == TARN_NOT_SUPPORTED) {
-        tarn__error_prefix(error, "%.200s/%.200s", r->storage->address, shown(r->file));
+        char place[SHOWN_BYTES];
+        tarn__error_prefix(error, "%.380s", show(r->storage, r->file, place));
     }
     return status;
 }

@@ -352,26 +352,56 @@ static const tarn__piece_part *find_piece(const tarn__subtask *subtask, const ch
     return NULL;
 }
 
-/* A piece is compared with that of the same subtask: parts that moved elsewhere show as such. */
-static void compare_piece(const differ *d, int side, uint32_t index, const tarn__piece_part *piece)
+static const tarn__piece_part *find_other(
+    const differ *d, int side, uint32_t index, const char *name)
 {
     const tarn__subtask *subtask = &d->subtasks[side][index];
-    const tarn__piece_part *other = NULL;
     for (uint32_t i = 0; i < d->counts[1 - side]; i++) {
         if (d->subtasks[1 - side][i].subtask_index == subtask->subtask_index) {
-            other = find_piece(&d->subtasks[1 - side][i], piece->name);
+            return find_piece(&d->subtasks[1 - side][i], name);
         }
     }
-    if (side == 0 && other != NULL) {
-        return; /* Told by the other side. */
-    }
-    tarn_diff_state out = {.operator_name = d->name, .name = piece->name, .kind = "operator"};
+    return NULL;
+}
+
+/* A piece is compared with that of the same subtask: parts that moved elsewhere show as such. */
+static void count_piece(
+    const differ *d, int side, uint32_t index, const tarn__piece_part *piece, tarn_diff_state *out)
+{
+    const tarn__piece_part *other = find_other(d, side, index, piece->name);
     if (other == NULL) {
-        *(side == 0 ? &out.removed_count : &out.put_count) = 1;
-    } else if (tarn_bytes_is_equal(other->bytes, piece->bytes)) {
-        out.same_count = 1;
-    } else {
-        out.changed_count = 1;
+        *(side == 0 ? &out->removed_count : &out->put_count) += 1;
+    } else if (side == 1) { /* What both have is counted once. */
+        *(tarn_bytes_is_equal(other->bytes, piece->bytes) ? &out->same_count
+                                                          : &out->changed_count) += 1;
+    }
+}
+
+/* Whether no subtask before has a piece of this name. */
+static bool is_first_piece(const differ *d, int side, uint32_t index, const char *name)
+{
+    for (int s = 0; s <= side; s++) {
+        const uint32_t end = s == side ? index : d->counts[s];
+        for (uint32_t i = 0; i < end; i++) {
+            if (find_piece(&d->subtasks[s][i], name) != NULL) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The pieces of one name, over all subtasks. */
+static void compare_pieces_of(const differ *d, const char *name)
+{
+    tarn_diff_state out = {.operator_name = d->name, .name = name, .kind = "operator"};
+    for (int side = 0; side < SIDES; side++) {
+        for (uint32_t i = 0; i < d->counts[side]; i++) {
+            const tarn__piece_part *piece = find_piece(&d->subtasks[side][i], name);
+            if (piece != NULL) {
+                count_piece(d, side, i, piece, &out);
+            }
+        }
     }
     tell_state(d, &out);
 }
@@ -381,7 +411,10 @@ static void compare_pieces(const differ *d)
     for (int side = 0; side < SIDES; side++) {
         for (uint32_t i = 0; i < d->counts[side]; i++) {
             for (uint32_t j = 0; j < d->subtasks[side][i].piece_count; j++) {
-                compare_piece(d, side, i, &d->subtasks[side][i].pieces[j]);
+                const char *name = d->subtasks[side][i].pieces[j].name;
+                if (is_first_piece(d, side, i, name)) {
+                    compare_pieces_of(d, name);
+                }
             }
         }
     }

@@ -158,6 +158,9 @@ void tarn__subtask_sort(tarn__subtask *subtask);
 /* Orders subtasks as the format wants them: negative, 0 or positive. */
 int tarn__subtask_compare(const tarn__subtask *a, const tarn__subtask *b);
 
+/* Answers a key hash in words, such as "Tarn's byte hash", for messages. */
+const char *tarn__key_hash_name(uint32_t key_hash);
+
 /* Bytes of all files and pieces. */
 uint64_t tarn__subtask_bytes(const tarn__subtask *subtask);
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tarn/backend.h"
+
 #include "base/try.h"
 #include "snapshot/metadata.h"
 #include "snapshot/metadata_format.h"
@@ -255,6 +257,25 @@ tarn_status tarn__subtask_check(const tarn__subtask *subtask, tarn_error *error)
     return check_pieces(subtask, error);
 }
 
+const char *tarn__key_hash_name(uint32_t key_hash)
+{
+    switch ((tarn_key_hash)key_hash) {
+    case TARN_KEY_HASH_BYTES:
+        return "Tarn's byte hash";
+    case TARN_KEY_HASH_JAVA_STRING:
+        return "Java's String hash";
+    case TARN_KEY_HASH_JAVA_INT:
+        return "Java's int hash";
+    case TARN_KEY_HASH_JAVA_LONG:
+        return "Java's long hash";
+    case TARN_KEY_HASH_JAVA_BYTES:
+        return "Java's byte[] hash";
+    case TARN_KEY_HASH_CALLER:
+        return "the caller's hash";
+    }
+    return "an unknown hash";
+}
+
 tarn_status tarn__subtask_check_pair(
     const tarn__subtask *before, const tarn__subtask *after, tarn_error *error)
 {
@@ -287,13 +308,12 @@ tarn_status tarn__subtask_check_pair(
             return tarn__fail(
                 error,
                 TARN_INCOMPATIBLE,
-                "operator \"%s\": subtask %" PRIu32 " has key hash %" PRIu32 ", subtask %" PRIu32
-                " has %" PRIu32,
+                "operator \"%s\": subtask %" PRIu32 " has %s, subtask %" PRIu32 " has %s",
                 after->operator_name,
                 before->subtask_index,
-                before->key_hash,
+                tarn__key_hash_name(before->key_hash),
                 after->subtask_index,
-                after->key_hash);
+                tarn__key_hash_name(after->key_hash));
         }
     }
     if (tarn__subtask_compare(before, after) >= 0) {

@@ -408,6 +408,8 @@ tarn_checkpoint_file tarn_checkpoint_file_at(
     assert(file < subtask->file_count);
     const tarn__file_part *part = &subtask->files[file];
     return (tarn_checkpoint_file){
+        .operator_name = subtask->operator_name,
+        .subtask_index = subtask->subtask_index,
         .local_name = part->local_name,
         .path = part->path,
         .is_shared = part->is_shared,

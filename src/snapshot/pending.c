@@ -348,7 +348,7 @@ static void bury(tarn_pending_checkpoint *pending)
  * Takes a checkpoint back that was not committed. Its own files go even if uploads still run: they
  * delete what they write later.
  */
-static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cleans)
+static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cleans, bool was_left)
 {
     tarn_checkpoint_store *store = pending->store;
     release_parts(pending, /* keeps_references= */ false);
@@ -363,15 +363,36 @@ static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cl
     }
     pthread_mutex_unlock(&store->mutex);
     clean(store, cleans);
-    tarn__pending_leave(pending, /* was_left= */ false);
+    tarn__pending_leave(pending, was_left);
+}
+
+void tarn__checkpoint_abandon(tarn_pending_checkpoint *pending)
+{
+    if (pending != NULL) {
+        close_pending(pending);
+        withdraw(pending, /* is_in_doubt= */ false, /* cleans= */ true, /* was_left= */ false);
+    }
+}
+
+static void run_errand(void *context)
+{
+    withdraw(context, /* is_in_doubt= */ false, /* cleans= */ true, /* was_left= */ true);
 }
 
 void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint)
 {
-    if (checkpoint != NULL) {
-        close_pending(checkpoint);
-        withdraw(checkpoint, /* is_in_doubt= */ false, /* cleans= */ true);
+    if (checkpoint == NULL) {
+        return;
     }
+    tarn__errands *errands = checkpoint->store->options.errands;
+    if (errands == NULL) {
+        tarn__checkpoint_abandon(checkpoint);
+        return;
+    }
+    checkpoint->errand = (tarn__errand){.run = run_errand, .context = checkpoint};
+    close_pending(checkpoint);
+    tarn__pending_expect_leave(checkpoint);
+    tarn__errands_leave(errands, &checkpoint->errand);
 }
 
 /* Everybody of an operator must have acknowledged: parts are sorted, so gaps show. */
@@ -518,7 +539,7 @@ tarn_status tarn__checkpoint_commit(
         }
         conclude(checkpoint, &c, cleans);
     } else {
-        withdraw(checkpoint, c.is_in_doubt, cleans);
+        withdraw(checkpoint, c.is_in_doubt, cleans, /* was_left= */ false);
     }
     *is_in_doubt = c.is_in_doubt;
     tarn_buffer_clear(&c.bytes);

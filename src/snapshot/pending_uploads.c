@@ -25,6 +25,9 @@ void tarn__pending_note_held(tarn_pending_checkpoint *pending)
     if (is_held != pending->is_held) {
         pending->is_held = is_held;
         pending->store->held_count += is_held ? 1U : -1U;
+        if (!is_held && pending->store->options.is_held != NULL) {
+            atomic_store(pending->store->options.is_held, false); /* From now on. */
+        }
     }
 }
 

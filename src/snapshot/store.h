@@ -23,6 +23,7 @@
 #include "tarn/checkpoint.h"
 
 #include "base/clock.h"
+#include "base/errands.h"
 #include "snapshot/metadata.h"
 #include "storage/storage.h"
 
@@ -48,6 +49,8 @@ typedef struct tarn__store_options {
     void *log_context;
     void (*closed)(void *context); /* Called when the store is gone. May be NULL. */
     void *closed_context;
+    atomic_bool *is_held;   /* Of a savepoint: set to false when it ends by itself. May be NULL. */
+    tarn__errands *errands; /* What is given up is deleted there. NULL: at once. */
 } tarn__store_options;
 
 /* As tarn_checkpoint_store_open(), without an environment. */
@@ -68,6 +71,10 @@ TARN_NODISCARD tarn_status tarn__savepoint_begin(
 
 /* What is being written. */
 tarn__metadata_kind tarn__pending_kind(const tarn_pending_checkpoint *pending);
+
+/* As tarn_checkpoint_abandon(), but what was written is deleted when this returns, if it can be.
+ * NULL does nothing. */
+void tarn__checkpoint_abandon(tarn_pending_checkpoint *pending);
 
 /* Encodes a subtask's part, which is sorted (tarn__subtask_sort()). */
 TARN_NODISCARD tarn_status tarn__acknowledgement_encode(

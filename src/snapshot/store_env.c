@@ -52,6 +52,7 @@ static tarn_status begin_membership(
     options->log_context = m;
     options->closed = leave;
     options->closed_context = m;
+    options->errands = tarn__env_errands(env);
     *out = m;
     return TARN_OK;
 }
@@ -118,6 +119,7 @@ tarn_status tarn_savepoint_begin(
     membership *m = NULL;
     TARN_TRY(begin_membership(known.env, &store_options, &m, error));
     tarn_pending_checkpoint *pending = NULL;
+    store_options.is_held = &m->child.is_held;
     const tarn_status status =
         tarn__savepoint_begin(&store_options, known.id == 0 ? 1 : known.id, &pending, error);
     if (status != TARN_OK) {

@@ -66,6 +66,7 @@ struct tarn_pending_checkpoint {
     int64_t timestamp_ms;
     char path[TARN__CHECKPOINT_PATH_BYTES];
     tarn__retained *grave; /* For the condemned, should its files not go at once; owned. */
+    tarn__errand errand;   /* To withdraw it. */
     uint32_t attempt;      /* The first half of the tokens of its private files; never 0. */
     /* Under the store's mutex: */
     uint32_t reference_count; /* The owner and the uploads. */

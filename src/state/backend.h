@@ -129,7 +129,8 @@ struct tarn_backend {
     tarn__tidier tidier; /* Of what it brought along. */
 
     pthread_mutex_t gate_mutex;
-    pthread_cond_t gate_opened; /* Or a worker has gone. */
+    pthread_cond_t gate_opened; /* Or a worker has gone, or is done with the second copy. */
+    bool is_copying;            /* A worker is at the second copy. */
     uint64_t snapshot_wait_count;
     uint64_t snapshot_wait_ns;
 
@@ -216,6 +217,10 @@ void tarn__backend_open_gate(tarn_backend *backend);
 /* Says that a worker of a snapshot that was given up has gone: any thread. Waits until all have,
  * which is for local work: the backend's. */
 void tarn__backend_note_worker_gone(tarn_backend *backend);
+
+/* Waits until no other worker is at the second copy, and says that this one is; until end. */
+void tarn__backend_begin_copy(tarn_backend *backend);
+void tarn__backend_end_copy(tarn_backend *backend);
 void tarn__backend_await_workers(tarn_backend *backend);
 
 /* Counts a child in and out; its name is cut to 255 bytes. */

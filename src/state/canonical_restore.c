@@ -240,15 +240,15 @@ static tarn_status check_source(
         return tarn__fail(
             error,
             TARN_INCOMPATIBLE,
-            "%s has operator \"%s\" with %s, maximum parallelism %" PRIu32 ", key hash %" PRIu32
-            "; it is opened with maximum parallelism %" PRIu32 ", key hash %" PRIu32,
+            "%s has operator \"%s\" with %s, maximum parallelism %" PRIu32 ", %s; it is "
+            "opened with maximum parallelism %" PRIu32 ", %s",
             tarn_checkpoint_path(r->checkpoint),
             backend->operator_name,
             source->has_keyed_state ? "keyed state" : "no keyed state",
             source->max_parallelism,
-            source->key_hash,
+            tarn__key_hash_name(source->key_hash),
             backend->max_parallelism,
-            (uint32_t)backend->key_hash);
+            tarn__key_hash_name((uint32_t)backend->key_hash));
     }
     return TARN_OK;
 }

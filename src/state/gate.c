@@ -1,6 +1,7 @@
 /*
  * gate.c - who waits for whom while a snapshot's links are made: writes for the links, and what
- * changes or closes the database for workers whose snapshot was given up.
+ * changes or closes the database for workers whose snapshot was given up; and which worker keeps
+ * the second copy.
  */
 #include "state/backend.h"
 #include "state/hot_store.h"
@@ -32,6 +33,24 @@ void tarn__backend_await_workers(tarn_backend *backend)
     while (atomic_load(&backend->left_count) > 0) {
         (void)pthread_cond_wait(&backend->gate_opened, &backend->gate_mutex);
     }
+    (void)pthread_mutex_unlock(&backend->gate_mutex);
+}
+
+void tarn__backend_begin_copy(tarn_backend *backend)
+{
+    (void)pthread_mutex_lock(&backend->gate_mutex);
+    while (backend->is_copying) {
+        (void)pthread_cond_wait(&backend->gate_opened, &backend->gate_mutex);
+    }
+    backend->is_copying = true;
+    (void)pthread_mutex_unlock(&backend->gate_mutex);
+}
+
+void tarn__backend_end_copy(tarn_backend *backend)
+{
+    (void)pthread_mutex_lock(&backend->gate_mutex);
+    backend->is_copying = false;
+    (void)pthread_cond_broadcast(&backend->gate_opened);
     (void)pthread_mutex_unlock(&backend->gate_mutex);
 }
 

@@ -8,6 +8,8 @@
  */
 #include "tarn/map.h"
 
+#include <string.h>
+
 #include "base/options.h"
 #include "state/entries.h"
 #include "state/hot.h"
@@ -28,6 +30,12 @@ struct tarn_map_iterator {
 };
 
 /* ---- opening and closing ---------------------------------------------------------------- */
+
+void tarn_map_range_init(tarn_map_range *range, size_t struct_size)
+{
+    memset(range, 0, struct_size);
+    range->struct_size = struct_size;
+}
 
 tarn_status tarn_map_open(
     tarn_backend *backend, const tarn_state_options *options, tarn_map **out, tarn_error *error)

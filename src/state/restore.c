@@ -8,25 +8,6 @@
 
 enum { CUT_GROUP_BYTES_MIN = 4 << 20 };
 
-static const char *key_hash_name(uint32_t key_hash)
-{
-    switch ((tarn_key_hash)key_hash) {
-    case TARN_KEY_HASH_BYTES:
-        return "Tarn's byte hash";
-    case TARN_KEY_HASH_JAVA_STRING:
-        return "Java's String hash";
-    case TARN_KEY_HASH_JAVA_INT:
-        return "Java's int hash";
-    case TARN_KEY_HASH_JAVA_LONG:
-        return "Java's long hash";
-    case TARN_KEY_HASH_JAVA_BYTES:
-        return "Java's byte[] hash";
-    case TARN_KEY_HASH_CALLER:
-        return "the caller's hash";
-    }
-    return "an unknown hash";
-}
-
 static tarn_status check_numbers(
     const tarn_backend *backend,
     const tarn_checkpoint *checkpoint,
@@ -78,8 +59,8 @@ static tarn_status check_subtask(
             "%s assigns keys of \"%s\" by %s; it is opened with %s",
             tarn_checkpoint_path(checkpoint),
             backend->operator_name,
-            key_hash_name(stored.key_hash),
-            key_hash_name((uint32_t)backend->key_hash));
+            tarn__key_hash_name(stored.key_hash),
+            tarn__key_hash_name((uint32_t)backend->key_hash));
     }
     return TARN_OK;
 }

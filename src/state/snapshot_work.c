@@ -34,7 +34,7 @@ static void await_links(tarn_snapshot *snapshot)
 }
 
 /* Makes the directory that snapshots have theirs in. What an earlier one could not remove goes,
- * unless one that was left may be reading there. */
+ * unless a worker is at the backend for one that was left or has ended: it may be reading there. */
 static tarn_status make_room(tarn_backend *backend, tarn_error *error)
 {
     const char *path = backend->directory.links;
@@ -134,9 +134,6 @@ static tarn_status prepare_files(tarn_snapshot *snapshot, tarn_error *error)
 static void keep_local(tarn_snapshot *snapshot)
 {
     tarn_backend *backend = snapshot->backend;
-    if (backend->pool.path[0] == '\0' || snapshot->is_savepoint) {
-        return;
-    }
     tarn_error error;
     tarn__base *base = NULL;
     tarn_status status =
@@ -156,6 +153,28 @@ static void keep_local(tarn_snapshot *snapshot)
             error.message);
     }
     tarn__base_free(base);
+}
+
+static bool is_leaving(tarn_snapshot *snapshot)
+{
+    pthread_mutex_lock(&snapshot->mutex);
+    const bool is_leaving = snapshot->is_leaving;
+    pthread_mutex_unlock(&snapshot->mutex);
+    return is_leaving;
+}
+
+/* One snapshot at a time, and the later one last: who was left while another was at it need not. */
+static void keep_local_in_turn(tarn_snapshot *snapshot)
+{
+    tarn_backend *backend = snapshot->backend;
+    if (backend->pool.path[0] == '\0' || snapshot->is_savepoint) {
+        return;
+    }
+    tarn__backend_begin_copy(backend);
+    if (!is_leaving(snapshot)) {
+        keep_local(snapshot);
+    }
+    tarn__backend_end_copy(backend);
 }
 
 /* ---- the whole of it --------------------------------------------------------------------- */
@@ -193,7 +212,7 @@ static tarn_status link_and_upload(tarn_snapshot *snapshot, tarn_error *error)
     const tarn_status uploaded = upload_links(snapshot, error);
     atomic_store(&snapshot->upload_ns, now_ns(snapshot) - began_ns);
     if (uploaded == TARN_OK && come_to_backend(snapshot)) {
-        keep_local(snapshot);
+        keep_local_in_turn(snapshot);
         go_from_backend(snapshot);
     }
     return uploaded;

@@ -11,7 +11,8 @@ static tarn_status refuse_scheme(const char *address, tarn_error *error)
     return tarn__fail(
         error,
         TARN_NOT_SUPPORTED,
-        "there is no storage for \"%.*s\"; this version has file://, s3:// and webhdfs://",
+        "there is no storage for \"%.*s\"; this version has file://, s3:// "
+        "(s3a://, s3p://), webhdfs://, swebhdfs:// and hdfs://",
         (int)(size < 64 ? size : 64),
         address);
 }

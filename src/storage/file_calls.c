@@ -132,9 +132,9 @@ tarn_status tarn__file_open(
         const int code = errno;
         const bool is_missing = code == ENOENT || (code == ENOTDIR && (flags & O_DIRECTORY) == 0);
         if (is_missing && (flags & O_CREAT) == 0) {
-            tarn__fail_errno(error, code, "cannot open %s", path);
+            (void)tarn__fail(error, TARN_MISSING, "%s does not exist", path);
             if (error != NULL) {
-                error->status = TARN_MISSING;
+                error->system_code = code;
             }
             return TARN_MISSING;
         }

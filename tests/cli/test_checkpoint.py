@@ -1,7 +1,11 @@
 """`tarn checkpoint`: export, gc, list, show and verify real checkpoints, whole, unfinished and damaged."""
+import json
 import os
 import pty
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -129,6 +133,24 @@ class Diff(Checkpoint):
         lines = tarn("checkpoint", "diff", "--keys", "--json", first, self.savepoint(self.job)).out.splitlines()
         self.assertEqual(len(lines), len(changed) + 1)
 
+    def test_operator_state_is_added_up_over_subtasks(self):
+        def savepoint(name, *pieces):
+            lines = ['{"tarn_rows":1,"job":"j"}']
+            for subtask, piece in enumerate(pieces):
+                lines.append('{"operator":"source","subtask":%d,"parallelism":%d}' % (subtask, len(pieces)))
+                lines.append('{"operator_state":"position","bytes_text":"%s"}' % piece)
+            path = self.write(name, "\n".join(lines))
+            return self.good_json("checkpoint", "import", path, os.path.join(self.folder, "made"))["path"]
+
+        first, second = savepoint("a", "1", "2", "3"), savepoint("b", "1", "2", "4")
+        fields = ("put", "changed", "removed", "same")
+        (state,) = self.good_json("checkpoint", "diff", first, second)["states"]
+        self.assertEqual([state[field] for field in fields], [0, 1, 0, 2])
+        (state,) = self.good_json("checkpoint", "diff", first, savepoint("c", "1"))["states"]
+        self.assertEqual([state[field] for field in fields], [0, 0, 2, 1])
+        (state,) = self.good_json("checkpoint", "diff", savepoint("d", "1"), first)["states"]
+        self.assertEqual([state[field] for field in fields], [2, 0, 0, 1])
+
     def test_bad_usage_and_what_is_not_there(self):
         self.assertEqual(tarn("checkpoint", "diff", self.path).status, 2)
         self.assertIn("chk-99", self.refused("checkpoint", "diff", self.job, os.path.join(self.job, "chk-99")))
@@ -136,6 +158,7 @@ class Diff(Checkpoint):
 
 class Import(Checkpoint):
     HEAD = '{"tarn_rows":1,"job":"word_count","id":5}'
+    ENDED = '{"tarn_rows":1,"job":"word_count","id":5,"end":true}'
     SUBTASK = '{"operator":"word_count","max_parallelism":128,"hash":"bytes"}'
 
     def write(self, *lines):
@@ -161,6 +184,38 @@ class Import(Checkpoint):
         with open(rows, encoding="utf-8") as file:
             self.assertEqual(again, file.read())
         self.assertIn("exists", self.refused("checkpoint", "export", self.path, "--lines", rows))
+
+    def test_a_file_that_was_cut_off_is_refused_at_every_line(self):
+        lines = self.good("checkpoint", "export", self.path, "--lines", "-").out.splitlines()
+        self.assertIs(json.loads(lines[0])["end"], True)
+        self.assertEqual(json.loads(lines[-1]), {"end": True, "rows": len(lines) - 4})
+        for count in (1, 2, 3, len(lines) // 2, len(lines) - 1):
+            with self.subTest(lines=count):
+                target = os.path.join(self.folder, "cut")
+                said = self.refused("checkpoint", "import", self.write(*lines[:count]), target)
+                self.assertIn("line %d: the file is cut off here" % count, said)
+                self.assertEqual([name for _, _, names in os.walk(target) for name in names], [])
+        path = self.write(*lines)
+        os.truncate(path, os.path.getsize(path) - 5)
+        self.assertIn("no JSON", self.refused("checkpoint", "import", path, os.path.join(self.folder, "cut")))
+        self.assertIn("rows were written, and", self.refused(
+            "checkpoint", "import", self.write(*lines[:5], *lines[6:]), os.path.join(self.folder, "cut")))
+
+    def test_an_export_that_fails_leaves_no_file(self):
+        path = os.path.join(self.folder, "rows.jsonl")
+
+        def limit():  # A file may not grow further than a few rows.
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+        lines = self.good("checkpoint", "export", self.path, os.path.join(self.folder, "savepoints")).out
+        saved = lines.split(": ")[0]
+        run = subprocess.run([COMMAND, "checkpoint", "export", saved, "--lines", path], preexec_fn=limit, capture_output=True,
+                             timeout=TIMEOUT_S, check=False)
+        self.assertEqual(run.returncode, 1, run)
+        self.assertIn(b"too large", run.stderr)
+        self.assertFalse(os.path.exists(path))
+        self.good("checkpoint", "export", saved, "--lines", path)
 
     def test_a_state_is_written_by_hand(self):
         path = self.write(
@@ -192,15 +247,21 @@ class Import(Checkpoint):
                 (2, "\"max_parallelism\" is no whole number", (self.HEAD, '{"operator":"o","max_parallelism":99999}')),
                 (3, "name of a codec", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map"}')),
                 (3, "no kind of state", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"heap"}')),
-                (3, "members that are not known", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map","kond":1}')),
+                (3, "its member \"kond\" is not known here", (self.HEAD, self.SUBTASK, '{"state":"s","kind":"map","kond":1}')),
                 (4, "hexadecimal", (self.HEAD, self.SUBTASK, state, '{"key":"6"}')),
                 (4, "\"key\" or \"key_text\" is missing", (self.HEAD, self.SUBTASK, state, '{"value":"61"}')),
-                (5, "is there already", (self.HEAD, self.SUBTASK, state, '{"key":"61"}', '{"key_text":"a"}')),
+                (5, "is there already", (self.HEAD, self.SUBTASK, state, '{"key":"61","value":""}', '{"key_text":"a","value":""}')),
+                (4, "\"value\" or \"value_text\" is missing", (self.HEAD, self.SUBTASK, state, '{"key":"61"}')),
+                (4, "its member \"more\" is not known here", (self.HEAD, self.SUBTASK, state, '{"key":"61","value":"","more":null}')),
+                (3, "cut off here: its first line says that it has an end, and 0 rows", (self.ENDED, self.SUBTASK, state)),
+                (4, "3 rows were written, and 0 are there", (self.ENDED, self.SUBTASK, state, '{"end":true,"rows":3}')),
+                (4, "it is no {\"end\"", (self.HEAD, self.SUBTASK, state, '{"end":true}')),
+                (4, "behind the end", (self.HEAD, self.SUBTASK, '{"end":true,"rows":0}', state)),
                 (4, "no JSON object", (self.HEAD, self.SUBTASK, state, "[]"))):
             with self.subTest(reason=reason):
                 target = os.path.join(self.folder, "bad")
                 said = self.refused("checkpoint", "import", self.write(*lines), target)
-                self.assertIn("line %d: " % number, said)
+                self.assertIn("rows.jsonl, line %d: " % number, said)
                 self.assertIn(reason, said)
                 left = [name for _, _, names in os.walk(target) for name in names]
                 self.assertEqual(left, [])
@@ -423,6 +484,9 @@ class Verify(Checkpoint):
         table = tarn("checkpoint", "verify", self.path)
         self.assertEqual(table.status, 1, table)
         self.assertIn(flipped["path"], table.out)
+        self.assertRegex(table.out, r"(?m)^word_count +0 +%s +%s " % (re.escape(flipped["local_name"]), re.escape(flipped["path"])))
+        if flipped["packed"]:
+            self.assertIn("%s in %s" % (flipped["local_name"], self.job), table.out)
         self.one_line(table.err)
         self.assertIn("is damaged: 1 of %d files are bad" % len(files), table.err)
         lost = [file["local_name"] for file in stored if file["path"] == flipped["path"]]
@@ -430,6 +494,7 @@ class Verify(Checkpoint):
         self.assertEqual(self.bad_files(), sorted(lost))
         os.remove(os.path.join(self.job, flipped["path"]))
         self.assertEqual(self.bad_files(), sorted(lost))
+        self.assertIn("%s does not exist" % os.path.join(self.job, flipped["path"]), tarn("checkpoint", "verify", self.path).out)
 
     def test_damaged_metadata_is_refused(self):
         self.flip("chk-2/_metadata", 100)

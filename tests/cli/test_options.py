@@ -20,12 +20,16 @@ class Options(Case):
         self.assertTrue(option.pop("sentence").endswith("."))
         self.assertEqual(option, {
             "key": "taskmanager.numberOfTaskSlots", "type": "integer", "unit": "slots", "default": "1", "min": "1",
-            "max": None, "values": [], "other_keys": [], "since": "0.1", "origin": "TaskManagerOptions"})
+            "max": None, "values": [], "other_keys": [], "since": "0.1", "origin": "TaskManagerOptions",
+            "read_by": "library", "acts_as": None})
 
     def test_a_single_option_is_a_page_of_its_own(self):
         text = self.good("options", "execution.checkpointing.dir").out
         self.assertTrue(text.startswith("execution.checkpointing.dir\n"), text)
         self.assertRegex(text, r"(?m)^also: +state\.checkpoints\.dir$")
+        self.assertRegex(text, r"(?m)^read by: +nothing$")
+        text = self.good("options", "execution.checkpointing.incremental").out
+        self.assertRegex(text, r"(?m)^acts as: +true$")
 
     def test_a_part_of_a_key_is_enough_in_either_case(self):
         keys = self.keys("MEMORY.NETWORK")
@@ -41,7 +45,7 @@ class Options(Case):
 
     def test_the_table_has_a_line_for_each_option(self):
         lines = self.good("options").out.splitlines()
-        self.assertEqual(lines[0].split(), ["KEY", "TYPE", "DEFAULT", "ALLOWED", "WHAT"])
+        self.assertEqual(lines[0].split(), ["KEY", "TYPE", "DEFAULT", "READ", "BY", "ALLOWED", "WHAT"])
         self.assertEqual([line.split()[0] for line in lines[1:]], self.keys())
 
     def test_nothing_is_cut_where_there_is_no_terminal(self):

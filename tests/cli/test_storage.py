@@ -122,7 +122,7 @@ class Storage(Case):
         self.assertIn("flat", self.refused("storage", "check", "--write", flat))
 
     def test_what_is_not_there_is_said(self):
-        self.assertIn("No such file", self.refused("storage", "get", self.place + "/none"))
+        self.assertIn("place does not exist", self.refused("storage", "get", self.place + "/none"))
         self.refused("storage", "ls", self.place)
         self.assertFalse(os.path.exists(self.place))
         self.assertIn("there is no storage", self.refused("storage", "ls", "gs://bucket"))

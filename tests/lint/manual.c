@@ -59,6 +59,15 @@ static void put_bound(tarn_buffer *out, const char *words, const char *bound)
     }
 }
 
+static void put_acts_as(tarn_buffer *out, const char *text)
+{
+    if (text != NULL) {
+        put(out, " Tarn acts as if it were `");
+        put(out, text);
+        put(out, "`.");
+    }
+}
+
 static void put_option(tarn_buffer *out, const tarn_option *option)
 {
     put(out, "| `");
@@ -78,7 +87,12 @@ static void put_option(tarn_buffer *out, const tarn_option *option)
         put(out, option->default_text[0] == '\0' ? "" : "`");
     }
     put(out, " | ");
+    put(out, option->reader == TARN_OPTION_READ_BY_NOTHING ? "**" : "");
+    put(out, tarn_option_reader_name(option->reader));
+    put(out, option->reader == TARN_OPTION_READ_BY_NOTHING ? "**" : "");
+    put(out, " | ");
     put(out, option->sentence);
+    put_acts_as(out, option->acts_as_text);
     put_list(out, " One of ", option->values);
     put_list(out, " Also: ", option->other_keys);
     put(out, " | ");
@@ -100,6 +114,16 @@ static void put_manual(tarn_buffer *out)
         "are\n"
         "kept and reported. The last column is the class of Flink that an option comes from.\n"
         "\n"
+        "Not every option has an effect. What reads it is:\n"
+        "\n"
+        "- **library**: every program, by its environment, backends, snapshots and storages.\n"
+        "- **driver**: programs with a driver (`tarn/driver.h`); others may ask\n"
+        "  `tarn_checkpoint_settings_from_config()` and `tarn_claim_mode_from_config()`.\n"
+        "- **plan**: the memory plan of a JobManager alone (`tarn plan jobmanager`).\n"
+        "- **nothing**: the option is known, its value is judged, and Tarn does what it does by\n"
+        "  itself. Another value than that is no error; `tarn conf` and the log of\n"
+        "  `tarn_env_open()` warn of it.\n"
+        "\n"
         "- **memory size**: digits and `b`, `kb`, `mb`, `gb`, `tb` (or `k`, `kibibytes`, ...);"
         " none: bytes.\n"
         "- **duration**: digits and `d`, `h`, `min` (or `m`), `s`, `ms`, `\xC2\xB5s`, `ns`;"
@@ -113,7 +137,8 @@ static void put_manual(tarn_buffer *out)
             put(out, "\n## ");
             (void)!tarn_buffer_append(out, tarn_bytes_at(option->key, group_size(option->key)));
             put(out,
-                "\n\n| key | type | default | what it does | origin |\n|---|---|---|---|---|\n");
+                "\n\n| key | type | default | read by | what it does | origin |\n"
+                "|---|---|---|---|---|---|\n");
         }
         put_option(out, option);
     }

@@ -469,7 +469,7 @@ static void run_seeds(uint64_t first, uint64_t last)
     if (count >= SEEDS) { /* What is rarer. */
         assert_true(t.overtaken > count / 20 && t.orphaned > count / 200);
         assert_true(t.stable > count / 10);
-        assert_true(t.interrupted > count / 5 && t.interrupted_real > count / 200);
+        assert_true(t.interrupted > count / 5 && t.interrupted_real > 0);
     }
 }
 

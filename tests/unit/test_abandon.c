@@ -17,6 +17,7 @@
 
 #include "env/env.h"
 #include "snapshot/store_private.h"
+#include "state/backend.h"
 #include "support/fault_storage.h"
 #include "support/state_fixture.h"
 
@@ -515,6 +516,81 @@ static void test_what_was_left_waits_for_no_deletion(void **state)
     expect_no_garbage(f);
 }
 
+/* Local files, of which links are made once they may be. */
+typedef struct slow_links {
+    tarn__file_calls calls;
+    atomic_int inside_count;
+    atomic_bool has_begun;
+    atomic_bool may_end;
+    atomic_bool has_overlapped;
+} slow_links;
+
+static int link_slowly(const char *from, int directory, const char *to, void *context)
+{
+    slow_links *slow = context;
+    if (atomic_fetch_add(&slow->inside_count, 1) > 0) {
+        atomic_store(&slow->has_overlapped, true);
+    }
+    atomic_store(&slow->has_begun, true);
+    while (!atomic_load(&slow->may_end)) {
+        (void)sched_yield();
+    }
+    const int result = tarn__file_calls_system()->link_at(from, directory, to, NULL);
+    atomic_fetch_sub(&slow->inside_count, 1);
+    return result;
+}
+
+static void open_backend_with_copy(fixture *f)
+{
+    char directory[FIXTURE_PATH_BYTES + 16];
+    char copy[FIXTURE_PATH_BYTES + 16];
+    (void)snprintf(directory, sizeof directory, "%s/backend", f->root);
+    (void)snprintf(copy, sizeof copy, "%s/copy", f->root);
+    tarn_backend_options options = TARN_BACKEND_OPTIONS_INIT;
+    options.env = f->env;
+    options.operator_name = "test";
+    options.directory = directory;
+    options.recovery_directory = copy;
+    assert_ok(tarn_backend_open(&options, &f->backend, &f->error), &f->error);
+    f->value = fixture_open_value(f->backend, "v");
+}
+
+/* Of a snapshot that was left, and of the next one: each removes what only the other has. */
+static void test_second_copies_are_kept_one_after_the_other(void **state)
+{
+    fixture *f = *state;
+    slow_links slow = {.calls = *tarn__file_calls_system()};
+    slow.calls.link_at = link_slowly;
+    slow.calls.context = &slow;
+    close_backend(f);
+    open_backend_with_copy(f);
+    f->backend->pool.calls = &slow.calls;
+    put_rows(f, 1);
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
+    while (!atomic_load(&slow.has_begun)) {
+        poll_once(snapshot);
+    }
+    tarn_snapshot_abandon(snapshot);
+    tarn_checkpoint_abandon(pending);
+    put_rows(f, 2);
+    pending = begin_checkpoint(f, &snapshot);
+    tarn_snapshot_progress progress = {.upload_ns = 0};
+    while (progress.upload_ns == 0) {
+        poll_once(snapshot);
+        tarn_snapshot_measure(snapshot, &progress);
+    }
+    const struct timespec while_ = {.tv_nsec = 50 * 1000 * 1000};
+    (void)nanosleep(&while_, NULL); /* In which the other one might begin. */
+    atomic_store(&slow.may_end, true);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    tarn_checkpoint_abandon(pending);
+    close_backend(f);
+    assert_false(atomic_load(&slow.has_overlapped));
+    tarn__env_await_ends(f->env);
+    expect_no_garbage(f);
+}
+
 /* However long the storage is silent: no attempt waits for a place among the workers. */
 static void test_many_attempts_are_given_up_while_every_worker_hangs(void **state)
 {
@@ -623,6 +699,61 @@ static void test_closing_the_environment_waits_for_a_savepoint_that_hangs(void *
     assert_int_equal(count_objects(f, "savepoints"), 0);
 }
 
+/* Nothing that ends by itself hides it. */
+static void test_closing_the_environment_says_first_what_is_open(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    stop_answering(f, "append", 1);
+    tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
+    await_upload(f, snapshot);
+    assert_int_equal(tarn_env_close(f->env, &f->error), TARN_BUSY);
+    tarn_snapshot_abandon(snapshot);
+    tarn_checkpoint_abandon(pending);
+    close_backend(f);
+    assert_int_equal(tarn_env_close(f->env, &f->error), TARN_BUSY);
+    assert_non_null(strstr(f->error.message, "checkpoint store"));
+    assert_true(is_hanging(f));
+    answer(f);
+}
+
+/* An event loop may give one up: it asks the storage nothing. */
+static void test_giving_a_checkpoint_up_waits_for_no_deletion(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    stop_answering(f, "remove", 1);
+    watch_task(f, true);
+    tarn_checkpoint_abandon(pending);
+    await_hanging(f);
+    watch_task(f, false);
+    assert_false(f->hang.has_task_asked);
+    close_backend(f);
+    expect_closing_to_wait(f, close_store);
+    expect_no_garbage(f);
+}
+
+static void test_giving_a_savepoint_up_waits_for_no_deletion(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
+    assert_ok(finish(f, pending, snapshot), &f->error);
+    stop_answering(f, "remove", 1);
+    watch_task(f, true);
+    tarn_checkpoint_abandon(pending);
+    await_hanging(f);
+    watch_task(f, false);
+    assert_false(f->hang.has_task_asked);
+    close_backend(f);
+    assert_ok(tarn_checkpoint_store_close(f->store, &f->error), &f->error);
+    f->store = NULL;
+    expect_closing_to_wait(f, close_env);
+    assert_int_equal(count_objects(f, "savepoints"), 0);
+}
+
 /* Closing is not held up by one deletion after the other that nobody answers. */
 static void test_closing_gives_deletions_up_that_fail(void **state)
 {
@@ -659,9 +790,13 @@ int main(void)
         TEST_ALONE(test_taking_back_holds_no_worker),
         TEST_PATIENT(test_what_was_left_asks_nothing_again),
         TEST_ALONE(test_what_was_left_waits_for_no_deletion),
+        TEST(test_second_copies_are_kept_one_after_the_other),
         TEST(test_many_attempts_are_given_up_while_every_worker_hangs),
         TEST(test_closing_the_store_waits_for_what_hangs),
         TEST(test_closing_the_environment_waits_for_a_savepoint_that_hangs),
+        TEST(test_closing_the_environment_says_first_what_is_open),
+        TEST(test_giving_a_checkpoint_up_waits_for_no_deletion),
+        TEST(test_giving_a_savepoint_up_waits_for_no_deletion),
         TEST(test_closing_gives_deletions_up_that_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

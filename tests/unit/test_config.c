@@ -392,6 +392,82 @@ static void test_unknown_keys_are_listed_and_known_spellings_are_not(void **stat
     tarn_config_free(config);
 }
 
+typedef struct heard {
+    size_t count;
+    char texts[80][768];
+    char keys[80][128];
+} heard;
+
+static bool hear(const tarn_config_warning *warning, void *context)
+{
+    heard *h = context;
+    (void)snprintf(h->texts[h->count], sizeof h->texts[0], "%s", warning->text);
+    (void)snprintf(
+        h->keys[h->count], sizeof h->keys[0], "%s", warning->key != NULL ? warning->key : "");
+    h->count++;
+    return h->count < 80;
+}
+
+static const heard *warnings_of(const tarn_config *config)
+{
+    static heard h;
+    h.count = 0;
+    tarn_config_visit_warnings(config, hear, &h);
+    return &h;
+}
+
+static void test_values_in_vain_are_warned_of(void **state)
+{
+    (void)state;
+    tarn_config *config = CONFIG(
+        "pipeline.max-parallelism=256",
+        "execution.checkpointing.incremental=false",
+        "state.backend=hashmap",
+        "state.checkpoints.num-retained=3",
+        "execution.checkpointing.num-retained=4",
+        "metrics.reporter.p.host=h",
+        "rest.port=1");
+    const heard *h = warnings_of(config);
+    assert_int_equal(h->count, 5);
+    assert_string_equal(h->keys[0], "pipeline.max-parallelism");
+    assert_string_equal(
+        h->texts[0], "-D: \"256\" as pipeline.max-parallelism has no effect in Tarn");
+    assert_string_equal(
+        h->texts[1],
+        "-D: \"false\" as execution.checkpointing.incremental has no effect in Tarn, which acts "
+        "as if it were \"true\"");
+    assert_string_equal(
+        h->texts[2],
+        "-D: \"hashmap\" as state.backend has no effect in Tarn, which acts as if it were "
+        "\"rocksdb\"");
+    assert_string_equal(
+        h->texts[3],
+        "-D: state.checkpoints.num-retained has no effect: "
+        "execution.checkpointing.num-retained is set");
+    assert_string_equal(h->keys[4], "metrics.reporter.p.host");
+    tarn_config_free(config);
+}
+
+/* Defaults in any form, what Tarn does anyway, what is read, what is unknown. */
+static void test_what_is_not_in_vain_is_not_warned_of(void **state)
+{
+    (void)state;
+    tarn_config *config = CONFIG(
+        "state.backend.type=RocksDB",
+        "execution.checkpointing.incremental=TRUE",
+        "execution.checkpointing.file-merging.enabled=true",
+        "taskmanager.memory.min-segment-size=256",
+        "state.backend.rocksdb.metrics.bytes-read=False",
+        "taskmanager.network.memory.buffer-debloat.target=1000 ms",
+        "state.backend.rocksdb.timer-service.factory=rocksdb",
+        "taskmanager.memory.process.size=1g",
+        "jobmanager.memory.process.size=1g",
+        "execution.checkpointing.interval=1 s",
+        "rest.port=1");
+    assert_int_equal(warnings_of(config)->count, 0);
+    tarn_config_free(config);
+}
+
 static void test_a_merge_overrides_and_keeps_the_order(void **state)
 {
     (void)state;
@@ -487,6 +563,8 @@ int main(void)
         cmocka_unit_test(test_a_secret_stays_out_of_messages),
         cmocka_unit_test(test_a_key_tells_whether_its_value_is_secret),
         cmocka_unit_test(test_unknown_keys_are_listed_and_known_spellings_are_not),
+        cmocka_unit_test(test_values_in_vain_are_warned_of),
+        cmocka_unit_test(test_what_is_not_in_vain_is_not_warned_of),
         cmocka_unit_test(test_a_merge_overrides_and_keeps_the_order),
         cmocka_unit_test(test_every_row_of_the_table_is_sound),
         cmocka_unit_test(test_every_failed_allocation_is_reported_and_none_leaks),

@@ -72,6 +72,80 @@ static void test_legacy_lines_are_cut_at_comments_and_trimmed(void **state)
     EXPECT_NOTHING(LEGACY, "a\na:\na: \na:1\n: 1\n - b\n---\n#\n");
 }
 
+enum { HEARD_MAX = 80 };
+
+typedef struct heard {
+    size_t count;
+    char texts[HEARD_MAX][256];
+} heard;
+
+static bool hear(const tarn_config_warning *warning, void *context)
+{
+    heard *h = context;
+    assert_null(warning->key);
+    assert_in_range(h->count, 0, HEARD_MAX - 1);
+    (void)snprintf(h->texts[h->count++], sizeof h->texts[0], "%s", warning->text);
+    return true;
+}
+
+static void parse_legacy(tarn_config *config, const char *text, const char *origin)
+{
+    tarn_error error;
+    assert_ok(
+        tarn_config_parse(config, TARN_CONFIG_LEGACY, tarn_bytes_of(text), origin, &error), &error);
+}
+
+static void test_legacy_lines_in_vain_are_warned_of_with_their_place(void **state)
+{
+    (void)state;
+    static heard h;
+    tarn_config *config = new_config();
+    const char *text = "# comment\n\n  \nx.a: 1\ns3.secret-key:hunter2\nx.b: # none\nx.a: 2\n: 3\n";
+    for (int round = 0; round < 2; round++) { /* Read again it says the same, and once. */
+        parse_legacy(config, text, "f");
+        h.count = 0;
+        tarn_config_visit_warnings(config, hear, &h);
+        assert_int_equal(h.count, 4);
+        assert_string_equal(
+            h.texts[0], "f:5: the line is skipped: there is no \": \" between a key and a value");
+        assert_string_equal(
+            h.texts[1], "f:6: the line is skipped: there is no \": \" between a key and a value");
+        assert_string_equal(
+            h.texts[2], "f:7: the line replaces the value that line 4 gives to x.a");
+        assert_string_equal(h.texts[3], "f:8: the line is skipped: its key or its value is empty");
+    }
+    /* What another file overrides is meant. Notes go with a merge. */
+    parse_legacy(config, "x.a: 5\n", "g");
+    tarn_config *other = new_config();
+    parse_legacy(other, "bad\n", "h");
+    tarn_error error;
+    assert_ok(tarn_config_merge(config, other, &error), &error);
+    h.count = 0;
+    tarn_config_visit_warnings(config, hear, &h);
+    assert_int_equal(h.count, 5);
+    assert_non_null(strstr(h.texts[4], "h:1: the line is skipped"));
+    tarn_config_free(other);
+    tarn_config_free(config);
+}
+
+static void test_warnings_of_lines_are_bounded_and_counted(void **state)
+{
+    (void)state;
+    static heard h;
+    enum { LINES = 5000 };
+    static char text[2 * LINES + 1];
+    for (size_t i = 0; i < LINES; i++) {
+        memcpy(text + 2 * i, "x\n", 2);
+    }
+    tarn_config *config = new_config();
+    parse_legacy(config, text, "f");
+    h.count = 0;
+    tarn_config_visit_warnings(config, hear, &h);
+    assert_int_equal(h.count, 65);
+    assert_string_equal(h.texts[64], "4936 more lines are skipped or replace a value");
+    tarn_config_free(config);
+}
+
 static void test_legacy_lines_end_as_java_ends_them(void **state)
 {
     (void)state;
@@ -520,6 +594,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_legacy_lines_are_cut_at_comments_and_trimmed),
+        cmocka_unit_test(test_legacy_lines_in_vain_are_warned_of_with_their_place),
+        cmocka_unit_test(test_warnings_of_lines_are_bounded_and_counted),
         cmocka_unit_test(test_legacy_lines_end_as_java_ends_them),
         cmocka_unit_test(test_legacy_bytes_that_are_no_utf8_become_replacement_characters),
         cmocka_unit_test(test_standard_mappings_are_flattened_in_order),

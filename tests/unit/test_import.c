@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "env/env.h"
 #include "support/scratch.h"
 #include "tarn/list.h"
 #include "tarn/map.h"
@@ -385,6 +386,7 @@ static void test_what_is_given_up_leaves_nothing(void **state)
     import_everything(f);
     tarn_import_abandon(f->import);
     f->import = NULL;
+    tarn__env_await_ends(f->env);
     assert_int_equal(scratch_count(scratch_join(f->directory.path, "savepoints"), ""), 0);
 }
 

@@ -534,7 +534,7 @@ static void test_what_would_not_be_read_is_not_written(void **state)
     s->subtasks[1].max_parallelism = 256;
     expect_unencodable(f, "maximum parallelism");
     s->subtasks[1].key_hash = 2;
-    expect_unencodable(f, "key hash");
+    expect_unencodable(f, "subtask 1 has Java's int hash");
     s->subtasks[0].key_groups.last = 128;
     expect_unencodable(f, "key groups");
     s->subtasks[0].key_groups.first = 64;

@@ -8,6 +8,7 @@
 
 #include "tarn/checkpoint.h"
 #include "tarn/cleanup.h"
+#include "tarn/map.h"
 #include "tarn/savepoint.h"
 #include "tarn/state.h"
 #include "tarn/timer.h"
@@ -30,6 +31,7 @@ static void test_functions_and_macros_agree(void **state)
     EXPECT_SAME(tarn_garbage_options, tarn_garbage_options_init, TARN_GARBAGE_OPTIONS_INIT);
     EXPECT_SAME(tarn_savepoint_options, tarn_savepoint_options_init, TARN_SAVEPOINT_OPTIONS_INIT);
     EXPECT_SAME(tarn_state_options, tarn_state_options_init, TARN_STATE_OPTIONS_INIT);
+    EXPECT_SAME(tarn_map_range, tarn_map_range_init, TARN_MAP_RANGE_INIT);
     EXPECT_SAME(tarn_ttl, tarn_ttl_init, TARN_TTL_INIT);
     EXPECT_SAME(tarn_timers_options, tarn_timers_options_init, TARN_TIMERS_OPTIONS_INIT);
     EXPECT_SAME(

@@ -256,6 +256,7 @@ static void test_an_abandoned_savepoint_leaves_nothing(void **state)
     take(f, pending);
     assert_true(scratch_exists(f->path));
     tarn_checkpoint_abandon(pending);
+    tarn__env_await_ends(f->env);
     assert_false(scratch_exists(f->path));
 
     /* Given up while its snapshot is under way: what that writes later goes too. */

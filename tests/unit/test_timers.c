@@ -277,20 +277,20 @@ static void test_the_configured_head_is_checked(void **state)
     fixture *f = *state;
     tarn_config *config = fixture_new_config(64);
     fixture_set(config, "state.backend.rocksdb.timer-service.cache-size", "0");
-    tarn_env *env = fixture_open_env(config, NULL);
-    char directory[FIXTURE_PATH_BYTES];
-    fixture_make_directory(directory);
-    tarn_backend *backend = fixture_open_backend(env, directory);
+    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
+    env_options.config = config;
+    tarn_env *env = NULL;
+    assert_int_equal(tarn_env_open(&env_options, &env, &f->error), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->error.message, "cache-size"));
+    tarn_config_free(config);
+
     tarn_timers_options options = TARN_TIMERS_OPTIONS_INIT;
-    options.name = "timers";
+    options.name = "large";
+    options.head_timer_count = 65537;
     tarn_timers *timers = NULL;
     assert_int_equal(
-        tarn_timers_open(backend, &options, &timers, &f->error), TARN_INVALID_ARGUMENT);
-    assert_non_null(strstr(f->error.message, "cache-size"));
-    assert_ok(tarn_backend_close(backend, &f->error), &f->error);
-    assert_ok(tarn_env_close(env, &f->error), &f->error);
-    tarn_config_free(config);
-    fixture_remove_directory(directory);
+        tarn_timers_open(f->backend, &options, &timers, &f->error), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->error.message, "head_timer_count"));
 }
 
 /* A value state of the same name as the timers' family is not taken for timers. */
