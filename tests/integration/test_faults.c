@@ -67,7 +67,9 @@ static const fault faults[] = {
     {"answers lost", "PUT 2 lost\nPOST 1 lost", true, ALL},
     {"the answer to each commit lost", "PUT 1 pass\nPUT * lost", false, ALL},
     {"answers cut in their bodies", "GET 3 truncate", true, FILES},
-    {"answers twice", "PUT 2 duplicate\nGET 1 duplicate", true, FILES},
+    /* HTTP/1.1 does not say which request an answer is to: when the second one comes after the
+     * client has looked at the connection, it is taken for that to the next request. */
+    {"answers twice", "PUT 2 duplicate\nGET 1 duplicate", false, FILES},
     {"garbage", "* 2 garbage", true, FILES},
     {"a head without an end", "* 1 huge_head", true, FILES},
     {"a body that is too long", "GET 2 long", true, S3_ALONE},
