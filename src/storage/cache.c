@@ -16,9 +16,10 @@
 
 #include "base/hash.h"
 #include "base/try.h"
+#include "storage/name.h"
 #include "storage/shims.h"
 
-enum { PIECE_BYTES = 1 << 20, DIGEST_DIGITS = 32, KEPT_NAME_BYTES = 64 };
+enum { PIECE_BYTES = 1 << 20, KEPT_NAME_BYTES = 64 };
 
 typedef struct kept {
     struct kept *next; /* The one that came later. */
@@ -49,15 +50,9 @@ static bool parse(const char *name, content *out)
     const char *slash = strrchr(name, '/');
     const char *last = slash != NULL ? slash + 1 : name;
     const size_t size = strlen(last);
-    if (size < DIGEST_DIGITS + 2 || size >= sizeof out->name || last[DIGEST_DIGITS] != '-' ||
-        !tarn__digest_decode(last, DIGEST_DIGITS, &out->digest)) {
+    if (size >= sizeof out->name || !tarn__storage_is_content(name, &out->digest, &out->size)) {
         return false;
     }
-    const char *digits = last + DIGEST_DIGITS + 1;
-    if (strspn(digits, "0123456789") != strlen(digits) || strlen(digits) > 18) {
-        return false;
-    }
-    out->size = strtoull(digits, NULL, 10);
     memcpy(out->name, last, size + 1);
     return true;
 }

@@ -1,7 +1,10 @@
 /* name.c - see name.h. */
 #include "storage/name.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+enum { DIGEST_DIGITS = 32, SIZE_DIGITS_MAX = 18 };
 
 static bool is_part(const char *part, size_t size)
 {
@@ -36,4 +39,21 @@ bool tarn__storage_is_name(tarn_bytes name)
         part = slash + 1;
         left -= size + 1;
     }
+}
+
+bool tarn__storage_is_content(const char *name, tarn__digest *digest_out, uint64_t *size_out)
+{
+    const char *slash = strrchr(name, '/');
+    const char *last = slash != NULL ? slash + 1 : name;
+    if (strlen(last) < DIGEST_DIGITS + 2 || last[DIGEST_DIGITS] != '-' ||
+        !tarn__digest_decode(last, DIGEST_DIGITS, digest_out)) {
+        return false;
+    }
+    const char *digits = last + DIGEST_DIGITS + 1;
+    const size_t count = strspn(digits, "0123456789");
+    if (digits[count] != '\0' || count > SIZE_DIGITS_MAX) {
+        return false;
+    }
+    *size_out = strtoull(digits, NULL, 10);
+    return true;
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/try.h"
+#include "storage/give_up.h"
+#include "storage/name.h"
 #include "storage/webhdfs_private.h"
 
 enum { BUFFER_BYTES = 4 << 20, FIRST_BUFFER_BYTES = 64 << 10 };
@@ -183,23 +185,36 @@ static tarn_status make_parent(tarn__webhdfs *self, const char *name, tarn_error
                : TARN_OK;
 }
 
-static bool is_there(tarn__webhdfs *self, const char *name)
+/* Whether what has the name already is what is to have it, as the name itself says. */
+static bool is_same(const char *name, const tarn__webhdfs_status *there)
 {
-    tarn__webhdfs_status status;
-    return tarn__webhdfs_look(self, name, &status, NULL) == TARN_OK;
+    tarn__digest digest;
+    uint64_t size = 0;
+    return tarn__storage_is_content(name, &digest, &size) && there->size == size;
 }
 
 /*
  * What a refusal means, which the two kinds of server word differently: the name is taken, a
- * directory has gone, or it was done before. *is_done: it was.
+ * directory has gone, or it was done before. *is_done: it was, or another writer did the same.
+ *
+ * A server that cannot replace in one step has none for a moment. Of a name that says its content
+ * somebody may have told meanwhile that it is there, so what is there stays. Of any other, nothing
+ * is given up from the removal on until the caller has named the new one.
  */
 static tarn_status judge(webhdfs_upload *upload, const char *name, bool *is_done, tarn_error *error)
 {
     tarn__webhdfs *self = storage_of(upload);
     tarn__webhdfs_status status;
+    tarn__webhdfs_status there;
     const tarn_status outcome = tarn__webhdfs_look(self, upload->temporary, &status, error);
+    const tarn_status known = outcome == TARN_OK || outcome == TARN_MISSING
+                                  ? tarn__webhdfs_look(self, name, &there, error)
+                                  : outcome;
+    if (known != TARN_OK && known != TARN_MISSING) {
+        return known;
+    }
     if (outcome == TARN_MISSING) {
-        *is_done = is_there(self, name);
+        *is_done = known == TARN_OK;
         return *is_done ? TARN_OK
                         : tarn__fail(
                               error,
@@ -208,16 +223,20 @@ static tarn_status judge(webhdfs_upload *upload, const char *name, bool *is_done
                               self->base.address,
                               upload->temporary);
     }
-    TARN_TRY(outcome);
-    if (!is_there(self, name)) {
+    if (known == TARN_MISSING) {
         return TARN_OK;
     }
     if ((upload->flags & TARN_UPLOAD_IF_ABSENT) != 0) {
         return tarn__fail(
             error, TARN_BUSY, "%.200s/%.200s exists already", self->base.address, name);
     }
-    /* A server that cannot replace in one step; for a moment there is none. */
+    if (there.size == status.size && is_same(name, &there)) {
+        *is_done = true;
+        remove_temporary(upload);
+        return TARN_OK;
+    }
     bool is_removed = false;
+    (void)tarn__give_up_when(NULL);
     return tarn__webhdfs_ask(self, "DELETE", name, "DELETE", NULL, &is_removed, error);
 }
 
@@ -251,7 +270,10 @@ tarn_status tarn__webhdfs_try_finish(tarn_storage_upload *base, const char *name
 {
     webhdfs_upload *upload = (webhdfs_upload *)base;
     TARN_TRY(flush(upload, error));
-    TARN_TRY(rename_to(upload, name != NULL ? name : upload->name, error));
+    const atomic_bool *flag = tarn__give_up_flag();
+    const tarn_status status = rename_to(upload, name != NULL ? name : upload->name, error);
+    (void)tarn__give_up_when(flag);
+    TARN_TRY(status);
     free_upload(upload);
     return TARN_OK;
 }
