@@ -2,14 +2,15 @@
  * flights - a small stream processor on Tarn, from end to end.
  *
  * Shows: one memory plan for the process, several backends under it, checkpoints while the stream
- * runs, a source whose position is part of them, and a restore that ends with the same result as a
- * run that was never killed.
+ * runs, sources whose positions are part of them, barriers that are aligned or overtake what is in
+ * flight, and a restore that ends with the same result as a run that was never killed.
  *
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --kill-at 0.6
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --restore latest --out result.tsv
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --stop-at 0.6 --savepoint-dir /var/tmp/save
  *
- * Read job.c first; worker.c and states.c have most of what concerns the library.
+ * Read job.c first; worker.c, barriers.c, snapshotting.c and states.c have most of what concerns
+ * the library.
  */
 #include <stdio.h>
 

@@ -96,6 +96,7 @@ static void activate(lane *l)
             finish(l, t);
             continue;
         }
+        t->begun_ns = t->progress_ns;
         t->next = l->active;
         l->active = t;
         l->active_count++;
@@ -128,12 +129,13 @@ static void reap(lane *l)
     }
 }
 
-/* By the flag of its starter. */
+/* By the flag of its starter. What is parting waits for a connection as others do, and has its time
+ * from then on. */
 static bool is_given_up(const tarn__http_transfer *t, uint64_t now_ns)
 {
     const uint64_t parting_ns = (uint64_t)TARN__HTTP_PARTING_MS * NS_PER_MS;
     return t->given_up != NULL && atomic_load(t->given_up) &&
-           (!t->request.is_parting || now_ns > t->started_ns + parting_ns);
+           (!t->request.is_parting || (t->begun_ns != 0 && now_ns > t->begun_ns + parting_ns));
 }
 
 static bool is_cancelled(lane *l, const tarn__http_transfer *t, uint64_t now_ns)
@@ -335,7 +337,7 @@ void tarn__http_start(tarn__http *http, tarn__http_transfer *t)
     t->is_done = false;
     t->is_cancelled = false;
     t->given_up = tarn__give_up_flag();
-    t->started_ns = tarn__clock_monotonic_ns(http->clock);
+    t->begun_ns = 0;
     pthread_mutex_lock(&l->mutex);
     if (l->last != NULL) {
         l->last->next = t;

@@ -50,7 +50,7 @@ enum {
     TARN__HTTP_CONNECT_TIMEOUT_MS_DEFAULT = 10000,
     TARN__HTTP_FIRST_BYTE_TIMEOUT_MS_DEFAULT = 60000,
     TARN__HTTP_STALL_TIMEOUT_MS_DEFAULT = 30000,
-    TARN__HTTP_PARTING_MS = 2000, /* That a parting request has once it is given up. */
+    TARN__HTTP_PARTING_MS = 2000, /* That a parting request has once it has begun. */
     TARN__HTTP_HEADERS_MAX = 8,
     TARN__HTTP_PROBLEM_BYTES = 2048,
     TARN__HTTP_HEAD_BYTES_MAX = 64 << 10, /* Of a reply. */
@@ -120,7 +120,7 @@ typedef struct tarn__http_transfer {
     bool is_done;                /* Under the client's mutex. */
     bool is_cancelled;           /* Under the client's mutex. */
     const atomic_bool *given_up; /* Its starter's flag. NULL: none. */
-    uint64_t started_ns;
+    uint64_t begun_ns; /* When it had a connection to itself, or began to make one. 0: it waits. */
     bool is_too_long;
     bool is_out_of_memory;
     bool is_unexpected; /* By the request's own judgement of the head. */

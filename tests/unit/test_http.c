@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "storage/give_up.h"
@@ -177,6 +178,39 @@ static void test_parting_requests_go_out_and_have_a_bound(void **state)
     fault_server_stop(server);
 }
 
+/* Behind requests that hang, for longer than it may take itself. */
+static void test_a_parting_request_waits_for_its_connection(void **state)
+{
+    (void)state;
+    enum { LANES = 4 }; /* Of the client: each has one connection. */
+    static tarn__http_transfer hanging[LANES];
+    fixture f;
+    const atomic_bool is_given_up = true;
+    fault_server *server = fault_server_start("DELETE * status 404\nGET * hang", 0);
+    open_client(&f, (tarn__http_options){.connections_max = 1}, fault_server_port(server));
+    for (int i = 0; i < LANES; i++) {
+        hanging[i] = get(&f);
+        tarn__http_start(f.http, &hanging[i]);
+    }
+    while (fault_server_requests(server) < LANES) {
+        sched_yield();
+    }
+    (void)tarn__give_up_when(&is_given_up);
+    tarn__http_transfer parting = get(&f);
+    parting.request.method = "DELETE";
+    parting.request.is_parting = true;
+    tarn__http_start(f.http, &parting);
+    (void)tarn__give_up_when(NULL);
+    const struct timespec longer = {.tv_sec = 2, .tv_nsec = 500 * 1000 * 1000};
+    (void)nanosleep(&longer, NULL);
+    for (int i = 0; i < LANES; i++) {
+        tarn__http_cancel(&hanging[i]);
+    }
+    assert_ok(tarn__http_wait(&parting, &f.error), &f.error);
+    close_client(&f);
+    fault_server_stop(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_a_transfer_can_be_given_up),
         cmocka_unit_test(test_transfers_end_when_their_starter_gives_up),
         cmocka_unit_test(test_parting_requests_go_out_and_have_a_bound),
+        cmocka_unit_test(test_a_parting_request_waits_for_its_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
