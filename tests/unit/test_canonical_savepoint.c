@@ -2,7 +2,6 @@
  * Unit tests of state/canonical_*.c: a canonical savepoint has exactly the rows of the barrier, and
  * is restored at any parallelism, and at any maximum parallelism when asked for.
  */
-#include "env/env.h"
 #include "support/support.h"
 
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "tarn/timer.h"
 
 #include "base/hash.h"
+#include "env/env.h"
 #include "state/backend.h"
 #include "support/scratch.h"
 #include "support/state_fixture.h"
