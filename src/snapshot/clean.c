@@ -260,6 +260,10 @@ static void collect_garbage(tarn_checkpoint_store *store)
            tarn__predecessor_lets_delete(store)) {
         tarn__content contents[BATCH];
         pthread_mutex_lock(&store->mutex);
+        if (tarn__predecessor_matters(store)) { /* What was given back since asks anew. */
+            pthread_mutex_unlock(&store->mutex);
+            continue;
+        }
         const uint32_t count = tarn__registry_doom(&store->registry, contents, BATCH);
         const bool keeps_shared = store->keeps_shared;
         pthread_mutex_unlock(&store->mutex);

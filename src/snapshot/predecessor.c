@@ -2,12 +2,15 @@
  * predecessor.c - what the process before this one left: checkpoints, and commits that may still
  * come.
  *
- *     chk-N is listed, with _metadata ──► adopted
- *     chk-N is listed, without        ──► the name is taken by the mark (commit_end.c), if it is
- * free ├─ taken: a checkpoint of that number will never be ├─ not free: it has come meanwhile ──►
- * adopted └─ no answer: a doubt, no shared file is deleted nothing is listed of the number ──►
- * inherited: no shared file is deleted before a checkpoint after the newest                    of
- * this process, or the mark, has that name
+ *     listed, with _metadata         adopted
+ *     listed, without                the mark (commit_end.c) takes the name, if that is free
+ *         taken                      a checkpoint of that number will never be
+ *         not free                   it has come meanwhile, and is adopted
+ *         no answer, or an odd one   a doubt: no shared file is deleted
+ *     not listed, between others,    the same
+ *         behind one that is
+ *     not listed, after the newest   inherited: no shared file is deleted before a checkpoint of
+ *                                    this process, or the mark, has that name
  *
  * A process that died with the request under way that makes its _metadata visible may have a
  * checkpoint after the next one has begun to delete what it names. What lies in a local directory
@@ -15,10 +18,11 @@
  * job's directory takes no name: its owner may be about to commit.
  *
  * A checkpoint whose private files are all in its _metadata leaves no trace before. Hence no commit
- * is sent unless something of its number is listed, or a number before it at the most: where both
- * fail (the one before was given up, or this one is quicker) an object of its own goes first, and
- * is removed behind it. So there is one number only that a listing does not tell, which costs
- * nothing as long as the first checkpoint of a process succeeds: it has that number itself.
+ * is sent unless something of its number is listed, or it is the only one under way and has the
+ * number behind the newest that is listed: else (the one before was given up, or others are under
+ * way) an object of its own goes first, and is removed behind it. So what a listing does not tell
+ * is the number behind one that it does tell. That costs nothing as long as the first checkpoint of
+ * a process succeeds: it has that number itself.
  *
  * Invariant: whatever arrives under such a number, all that it names is there.
  */
@@ -112,6 +116,9 @@ static tarn_status take_name_of(tarn_checkpoint_store *store, uint64_t id, tarn_
     const tarn_status taken = tarn__commit_take_name(store, id);
     if (taken == TARN_BUSY) {
         const tarn_status found = adopt_present(store, id, &is_withdrawn, error);
+        if (found == TARN_MISSING && !is_withdrawn) {
+            tarn__commit_note_doubt(store, id); /* Something is under way to that name. */
+        }
         return found == TARN_MISSING ? TARN_OK : found;
     }
     if (taken == TARN_OK) {
@@ -140,6 +147,10 @@ static tarn_status adopt_all(tarn_checkpoint_store *store, tarn_error *error)
     for (uint32_t i = 0; status == TARN_OK && i < ids.count; i++) {
         store->highest_id = ids.items[i]; /* Ascending. */
         status = adopt(store, ids.items[i], error);
+        const bool is_gap = i + 1 < ids.count && ids.items[i + 1] != ids.items[i] + 1;
+        if (status == TARN_OK && is_gap && is_late_possible(store)) {
+            status = take_name_of(store, ids.items[i] + 1, error);
+        }
     }
     tarn__checkpoint_ids_clear(&ids);
     return status;
@@ -227,11 +238,16 @@ static bool settle(tarn_checkpoint_store *store, uint64_t id)
     return true;
 }
 
+bool tarn__predecessor_matters(const tarn_checkpoint_store *store)
+{
+    return store->inherited_id != 0 && store->registry.garbage_count > 0 && !store->keeps_shared;
+}
+
 bool tarn__predecessor_lets_delete(tarn_checkpoint_store *store)
 {
     pthread_mutex_lock(&store->mutex);
     const uint64_t id = store->inherited_id;
-    const bool matters = id != 0 && store->registry.garbage_count > 0 && !store->keeps_shared;
+    const bool matters = tarn__predecessor_matters(store);
     const bool is_passed = store->highest_id >= id && !store->is_inherited_pending;
     const bool may_settle = is_passed || store->is_ending;
     pthread_mutex_unlock(&store->mutex);
@@ -269,7 +285,7 @@ tarn_status tarn__predecessor_show(tarn_pending_checkpoint *pending, tarn_error 
     static const char text[] = "tarn: commit under way\n";
     tarn_checkpoint_store *store = pending->store;
     pthread_mutex_lock(&store->mutex);
-    const bool is_next = pending->id <= store->listed_id + 1;
+    const bool is_next = pending->id == store->listed_id + 1 && store->pending_count == 1;
     pthread_mutex_unlock(&store->mutex);
     if (is_next || !is_late_possible(store) || is_shown(pending)) {
         return TARN_OK;

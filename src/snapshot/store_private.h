@@ -134,6 +134,9 @@ void tarn__predecessor_settled(tarn_checkpoint_store *store, uint64_t id);
 /* The newest checkpoint goes: a listing tells less. */
 void tarn__predecessor_unlist(tarn_checkpoint_store *store, uint64_t id);
 
+/* Whether a commit of the process before may name what is to be deleted. Under the mutex. */
+bool tarn__predecessor_matters(const tarn_checkpoint_store *store);
+
 /* Whether shared files may be deleted; takes the inherited name if that lacks. */
 bool tarn__predecessor_lets_delete(tarn_checkpoint_store *store);
 

@@ -1,5 +1,10 @@
-"""Each public header alone compiles, twice in a row, as C11 and as C++17, without a warning."""
+"""Each public header alone compiles, twice in a row, as C11 and as C++17, without a warning.
+
+The example in its file comment calls the library as it is: number and types of arguments, names of
+functions and members. What the example leaves open ("..." and its own names) stays open.
+"""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -30,6 +35,32 @@ def compiles(compiler, text, folders):
         return run.returncode == 0, run.stderr.strip()
 
 
+# What is wrong with a call, and not just with a name that the example does not declare.
+MISUSE = re.compile(
+    r"(?:error|warning): (passing argument .*|too (?:few|many) arguments.*|implicit declaration of function .tarn_.*"
+    r"|.* has no member named .*)")
+
+
+def example_of(text):
+    """The indented lines of the first comment."""
+    match = re.search(r"^/\*\*.*?\*/", text, re.DOTALL | re.MULTILINE)
+    rows = [row[2:] for row in match.group(0).split("\n")] if match else []
+    return "\n".join(row for row in rows if row.startswith("     ")).replace("...", "")
+
+
+def example_problems(tree, folder):
+    if not shutil.which("gcc"):
+        return
+    umbrella = '#include "tarn.h"\n' if "include/tarn.h" in tree.paths else ""
+    for path in tree.public_headers():
+        source = '#include <stdio.h>\n%s#include "%s"\nvoid f(void)\n{\n%s\n}\n' % (
+            umbrella, path[len("include/"):], example_of(tree.text(path)))
+        command = ["gcc", "-x", "c", "-std=c11", "-Wall", "-fsyntax-only", "-fmax-errors=0", "-I" + folder, "-"]
+        run = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+        for problem in MISUSE.findall(run.stderr):
+            yield "%s:1: its example is wrong: %s" % (path, problem)
+
+
 def check(tree):
     headers = tree.public_headers()
     if not headers:
@@ -42,8 +73,11 @@ def check(tree):
             is_good, output = compiles(compiler, text, [folder])
             if not is_good:
                 yield "%s:1: does not compile alone with %s %s\n%s" % (path, compiler[0], compiler[1][-1], output)
+    yield from example_problems(tree, folder)
 
 
+EXAMPLE = "/**\n * @file a\n *\n *     unsigned u;\n *     tarn_a(%s);\n *     if (mine(name)) { ... }\n */\n"
+CALLED = "int tarn_a(const int *a);"
 GUARD = "#ifndef A_H\n#define A_H\n%s\n#endif\n"
 CASES = [
     ("a header that stands alone is accepted", {"include/tarn/a.h": GUARD % "#include <stdint.h>\nuint8_t tarn_a(void);"}, None),
@@ -51,6 +85,14 @@ CASES = [
     ("a word that C++ reserves is found", {"include/tarn/a.h": GUARD % "int tarn_a(int class);"}, "-std=c++17"),
     ("what only C++ understands is found", {"include/tarn/a.h": GUARD % "int tarn_a(int &a);"}, "-std=c11"),
     ("a missing guard is found", {"include/tarn/a.h": "typedef struct a { int b; } a;\n"}, "does not compile alone"),
+    ("an example that calls the library well is accepted",
+     {"include/tarn/a.h": EXAMPLE % "b" + GUARD % CALLED}, None),
+    ("an example with an argument of another type is found",
+     {"include/tarn/a.h": EXAMPLE % "&u" + GUARD % "int tarn_a(const char *a);"}, "its example is wrong: passing argument 1"),
+    ("an example with too few arguments is found",
+     {"include/tarn/a.h": EXAMPLE % "" + GUARD % CALLED}, "its example is wrong: too few arguments"),
+    ("an example that calls what is not there is found",
+     {"include/tarn/a.h": EXAMPLE % "b" + GUARD % "int tarn_b(int a);"}, "its example is wrong: implicit declaration"),
     ("a warning is an error", {"include/tarn/a.h": GUARD % "static int tarn_a(int a) { int b; return a; }"}, "does not compile alone"),
 ]
 

@@ -16,6 +16,7 @@
 #include "tarn/timer.h"
 
 #include "base/hash.h"
+#include "env/env.h"
 #include "state/backend.h"
 #include "support/scratch.h"
 #include "support/state_fixture.h"
@@ -402,6 +403,7 @@ static void test_an_abandoned_one_leaves_the_backend_as_it_was(void **state)
     assert_ok(tarn_snapshot_begin(s.backend, pending, &snapshot, &f->error), &f->error);
     tarn_snapshot_abandon(snapshot);
     tarn_checkpoint_abandon(pending);
+    tarn__env_await_ends(f->env);
     assert_false(scratch_exists(f->path));
     expect_filled(f, &s, 1, 128, true);
     take(f, &s, 1);

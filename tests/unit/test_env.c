@@ -4,6 +4,7 @@
  */
 #include "support/support.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "env/env.h"
@@ -91,6 +92,31 @@ static void test_an_environment_without_a_size_is_refused(void **state)
     tarn_env_options options = TARN_ENV_OPTIONS_INIT;
     assert_int_equal(tarn_env_open(&options, &env, &f->error), TARN_INVALID_ARGUMENT);
     assert_int_equal(tarn_env_open(NULL, &env, &f->error), TARN_INVALID_ARGUMENT);
+}
+
+static void keep_message(tarn_log_level level, const char *message, void *context)
+{
+    assert_int_equal(level, TARN_LOG_WARNING);
+    (void)snprintf(context, TARN_ERROR_MESSAGE_BYTES, "%s", message);
+}
+
+static void test_what_has_no_effect_is_logged(void **state)
+{
+    fixture *f = *state;
+    char message[TARN_ERROR_MESSAGE_BYTES] = "";
+    tarn_env_options options = TARN_ENV_OPTIONS_INIT;
+    options.config = f->config;
+    options.log = keep_message;
+    options.log_context = message;
+    tarn_env *env = NULL;
+    assert_ok(tarn_env_open(&options, &env, &f->error), &f->error);
+    assert_string_equal(message, "");
+    assert_ok(tarn_env_close(env, &f->error), &f->error);
+
+    set(f, "pipeline.max-parallelism", "256");
+    assert_ok(tarn_env_open(&options, &env, &f->error), &f->error);
+    assert_string_equal(message, "test: \"256\" as pipeline.max-parallelism has no effect in Tarn");
+    assert_ok(tarn_env_close(env, &f->error), &f->error);
 }
 
 static void test_a_bad_value_anywhere_is_refused_by_name(void **state)
@@ -204,6 +230,7 @@ int main(void)
             test_the_pools_have_the_limits_of_the_plan, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_an_environment_without_a_size_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_has_no_effect_is_logged, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_bad_value_anywhere_is_refused_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(

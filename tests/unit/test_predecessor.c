@@ -368,7 +368,7 @@ static void test_a_commit_beyond_the_next_number_is_announced(void **state)
     die_committing(f, 3, &OTHER);
     open_store(f);
     assert_int_equal(tarn_checkpoint_store_next_id(f->store), 4);
-    assert_int_equal(f->commit_count, 1);
+    assert_int_equal(f->commit_count, 2); /* Of 2, which was given up, and 3. */
     static const uint64_t ids[] = {1};
     expect_stored_now_and_later(f, 1, ids);
 
@@ -379,6 +379,41 @@ static void test_a_commit_beyond_the_next_number_is_announced(void **state)
     assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
     assert_true(is_there(f, "chk-6/_metadata"));
     assert_false(is_there(f, name));
+}
+
+/* The number behind one that is listed may be under way, whatever else is listed behind it. */
+static void test_a_commit_between_numbers_that_are_listed_finds_the_mark(void **state)
+{
+    static const uint64_t ids[] = {1};
+    fixture *f = *state;
+    commit(f, 1, &SOME);
+    die_committing(f, 2, &OTHER);
+    put(f, "chk-3/counter-0-0000000000000001/MANIFEST");
+    open_store(f);
+    assert_int_equal(f->commit_count, 2);
+    assert_int_equal(tarn_checkpoint_store_next_id(f->store), 4);
+    expect_stored_now_and_later(f, 1, ids);
+}
+
+static void test_a_commit_beside_another_checkpoint_is_announced(void **state)
+{
+    static const uint64_t ids[] = {1};
+    fixture *f = *state;
+    commit(f, 1, &SOME);
+    tarn_pending_checkpoint *second = begin(f, 2, &SOME);
+    tarn_pending_checkpoint *third = begin(f, 3, &OTHER);
+    f->commit_fate = FAULT_FATE_LATE;
+    f->has_sent = false;
+    f->dies = true;
+    assert_int_equal(tarn_checkpoint_commit(second, NULL, &f->error), TARN_REMOTE_ERROR);
+    tarn_checkpoint_abandon(third);
+    close_store(f);
+    f->dies = false;
+    atomic_store(&f->storage.is_dead, false);
+    open_store(f);
+    assert_int_equal(tarn_checkpoint_store_next_id(f->store), 3); /* chk-2 is listed. */
+    assert_int_equal(f->commit_count, 1);
+    expect_stored_now_and_later(f, 1, ids);
 }
 
 /* It only deletes there: the owner may be about to commit. */
@@ -423,6 +458,8 @@ int main(void)
         TEST(test_the_mark_takes_the_name_when_no_checkpoint_does),
         TEST(test_a_mark_without_an_answer_is_tried_again),
         TEST(test_a_commit_beyond_the_next_number_is_announced),
+        TEST(test_a_commit_between_numbers_that_are_listed_finds_the_mark),
+        TEST(test_a_commit_beside_another_checkpoint_is_announced),
         TEST(test_a_guest_takes_no_name),
         TEST(test_an_empty_directory_has_nothing_to_wait_for),
     };
