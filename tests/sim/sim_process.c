@@ -1,6 +1,7 @@
 /* sim_process.c - a process: its store, its driver and its tasks; how it dies and begins again. */
 #include "sim/sim_world.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -313,9 +314,12 @@ static fault_fate draw_fate(const char *operation, const char *name, void *conte
     (void)context;
     sim_real_wait();
     sim_interrupt();
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* Backends have workers. */
+    pthread_mutex_lock(&mutex);
     const fault_fate fate = choose_fate();
     sim_trace(operation, (uint64_t)fate);
     sim_trace(w.is_real ? NULL : name, 0);
+    pthread_mutex_unlock(&mutex);
     return fate;
 }
 
