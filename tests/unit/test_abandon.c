@@ -717,12 +717,10 @@ static void test_closing_the_environment_says_first_what_is_open(void **state)
     answer(f);
 }
 
-/* An event loop may give one up: it asks the storage nothing. */
-static void test_giving_a_checkpoint_up_waits_for_no_deletion(void **state)
+/* An event loop may give one up: it asks the storage nothing, and what is to be deleted hangs. */
+static void give_up_without_waiting(
+    fixture *f, tarn_pending_checkpoint *pending, tarn_snapshot *snapshot)
 {
-    fixture *f = *state;
-    tarn_snapshot *snapshot = NULL;
-    tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
     assert_ok(finish(f, pending, snapshot), &f->error);
     stop_answering(f, "remove", 1);
     watch_task(f, true);
@@ -731,6 +729,14 @@ static void test_giving_a_checkpoint_up_waits_for_no_deletion(void **state)
     watch_task(f, false);
     assert_false(f->hang.has_task_asked);
     close_backend(f);
+}
+
+static void test_giving_a_checkpoint_up_waits_for_no_deletion(void **state)
+{
+    fixture *f = *state;
+    tarn_snapshot *snapshot = NULL;
+    tarn_pending_checkpoint *pending = begin_checkpoint(f, &snapshot);
+    give_up_without_waiting(f, pending, snapshot);
     expect_closing_to_wait(f, close_store);
     expect_no_garbage(f);
 }
@@ -740,14 +746,7 @@ static void test_giving_a_savepoint_up_waits_for_no_deletion(void **state)
     fixture *f = *state;
     tarn_snapshot *snapshot = NULL;
     tarn_pending_checkpoint *pending = begin_savepoint(f, &snapshot);
-    assert_ok(finish(f, pending, snapshot), &f->error);
-    stop_answering(f, "remove", 1);
-    watch_task(f, true);
-    tarn_checkpoint_abandon(pending);
-    await_hanging(f);
-    watch_task(f, false);
-    assert_false(f->hang.has_task_asked);
-    close_backend(f);
+    give_up_without_waiting(f, pending, snapshot);
     assert_ok(tarn_checkpoint_store_close(f->store, &f->error), &f->error);
     f->store = NULL;
     expect_closing_to_wait(f, close_env);

@@ -132,6 +132,24 @@ static void stop_service(service *s)
     assert_int_equal(atomic_load(&s->account.block_count), 0);
 }
 
+/* scheme: of the application, or NULL. */
+static tarn_env *open_env(const tarn_storage_scheme *scheme)
+{
+    tarn_error error;
+    tarn_config *config = NULL;
+    assert_ok(tarn_config_new(NULL, &config, &error), &error);
+    assert_ok(
+        tarn_config_set(config, "taskmanager.memory.flink.size", "1g", "test", &error), &error);
+    tarn_env_options options = TARN_ENV_OPTIONS_INIT;
+    options.config = config;
+    options.storage_schemes = scheme;
+    options.storage_scheme_count = scheme != NULL ? 1 : 0;
+    tarn_env *env = NULL;
+    assert_ok(tarn_env_open(&options, &env, &error), &error);
+    tarn_config_free(config);
+    return env;
+}
+
 static bool count(const tarn_storage_entry *entry, void *context)
 {
     (void)entry;
@@ -219,16 +237,7 @@ static void test_checkpoints_live_in_a_storage_of_the_application(void **state)
     tarn_storage_scheme scheme;
     start_service(&s, &scheme);
     tarn_error error;
-    tarn_config *config = NULL;
-    assert_ok(tarn_config_new(NULL, &config, &error), &error);
-    assert_ok(
-        tarn_config_set(config, "taskmanager.memory.flink.size", "1g", "test", &error), &error);
-    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
-    env_options.config = config;
-    env_options.storage_schemes = &scheme;
-    env_options.storage_scheme_count = 1;
-    tarn_env *env = NULL;
-    assert_ok(tarn_env_open(&env_options, &env, &error), &error);
+    tarn_env *env = open_env(&scheme);
     tarn_checkpoint_store_options store_options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
     store_options.env = env;
     store_options.address = "own://service";
@@ -246,7 +255,6 @@ static void test_checkpoints_live_in_a_storage_of_the_application(void **state)
         tarn_checkpoint_open_in(NULL, "own://service/job", NULL, &checkpoint, &error),
         TARN_INVALID_ARGUMENT);
     assert_ok(tarn_env_close(env, &error), &error);
-    tarn_config_free(config);
     stop_service(&s);
 }
 
@@ -270,14 +278,7 @@ static void test_an_address_without_a_place_is_refused_everywhere(void **state)
     char before[4096];
     assert_non_null(getcwd(before, sizeof before));
     assert_int_equal(chdir(place.path), 0);
-    tarn_config *config = NULL;
-    assert_ok(tarn_config_new(NULL, &config, &error), &error);
-    assert_ok(
-        tarn_config_set(config, "taskmanager.memory.flink.size", "1g", "test", &error), &error);
-    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
-    env_options.config = config;
-    tarn_env *env = NULL;
-    assert_ok(tarn_env_open(&env_options, &env, &error), &error);
+    tarn_env *env = open_env(NULL);
     for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
         print_message("%s\n", addresses[i]);
         tarn_storage_open_options options = TARN_STORAGE_OPEN_OPTIONS_INIT;
@@ -308,7 +309,6 @@ static void test_an_address_without_a_place_is_refused_everywhere(void **state)
     assert_int_equal(mkdir(place.path, 0700), 0);
     assert_int_equal(chdir(before), 0);
     assert_ok(tarn_env_close(env, &error), &error);
-    tarn_config_free(config);
     scratch_clear(&place);
 }
 
@@ -320,22 +320,12 @@ static void test_a_host_is_no_checkpoint(void **state)
     tarn_storage_scheme scheme;
     start_service(&s, &scheme);
     tarn_error error;
-    tarn_config *config = NULL;
-    assert_ok(tarn_config_new(NULL, &config, &error), &error);
-    assert_ok(
-        tarn_config_set(config, "taskmanager.memory.flink.size", "1g", "test", &error), &error);
-    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
-    env_options.config = config;
-    env_options.storage_schemes = &scheme;
-    env_options.storage_scheme_count = 1;
-    tarn_env *env = NULL;
-    assert_ok(tarn_env_open(&env_options, &env, &error), &error);
+    tarn_env *env = open_env(&scheme);
     tarn_checkpoint *checkpoint = NULL;
     assert_int_equal(
         tarn_checkpoint_open_in(env, "own://chk-1", NULL, &checkpoint, &error), TARN_MISSING);
     assert_string_equal(s.address, "own://chk-1");
     assert_ok(tarn_env_close(env, &error), &error);
-    tarn_config_free(config);
     stop_service(&s);
 }
 
