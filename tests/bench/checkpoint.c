@@ -1,7 +1,7 @@
 /*
  * checkpoint.c - what a checkpoint costs the stream, and what it writes.
  *
- *     load --keys, first checkpoint, change 1 % of the keys, next checkpoint       nothing beside
+ *     load --keys, first checkpoint, { change 1 % of the keys, next one } x 5       nothing beside
  *     { count up for a while; count up while a checkpoint is taken }  x --rounds   the ratio
  *     restore the last one, read every value
  *
@@ -29,6 +29,7 @@ enum {
     BURST = 64, /* Operations between two questions whether the checkpoint is done. */
     ROUNDS_DEFAULT = 5,
     CHANGED_PER_MILLE = 10,
+    NEXT_COUNT = 5, /* As a compaction in the background may fall into one of them. */
     WARM_UPS_MAX = 20,
     SETTLING_PAUSES_MAX = 6000, /* Two minutes. */
 };
@@ -67,7 +68,7 @@ typedef struct checkpoint_cost {
 
 typedef struct checkpoint_measures {
     checkpoint_cost first;
-    checkpoint_cost next; /* After some keys were changed. */
+    checkpoint_cost next[NEXT_COUNT]; /* Each after some keys were changed. */
     checkpoint_cost last;
     double quiet_rates[BENCH_ROUNDS_MAX];
     double disturbed_rates[BENCH_ROUNDS_MAX];
@@ -248,13 +249,12 @@ static checkpoint_cost take_checkpoint(checkpoint_run *run, bench_latency *laten
     return cost;
 }
 
-static void print_cost(const char *name, const checkpoint_cost *cost)
+static void print_cost(const checkpoint_cost *cost)
 {
     printf(
-        ",\"%s\":{\"sync_ms\":%.3f,\"async_ms\":%.3f,\"link_ms\":%.3f,\"files\":%llu,"
+        "{\"sync_ms\":%.3f,\"async_ms\":%.3f,\"link_ms\":%.3f,\"files\":%llu,"
         "\"uploaded_bytes\":%llu,\"linked_bytes\":%llu,\"new_table_bytes\":%llu,\"new_bytes\":%llu,"
         "\"total_bytes\":%llu}",
-        name,
         (double)cost->sync_ns / 1e6,
         (double)cost->async_ns / 1e6,
         (double)cost->progress.link_ns / 1e6,
@@ -372,9 +372,14 @@ static void print_report(
         ratio.max);
     print_side("ours", bench_spread_of(measures->disturbed_rates, rounds), &measures->disturbed);
     print_side("baseline", bench_spread_of(measures->quiet_rates, rounds), &measures->quiet);
-    print_cost("first", &measures->first);
-    print_cost("next", &measures->next);
-    print_cost("last", &measures->last);
+    printf(",\"first\":");
+    print_cost(&measures->first);
+    for (uint32_t i = 0; i < NEXT_COUNT; i++) {
+        printf(i == 0 ? ",\"next\":[" : ",");
+        print_cost(&measures->next[i]);
+    }
+    printf("],\"last\":");
+    print_cost(&measures->last);
     printf(
         ",\"restore_ms\":%.1f,\"repeated_keys\":%s,\"parameters\":{\"keys\":%llu,"
         "\"rounds\":%llu,\"distribution\":"
@@ -388,21 +393,25 @@ static void print_report(
         (unsigned long long)options->heap_percent);
 }
 
-/* The two checkpoints beside which nothing happens. */
+/* The checkpoints beside which nothing happens. */
 static void take_first_and_next(checkpoint_run *run, checkpoint_measures *measures)
 {
     uint64_t random = run->options->seed;
     measures->first = take_checkpoint(run, NULL);
     note_tables(run, NULL, &measures->first);
-    for (uint64_t i = 0; i < run->options->keys * CHANGED_PER_MILLE / 1000; i++) {
-        count_up(run, bench_mix(bench_random(&random) % run->options->keys));
+    checkpoint_cost *before = &measures->first;
+    for (uint32_t n = 0; n < NEXT_COUNT; n++) {
+        for (uint64_t i = 0; i < run->options->keys * CHANGED_PER_MILLE / 1000; i++) {
+            count_up(run, bench_mix(bench_random(&random) % run->options->keys));
+        }
+        measures->next[n] = take_checkpoint(run, NULL);
+        note_tables(run, before, &measures->next[n]);
+        free(before->digests);
+        before->digests = NULL;
+        before = &measures->next[n];
     }
-    measures->next = take_checkpoint(run, NULL);
-    note_tables(run, &measures->first, &measures->next);
-    free(measures->first.digests);
-    free(measures->next.digests);
-    measures->first.digests = NULL;
-    measures->next.digests = NULL;
+    free(before->digests);
+    before->digests = NULL;
 }
 
 static void play_round(checkpoint_run *run, checkpoint_measures *measures, uint64_t round)

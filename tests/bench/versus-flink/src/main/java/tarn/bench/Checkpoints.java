@@ -1,6 +1,7 @@
 package tarn.bench;
 
 import java.io.File;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.RunnableFuture;
 import org.apache.flink.api.common.state.CheckpointListener;
@@ -14,9 +15,10 @@ import org.apache.flink.runtime.state.SharedStateRegistryImpl;
 import org.apache.flink.runtime.state.SnapshotResult;
 import org.apache.flink.runtime.state.storage.FileSystemCheckpointStorage;
 
-/** A first checkpoint of a counter for each key, one after 1 % of them changed, and a restore. */
+/** A first checkpoint of a counter for each key, five more, each after 1 % of them changed, and a restore. */
 final class Checkpoints {
     private static final int CHANGED_PER_MILLE = 10;
+    private static final int NEXT_COUNT = 5;
 
     private final Slot slot;
     private final CheckpointStorageAccess storage;
@@ -79,12 +81,15 @@ final class Checkpoints {
         }
         String first = checkpoints.take();
         long random = seed;
-        for (long i = 0; i < keyCount * CHANGED_PER_MILLE / 1000; i++) {
-            random += 0x9e3779b97f4a7c15L;
-            checkpoints.countUp(
-                    Workload.mix(Long.remainderUnsigned(Workload.mix(random), keyCount)));
+        List<String> next = new ArrayList<>();
+        for (int n = 0; n < NEXT_COUNT; n++) {
+            for (long i = 0; i < keyCount * CHANGED_PER_MILLE / 1000; i++) {
+                random += 0x9e3779b97f4a7c15L;
+                checkpoints.countUp(
+                        Workload.mix(Long.remainderUnsigned(Workload.mix(random), keyCount)));
+            }
+            next.add(checkpoints.take());
         }
-        String next = checkpoints.take();
         slot.close();
         long beginNs = System.nanoTime();
         slot.open(List.of(checkpoints.last));
@@ -96,6 +101,7 @@ final class Checkpoints {
             throw new IllegalStateException("the restored state is not what was there");
         }
         return String.format(
-                "{\"first\":%s,\"next\":%s,\"restore_ms\":%.1f}", first, next, restoreMs);
+                "{\"first\":%s,\"next\":[%s],\"restore_ms\":%.1f}",
+                first, String.join(",", next), restoreMs);
     }
 }
