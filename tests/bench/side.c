@@ -129,6 +129,7 @@ static uint64_t play(side_player *player, const side_command *command)
         player->figures.hits = hits_of(player);
         player->figures.hits.hit_count -= player->hits_begin.hit_count;
         player->figures.hits.miss_count -= player->hits_begin.miss_count;
+        player->figures.hits.declined_count -= player->hits_begin.declined_count;
     }
     return total_ns;
 }

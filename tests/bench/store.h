@@ -51,6 +51,8 @@ typedef struct bench_hits {
     uint64_t hit_count;
     uint64_t miss_count;
     uint64_t row_count;
+    uint64_t declined_count; /* Rows that were read and not kept. */
+    bool is_aside;           /* The working set is stepping aside. */
 } bench_hits;
 
 /* Visits one entry of a map, or one element of a list with an empty key. Borrowed. */

@@ -89,6 +89,7 @@ static void write_tuned(uint64_t memory_bytes, char *out)
         "write_buffer_size=%llu;max_write_buffer_number=4;compression_per_level=kLZ4Compression;"
         "target_file_size_base=67108864;max_bytes_for_level_base=268435456;"
         "level_compaction_dynamic_level_bytes=true;optimize_filters_for_hits=false;"
+        "memtable_whole_key_filtering=true;memtable_prefix_bloom_size_ratio=0.02;"
         "block_based_table_factory={block_cache={capacity=%llu;high_pri_pool_ratio=0.5};"
         "block_size=4096;format_version=5;filter_policy=bloomfilter:10:false;"
         "whole_key_filtering=true;optimize_filters_for_memory=true;"

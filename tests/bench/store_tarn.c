@@ -393,6 +393,8 @@ static bench_hits hits(const bench_store *base)
     tarn_backend_measure_working_set(((const tarn_store *)base)->backend, &stats);
     return (bench_hits){
         .hit_count = stats.hit_count,
+        .declined_count = stats.declined_count,
+        .is_aside = stats.is_aside,
         .miss_count = stats.miss_count,
         .row_count = stats.row_count,
     };

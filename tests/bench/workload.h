@@ -77,6 +77,7 @@ void *bench_rmw_begin(const bench_workload *workload, bench_store *store);
 void *bench_reduce_begin(const bench_workload *workload, bench_store *store);
 void bench_rmw_prepare(void *context, uint64_t count);
 void bench_rmw_event(void *context, uint64_t index);
+void bench_lookup_event(void *context, uint64_t index);
 void bench_reduce_event(void *context, uint64_t index);
 uint64_t bench_rmw_finish(void *context);
 

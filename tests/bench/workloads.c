@@ -13,6 +13,14 @@
 
 const bench_workload BENCH_WORKLOADS[] = {
     {"rmw", "count up the value of a key of --dist or --input", VALUES, 0, FUNCTIONS(rmw)},
+    {"lookup",
+     "as rmw, but only read",
+     VALUES,
+     0,
+     bench_rmw_begin,
+     bench_rmw_prepare,
+     bench_lookup_event,
+     bench_rmw_finish},
     {"reduce",
      "as rmw, but a sum that is added to and not read",
      SUMS,
