@@ -1,25 +1,25 @@
 /*
  * commit_end.c - what became of a commit whose last step failed.
  *
- *     finish _metadata: failed ──► answered?  yes ──► removed again ──► failed
- *                                             no ───► the name is taken by a mark, if it is free
- *                                                      ├─ taken ──► withdrawn: what comes late
- * finds │            the mark, and is refused └─ not free ─► ours lies there: committed
+ *     finish _metadata: failed
+ *         │
+ *         ├─ local, or a savepoint ──► removed again ──► failed
+ *         │
+ *         └─ elsewhere ──► the mark takes the name, if that is free
+ *                             ├─ taken ─────────────► failed, and what comes late finds the mark
+ *                             ├─ not free: ours ────► committed
+ *                             └─ else, or no answer ► in doubt
  *
- * A removal would not do where there was no answer: what is still under way could come after it,
- * and bring a checkpoint back whose files have gone. Whatever else happens leaves a doubt, in which
- * no shared file is deleted. The mark is no checkpoint (TARN_MISSING); it is left to the garbage
- * collection. A savepoint's directory is nobody else's, and its _metadata is removed in any case.
+ * Elsewhere another writer may have the number, and what was sent may still be under way, whatever
+ * the last answer said: before that one there may have been attempts without any. So nothing is
+ * removed: a removal could be overtaken, and bring a checkpoint back whose files have gone. In
+ * doubt no shared file is deleted. The mark is no checkpoint (TARN_MISSING); it is left to the
+ * garbage collection. What is local is locked, and a savepoint's directory is nobody else's.
  */
 #include <inttypes.h>
 
 #include "base/try.h"
 #include "snapshot/store_private.h"
-
-static bool is_unanswered(tarn_status status)
-{
-    return status == TARN_REMOTE_ERROR || status == TARN_TIMED_OUT;
-}
 
 tarn_status tarn__commit_take_name(tarn_checkpoint_store *store, uint64_t id)
 {
@@ -49,11 +49,18 @@ static tarn__commit_end settle(
         return TARN__COMMIT_IN_DOUBT;
     }
     tarn__store_log(
-        store, "checkpoint %" PRIu64 " is withdrawn: there was no answer to its commit", id);
+        store, "checkpoint %" PRIu64 " is withdrawn: its commit was refused or had no answer", id);
     pthread_mutex_lock(&store->mutex);
     tarn__predecessor_settled(store, id);
     pthread_mutex_unlock(&store->mutex);
     return TARN__COMMIT_FAILED;
+}
+
+static tarn__commit_end take_back(tarn_checkpoint_store *store, uint64_t id, tarn_status failure)
+{
+    return failure != TARN_BUSY && tarn__store_remove_metadata(store, id, NULL) == TARN_OK
+               ? TARN__COMMIT_FAILED
+               : TARN__COMMIT_IN_DOUBT;
 }
 
 void tarn__commit_note_doubt(tarn_checkpoint_store *store, uint64_t id)
@@ -75,12 +82,9 @@ tarn__commit_end tarn__commit_settle(
     tarn_bytes bytes,
     tarn_status failure)
 {
-    tarn__commit_end end = TARN__COMMIT_IN_DOUBT;
-    if (is_unanswered(failure) && !store->is_savepoint) {
-        end = settle(store, id, name, bytes);
-    } else if (failure != TARN_BUSY && tarn__store_remove_metadata(store, id, NULL) == TARN_OK) {
-        end = TARN__COMMIT_FAILED;
-    }
+    const bool is_alone = store->is_savepoint || tarn__storage_is_local(store->storage->address);
+    const tarn__commit_end end =
+        is_alone ? take_back(store, id, failure) : settle(store, id, name, bytes);
     if (end == TARN__COMMIT_IN_DOUBT) {
         tarn__commit_note_doubt(store, id);
     }

@@ -147,6 +147,7 @@ static void test_what_passes_is_survived(void **state)
         "duplicate",
         "lost_commit",
         "bad_digest",
+        "conflict",
         "garbage",
         "huge_head",
     };

@@ -448,6 +448,13 @@ static bool misbehave_alone(
             400,
             "",
             "<Error><Code>BadDigest</Code><Message>other</Message></Error>");
+    } else if (strcmp(r->action, "conflict") == 0) {
+        *goes_on = answer_plainly(
+            socket,
+            request,
+            409,
+            "",
+            "<Error><Code>ConditionalRequestConflict</Code><Message>busy</Message></Error>");
     } else if (strcmp(r->action, "redirect") == 0) {
         char head[128];
         snprintf(

@@ -28,6 +28,7 @@
  *     huge_head          an answer whose head has no end
  *     garbage            bytes that are no HTTP
  *     bad_digest         400 BadDigest
+ *     conflict           409 ConditionalRequestConflict
  *     stale              listings do not show what was changed by then (an old listing is repeated)
  */
 #ifndef TARN_TESTS_FAULT_SERVER_H
