@@ -13,8 +13,8 @@
  * Elsewhere another writer may have the number, and what was sent may still be under way, whatever
  * the last answer said: before that one there may have been attempts without any. So nothing is
  * removed: a removal could be overtaken, and bring a checkpoint back whose files have gone. In
- * doubt no shared file is deleted. The mark is no checkpoint (TARN_MISSING); it is left to the
- * garbage collection. What is local is locked, and a savepoint's directory is nobody else's.
+ * doubt no shared file is deleted (doubt.c). The mark is no checkpoint (TARN_MISSING); it is left
+ * to the garbage collection. What is local is locked, and a savepoint's directory is nobody else's.
  */
 #include <inttypes.h>
 
@@ -63,18 +63,6 @@ static tarn__commit_end take_back(tarn_checkpoint_store *store, uint64_t id, tar
                : TARN__COMMIT_IN_DOUBT;
 }
 
-void tarn__commit_note_doubt(tarn_checkpoint_store *store, uint64_t id)
-{
-    pthread_mutex_lock(&store->mutex);
-    store->keeps_shared = true;
-    pthread_mutex_unlock(&store->mutex);
-    tarn__store_log(
-        store,
-        "nobody knows whether checkpoint %" PRIu64 " was written; shared files are kept until "
-        "the store is opened again",
-        id);
-}
-
 tarn__commit_end tarn__commit_settle(
     tarn_checkpoint_store *store,
     uint64_t id,
@@ -86,7 +74,7 @@ tarn__commit_end tarn__commit_settle(
     const tarn__commit_end end =
         is_alone ? take_back(store, id, failure) : settle(store, id, name, bytes);
     if (end == TARN__COMMIT_IN_DOUBT) {
-        tarn__commit_note_doubt(store, id);
+        tarn__doubt_note(store, id);
     }
     return end;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tarn/cleanup.h"
+
 #include "snapshot/checkpoint.h"
 
 static fault_fate choose_fate(const char *operation, const char *name, void *context)
@@ -23,6 +25,11 @@ static fault_fate choose_fate(const char *operation, const char *name, void *con
     if (f->delivers_first) {
         f->delivers_first = false;
         commit_fixture_deliver(f);
+    }
+    if (f->removed_id != 0) {
+        const uint64_t id = f->removed_id;
+        f->removed_id = 0;
+        assert_ok(tarn_checkpoint_remove(f->store, id, &f->error), &f->error);
     }
     return fate;
 }
@@ -91,11 +98,11 @@ int commit_fixture_tear_down(void **state)
     return leaked;
 }
 
-void commit_fixture_fate(commit_fixture *f, fault_fate first, fault_fate second)
+void commit_fixture_fate(commit_fixture *f, fault_fate first, fault_fate others)
 {
-    memset(f->fates, 0, sizeof f->fates);
-    f->fates[0] = first;
-    f->fates[1] = second;
+    for (uint32_t i = 0; i < COMMIT_FATES_MAX; i++) {
+        f->fates[i] = i == 0 ? first : others;
+    }
     f->step = 0;
 }
 

@@ -10,7 +10,7 @@
 #include "snapshot/store.h"
 #include "support/fault_storage.h"
 
-enum { COMMIT_FATES_MAX = 4 };
+enum { COMMIT_FATES_MAX = 8 };
 
 typedef struct commit_fixture {
     tarn__account account;
@@ -24,6 +24,7 @@ typedef struct commit_fixture {
     bool dies;             /* The process, after the next of them, */
     bool has_sent;         /* which was sent. */
     bool delivers_first;   /* What is under way comes just before the next of them. */
+    uint64_t removed_id;   /* The checkpoint is removed just before the next of them. 0: none. */
     char log[TARN_ERROR_MESSAGE_BYTES];
     tarn_error error;
 } commit_fixture;
@@ -38,8 +39,9 @@ tarn__store_options commit_fixture_options(commit_fixture *f);
 void commit_fixture_open(commit_fixture *f);
 void commit_fixture_close(commit_fixture *f);
 
-/* The next requests that make _metadata visible have these fates; those after them are done. */
-void commit_fixture_fate(commit_fixture *f, fault_fate first, fault_fate second);
+/* The next request that makes a _metadata visible has the first fate, the seven after it the other
+ * one; then all are done. */
+void commit_fixture_fate(commit_fixture *f, fault_fate first, fault_fate others);
 
 /* All that is under way arrives. */
 void commit_fixture_deliver(commit_fixture *f);

@@ -46,6 +46,7 @@ static void acknowledge(
 
 static const tarn__content SOME = {.size = 2, .digest.bytes = {1}};
 static const tarn__content OTHER = {.size = 2, .digest.bytes = {2}};
+static const tarn__content THIRD = {.size = 2, .digest.bytes = {3}};
 
 static tarn_pending_checkpoint *begin(commit_fixture *f, uint64_t id, const tarn__content *content)
 {
@@ -145,7 +146,7 @@ static void test_without_an_answer_to_the_mark_no_shared_file_is_deleted(void **
     die_committing(f, 1, &SOME);
     commit_fixture_put(f, "chk-1/counter-0-0000000000000001/MANIFEST", "it");
     for (size_t i = 0; i < sizeof fates / sizeof fates[0]; i++) {
-        commit_fixture_fate(f, fates[i], FAULT_FATE_DONE);
+        commit_fixture_fate(f, fates[i], fates[i]);
         commit_fixture_open(f);
         assert_non_null(strstr(f->log, "nobody knows whether checkpoint 1 was written"));
         tarn_checkpoint_abandon(begin(f, 2, &SOME));
@@ -156,6 +157,77 @@ static void test_without_an_answer_to_the_mark_no_shared_file_is_deleted(void **
     static const uint64_t ids[] = {1};
     commit_fixture_open(f);
     expect_stored_now_and_later(f, 1, ids);
+}
+
+/* What nobody knew is asked again before something is deleted: the storage answers by then. */
+static void test_a_doubt_ends_when_the_storage_answers_again(void **state)
+{
+    commit_fixture *f = *state;
+    die_committing(f, 1, &SOME);
+    commit_fixture_put(f, "chk-1/counter-0-0000000000000001/MANIFEST", "it");
+    commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
+    commit_fixture_open(f);
+    assert_false(commit_fixture_has(f, "chk-1/_metadata"));
+    tarn_checkpoint_abandon(begin(f, 2, &OTHER));
+    assert_false(has_content(f, &OTHER));
+    assert_true(commit_fixture_has(f, "chk-1/_metadata")); /* The mark. */
+    expect_stored_now_and_later(f, 0, NULL);
+}
+
+/* It has come by then: what it names is kept, beside those that are retained, and no more. */
+static void test_a_doubt_ends_with_the_checkpoint_that_came(void **state)
+{
+    commit_fixture *f = *state;
+    die_committing(f, 1, &SOME);
+    commit_fixture_put(f, "chk-1/counter-0-0000000000000001/MANIFEST", "it");
+    commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
+    commit_fixture_open(f);
+    commit_fixture_deliver(f);
+    commit(f, 2, &OTHER);
+    tarn_checkpoint_abandon(begin(f, 3, &THIRD));
+    assert_false(has_content(f, &THIRD));
+    expect_stored(f, 2, (uint64_t[]){1, 2});
+    commit(f, 4, &OTHER);
+    commit(f, 5, &OTHER);
+    expect_stored(f, 3, (uint64_t[]){1, 4, 5});
+    assert_true(has_content(f, &SOME));
+}
+
+/* A storage that is silent is not asked about each of a hundred numbers, a minute each. */
+static void test_a_silent_storage_is_asked_once_while_it_is_opened(void **state)
+{
+    commit_fixture *f = *state;
+    die_committing(f, 1, &SOME);
+    commit_fixture_put(f, "chk-1/counter-0-0000000000000001/MANIFEST", "it");
+    commit_fixture_put(f, "chk-2/counter-0-0000000000000001/MANIFEST", "it");
+    commit_fixture_put(f, "chk-5/counter-0-0000000000000001/MANIFEST", "it");
+    commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_LOST);
+    commit_fixture_open(f);
+    assert_int_equal(f->commit_count, 1);
+    assert_int_equal(tarn_checkpoint_store_next_id(f->store), 6);
+    tarn_checkpoint_abandon(begin(f, 6, &OTHER));
+    assert_int_equal(f->commit_count, 2);
+    assert_true(has_content(f, &OTHER));
+    commit_fixture_fate(f, FAULT_FATE_DONE, FAULT_FATE_DONE);
+    tarn__store_clean(f->store);
+    assert_int_equal(f->commit_count, 7); /* Of 1, 2, 3, 5 and 6. */
+    assert_false(has_content(f, &OTHER));
+    expect_stored_now_and_later(f, 0, NULL);
+}
+
+/* A storage may refuse what comes beside another request, and carry out neither. */
+static void test_a_mark_that_is_refused_with_nothing_there_is_a_doubt(void **state)
+{
+    commit_fixture *f = *state;
+    die_committing(f, 1, &SOME);
+    commit_fixture_put(f, "chk-1/counter-0-0000000000000001/MANIFEST", "it");
+    f->storage.finish_failure = TARN_BUSY;
+    commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
+    commit_fixture_open(f);
+    assert_non_null(strstr(f->log, "nobody knows whether checkpoint 1 was written"));
+    tarn__store_clean(f->store);
+    commit(f, 2, &OTHER);
+    assert_true(has_content(f, &SOME));
 }
 
 /* Nothing tells of a checkpoint that has no private files; this process has the number itself. */
@@ -300,6 +372,49 @@ static void test_a_commit_beside_another_checkpoint_is_announced(void **state)
     expect_stored_now_and_later(f, 1, ids);
 }
 
+/* The newest alone tells of a commit under way: its removal waits for the end of that. */
+static void test_the_newest_stays_while_the_next_is_committed(void **state)
+{
+    static const uint64_t ids[] = {2};
+    commit_fixture *f = *state;
+    commit(f, 1, &SOME);
+    tarn_pending_checkpoint *pending = begin(f, 2, &OTHER);
+    f->removed_id = 1;
+    assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
+    assert_false(commit_fixture_has(f, "chk-1/_metadata"));
+    expect_stored(f, 1, ids);
+
+    f->removed_id = 2;
+    die_committing(f, 3, &SOME);
+    assert_true(commit_fixture_has(f, "chk-2/_metadata"));
+    commit_fixture_open(f);
+    assert_int_equal(tarn_checkpoint_store_next_id(f->store), 3);
+    commit(f, 3, &OTHER);
+    static const uint64_t both[] = {2, 3};
+    expect_stored_now_and_later(f, 2, both);
+}
+
+/* And the newest of the process before, until it is known what became of the number behind it. */
+static void test_the_newest_stays_while_the_next_is_inherited(void **state)
+{
+    static const uint64_t ids[] = {2};
+    commit_fixture *f = *state;
+    commit(f, 1, &SOME);
+    die_committing(f, 2, &OTHER);
+    commit_fixture_open(f);
+    assert_ok(tarn_checkpoint_remove(f->store, 1, &f->error), &f->error);
+    assert_true(commit_fixture_has(f, "chk-1/_metadata"));
+    atomic_store(&f->storage.is_dead, true);
+    commit_fixture_close(f);
+    atomic_store(&f->storage.is_dead, false);
+    commit_fixture_open(f);
+    assert_int_equal(tarn_checkpoint_store_next_id(f->store), 2);
+    assert_ok(tarn_checkpoint_remove(f->store, 1, &f->error), &f->error);
+    commit(f, 2, &OTHER);
+    assert_false(commit_fixture_has(f, "chk-1/_metadata"));
+    expect_stored_now_and_later(f, 1, ids);
+}
+
 /* It only deletes there: the owner may be about to commit. */
 static void test_a_guest_takes_no_name(void **state)
 {
@@ -332,6 +447,10 @@ int main(void)
         TEST(test_a_commit_that_comes_after_opening_finds_the_mark),
         TEST(test_a_commit_that_comes_while_it_is_opened_is_adopted),
         TEST(test_without_an_answer_to_the_mark_no_shared_file_is_deleted),
+        TEST(test_a_doubt_ends_when_the_storage_answers_again),
+        TEST(test_a_doubt_ends_with_the_checkpoint_that_came),
+        TEST(test_a_silent_storage_is_asked_once_while_it_is_opened),
+        TEST(test_a_mark_that_is_refused_with_nothing_there_is_a_doubt),
         TEST(test_a_commit_that_no_listing_tells_of_finds_the_next_checkpoint),
         TEST(test_before_that_what_it_names_stays),
         TEST(test_the_mark_takes_the_name_when_no_checkpoint_does),
@@ -339,6 +458,8 @@ int main(void)
         TEST(test_a_commit_beyond_the_next_number_is_announced),
         TEST(test_a_commit_between_numbers_that_are_listed_finds_the_mark),
         TEST(test_a_commit_beside_another_checkpoint_is_announced),
+        TEST(test_the_newest_stays_while_the_next_is_committed),
+        TEST(test_the_newest_stays_while_the_next_is_inherited),
         TEST(test_a_guest_takes_no_name),
         TEST(test_an_empty_directory_has_nothing_to_wait_for),
     };
