@@ -348,6 +348,17 @@ bool tarn__store_locate(
     return is_found;
 }
 
+uint64_t tarn__store_newest(tarn_checkpoint_store *store)
+{
+    uint64_t id = 0;
+    pthread_mutex_lock(&store->mutex);
+    for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
+        id = r->address[0] == '\0' && r->id > id ? r->id : id;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return id;
+}
+
 uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity)
 {
     uint32_t count = 0;

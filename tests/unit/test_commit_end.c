@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "snapshot/checkpoint.h"
+#include "snapshot/store_private.h"
 
 static tarn_status commit(commit_fixture *f, uint64_t id, bool *is_in_doubt)
 {
@@ -83,12 +84,14 @@ static void test_without_an_answer_to_the_mark_there_is_a_doubt(void **state)
 static void test_what_another_writer_has_written_stays(void **state)
 {
     commit_fixture *f = *state;
-    bool is_in_doubt = false;
+    bool is_in_doubt = true;
     tarn_storage_info info;
     commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
     commit_fixture_put(f, "chk-1/_metadata", "another one's");
     assert_int_equal(commit(f, 1, &is_in_doubt), TARN_REMOTE_ERROR);
-    assert_true(is_in_doubt);
+    assert_false(is_in_doubt);
+    assert_true(f->store->keeps_shared);
+    assert_non_null(strstr(f->log, "two write to one directory"));
     assert_ok(tarn__storage_stat(f->plain, "chk-1/_metadata", &info, &f->error), &f->error);
     assert_int_equal(info.size, strlen("another one's"));
 }
@@ -97,13 +100,28 @@ static void test_what_another_writer_has_written_stays(void **state)
 static void test_what_another_writer_has_written_stays_when_the_commit_is_refused(void **state)
 {
     commit_fixture *f = *state;
-    bool is_in_doubt = false;
+    bool is_in_doubt = true;
     f->storage.finish_failure = TARN_DECLINED;
     commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
     commit_fixture_put(f, "chk-1/_metadata", "another one's");
     assert_int_equal(commit(f, 1, &is_in_doubt), TARN_DECLINED);
-    assert_true(is_in_doubt);
+    assert_false(is_in_doubt);
+    assert_true(f->store->keeps_shared);
+    assert_non_null(strstr(f->log, "two write to one directory"));
     assert_true(commit_fixture_has(f, "chk-1/_metadata"));
+}
+
+/* Who opens the store marks the number of the one that is still there: that one gives way. */
+static void test_who_is_fenced_off_deletes_no_shared_file(void **state)
+{
+    commit_fixture *f = *state;
+    bool is_in_doubt = true;
+    f->storage.finish_failure = TARN_BUSY;
+    commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
+    commit_fixture_put(f, "chk-1/_metadata", TARN__METADATA_WITHDRAWN);
+    assert_int_equal(commit(f, 1, &is_in_doubt), TARN_BUSY);
+    assert_false(is_in_doubt);
+    assert_true(f->store->keeps_shared);
 }
 
 /* An attempt without an answer was followed by one that was refused. */
@@ -154,6 +172,7 @@ int main(void)
         TEST(test_without_an_answer_to_the_mark_there_is_a_doubt),
         TEST(test_what_another_writer_has_written_stays),
         TEST(test_what_another_writer_has_written_stays_when_the_commit_is_refused),
+        TEST(test_who_is_fenced_off_deletes_no_shared_file),
         TEST(test_what_was_refused_may_come_late_and_finds_the_mark),
         TEST(test_what_is_refused_as_it_is_there_already_is_committed),
         TEST(test_what_is_refused_with_nothing_there_is_withdrawn),
