@@ -6,9 +6,8 @@
 #include "support/snapshot_rig.h"
 
 #include <errno.h>
-
-#include <pthread.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -995,6 +994,10 @@ static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
     fixture_make_directory(directory);
     tarn_config *config = fixture_new_config(64);
     fixture_set(config, "execution.checkpointing.num-retained", "5");
+    fixture_set(
+        config,
+        "execution.checkpointing.externalized-checkpoint-retention",
+        "RETAIN_ON_CANCELLATION");
     tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
     env_options.config = config;
     env_options.log = take_log;
@@ -1032,8 +1035,8 @@ static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
         options.restored = restored;
         log[0] = '\0';
         assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
-        assert_int_equal(strstr(log, "checkpoint 2 of its directory is newer") != NULL, id == 1);
         assert_ok(tarn_driver_close(e.driver, TARN_JOB_SUSPENDED, &error), &error);
+        assert_int_equal(strstr(log, "checkpoint 2 of its directory is newer") != NULL, id == 1);
         tarn_checkpoint_free(restored);
     }
     assert_ok(tarn_env_close(env, &error), &error);
