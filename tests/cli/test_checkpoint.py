@@ -325,8 +325,10 @@ class Gc(Checkpoint):
     def test_a_directory_of_no_job_is_refused(self):
         os.mkdir(os.path.join(self.folder, "savepoints"))
         for path in (self.folder, os.path.join(self.folder, "savepoints")):
+            os.utime(path, (1, 1))
             self.assertIn("holds no checkpoint", self.refused("checkpoint", "gc", path))
             self.assertIn(path, self.refused_json("checkpoint", "gc", path))
+            self.assertEqual(os.stat(path).st_mtime, 1)  # Nothing was written there.
 
     def test_bad_usage_and_no_directory(self):
         self.assertEqual(tarn("checkpoint", "gc").status, 2)
