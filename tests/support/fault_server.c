@@ -438,6 +438,8 @@ static bool misbehave_alone(
     *goes_on = false;
     if (strcmp(r->action, "status") == 0) {
         *goes_on = answer_plainly(socket, request, (int)r->argument, "", "");
+    } else if (strcmp(r->action, "other") == 0) {
+        *goes_on = answer_plainly(socket, request, 200, "", "{\"other\":true}");
     } else if (strcmp(r->action, "slow_down") == 0) {
         char head[64];
         snprintf(head, sizeof head, "Retry-After: %ld\r\n", r->argument);

@@ -14,6 +14,7 @@
  * METHOD may be an operation of HDFS too, "RENAME", or "DATA": what carries bytes to it.
  *
  *     status CODE        answers so, without a body
+ *     other              200 and a document that answers nothing
  *     slow_down SECONDS  503 with Retry-After and S3's XML
  *     expired            403 ExpiredToken
  *     skewed             403 RequestTimeTooSkewed
