@@ -387,7 +387,7 @@ void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint)
     if (checkpoint == NULL) {
         return;
     }
-    tarn__errands *errands = checkpoint->store->options.errands;
+    tarn__errands *errands = tarn__pending_errands(checkpoint);
     if (errands == NULL) {
         tarn__checkpoint_abandon(checkpoint);
         return;
