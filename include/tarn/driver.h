@@ -36,6 +36,7 @@
 #include "tarn/claim.h"
 #include "tarn/coordinator.h"
 #include "tarn/env.h"
+#include "tarn/savepoint.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -123,6 +124,10 @@ typedef struct tarn_driver_options {
      * the newest was looked for. Then close the driver and restore that one. */
     const tarn_checkpoint *restored;
     tarn_claim_mode claim_mode; /**< Whose that is from now on. Default: the configuration's. */
+
+    /** Of savepoints, those that stop the job included: TARN_FORM_NATIVE or TARN_FORM_CANONICAL.
+     * 0: as the configuration says (tarn.savepoint.form). */
+    tarn_checkpoint_form savepoint_form;
 } tarn_driver_options;
 
 /** Initialiser for tarn_driver_options: every option at its default. */

@@ -102,9 +102,10 @@ typedef struct tarn__driver_options {
     const tarn_coordinator_options *coordinator;
     const char *address;
     const char *job;
-    tarn_env *env;                 /* For savepoints, and to open checkpoints. May be NULL. */
-    const char *savepoint_address; /* NULL: they stay in the store. */
-    uint32_t history_count;        /* At least 1. */
+    tarn_env *env;                       /* For savepoints, and to open checkpoints. May be NULL. */
+    const char *savepoint_address;       /* NULL: they stay in the store. */
+    tarn_checkpoint_form savepoint_form; /* Of those that do not. */
+    uint32_t history_count;              /* At least 1. */
     tarn_driver_hear *hear;
     tarn_driver_fail_job *fail_job;
     void *context;

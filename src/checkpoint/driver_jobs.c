@@ -103,6 +103,7 @@ static tarn_status begin_pending(
         .address = driver->savepoint_address,
         .job = driver->job,
         .id = record->id,
+        .form = driver->options.savepoint_form,
     };
     return tarn_savepoint_begin(&options, out, error);
 }

@@ -48,6 +48,10 @@ static tarn_status check(const tarn_driver_options *options, tarn_error *error)
     if (options->parallelism == NULL || options->operator_count == 0) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "parallelism is missing");
     }
+    if (options->savepoint_form < TARN_FORM_INCREMENTAL ||
+        options->savepoint_form > TARN_FORM_CANONICAL) {
+        return tarn__fail(error, TARN_INVALID_ARGUMENT, "savepoint_form is none");
+    }
     if (options->history_count > HISTORY_COUNT_MAX) {
         return tarn__fail(
             error,
@@ -77,6 +81,28 @@ static void warn_of_newer(const tarn_driver_options *options, tarn_checkpoint_st
             tarn_checkpoint_path(options->restored),
             newest);
     }
+}
+
+/* Where savepoints go and what they are of, where the program has not said it. */
+static tarn_status configure_savepoints(tarn_driver_options *options, tarn_error *error)
+{
+    static const tarn_checkpoint_form forms[] = {TARN_FORM_CANONICAL, TARN_FORM_NATIVE};
+    const tarn_config *config = tarn__env_config(options->env);
+    if (options->savepoint_form == TARN_FORM_INCREMENTAL) {
+        int choice = 0;
+        TARN_TRY(tarn_config_get_enum(config, "tarn.savepoint.form", &choice, NULL, error));
+        options->savepoint_form = forms[choice];
+    }
+    if (options->savepoint_address == NULL) {
+        const tarn_status found = tarn_config_get_string(
+            config,
+            "execution.checkpointing.savepoint-dir",
+            &options->savepoint_address,
+            NULL,
+            error);
+        TARN_TRY(found == TARN_NOT_FOUND ? TARN_OK : found);
+    }
+    return TARN_OK;
 }
 
 /* Says to the store whose the restored checkpoint is. */
@@ -111,16 +137,7 @@ tarn_status tarn_driver_open(
         .job = known.job,
         .retained_count = UINT32_MAX,
     };
-    const char *savepoint_address = known.savepoint_address;
-    if (savepoint_address == NULL) {
-        const tarn_status found = tarn_config_get_string(
-            tarn__env_config(known.env),
-            "execution.checkpointing.savepoint-dir",
-            &savepoint_address,
-            NULL,
-            error);
-        TARN_TRY(found == TARN_NOT_FOUND ? TARN_OK : found);
-    }
+    TARN_TRY(configure_savepoints(&known, error));
     tarn_checkpoint_store *store = NULL;
     TARN_TRY(tarn_checkpoint_store_open(&store_options, &store, error));
     const tarn__driver_options driver_options = {
@@ -131,7 +148,8 @@ tarn_status tarn_driver_open(
         .address = known.address,
         .job = known.job,
         .env = known.env,
-        .savepoint_address = savepoint_address,
+        .savepoint_address = known.savepoint_address,
+        .savepoint_form = known.savepoint_form,
         .history_count =
             known.history_count > 0 ? known.history_count : (uint32_t)HISTORY_COUNT_DEFAULT,
         .hear = known.hear,

@@ -932,6 +932,67 @@ static void test_threads_take_periodic_checkpoints_until_closed(void **state)
     fixture_remove_directory(directory);
 }
 
+/* Answers the form of a savepoint that a driver of these options takes. */
+static tarn_checkpoint_form form_of_a_savepoint(tarn_driver_options *options)
+{
+    tarn_error error;
+    tarn_checkpoint *savepoint = NULL;
+    engine e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    options->context = &e;
+    assert_ok(tarn_driver_open(options, &e.driver, &error), &error);
+    start_engine_tasks(&e);
+    assert_ok(tarn_driver_start(e.driver, &error), &error);
+    assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_SAVEPOINT, 1, &error), &error);
+    pthread_mutex_lock(&e.mutex);
+    while (e.savepoint[0] == '\0') {
+        pthread_cond_wait(&e.changed, &e.mutex);
+    }
+    pthread_mutex_unlock(&e.mutex);
+    assert_ok(tarn_checkpoint_open(e.savepoint, NULL, &savepoint, &error), &error);
+    const uint32_t form = tarn_checkpoint_summarize(savepoint).form;
+    tarn_checkpoint_free(savepoint);
+    for (uint32_t i = 0; i < TASKS; i++) {
+        tarn_driver_end_task(e.driver, i, TARN_TASK_END_STOPPED);
+    }
+    assert_ok(tarn_driver_close(e.driver, TARN_JOB_FINISHED, &error), &error);
+    return (tarn_checkpoint_form)form;
+}
+
+static void test_form_of_savepoints_is_what_the_program_or_else_the_configuration_says(void **state)
+{
+    (void)state;
+    char directory[FIXTURE_PATH_BYTES];
+    tarn_error error;
+    tarn_driver *driver = NULL;
+    const uint32_t parallelism[] = {TASKS};
+    fixture_make_directory(directory);
+    for (uint32_t i = 0; i < 2; i++) {
+        tarn_config *config = fixture_new_config(64);
+        if (i == 1) {
+            fixture_set(config, "tarn.savepoint.form", "NATIVE");
+        }
+        tarn_env *env = fixture_open_env(config, NULL);
+        tarn_config_free(config);
+        tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
+        options.env = env;
+        options.address = directory;
+        options.job = "job";
+        options.parallelism = parallelism;
+        options.operator_count = 1;
+        options.hear = hear_savepoint;
+        options.savepoint_address = scratch_join(directory, "savepoints");
+        assert_int_equal(
+            form_of_a_savepoint(&options), i == 0 ? TARN_FORM_CANONICAL : TARN_FORM_NATIVE);
+        options.savepoint_form = i == 0 ? TARN_FORM_NATIVE : TARN_FORM_CANONICAL;
+        assert_int_equal(form_of_a_savepoint(&options), options.savepoint_form);
+        options.savepoint_form = (tarn_checkpoint_form)3;
+        assert_int_equal(tarn_driver_open(&options, &driver, &error), TARN_INVALID_ARGUMENT);
+        assert_non_null(strstr(error.message, "savepoint_form"));
+        assert_ok(tarn_env_close(env, &error), &error);
+    }
+    fixture_remove_directory(directory);
+}
+
 /* A restart opens what the driver wrote where the driver wrote it, with the same means. */
 static void test_checkpoint_in_a_storage_of_the_programs_own_is_opened(void **state)
 {
@@ -1099,6 +1160,8 @@ int main(void)
         TEST(test_wrong_tasks_are_refused),
         cmocka_unit_test(test_running_out_of_memory_costs_checkpoints_at_most),
         cmocka_unit_test(test_threads_take_periodic_checkpoints_until_closed),
+        cmocka_unit_test(
+            test_form_of_savepoints_is_what_the_program_or_else_the_configuration_says),
         cmocka_unit_test(test_checkpoint_in_a_storage_of_the_programs_own_is_opened),
         cmocka_unit_test(test_a_newer_checkpoint_than_the_restored_one_is_told),
         cmocka_unit_test(test_bad_options_are_refused),
