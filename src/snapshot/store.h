@@ -155,6 +155,9 @@ bool tarn__store_locate(
 /* Lists the complete checkpoints by ascending id, capacity at most; answers how many there are. */
 uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity);
 
+/* The id of the newest complete checkpoint of the directory; 0: none. */
+uint64_t tarn__store_newest(tarn_checkpoint_store *store);
+
 /* Deletes a complete checkpoint; what fails is logged, and tried again with every later cleaning.
  */
 void tarn__store_discard(tarn_checkpoint_store *store, uint64_t id);
