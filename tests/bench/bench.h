@@ -3,7 +3,8 @@
  *
  * A workload runs both sides in one process, in alternating slices of equal work, round by round;
  * a round's ratio is our throughput over the baseline's. The last line on stdout is one JSON object
- * with the median, least and greatest ratio, and both sides' operations a second.
+ * with the median, least and greatest ratio, and both sides' operations a second, or what the
+ * workload's own file says.
  */
 #ifndef TARN_TESTS_BENCH_H
 #define TARN_TESTS_BENCH_H
@@ -74,6 +75,9 @@ typedef struct bench_spread {
 
 bench_spread bench_spread_of(const double *values, uint64_t count);
 
+/* Prints "name":{"median":..,"min":..,"max":..}. */
+void bench_print_spread(const char *name, const double *values, uint64_t count);
+
 /* Prints the summary. Sides have options->rounds rates each. */
 void bench_report(
     const char *workload,
@@ -97,8 +101,8 @@ int bench_serve_timers(const bench_options *options);
 int bench_checkpoint(const bench_options *options);
 int bench_keygen(const bench_options *options);
 
-int bench_local_recovery(const bench_options *options);
 int bench_rescale(const bench_options *options);
+int bench_restore(const bench_options *options);
 int bench_storage(const bench_options *options);
 int bench_timers(const bench_options *options);
 int bench_ttl(const bench_options *options);

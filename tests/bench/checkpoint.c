@@ -27,7 +27,6 @@ enum {
     KEYS_DRAWN = 1 << 23, /* For a phase; of one that needs more the answer says so. */
     DIGEST_BYTES = 33,
     BURST = 64, /* Operations between two questions whether the checkpoint is done. */
-    ROUNDS_DEFAULT = 5,
     CHANGED_PER_MILLE = 10,
     NEXT_COUNT = 5, /* As a compaction in the background may fall into one of them. */
     WARM_UPS_MAX = 20,
@@ -440,7 +439,7 @@ int bench_checkpoint(const bench_options *options)
 {
     static checkpoint_run run;
     static checkpoint_measures measures;
-    const uint64_t rounds = options->rounds != 0 ? options->rounds : ROUNDS_DEFAULT;
+    const uint64_t rounds = options->rounds;
     run.options = options;
     begin(&run);
     take_first_and_next(&run, &measures);

@@ -1,7 +1,7 @@
 /*
  * tarn-bench - what Tarn costs, measured beside what it is built on.
  *
- *     tarn-bench WORKLOAD --against BASELINE [--json] [OPTION VALUE]... [-D KEY=VALUE]...
+ *     tarn-bench WORKLOAD [--against BASELINE] [--json] [OPTION VALUE]... [-D KEY=VALUE]...
  *
  * The workloads of tests/bench/workload.h run --against defaults, tuned, other, unaccounted or hash
  * (store.h says what those are), each side in a process of its own with the same --memory. Beside
@@ -17,7 +17,7 @@
  *                                      what is expired is looked for in the table files
  *     rescale --against iterate        restore 3 to 2 and 2 to 3 subtasks, or iterate and put
  *     checkpoint --against undisturbed count up --keys while checkpoints are taken
- *     local-recovery --against limited restore from the second copy, or download at 100 MB/s
+ *     restore --against limited        out of the second copy, by links, by copies, at 100 MB/s
  *     storage --against curl           checkpoint to and restore from --output s3://BUCKET/PREFIX
  *
  * "nexmark" and "micro" run all of their kind. keygen writes the keys that rmw would draw to
@@ -40,7 +40,7 @@
 
 #include "workload.h"
 
-enum { ROUNDS_DEFAULT = 11, VALUE_BYTES_DEFAULT = 100, DUEL_VALUE_BYTES_DEFAULT = 8 };
+enum { VALUE_BYTES_DEFAULT = 100, DUEL_VALUE_BYTES_DEFAULT = 8 };
 
 typedef struct number {
     const char *flag;
@@ -71,21 +71,22 @@ typedef struct workload_entry {
     const char *name;
     const char *against;
     int (*run)(const bench_options *options);
+    uint64_t rounds; /* What is usual. */
 } workload_entry;
 
 static const workload_entry WORKLOADS[] = {
-    {"value", "raw", bench_value},
-    {"map", "clean", bench_map},
-    {"window", "points", bench_window},
-    {"window", "raw", bench_window_raw},
-    {"append-drain", "raw", bench_append_drain},
-    {"long-list", "empty", bench_long_list},
-    {"rescale", "iterate", bench_rescale},
-    {"timers", "raw", bench_timers},
-    {"ttl", "plain", bench_ttl},
-    {"checkpoint", "undisturbed", bench_checkpoint},
-    {"local-recovery", "limited", bench_local_recovery},
-    {"storage", "curl", bench_storage},
+    {"value", "raw", bench_value, 11},
+    {"map", "clean", bench_map, 11},
+    {"window", "points", bench_window, 11},
+    {"window", "raw", bench_window_raw, 11},
+    {"append-drain", "raw", bench_append_drain, 11},
+    {"long-list", "empty", bench_long_list, 11},
+    {"rescale", "iterate", bench_rescale, 1},
+    {"timers", "raw", bench_timers, 11},
+    {"ttl", "plain", bench_ttl, 11},
+    {"checkpoint", "undisturbed", bench_checkpoint, 5},
+    {"restore", "limited", bench_restore, 3},
+    {"storage", "curl", bench_storage, 3},
 };
 
 static int usage(const char *problem, const char *what)
@@ -93,17 +94,19 @@ static int usage(const char *problem, const char *what)
     fprintf(
         stderr,
         "tarn-bench: %s%s\n"
-        "usage: tarn-bench WORKLOAD --against BASELINE [--json] [--keys N] [--events N] [--ops N]\n"
+        "usage: tarn-bench WORKLOAD [--against BASELINE] [--json] [--keys N] [--events N] [--ops "
+        "N]\n"
         "           [--memory SIZE] [--heap-percent N] [--rate N] [--dist NAME] [--input FILE]\n"
         "           [--value-bytes N] [--prefetch N] [--warm N] [--wait] [--elements N]\n"
         "           [--rounds N] [--seed N] [--managed-mib N] [--directory DIR]\n"
         "           [-D KEY=VALUE]... [-E KEY=VALUE]... [-R KEY=VALUE]...\n"
-        "in one process: value --against raw, map --against clean, window --against points or "
-        "raw,\n"
+        "in one process (only one baseline, and no workload of two: it may be left out):\n"
+        "           value --against raw, map --against clean, window --against points or raw,\n"
         "           append-drain --against raw, long-list --against empty,\n"
         "           timers --against raw [--timers N] [--sorted],\n"
         "           ttl --against plain,\n"
         "           rescale --against iterate,\n"
+        "           restore --against limited,\n"
         "           checkpoint --against undisturbed,\n"
         "           storage --against curl --output s3://BUCKET/PREFIX\n"
         "in two, --against defaults, tuned, other, unaccounted or hash:\n",
@@ -189,6 +192,24 @@ static bool read_flag(const char *flag, const char *text, bench_options *options
     return read_number(flag, text, options);
 }
 
+/* The baseline of a workload that has no other; NULL: it has to be given. */
+static const char *only_baseline(const char *name)
+{
+    const char *found = NULL;
+    if (bench_workload_find(name) != NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof WORKLOADS / sizeof WORKLOADS[0]; i++) {
+        if (strcmp(name, WORKLOADS[i].name) == 0) {
+            if (found != NULL) {
+                return NULL;
+            }
+            found = WORKLOADS[i].against;
+        }
+    }
+    return found;
+}
+
 /* Those that run in one process have a name and a baseline of their own. */
 static int run(const char *name, bench_options *options)
 {
@@ -199,13 +220,14 @@ static int run(const char *name, bench_options *options)
     if (strcmp(name, "timers") == 0 && options->is_served) {
         return bench_serve_timers(options);
     }
+    if (options->against == NULL) {
+        options->against = only_baseline(name);
+    }
     for (size_t i = 0; i < sizeof WORKLOADS / sizeof WORKLOADS[0]; i++) {
         if (strcmp(name, WORKLOADS[i].name) == 0) {
             is_known = true;
             if (options->against != NULL && strcmp(options->against, WORKLOADS[i].against) == 0) {
-                if (options->rounds == 0 && WORKLOADS[i].run != bench_checkpoint) {
-                    options->rounds = ROUNDS_DEFAULT;
-                }
+                options->rounds = options->rounds != 0 ? options->rounds : WORKLOADS[i].rounds;
                 options->value_bytes =
                     options->value_bytes != 0 ? options->value_bytes : VALUE_BYTES_DEFAULT;
                 return WORKLOADS[i].run(options);
@@ -342,6 +364,17 @@ bench_spread bench_spread_of(const double *values, uint64_t count)
     const double median =
         count % 2 == 1 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
     return (bench_spread){.median = median, .min = sorted[0], .max = sorted[count - 1]};
+}
+
+void bench_print_spread(const char *name, const double *values, uint64_t count)
+{
+    const bench_spread spread = bench_spread_of(values, count);
+    printf(
+        ",\"%s\":{\"median\":%.3f,\"min\":%.3f,\"max\":%.3f}",
+        name,
+        spread.median,
+        spread.min,
+        spread.max);
 }
 
 static void print_side(const char *name, bench_spread side)

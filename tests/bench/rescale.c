@@ -30,13 +30,7 @@
 #include "bench.h"
 #include "job.h"
 
-enum {
-    MAX_PARALLELISM = 128,
-    SUBTASKS_MAX = 8,
-    NAME_BYTES = 8192,
-    KEY_BYTES = 8,
-    ROUNDS_DEFAULT = 1
-};
+enum { MAX_PARALLELISM = 128, SUBTASKS_MAX = 8, NAME_BYTES = 8192, KEY_BYTES = 8 };
 #define NAME "%.4000s/%.4000s"
 
 typedef struct rescale {
@@ -422,17 +416,6 @@ static void open_env(rescale *r)
     check(r, tarn_env_open(&options, &r->env, &r->error));
 }
 
-static void print_spread(const char *name, const double *values, uint64_t rounds)
-{
-    const bench_spread spread = bench_spread_of(values, rounds);
-    printf(
-        ",\"%s\":{\"median\":%.3f,\"min\":%.3f,\"max\":%.3f}",
-        name,
-        spread.median,
-        spread.min,
-        spread.max);
-}
-
 static void report(
     const rescale *r,
     uint32_t p,
@@ -462,10 +445,10 @@ static void report(
         (unsigned long long)ours->fetched_bytes,
         (double)ours->fetched_bytes / (double)owned,
         (unsigned long long)base->fetched_bytes);
-    print_spread("seconds", ours->seconds, rounds);
-    print_spread("baseline_seconds", base->seconds, rounds);
-    print_spread("first_get_seconds", ours->first_get_seconds, rounds);
-    print_spread("baseline_first_get_seconds", base->first_get_seconds, rounds);
+    bench_print_spread("seconds", ours->seconds, rounds);
+    bench_print_spread("baseline_seconds", base->seconds, rounds);
+    bench_print_spread("first_get_seconds", ours->first_get_seconds, rounds);
+    bench_print_spread("baseline_first_get_seconds", base->first_get_seconds, rounds);
     printf("}\n");
     (void)fflush(stdout);
 }
@@ -537,11 +520,9 @@ static void run_pair(const bench_options *options, uint32_t p, uint32_t q)
     bench_directory_remove(r.root);
 }
 
-int bench_rescale(const bench_options *given)
+int bench_rescale(const bench_options *options)
 {
-    bench_options options = *given;
-    options.rounds = options.rounds != 0 ? options.rounds : ROUNDS_DEFAULT;
-    run_pair(&options, 3, 2);
-    run_pair(&options, 2, 3);
+    run_pair(options, 3, 2);
+    run_pair(options, 2, 3);
     return 0;
 }

@@ -30,7 +30,6 @@
 #include "tarn/state.h"
 
 enum {
-    ROUNDS = 3,
     VALUE_BYTES = 1000,
     PROCESS_MIB_BESIDES = 1024,
     PARALLELISM = 4,
