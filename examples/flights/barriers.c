@@ -58,14 +58,19 @@ static bool take_room(barriers *b, uint64_t checkpoint_id)
     if (tarn_buffer_reserve(&b->kept, capacity < b->kept_max ? capacity : b->kept_max) != TARN_OK) {
         return false;
     }
-    b->room_id = checkpoint_id;
+    b->room_id = checkpoint_id > b->room_id ? checkpoint_id : b->room_id;
     return true;
 }
 
-static void give_room_back(barriers *b)
+/* Nobody needs it for that checkpoint; what is kept for another one stays. */
+static void give_room_back(barriers *b, uint64_t checkpoint_id)
 {
-    tarn_buffer_clear(&b->kept);
-    b->room_id = 0;
+    if (b->room_id == checkpoint_id) {
+        b->room_id = b->keeping_id;
+    }
+    if (b->room_id == 0) {
+        tarn_buffer_clear(&b->kept);
+    }
 }
 
 static void count_aligned_instead(barriers *b)
@@ -155,7 +160,6 @@ static void keep_queued(barriers *b, uint32_t channel, uint64_t checkpoint_id)
     }
 }
 
-/* The room stays when it is a newer checkpoint's by now. */
 static void end_keeping(barriers *b, uint64_t checkpoint_id)
 {
     if (b->keeping_id == checkpoint_id) {
@@ -165,9 +169,7 @@ static void end_keeping(barriers *b, uint64_t checkpoint_id)
             b->channels[i].kept_id = 0;
         }
     }
-    if (b->room_id == checkpoint_id) {
-        give_room_back(b);
-    }
+    give_room_back(b, checkpoint_id);
 }
 
 /* The aligner's decisions. */
@@ -183,6 +185,7 @@ static void perform(barriers *b, const tarn_alignment_effect *effect)
         break;
     case TARN_ALIGN_KEEP:
         b->keeping_id = id;
+        b->room_id = id > b->room_id ? id : b->room_id;
         keep_queued(b, effect->channel, id);
         c->kept_id = effect->is_open ? id : 0;
         break;
@@ -288,8 +291,8 @@ static void look_after_room(barriers *b)
         const barrier_channel *c = &b->channels[i];
         has_passed = has_passed && (c->is_ended || c->reached_id >= b->room_id);
     }
-    if (b->room_id != 0 && has_passed) {
-        give_room_back(b);
+    if (has_passed) {
+        give_room_back(b, b->room_id);
     }
 }
 

@@ -56,7 +56,7 @@ typedef struct barriers {
     size_t kept_max;        /* Units: bytes. */
     tarn_buffer kept;       /* In flight, */
     uint64_t keeping_id;    /* of that checkpoint. */
-    uint64_t room_id;       /* The checkpoint that kept has its room for; 0: it has none. */
+    uint64_t room_id;       /* The newest checkpoint that kept has room for; 0: it has none. */
     uint64_t kept_too_much; /* The checkpoint that had more in flight than can be kept. */
     tarn_error kept_error;
 
