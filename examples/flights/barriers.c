@@ -1,5 +1,8 @@
 #include "barriers.h"
 
+#include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <tarn/channel_state.h>
@@ -17,15 +20,23 @@ void barriers_clear(barriers *b)
 {
     tarn_aligner_close(b->aligner);
     tarn_buffer_clear(&b->kept);
+    const tarn_status status = tarn_owner_close(b->owner, NULL);
+    assert(status == TARN_OK);
+    (void)status;
     pthread_mutex_destroy(&b->mutex);
 }
 
-tarn_status barriers_open(barriers *b, gate *g, snapshotting *s, tarn_error *error)
+tarn_status barriers_open(barriers *b, const barriers_options *how, tarn_error *error)
 {
-    b->gate = g;
-    b->snapshotting = s;
+    char name[64];
+    snprintf(name, sizeof name, "flights/in-flight-%u", how->worker_index);
+    b->gate = how->gate;
+    b->snapshotting = how->snapshotting;
+    b->kept_max = how->kept_max;
+    TRY(tarn_owner_open(how->budget, TARN_POOL_NETWORK, name, &b->owner, error));
+    b->kept.allocator = tarn_owner_allocator(b->owner);
     return tarn_aligner_open(
-        g->channel_count, /* is_at_least_once= */ false, NULL, &b->aligner, error);
+        b->gate->channel_count, /* is_at_least_once= */ false, NULL, &b->aligner, error);
 }
 
 /* What barriers are of: a savepoint is treated otherwise than a checkpoint. */
@@ -40,11 +51,49 @@ static const tarn_driver_barrier *find_known(const barriers *b, uint64_t checkpo
     return NULL;
 }
 
-static void remember(barriers *b, const tarn_driver_barrier *barrier)
+/* Takes room for all that channels can hold, unless it is more than may be kept. */
+static bool take_room(barriers *b, uint64_t checkpoint_id)
 {
-    if (find_known(b, barrier->checkpoint_id) == NULL) {
-        b->known[b->known_count++ % BARRIERS_KNOWN] = *barrier;
+    const size_t capacity = gate_capacity(b->gate);
+    if (tarn_buffer_reserve(&b->kept, capacity < b->kept_max ? capacity : b->kept_max) != TARN_OK) {
+        return false;
     }
+    b->room_id = checkpoint_id > b->room_id ? checkpoint_id : b->room_id;
+    return true;
+}
+
+/* Nobody needs it for that checkpoint; what is kept for another one stays. */
+static void give_room_back(barriers *b, uint64_t checkpoint_id)
+{
+    if (b->room_id == checkpoint_id) {
+        b->room_id = b->keeping_id;
+    }
+    if (b->room_id == 0) {
+        tarn_buffer_clear(&b->kept);
+    }
+}
+
+static void count_aligned_instead(barriers *b)
+{
+    pthread_mutex_lock(&b->mutex);
+    b->figures.aligned_instead_count++;
+    pthread_mutex_unlock(&b->mutex);
+}
+
+/* The first barrier of a checkpoint decides for all channels whether it can be unaligned. */
+static const tarn_driver_barrier *remember(barriers *b, const tarn_driver_barrier *barrier)
+{
+    const tarn_driver_barrier *before = find_known(b, barrier->checkpoint_id);
+    if (before != NULL) {
+        return before;
+    }
+    tarn_driver_barrier *known = &b->known[b->known_count++ % BARRIERS_KNOWN];
+    *known = *barrier;
+    if (barrier->alignment != TARN_ALIGNMENT_ALIGNED && !take_room(b, barrier->checkpoint_id)) {
+        known->alignment = TARN_ALIGNMENT_ALIGNED;
+        count_aligned_instead(b);
+    }
+    return known;
 }
 
 static bool is_savepoint(const barriers *b, uint64_t checkpoint_id)
@@ -56,20 +105,46 @@ static bool is_savepoint(const barriers *b, uint64_t checkpoint_id)
 
 /* What is in flight. */
 
+/* Watermark and messages, as they lie. */
+static tarn_bytes payload_of(const batch *b)
+{
+    const size_t head = offsetof(batch, messages) - offsetof(batch, watermark);
+    const uint8_t *start = (const uint8_t *)b + offsetof(batch, watermark);
+    return tarn_bytes_at(start, head + b->count * sizeof b->messages[0]);
+}
+
+/* On failure kept_error tells why. */
+static tarn_status append_kept(barriers *b, uint32_t channel, tarn_bytes payload)
+{
+    if (payload.size > b->kept_max || b->kept.size > b->kept_max - payload.size) {
+        return failure_set(
+            &b->kept_error,
+            TARN_OVER_BUDGET,
+            0,
+            "more is in flight than the %zu KiB of --in-flight-max",
+            b->kept_max >> 10);
+    }
+    const tarn_status status =
+        tarn_channel_state_append(&b->kept, channel, payload, &b->kept_error);
+    return status == TARN_NO_MEMORY
+               ? failure_of_memory(
+                     &b->kept_error, b->owner, b->kept.capacity + payload.size, "what is in flight")
+               : status;
+}
+
 static void keep_batch(barriers *b, uint32_t channel, batch *in_flight, uint64_t checkpoint_id)
 {
-    const size_t bytes = in_flight->count * sizeof in_flight->messages[0];
-    if (in_flight->kept_id == checkpoint_id || b->kept_too_much == checkpoint_id || bytes == 0) {
-        return;
+    const bool is_done = in_flight->kept_id == checkpoint_id || b->kept_too_much == checkpoint_id;
+    if (is_done || in_flight->watermark == WATERMARK_NONE) {
+        return; /* Without a watermark it has no messages. */
     }
+    const tarn_bytes payload = payload_of(in_flight);
     in_flight->kept_id = checkpoint_id;
-    if (tarn_channel_state_append(
-            &b->kept, channel, tarn_bytes_at(in_flight->messages, bytes), &b->kept_error) !=
-        TARN_OK) {
+    if (append_kept(b, channel, payload) != TARN_OK) {
         b->kept_too_much = checkpoint_id;
         return;
     }
-    tarn_aligner_add_kept(b->aligner, bytes);
+    tarn_aligner_add_kept(b->aligner, payload.size);
 }
 
 /* What the barrier overtakes: the batches before it, and the messages in its own. */
@@ -85,12 +160,16 @@ static void keep_queued(barriers *b, uint32_t channel, uint64_t checkpoint_id)
     }
 }
 
-static void forget_kept(barriers *b)
+static void end_keeping(barriers *b, uint64_t checkpoint_id)
 {
-    b->kept.size = 0;
-    for (uint32_t i = 0; i < b->gate->channel_count; i++) {
-        b->channels[i].kept_id = 0;
+    if (b->keeping_id == checkpoint_id) {
+        b->kept.size = 0;
+        b->keeping_id = 0;
+        for (uint32_t i = 0; i < b->gate->channel_count; i++) {
+            b->channels[i].kept_id = 0;
+        }
     }
+    give_room_back(b, checkpoint_id);
 }
 
 /* The aligner's decisions. */
@@ -106,6 +185,7 @@ static void perform(barriers *b, const tarn_alignment_effect *effect)
         break;
     case TARN_ALIGN_KEEP:
         b->keeping_id = id;
+        b->room_id = id > b->room_id ? id : b->room_id;
         keep_queued(b, effect->channel, id);
         c->kept_id = effect->is_open ? id : 0;
         break;
@@ -120,12 +200,10 @@ static void perform(barriers *b, const tarn_alignment_effect *effect)
         if (b->kept_too_much != id) {
             snapshotting_complete(b->snapshotting, id, tarn_buffer_bytes(&b->kept));
         }
-        forget_kept(b);
+        end_keeping(b, id);
         break;
     case TARN_ALIGN_ABANDONED:
-        if (b->keeping_id == id) {
-            forget_kept(b);
-        }
+        end_keeping(b, id);
         snapshotting_abandon(b->snapshotting, id);
         if (!effect->is_known) {
             snapshotting_decline(b->snapshotting, id, effect->reason, NULL);
@@ -139,7 +217,7 @@ static void publish(barriers *b)
     tarn_alignment_figures figures;
     tarn_aligner_read_figures(b->aligner, &figures);
     pthread_mutex_lock(&b->mutex);
-    b->figures = figures;
+    b->figures.alignment = figures;
     pthread_mutex_unlock(&b->mutex);
 }
 
@@ -168,8 +246,11 @@ static void decline_too_much(barriers *b)
 }
 
 static void tell_barrier(
-    barriers *b, uint32_t channel, tarn_barrier_kind kind, const tarn_driver_barrier *barrier)
+    barriers *b, uint32_t channel, tarn_barrier_kind kind, const tarn_driver_barrier *told)
 {
+    barrier_channel *c = &b->channels[channel];
+    c->arrived_id = told->checkpoint_id > c->arrived_id ? told->checkpoint_id : c->arrived_id;
+    const tarn_driver_barrier *barrier = remember(b, told);
     const tarn_barrier event = {
         .kind = kind,
         .channel = channel,
@@ -177,10 +258,6 @@ static void tell_barrier(
         .alignment = barrier->alignment,
         .timeout_ms = barrier->aligned_timeout_ms,
     };
-    if (barrier->checkpoint_id > b->channels[channel].arrived_id) {
-        b->channels[channel].arrived_id = barrier->checkpoint_id;
-        remember(b, barrier);
-    }
     tell_aligner(b, event);
 }
 
@@ -206,15 +283,30 @@ void barriers_note_batch(barriers *b, uint32_t channel, batch *popped)
     tarn_aligner_add_processed(b->aligner, popped->count * sizeof popped->messages[0]);
 }
 
+/* A checkpoint that came to nothing, such as one that was aborted before its barriers came. */
+static void look_after_room(barriers *b)
+{
+    bool has_passed = true;
+    for (uint32_t i = 0; i < b->gate->channel_count; i++) {
+        const barrier_channel *c = &b->channels[i];
+        has_passed = has_passed && (c->is_ended || c->reached_id >= b->room_id);
+    }
+    if (has_passed) {
+        give_room_back(b, b->room_id);
+    }
+}
+
 void barriers_pass_mark(barriers *b, uint32_t channel, mark m, const tarn_driver_barrier *barrier)
 {
     if (m == MARK_BARRIER) {
         b->channels[channel].reached_id = barrier->checkpoint_id;
         tell_barrier(b, channel, TARN_BARRIER_REACHED, barrier);
     } else if (m == MARK_END) {
+        b->channels[channel].is_ended = true;
         tell_aligner(b, (tarn_barrier){.kind = TARN_BARRIER_ENDED, .channel = channel});
     }
     decline_too_much(b);
+    look_after_room(b);
 }
 
 void barriers_give_up(barriers *b, uint64_t checkpoint_id)
@@ -233,10 +325,10 @@ int barriers_wait_ms(const barriers *b)
     return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
-tarn_alignment_figures barriers_measure(barriers *b)
+barrier_figures barriers_measure(barriers *b)
 {
     pthread_mutex_lock(&b->mutex);
-    const tarn_alignment_figures figures = b->figures;
+    const barrier_figures figures = b->figures;
     pthread_mutex_unlock(&b->mutex);
     return figures;
 }

@@ -42,3 +42,14 @@ tarn_status failure_of_system(tarn_error *error, int system_code, const char *fo
     }
     return status;
 }
+
+/* A reservation of the same size has the reason. */
+tarn_status failure_of_memory(tarn_error *error, tarn_owner *owner, size_t size, const char *what)
+{
+    const tarn_status status = tarn_owner_reserve(owner, size, TARN_NO_WAIT, error);
+    if (status != TARN_OK) {
+        return status;
+    }
+    tarn_owner_release(owner, size);
+    return failure_set(error, TARN_NO_MEMORY, 0, "no memory for the buffers of %s", what);
+}

@@ -24,17 +24,6 @@ static void init_conditions(gate *g)
     pthread_condattr_destroy(&attributes);
 }
 
-/* An allocator answers no reason; a reservation of the same size does. */
-static tarn_status explain_no_memory(gate *g, const char *name, tarn_error *error)
-{
-    const tarn_status status = tarn_owner_reserve(g->owner, sizeof(batch), TARN_NO_WAIT, error);
-    if (status != TARN_OK) {
-        return status;
-    }
-    tarn_owner_release(g->owner, sizeof(batch));
-    return failure_set(error, TARN_NO_MEMORY, 0, "no memory for the buffers of %s", name);
-}
-
 tarn_status gate_open(
     gate *g, tarn_budget *budget, uint32_t index, uint32_t channel_count, tarn_error *error)
 {
@@ -49,7 +38,7 @@ tarn_status gate_open(
     for (uint32_t i = 0; i < channel_count * CHANNEL_BATCHES; i++) {
         batch *made = allocator->allocate(sizeof(batch), allocator->context);
         if (made == NULL) {
-            const tarn_status status = explain_no_memory(g, name, error);
+            const tarn_status status = failure_of_memory(error, g->owner, sizeof(batch), name);
             gate_close(g);
             return status;
         }
@@ -61,6 +50,11 @@ tarn_status gate_open(
         g->all[g->all_count++] = made;
     }
     return TARN_OK;
+}
+
+uint32_t gate_capacity(const gate *g)
+{
+    return g->channel_count * CHANNEL_BATCHES * BATCH_BYTES;
 }
 
 void gate_close(gate *g)

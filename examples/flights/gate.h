@@ -30,7 +30,7 @@
 
 enum {
     BATCH_BYTES = 32 << 10, /* What Flink's exchanges use as well. */
-    BATCH_MESSAGES = (BATCH_BYTES - 40) / sizeof(message),
+    BATCH_MESSAGES = (BATCH_BYTES - 48) / sizeof(message),
     CHANNEL_BATCHES = 4, /* Few: a barrier has to pass what is queued before it. */
     GATE_FOREVER = -1,
 };
@@ -38,14 +38,16 @@ enum {
 typedef enum mark {
     MARK_NONE,
     MARK_BARRIER, /* Take a snapshot now. */
+    MARK_IDLE,    /* The source stands still: its watermark holds nobody up until it goes on. */
     MARK_END,     /* The source's part of the stream is over. */
 } mark;
 
 typedef struct batch {
     uint32_t count;
-    mark mark;                   /* Stands after the messages. */
+    mark mark;                   /* Stands after messages and watermark. */
     tarn_driver_barrier barrier; /* Of MARK_BARRIER. */
     uint64_t kept_id;            /* The worker's: the latest checkpoint that has kept it. */
+    int64_t watermark;           /* Stands after the messages. Units: seconds since 1970 UTC. */
     message messages[BATCH_MESSAGES];
 } batch;
 
@@ -90,6 +92,9 @@ typedef struct gate {
 /* Opens a gate. index names its owner. Errors: TARN_OVER_BUDGET, TARN_NO_MEMORY. */
 tarn_status gate_open(
     gate *g, tarn_budget *budget, uint32_t index, uint32_t channel_count, tarn_error *error);
+
+/* Answers how much its channels can hold at once. Units: bytes. */
+uint32_t gate_capacity(const gate *g);
 
 /* Closes an open gate; all threads are gone. A gate that was only zeroed is left alone. */
 void gate_close(gate *g);

@@ -12,7 +12,7 @@
 #include "failure.h"
 #include "report.h"
 
-enum { TICK_MS = 50 };
+enum { TICK_MS = 50, SECONDS_PER_MINUTE = 60 };
 
 static void print_log(tarn_log_level level, const char *text, void *context)
 {
@@ -122,10 +122,12 @@ static tarn_status open_division(job *j, tarn_error *error)
     division *d = &j->division;
     d->path = o->input;
     d->budget = tarn_env_budget(j->env);
+    d->allocator = tarn_owner_allocator(j->owner);
     d->gates = j->gates;
     d->worker_count = o->worker_count;
     d->max_parallelism = j->max_parallelism;
     d->round_count = o->repeat_count;
+    d->watermark_bound_s = (int64_t)o->watermark_minutes * SECONDS_PER_MINUTE;
     TRY(input_unpack(o->input, o->work_dir, d->budget, &d->file, &d->round_size, error));
     j->record_count = d->round_size * o->repeat_count;
     d->kill.at = record_at(j, o->kill_at);
@@ -187,6 +189,8 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
     w->env = j->env;
     w->restore = j->restored;
     w->checkpointing = &j->checkpointing;
+    w->allocator = tarn_owner_allocator(j->owner);
+    w->in_flight_max = (size_t)j->options->in_flight_kib << 10;
     w->gate = &j->gates[index];
     w->is_scan_wanted =
         (j->options->out != NULL || !j->options->is_quiet) && j->options->stop_at == 0;

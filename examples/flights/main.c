@@ -3,14 +3,15 @@
  *
  * Shows: one memory plan for the process, several backends under it, checkpoints while the stream
  * runs, sources whose positions are part of them, barriers that are aligned or overtake what is in
- * flight, and a restore that ends with the same result as a run that was never killed.
+ * flight, watermarks from several sources, and a restore that ends with the same result as a run
+ * that was never killed.
  *
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --kill-at 0.6
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --restore latest --out result.tsv
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --stop-at 0.6 --savepoint-dir /var/tmp/save
  *
- * Read job.c first; worker.c, barriers.c, snapshotting.c and states.c have most of what concerns
- * the library.
+ * Read job.c first; worker.c, barriers.c, snapshotting.c, recovery.c and states.c have most of what
+ * concerns the library. watermarks.c is an engine's part: the library has no say in event time.
  */
 #include <stdio.h>
 

@@ -25,6 +25,9 @@ const char options_usage[] =
     "  --unaligned                barriers overtake what is queued, which joins the checkpoint\n"
     "                             (at once, or after execution.checkpointing.\n"
     "                             aligned-checkpoint-timeout)\n"
+    "  --in-flight-max KIB        what a worker keeps of that for one checkpoint; with more the\n"
+    "                             checkpoint is declined (16384; the network pool has a say)\n"
+    "  --watermark-delay MIN      a message that far behind its source's latest is in time (60)\n"
     "  --restore latest|PATH      go on from the latest checkpoint of DIR, or from that one\n"
     "  --claim                    take that one over: it is deleted when newer ones subsume it\n"
     "                             (configuration: execution.state-recovery.claim-mode)\n"
@@ -58,6 +61,8 @@ enum option_id {
     OPTION_WORKERS,
     OPTION_PARALLELISM,
     OPTION_UNALIGNED,
+    OPTION_IN_FLIGHT_MAX,
+    OPTION_WATERMARK_DELAY,
     OPTION_INTERVAL,
     OPTION_OUT,
     OPTION_WORK_DIR,
@@ -81,6 +86,8 @@ static const struct option long_options[] = {
     {"workers", required_argument, NULL, OPTION_WORKERS},
     {"parallelism", required_argument, NULL, OPTION_PARALLELISM},
     {"unaligned", no_argument, NULL, OPTION_UNALIGNED},
+    {"in-flight-max", required_argument, NULL, OPTION_IN_FLIGHT_MAX},
+    {"watermark-delay", required_argument, NULL, OPTION_WATERMARK_DELAY},
     {"checkpoint-interval", required_argument, NULL, OPTION_INTERVAL},
     {"out", required_argument, NULL, OPTION_OUT},
     {"work-dir", required_argument, NULL, OPTION_WORK_DIR},
@@ -176,6 +183,11 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
         return read_count(text, "--workers", WORKERS_MAX, &o->worker_count, error);
     case OPTION_PARALLELISM:
         return read_count(text, "--parallelism", WORKERS_MAX, &o->worker_count, error);
+    case OPTION_IN_FLIGHT_MAX:
+        return read_count(text, "--in-flight-max", IN_FLIGHT_KIB_MAX, &o->in_flight_kib, error);
+    case OPTION_WATERMARK_DELAY:
+        return read_count(
+            text, "--watermark-delay", WATERMARK_MINUTES_MAX, &o->watermark_minutes, error);
     case OPTION_KILL_AT:
         return read_fraction(text, "--kill-at", &o->kill_at, error);
     case OPTION_STOP_AT:
@@ -238,6 +250,8 @@ static void set_defaults(options *o)
     memset(o, 0, sizeof *o);
     o->repeat_count = 1;
     o->worker_count = 2;
+    o->in_flight_kib = IN_FLIGHT_KIB_MAX;
+    o->watermark_minutes = WATERMARK_MINUTES;
     find_file("flights-2013.csv.zst", FLIGHTS_DATA_DIR "/flights-2013.csv.zst", o->input);
     find_file("flink-conf.yaml", FLIGHTS_SOURCE_DIR "/flink-conf.yaml", o->conf);
     /* /var/tmp rather than /tmp, which is memory on many machines. */

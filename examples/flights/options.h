@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <tarn/channel_state.h>
 #include <tarn/config.h>
 
 enum {
@@ -15,7 +16,10 @@ enum {
     SOURCES_MAX = 16,
     WORKERS_MAX = 64,
     REPEAT_MAX = 1000000,
-    ASSIGNMENTS_MAX = 64
+    ASSIGNMENTS_MAX = 64,
+    IN_FLIGHT_KIB_MAX = TARN_CHANNEL_STATE_BYTES_MAX >> 10,
+    WATERMARK_MINUTES = 60,
+    WATERMARK_MINUTES_MAX = 366 * 24 * 60
 };
 
 typedef struct options {
@@ -35,6 +39,8 @@ typedef struct options {
     uint32_t repeat_count;
     uint32_t source_count; /* 0: as the checkpoint says, or the default. */
     uint32_t worker_count;
+    uint32_t in_flight_kib;     /* What a worker may keep for one checkpoint. */
+    uint32_t watermark_minutes; /* What messages may be behind and still be in time. */
     bool is_unaligned;
     bool is_quiet;
     bool is_help;

@@ -7,7 +7,7 @@
 static const char operator_name[] = "source";
 static const char position_name[] = "position";
 
-enum { POSITION_FIELDS = 8, POSITION_BYTES = 8 * POSITION_FIELDS };
+enum { POSITION_FIELDS = 7, POSITION_BYTES = 8 * POSITION_FIELDS };
 
 /* Shape: the fields of position in their order, u64 little endian. */
 static void write_fields(const position *p, uint8_t out[POSITION_BYTES])
@@ -18,7 +18,6 @@ static void write_fields(const position *p, uint8_t out[POSITION_BYTES])
         p->emitted,
         p->event_time,
         p->out_of_order_count,
-        p->late_count,
         p->out_of_order_max,
         p->without_aircraft_count};
     for (size_t i = 0; i < POSITION_BYTES; i++) {
@@ -38,16 +37,14 @@ static void read_fields(const uint8_t *encoded, position *out)
         .emitted = fields[2],
         .event_time = fields[3],
         .out_of_order_count = fields[4],
-        .late_count = fields[5],
-        .out_of_order_max = fields[6],
-        .without_aircraft_count = fields[7]};
+        .out_of_order_max = fields[5],
+        .without_aircraft_count = fields[6]};
 }
 
 void position_add(position *sum, const position *one)
 {
     sum->emitted += one->emitted;
     sum->out_of_order_count += one->out_of_order_count;
-    sum->late_count += one->late_count;
     sum->without_aircraft_count += one->without_aircraft_count;
     if (one->event_time > sum->event_time) {
         sum->event_time = one->event_time;

@@ -13,9 +13,8 @@ typedef struct position {
     uint64_t record;     /* Records of the round that were passed, other sources' included. */
     uint64_t emitted;    /* Its own records of all rounds. */
     uint64_t event_time; /* The largest that was seen. Units: seconds since 1970 UTC. */
-    uint64_t out_of_order_count;
-    uint64_t late_count;       /* Behind the watermark. */
-    uint64_t out_of_order_max; /* Units: seconds behind event_time. */
+    uint64_t out_of_order_count; /* Its own records, by its own order. */
+    uint64_t out_of_order_max;   /* Units: seconds behind event_time. */
     uint64_t without_aircraft_count;
 } position;
 

@@ -81,9 +81,12 @@ static worker_figures sum_figures(job *j)
         sum.size.value_bytes += one.size.value_bytes;
         sum.size.flights += one.size.flights;
         add_snapshots(&sum.snapshots, &one.snapshots);
-        sum.alignment.switched_count += one.alignment.switched_count;
-        sum.alignment.alignment_ms_max =
-            larger(sum.alignment.alignment_ms_max, one.alignment.alignment_ms_max);
+        sum.late_count += one.late_count;
+        sum.barriers.aligned_instead_count += one.barriers.aligned_instead_count;
+        tarn_alignment_figures *alignment = &sum.barriers.alignment;
+        alignment->switched_count += one.barriers.alignment.switched_count;
+        alignment->alignment_ms_max =
+            larger(alignment->alignment_ms_max, one.barriers.alignment.alignment_ms_max);
     }
     return sum;
 }
@@ -190,7 +193,26 @@ void report_tick(report *r)
 
 /* Lines of the report. */
 
-static void print_records(const report *r, FILE *out)
+static void print_order(
+    const report *r, const worker_figures *figures, const position *sum, FILE *out)
+{
+    const double records = sum->emitted > 0 ? (double)sum->emitted : 1;
+    const double messages = 2 * records - (double)sum->without_aircraft_count;
+    fprintf(
+        out,
+        "\norder        %.1f %% came out of order, by up to %" PRIu64 " h %02" PRIu64 " min; "
+        "%.1f %% (%" PRIu64 " messages) behind a watermark of %u min; all counted\n"
+        "             %" PRIu64 " had no aircraft, and were counted by route only\n",
+        100 * (double)sum->out_of_order_count / records,
+        sum->out_of_order_max / 3600,
+        sum->out_of_order_max / 60 % 60,
+        100 * (double)figures->late_count / messages,
+        figures->late_count,
+        r->job->options->watermark_minutes,
+        sum->without_aircraft_count);
+}
+
+static void print_records(const report *r, const worker_figures *figures, FILE *out)
 {
     const job *j = r->job;
     position sum = {.round = 0};
@@ -209,18 +231,7 @@ static void print_records(const report *r, FILE *out)
         fprintf(
             out, "; %" PRIu64 " before, in checkpoint %" PRIu64, j->restored_at, j->restored_id);
     }
-    const double all = sum.emitted > 0 ? (double)sum.emitted : 1;
-    fprintf(
-        out,
-        "\norder        %.1f %% came out of order, by up to %" PRIu64 " h %02" PRIu64 " min; "
-        "%.1f %% behind the watermark of %d min; all counted\n"
-        "             %" PRIu64 " had no aircraft, and were counted by route only\n",
-        100 * (double)sum.out_of_order_count / all,
-        sum.out_of_order_max / 3600,
-        sum.out_of_order_max / 60 % 60,
-        100 * (double)sum.late_count / all,
-        WATERMARK_BOUND_S / 60,
-        sum.without_aircraft_count);
+    print_order(r, figures, &sum, out);
 }
 
 static void print_state(const report *r, const worker_figures *figures, FILE *out)
@@ -300,15 +311,21 @@ static void print_barriers(const report *r, const worker_figures *figures, FILE 
         "%" PRIu64 " ms, %" PRIu64 " became unaligned",
         r->job->source_count,
         (double)sum_waits(r->job).blocked_ns / NS_PER_MS,
-        figures->alignment.alignment_ms_max,
-        figures->alignment.switched_count);
+        figures->barriers.alignment.alignment_ms_max,
+        figures->barriers.alignment.switched_count);
     if (snapshots->kept_bytes > 0) {
         fprintf(
             out,
             "; %.1f KiB in flight kept, up to %.1f of the %u KiB of a worker",
             (double)snapshots->kept_bytes / 1024,
             (double)snapshots->kept_bytes_max / 1024,
-            r->job->source_count * CHANNEL_BATCHES * BATCH_BYTES / 1024);
+            gate_capacity(&r->job->gates[0]) / 1024);
+    }
+    if (figures->barriers.aligned_instead_count > 0) {
+        fprintf(
+            out,
+            "; %" PRIu64 " aligned instead, as the network pool had no room for what is in flight",
+            figures->barriers.aligned_instead_count);
     }
     fputc('\n', out);
 }
@@ -371,7 +388,7 @@ void report_end(report *r)
     const char *result = r->job->options->out;
     FILE *out = result != NULL && strcmp(result, "-") == 0 ? stderr : stdout;
     const worker_figures figures = sum_figures(r->job);
-    print_records(r, out);
+    print_records(r, &figures, out);
     print_state(r, &figures, out);
     print_memory(r, out);
     print_checkpoints(r, &figures, out);

@@ -4,6 +4,8 @@
 
 #include <tarn/channel_state.h>
 
+#include "failure.h"
+
 void snapshotting_init(snapshotting *s)
 {
     memset(s, 0, sizeof *s);
@@ -69,6 +71,16 @@ static bool make_room(snapshotting *s, uint64_t checkpoint_id, bool is_savepoint
     return is_savepoint;
 }
 
+static tarn_status begin(
+    snapshotting *s, uint64_t checkpoint_id, tarn_pending_checkpoint *pending, tarn_error *cause)
+{
+    uint8_t encoded[WATERMARKS_BYTES_MAX];
+    TRY(tarn_snapshot_begin(s->backend, pending, &s->snapshot, cause));
+    s->id = checkpoint_id;
+    return tarn_snapshot_add_state(
+        s->snapshot, WATERMARKS_STATE_NAME, watermarks_encode(s->watermarks, encoded), cause);
+}
+
 void snapshotting_begin(snapshotting *s, uint64_t checkpoint_id, bool is_savepoint)
 {
     tarn_driver *driver = s->participant.checkpointing->driver;
@@ -77,15 +89,13 @@ void snapshotting_begin(snapshotting *s, uint64_t checkpoint_id, bool is_savepoi
     if (!make_room(s, checkpoint_id, is_savepoint)) {
         return;
     }
-    s->id = checkpoint_id;
     s->is_complete = false;
     tarn_status status = tarn_driver_borrow(driver, checkpoint_id, &pending, &cause);
     if (status == TARN_OK) {
-        status = tarn_snapshot_begin(s->backend, pending, &s->snapshot, &cause);
+        status = begin(s, checkpoint_id, pending, &cause);
         tarn_driver_give_back(driver, checkpoint_id);
     }
     if (status != TARN_OK) {
-        s->snapshot = NULL;
         decline(s, checkpoint_id, &cause);
     }
 }

@@ -5,6 +5,9 @@
  *                                              ├──► acknowledge
  *     complete: all that is in flight is known ┘
  *
+ * A snapshot has the backend's state, the worker's watermarks, and what was kept in flight: the
+ * latter two as operator state, which recovery.h reads.
+ *
  * A backend has one snapshot at a time. One that is still wanted goes on, so that checkpoints that
  * take longer than their interval complete all the same, and the newer one is declined; but a
  * savepoint, which somebody asked for, goes first.
@@ -17,6 +20,7 @@
 #include <tarn/snapshot.h>
 
 #include "checkpointing.h"
+#include "watermarks.h"
 
 typedef struct snapshot_figures {
     uint64_t sync_ns_max;  /* Longest time that a barrier held the worker. */
@@ -28,11 +32,12 @@ typedef struct snapshot_figures {
 
 typedef struct snapshotting {
     tarn_backend *backend;
+    const watermarks *watermarks; /* Where they stand is part of every snapshot. */
     participant participant;
     tarn_snapshot *snapshot; /* Under way, or NULL. */
     uint64_t id;
-    bool is_complete; /* All that is in flight is known. */
-    tarn_buffer acknowledgement;
+    bool is_complete;            /* All that is in flight is known. */
+    tarn_buffer acknowledgement; /* From the heap pool; the memory is used again. */
 
     pthread_mutex_t mutex; /* Guards figures. */
     snapshot_figures figures;

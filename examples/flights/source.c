@@ -9,6 +9,7 @@
 #include <tarn/key_group.h>
 
 #include "failure.h"
+#include "watermarks.h"
 
 void source_init(source *s, division *d, uint32_t index)
 {
@@ -73,6 +74,21 @@ tarn_status source_join(source *s, checkpointing *c, tarn_error *error)
     return participant_join(&s->participant, c, s->index, &callbacks, error);
 }
 
+/* As Flink's for bounded disorder: what is as far behind as the bound is in time. */
+static int64_t watermark_of(const source *s)
+{
+    return s->position.emitted > 0
+               ? (int64_t)s->position.event_time - s->division->watermark_bound_s - 1
+               : WATERMARK_NONE;
+}
+
+static void push(source *s, uint32_t worker, batch *filled)
+{
+    filled->watermark = watermark_of(s);
+    gate_push(&s->division->gates[worker], s->index, filled);
+    s->filling[worker] = NULL;
+}
+
 /* Sends what is filled, with a mark behind it. */
 static tarn_status send_marks(
     source *s, mark m, const tarn_driver_barrier *barrier, tarn_error *error)
@@ -87,8 +103,7 @@ static tarn_status send_marks(
         if (barrier != NULL) {
             filling->barrier = *barrier;
         }
-        gate_push(to, s->index, filling);
-        s->filling[i] = NULL;
+        push(s, i, filling);
     }
     return TARN_OK;
 }
@@ -110,8 +125,7 @@ static tarn_status send(source *s, const message *m, tarn_error *error)
     }
     filling->messages[filling->count++] = *m;
     if (filling->count == BATCH_MESSAGES) {
-        gate_push(&d->gates[to], s->index, filling);
-        s->filling[to] = NULL;
+        push(s, to, filling);
     }
     return TARN_OK;
 }
@@ -124,7 +138,6 @@ static void follow_event_time(position *p, uint64_t event_time)
     }
     const uint64_t behind = p->event_time - event_time;
     p->out_of_order_count++;
-    p->late_count += behind > WATERMARK_BOUND_S;
     p->out_of_order_max = behind > p->out_of_order_max ? behind : p->out_of_order_max;
 }
 
@@ -157,7 +170,7 @@ static tarn_status answer_trigger(source *s, tarn_error *error)
     TRY(send_marks(s, MARK_BARRIER, &barrier, error));
 
     const uint64_t id = barrier.checkpoint_id;
-    tarn_buffer part = TARN_BUFFER_INIT;
+    tarn_buffer part = {.allocator = s->division->allocator};
     tarn_error cause;
     if (position_encode(&s->position, id, s->index, s->division->source_count, &part, &cause) ==
         TARN_OK) {
@@ -182,9 +195,10 @@ static tarn_status stand(source *s, tarn_error *error)
     return TARN_OK;
 }
 
-/* Until all sources are there. */
+/* Until all sources are there, each idle meanwhile. */
 static tarn_status meet(source *s, halt *h, tarn_error *error)
 {
+    TRY(send_marks(s, MARK_IDLE, NULL, error));
     atomic_fetch_add(&h->standing_count, 1);
     while (atomic_load(&h->standing_count) < s->division->source_count) {
         TRY(stand(s, error));

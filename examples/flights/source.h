@@ -7,8 +7,8 @@
  *
  * Each reads the whole file and passes over the blocks of others. Its position is state like any
  * other: it is part of every checkpoint, and a restored job reads on from there. Event time is
- * followed by a watermark, the largest event time that the source has seen less a bound; what comes
- * behind it is late, is counted as late, and counts all the same.
+ * followed by a watermark, the largest event time that the source has seen less a bound. It travels
+ * behind the messages of each batch; workers combine those of all sources (watermarks.h).
  *
  * Where the job is to be killed or stopped all sources stand still, each behind its last record
  * before that one: which records were emitted does not depend on how fast each of them is.
@@ -27,8 +27,7 @@
 #include "position.h"
 
 enum {
-    MAX_PARALLELISM = 128,    /* Key groups of the job, unless the configuration says. */
-    WATERMARK_BOUND_S = 3600, /* 7.7 % of the flights come later than that. */
+    MAX_PARALLELISM = 128, /* Key groups of the job, unless the configuration says. */
     BLOCK_RECORDS = 256,
     BARRIERS_PENDING = 8,
 };
@@ -44,11 +43,13 @@ typedef struct division {
     const char *path; /* For messages. */
     int file;         /* -1: none yet. */
     tarn_budget *budget;
-    gate *gates; /* One per worker. */
+    const tarn_allocator *allocator; /* Of the heap pool. */
+    gate *gates;                     /* One per worker. */
     uint32_t source_count;
     uint32_t worker_count;
     uint32_t max_parallelism;
     uint32_t round_count;
+    int64_t watermark_bound_s;
     uint64_t round_size;   /* Records. */
     uint64_t savepoint_at; /* As halt.at, but nobody stands still. */
     halt kill;             /* The process kills itself there, after a checkpoint. */

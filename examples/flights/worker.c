@@ -2,11 +2,9 @@
 
 #include <string.h>
 
-#include <tarn/channel_state.h>
-#include <tarn/key_group.h>
-
 #include "clock.h"
 #include "failure.h"
+#include "recovery.h"
 
 static const char operator_name[] = "flights";
 
@@ -28,36 +26,18 @@ void worker_clear(worker *w)
     pthread_mutex_destroy(&w->mutex);
 }
 
-/* What was in flight to any worker: this one applies the messages of its own keys. */
-static tarn_status apply_kept(uint32_t channel, tarn_bytes buffer, void *context, tarn_error *error)
+static tarn_status recover(worker *w, tarn_error *error)
 {
-    (void)channel;
-    worker *w = context;
-    message m;
-    for (size_t at = 0; at + sizeof m <= buffer.size; at += sizeof m) {
-        memcpy(&m, (const uint8_t *)buffer.data + at, sizeof m);
-        const uint32_t group =
-            tarn_key_group_of(tarn_hash_java_string(m.key, m.key_size), w->max_parallelism);
-        if (tarn_key_group_subtask(group, w->max_parallelism, w->worker_count) == w->index) {
-            TRY(states_apply(&w->states, &m, error));
-        }
-    }
-    return TARN_OK;
-}
-
-static tarn_status apply_in_flight(worker *w, const tarn_checkpoint *checkpoint, tarn_error *error)
-{
-    const uint32_t count = tarn_checkpoint_summarize(checkpoint).subtask_count;
-    for (uint32_t i = 0; i < count; i++) {
-        const tarn_checkpoint_subtask subtask = tarn_checkpoint_subtask_at(checkpoint, i);
-        for (uint32_t n = 0; n < subtask.operator_state_count; n++) {
-            const tarn_checkpoint_operator_state state =
-                tarn_checkpoint_operator_state_at(checkpoint, i, n);
-            if (strcmp(state.name, TARN_CHANNEL_STATE_NAME) == 0) {
-                TRY(tarn_channel_state_read(state.bytes, apply_kept, w, error));
-            }
-        }
-    }
+    const recovery r = {
+        .operator_name = operator_name,
+        .index = w->index,
+        .worker_count = w->worker_count,
+        .max_parallelism = w->max_parallelism,
+        .states = &w->states,
+        .watermarks = &w->watermarks,
+    };
+    TRY(recovery_run(&r, w->restore, error));
+    w->restore = NULL;
     return TARN_OK;
 }
 
@@ -84,8 +64,17 @@ static tarn_status join(worker *w, tarn_error *error)
         .notify_aborted = note_aborted,
         .context = w,
     };
-    TRY(barriers_open(&w->barriers, w->gate, &w->snapshotting, error));
+    const barriers_options of = {
+        .gate = w->gate,
+        .snapshotting = &w->snapshotting,
+        .budget = tarn_env_budget(w->env),
+        .worker_index = w->index,
+        .kept_max = w->in_flight_max,
+    };
+    TRY(barriers_open(&w->barriers, &of, error));
     w->snapshotting.backend = w->backend;
+    w->snapshotting.watermarks = &w->watermarks;
+    w->snapshotting.acknowledgement.allocator = w->allocator;
     return participant_join(
         &w->snapshotting.participant, w->checkpointing, w->task, &callbacks, error);
 }
@@ -103,9 +92,9 @@ tarn_status worker_open(worker *w, tarn_error *error)
     how.restore = w->restore;
     TRY(tarn_backend_open(&how, &w->backend, error));
     TRY(states_open(&w->states, w->backend, error));
+    watermarks_init(&w->watermarks, w->gate->channel_count);
     if (w->restore != NULL) {
-        TRY(apply_in_flight(w, w->restore, error));
-        w->restore = NULL;
+        TRY(recover(w, error));
     }
     return join(w, error);
 }
@@ -127,6 +116,7 @@ static void publish(worker *w)
     w->measured_ns = clock_now_ns();
     pthread_mutex_lock(&w->mutex);
     w->stats = stats;
+    w->late_count = w->watermarks.late_count;
     pthread_mutex_unlock(&w->mutex);
 }
 
@@ -167,15 +157,31 @@ static int wait_ms(const worker *w)
 static tarn_status apply_batch(worker *w, const batch *b, tarn_error *error)
 {
     for (uint32_t i = 0; i < b->count; i++) {
+        watermarks_judge(&w->watermarks, b->messages[i].scheduled_at);
         TRY(states_apply(&w->states, &b->messages[i], error));
     }
     return TARN_OK;
+}
+
+/* What a batch says beside its messages. */
+static void follow_event_time(worker *w, uint32_t channel, const batch *b)
+{
+    if (b->count > 0) {
+        watermarks_set_idle(&w->watermarks, channel, false);
+    }
+    watermarks_advance(&w->watermarks, channel, b->watermark);
+    if (b->mark == MARK_IDLE) {
+        watermarks_set_idle(&w->watermarks, channel, true);
+    } else if (b->mark == MARK_END) {
+        watermarks_end(&w->watermarks, channel);
+    }
 }
 
 static tarn_status work_on(worker *w, uint32_t channel, batch *b, tarn_error *error)
 {
     barriers_note_batch(&w->barriers, channel, b);
     const tarn_status status = apply_batch(w, b, error);
+    follow_event_time(w, channel, b);
     const mark m = b->mark;
     const tarn_driver_barrier barrier = b->barrier;
     gate_give_back(w->gate, channel, b);
@@ -228,10 +234,11 @@ worker_figures worker_measure(worker *w)
 {
     worker_figures figures = {
         .snapshots = snapshotting_measure(&w->snapshotting),
-        .alignment = barriers_measure(&w->barriers),
+        .barriers = barriers_measure(&w->barriers),
     };
     pthread_mutex_lock(&w->mutex);
     figures.stats = w->stats;
+    figures.late_count = w->late_count;
     figures.size = w->size;
     pthread_mutex_unlock(&w->mutex);
     return figures;

@@ -2,12 +2,14 @@
  * worker.h - one subtask of the operator "flights": a gate, a backend, a thread.
  *
  *     gate ──► messages ──► states
+ *          ──► watermark ──► watermarks: what is behind them from now on is late
  *          ──► barrier  ──► barriers ──► snapshotting: it begins; messages go on; when durable:
  *          │                             acknowledge
  *          ──► end      ──► of the last channel: snapshot ends; scan the states for the result
  *
  * Messages come from several sources, those of one source in its order. What states hold depends on
- * event time, never on which source was first.
+ * event time, never on which source was first. So a message that is late is counted as late, and
+ * counts all the same.
  *
  * Thread: its own, from worker_run() on: backend, states and snapshot never leave it. The figures
  * are published under the worker's lock.
@@ -24,13 +26,15 @@
 #include "result.h"
 #include "snapshotting.h"
 #include "states.h"
+#include "watermarks.h"
 
 /* What a worker tells of itself. */
 typedef struct worker_figures {
     tarn_backend_stats stats; /* As of at most a second ago; in the end, before the scan. */
     state_size size;          /* In the end. */
     snapshot_figures snapshots;
-    tarn_alignment_figures alignment;
+    barrier_figures barriers;
+    uint64_t late_count; /* Messages; as of when stats are. */
 } worker_figures;
 
 typedef struct worker {
@@ -41,6 +45,8 @@ typedef struct worker {
     tarn_env *env;
     tarn_checkpoint *restore; /* Until it is open. NULL: begin empty. */
     checkpointing *checkpointing;
+    const tarn_allocator *allocator; /* Of the heap pool. */
+    size_t in_flight_max;            /* Units: bytes. */
     gate *gate;
     sorter *lines; /* NULL: no result is wanted. */
     bool is_scan_wanted;
@@ -55,11 +61,13 @@ typedef struct worker {
     states states;
     snapshotting snapshotting;
     barriers barriers;
+    watermarks watermarks;
     uint32_t ended_count; /* Channels. */
     uint64_t measured_ns;
 
-    pthread_mutex_t mutex; /* Guards stats and size. */
+    pthread_mutex_t mutex; /* Guards what follows. */
     tarn_backend_stats stats;
+    uint64_t late_count; /* Published; watermarks has the worker's own. */
     state_size size;
 } worker;
 

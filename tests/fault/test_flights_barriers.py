@@ -17,6 +17,15 @@ LATE = ("--unaligned", "-D", "execution.checkpointing.aligned-checkpoint-timeout
 IN_TIME = ("--unaligned", "-D", "execution.checkpointing.aligned-checkpoint-timeout=10min")
 RUNS_MAX = 10
 
+NETWORK = re.compile(r"network peak ([0-9.]+) of ([0-9.]+)")
+CHANNELS_MIB = 0.5  # Of two sources and two workers.
+
+
+def network_pool(size):
+    """Options for a network pool of that size."""
+    return ("-D", "taskmanager.memory.network.min=" + size, "-D", "taskmanager.memory.network.max=" + size)
+
+
 
 class Barriers(flights.FlightsTest):
     record_count = 10000
@@ -55,12 +64,12 @@ class Barriers(flights.FlightsTest):
         self.run_well("--quiet", "--sources", "1", "--out", self.flights.path("straight.tsv"))
         return read(self.flights.path("straight.tsv"))
 
-    def assert_survives(self, *mode):
+    def assert_survives(self, *mode, parallelism=("3", "1")):
         straight = self.straight()
         shutil.rmtree(self.flights.path("checkpoints"))
         killed = self.flights.run(*self.options("--quiet", "--checkpoint-interval", "50", "--kill-at", "0.7", *mode))
         self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
-        for workers in ("3", "1"):
+        for workers in parallelism:
             run = self.run_well(*self.options("--restore", "latest", "--parallelism", workers, *mode))
             self.assertIn("restored checkpoint", run.stderr)
             self.assertEqual(read(self.flights.path("result.tsv")), straight)
@@ -83,6 +92,38 @@ class Barriers(flights.FlightsTest):
         figures = self.figures(*IN_TIME, wanted=("complete", "blocked"))
         self.assertEqual((figures["switched"], figures["kept"]), (0, 0))
         self.assert_survives(*IN_TIME)
+
+    def run_until(self, *mode, wanted):
+        """A run with checkpoints of which that could be said, and its result is what it has to be."""
+        straight = self.straight()
+        for _ in range(RUNS_MAX):
+            shutil.rmtree(self.flights.path("checkpoints"), ignore_errors=True)
+            run = self.run_well(*self.options("--checkpoint-interval", "20", *mode))
+            self.assertEqual(read(self.flights.path("result.tsv")), straight)
+            if wanted(run):
+                return run
+        return self.fail("never in %d runs: %s%s" % (RUNS_MAX, run.stdout, run.stderr))
+
+    def test_what_is_kept_is_memory_of_the_network_pool(self):
+        run = self.run_until(*UNALIGNED, wanted=lambda run: "in flight kept" in run.stdout)
+        peak, limit = map(float, NETWORK.search(run.stdout).groups())
+        self.assertGreater(peak, CHANNELS_MIB)
+        self.assertLessEqual(peak, limit)
+
+    def test_a_network_pool_without_room_for_what_is_in_flight_has_barriers_align(self):
+        small = UNALIGNED + network_pool("600k")
+        run = self.run_until(*small, wanted=lambda run: "aligned instead" in run.stdout)
+        peak, limit = map(float, NETWORK.search(run.stdout).groups())
+        self.assertLessEqual(peak, limit)
+        self.assertRegex(run.stdout, "checkpoints +[1-9][0-9]* complete, 0 failed")
+        self.assertNotIn("in flight kept", run.stdout)
+        self.assert_survives(*small, parallelism=("2", "1"))
+
+    def test_more_in_flight_than_may_be_kept_declines_the_checkpoint_and_nothing_is_lost(self):
+        bounded = UNALIGNED + ("--in-flight-max", "1", "-D", "execution.checkpointing.tolerable-failed-checkpoints=1000")
+        run = self.run_until(*bounded, wanted=lambda run: "--in-flight-max" in run.stderr)
+        self.assertIn("a checkpoint failed, the job goes on: more is in flight than the 1 KiB", run.stderr)
+        self.assertNotIn("aligned instead", run.stdout)
 
     def test_one_source_waits_for_none(self):
         figures = self.figures("--sources", "1", wanted=("complete",))

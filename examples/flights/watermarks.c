@@ -1,0 +1,142 @@
+#include "watermarks.h"
+
+#include <string.h>
+
+#include "failure.h"
+
+void watermarks_init(watermarks *w, uint32_t channel_count)
+{
+    *w = (watermarks){.current = WATERMARK_NONE, .channel_count = channel_count};
+    for (uint32_t i = 0; i < channel_count; i++) {
+        w->channels[i].watermark = WATERMARK_NONE;
+    }
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What channels come to: those that are active count, unless they are behind. */
+static int64_t combine(const watermarks *w)
+{
+    int64_t smallest = WATERMARK_OVER;
+    int64_t largest = WATERMARK_NONE;
+    uint32_t active_count = 0;
+    uint32_t counted_count = 0;
+    uint32_t ended_count = 0;
+    for (uint32_t i = 0; i < w->channel_count; i++) {
+        const watermark_channel *c = &w->channels[i];
+        if (c->is_ended) {
+            ended_count++;
+            continue;
+        }
+        largest = larger(largest, c->watermark);
+        active_count += !c->is_idle;
+        if (!c->is_idle && c->watermark >= w->current) {
+            smallest = smaller(smallest, c->watermark);
+            counted_count++;
+        }
+    }
+    if (ended_count == w->channel_count) {
+        return WATERMARK_OVER;
+    }
+    if (active_count == 0) {
+        return largest;
+    }
+    return counted_count > 0 ? smallest : w->current;
+}
+
+static void follow(watermarks *w)
+{
+    w->current = larger(w->current, combine(w));
+}
+
+void watermarks_advance(watermarks *w, uint32_t channel, int64_t watermark)
+{
+    watermark_channel *c = &w->channels[channel];
+    if (watermark > c->watermark) {
+        c->watermark = watermark;
+        follow(w);
+    }
+}
+
+void watermarks_set_idle(watermarks *w, uint32_t channel, bool is_idle)
+{
+    watermark_channel *c = &w->channels[channel];
+    if (c->is_idle != is_idle) {
+        c->is_idle = is_idle;
+        follow(w);
+    }
+}
+
+void watermarks_end(watermarks *w, uint32_t channel)
+{
+    w->channels[channel].is_ended = true;
+    follow(w);
+}
+
+/* Shape: late_count, current, then each channel's; u64 little endian. */
+
+static void write_number(uint64_t number, uint8_t *out)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        out[i] = (uint8_t)(number >> (8 * i));
+    }
+}
+
+static uint64_t read_number(const uint8_t *in)
+{
+    uint64_t number = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        number |= (uint64_t)in[i] << (8 * i);
+    }
+    return number;
+}
+
+tarn_bytes watermarks_encode(const watermarks *w, uint8_t out[WATERMARKS_BYTES_MAX])
+{
+    write_number(w->late_count, out);
+    write_number((uint64_t)w->current, out + 8);
+    for (uint32_t i = 0; i < w->channel_count; i++) {
+        write_number((uint64_t)w->channels[i].watermark, out + 8 * (2 + i));
+    }
+    return tarn_bytes_at(out, 8 * (size_t)(2 + w->channel_count));
+}
+
+tarn_status watermarks_restore(
+    watermarks *w, uint32_t channel_count, tarn_bytes encoded, tarn_error *error)
+{
+    if (encoded.size != 8 * (size_t)(2 + channel_count)) {
+        return failure_set(
+            error,
+            TARN_INCOMPATIBLE,
+            0,
+            "the watermarks of a worker have %zu bytes, those of %u channels have %u",
+            encoded.size,
+            channel_count,
+            8 * (2 + channel_count));
+    }
+    const uint8_t *in = encoded.data;
+    watermarks_init(w, channel_count);
+    w->late_count = read_number(in);
+    w->current = (int64_t)read_number(in + 8);
+    for (uint32_t i = 0; i < channel_count; i++) {
+        w->channels[i].watermark = (int64_t)read_number(in + 8 * (2 + i));
+    }
+    return TARN_OK;
+}
+
+void watermarks_join(watermarks *w, const watermarks *other)
+{
+    w->current = smaller(w->current, other->current);
+    for (uint32_t i = 0; i < w->channel_count; i++) {
+        watermark_channel *c = &w->channels[i];
+        c->watermark = smaller(c->watermark, other->channels[i].watermark);
+    }
+}
