@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "tarn/fallback.h"
+
 #include "base/options.h"
 #include "base/try.h"
 #include "checkpoint/driver.h"
@@ -120,6 +122,21 @@ static tarn_status claim(
     return tarn_checkpoint_claim(store, options->restored, mode, error);
 }
 
+/* Says to the store which checkpoints the restore has passed over. */
+static tarn_status refuse(
+    const tarn_driver_options *options, tarn_checkpoint_store *store, tarn_error *error)
+{
+    if (options->refused_ids == NULL && options->refused_count > 0) {
+        return tarn__fail(
+            error, TARN_INVALID_ARGUMENT, "refused_ids is NULL but refused_count is not 0");
+    }
+    for (uint32_t i = 0; i < options->refused_count; i++) {
+        const tarn_status status = tarn_checkpoint_refuse(store, options->refused_ids[i], error);
+        TARN_TRY(status == TARN_NOT_FOUND ? TARN_OK : status);
+    }
+    return TARN_OK;
+}
+
 tarn_status tarn_driver_open(
     const tarn_driver_options *options, tarn_driver **out, tarn_error *error)
 {
@@ -157,6 +174,9 @@ tarn_status tarn_driver_open(
         .context = known.context,
     };
     tarn_status status = claim(&known, store, error);
+    if (status == TARN_OK) {
+        status = refuse(&known, store, error);
+    }
     if (status == TARN_OK) {
         status = tarn__driver_open(&driver_options, out, error);
     }

@@ -6,6 +6,8 @@
 #ifndef TARN_SNAPSHOT_CHECKPOINT_H
 #define TARN_SNAPSHOT_CHECKPOINT_H
 
+#include <limits.h>
+
 #include "tarn/checkpoint.h"
 
 #include "snapshot/metadata.h"
@@ -118,12 +120,21 @@ TARN_NODISCARD tarn_status tarn__checkpoint_open(
     tarn_checkpoint **out,
     tarn_error *error);
 
-/*
- * Answers the directory of the job that an address leads to, of PATH_MAX bytes, and the checkpoint
- * that it names, if any. A savepoint is refused.
- */
+/* Where an address leads. */
+typedef struct tarn__checkpoint_place {
+    char job[PATH_MAX]; /* The directory of the job. */
+    bool has_id;        /* A checkpoint was named. */
+    uint64_t id;
+    bool is_savepoint; /* job is the directory of a savepoint. */
+} tarn__checkpoint_place;
+
+/* Resolves how->address, and opens the directory that it leads to. */
 TARN_NODISCARD tarn_status tarn__checkpoint_locate(
-    const char *address, char *job, bool *has_id, uint64_t *id, tarn_error *error);
+    const tarn__storage_options *how,
+    tarn__account *account,
+    tarn__checkpoint_place *out,
+    tarn_storage **storage,
+    tarn_error *error);
 
 /* Compares the size and the digest of what was read of a file. */
 TARN_NODISCARD tarn_status tarn__checkpoint_check_content(

@@ -89,8 +89,8 @@ tarn_status tarn__store_remove_directory(
 /* --- Retention --- */
 
 /*
- * Answers a checkpoint that is to go, or NULL: one that somebody wants removed, else the oldest
- * beyond the retained. Only the cleaner takes any out.
+ * Answers a checkpoint that is to go, or NULL: one that somebody wants removed, or that was refused
+ * and is the oldest, else the oldest beyond the retained. Only the cleaner takes any out.
  */
 static tarn__retained *find_surplus(tarn_checkpoint_store *store)
 {
@@ -102,10 +102,11 @@ static tarn__retained *find_surplus(tarn_checkpoint_store *store)
         if (!r->is_put_off) {
             found = found == NULL && r->is_surplus ? r : found;
             oldest = oldest == NULL && !r->is_pinned ? r : oldest;
-            count += r->is_pinned ? 0 : 1;
+            count += r->is_pinned || r->is_refused ? 0 : 1;
         }
     }
-    if (found == NULL && count > store->options.retained_count) {
+    const bool is_last_refused = oldest != NULL && oldest->is_refused;
+    if (found == NULL && (is_last_refused || count > store->options.retained_count)) {
         found = oldest;
     }
     pthread_mutex_unlock(&store->mutex);

@@ -15,13 +15,7 @@
 #include "snapshot/checkpoint.h"
 #include "storage/uri.h"
 
-/* Where an address leads. */
-typedef struct place {
-    char job[PATH_MAX]; /* The directory of the job. */
-    bool has_id;        /* A checkpoint was named. */
-    uint64_t id;
-    bool is_savepoint; /* job is the directory of a savepoint. */
-} place;
+typedef tarn__checkpoint_place place;
 
 /* Cuts the last part off an absolute path and answers it; "/" stays. */
 static const char *cut_last(char *path)
@@ -102,22 +96,41 @@ static tarn_status resolve_remote(const char *address, place *out, tarn_error *e
     return TARN_OK;
 }
 
-tarn_status tarn__checkpoint_locate(
-    const char *address, char *job, bool *has_id, uint64_t *id, tarn_error *error)
+static tarn_status resolve_any(const char *address, place *out, tarn_error *error)
 {
-    place where;
-    TARN_TRY(resolve(address, &where, error));
-    if (where.is_savepoint) {
-        return tarn__fail(
-            error,
-            TARN_INVALID_ARGUMENT,
-            "%.400s is a savepoint, which stands alone; give a job's directory or a checkpoint's",
-            address);
-    }
-    memcpy(job, where.job, strlen(where.job) + 1);
-    *has_id = where.has_id;
-    *id = where.id;
+    return tarn__storage_is_local(address) ? resolve(address, out, error)
+                                           : resolve_remote(address, out, error);
+}
+
+/* Opens the directory, and looks there whether it is a savepoint's where words do not tell. */
+static tarn_status open_place(
+    const tarn__storage_options *how,
+    tarn__account *account,
+    place *where,
+    tarn_storage **out,
+    tarn_error *error)
+{
+    tarn__storage_options options = *how;
+    options.address = where->job;
+    options.account = account;
+    options.must_exist = true;
+    TARN_TRY(tarn__storage_open(&options, out, error));
+    tarn_storage_info info;
+    where->is_savepoint = where->is_savepoint ||
+                          (!where->has_id && !tarn__storage_is_local(where->job) &&
+                           tarn__storage_stat(*out, TARN__METADATA_NAME, &info, NULL) == TARN_OK);
     return TARN_OK;
+}
+
+tarn_status tarn__checkpoint_locate(
+    const tarn__storage_options *how,
+    tarn__account *account,
+    tarn__checkpoint_place *out,
+    tarn_storage **storage,
+    tarn_error *error)
+{
+    TARN_TRY(resolve_any(how->address, out, error));
+    return open_place(how, account, out, storage, error);
 }
 
 /*
@@ -199,22 +212,10 @@ static tarn_status read_savepoint(tarn_checkpoint *checkpoint, tarn_error *error
 }
 
 static tarn_status read_checkpoint(
-    tarn_checkpoint *checkpoint,
-    const place *where,
-    const tarn__storage_options *how,
-    tarn_error *error)
+    tarn_checkpoint *checkpoint, place *where, const tarn__storage_options *how, tarn_error *error)
 {
-    tarn__storage_options options = *how;
-    options.address = where->job;
-    options.account = &checkpoint->account;
-    options.must_exist = true;
-    TARN_TRY(tarn__storage_open(&options, &checkpoint->storage, error));
-    tarn_storage_info info;
-    const bool is_savepoint =
-        where->is_savepoint ||
-        (!where->has_id && !tarn__storage_is_local(where->job) &&
-         tarn__storage_stat(checkpoint->storage, TARN__METADATA_NAME, &info, NULL) == TARN_OK);
-    if (is_savepoint) {
+    TARN_TRY(open_place(how, &checkpoint->account, where, &checkpoint->storage, error));
+    if (where->is_savepoint) {
         snprintf(checkpoint->path, sizeof checkpoint->path, "%s", where->job);
         TARN_TRY(read_savepoint(checkpoint, error));
         checkpoint->summary = tarn__checkpoint_summarize(&checkpoint->metadata);
@@ -254,9 +255,7 @@ tarn_status tarn__checkpoint_open_at(
             error, TARN_INVALID_ARGUMENT, "%s is missing", address == NULL ? "address" : "out");
     }
     place where;
-    TARN_TRY(
-        tarn__storage_is_local(address) ? resolve(address, &where, error)
-                                        : resolve_remote(address, &where, error));
+    TARN_TRY(resolve_any(address, &where, error));
     if (allocator == NULL) {
         allocator = tarn_allocator_default();
     }

@@ -145,6 +145,14 @@ void tarn__registry_confirm(tarn__registry *registry, const tarn__content *conte
     entry->state = TARN__CONTENT_PRESENT;
 }
 
+void tarn__registry_doubt(tarn__registry *registry, const tarn__content *content)
+{
+    tarn__registry_entry *entry = find(registry, content);
+    if (entry != NULL && entry->state == TARN__CONTENT_PRESENT) {
+        entry->state = TARN__CONTENT_UPLOADING;
+    }
+}
+
 void tarn__registry_unref(tarn__registry *registry, const tarn__content *content)
 {
     tarn__registry_entry *entry = find(registry, content);

@@ -12,6 +12,8 @@
  *        │                   ▼    │
  *        └───── forget ───── DOOMED          ref: refused; who wants the content waits
  *
+ * doubt takes PRESENT back to UPLOADING: who refers to it next stores it once more.
+ *
  * DOOMED closes the gap between "nobody names it" and "it is deleted": an upload of the same
  * content in that moment would be deleted under the hands of a checkpoint that names it.
  *
@@ -69,6 +71,9 @@ TARN_NODISCARD tarn_status tarn__registry_ref(
 
 /* The content is stored. It is UPLOADING or PRESENT. */
 void tarn__registry_confirm(tarn__registry *registry, const tarn__content *content);
+
+/* Nobody knows whether it is stored as it was: whoever wants it next stores it. Named, or not. */
+void tarn__registry_doubt(tarn__registry *registry, const tarn__content *content);
 
 /* Gives a reference back; the last one makes it garbage. Cannot fail. */
 void tarn__registry_unref(tarn__registry *registry, const tarn__content *content);

@@ -364,10 +364,10 @@ uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t 
     uint32_t count = 0;
     pthread_mutex_lock(&store->mutex);
     for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
-        if (count < capacity) {
+        if (count < capacity && !r->is_refused) {
             ids[count] = r->id;
         }
-        count++;
+        count += r->is_refused ? 0 : 1;
     }
     pthread_mutex_unlock(&store->mutex);
     return count;

@@ -152,7 +152,10 @@ void tarn__store_note_undeleted(tarn_checkpoint_store *store);
 bool tarn__store_locate(
     tarn_checkpoint_store *store, uint64_t id, bool *is_owned, char *address, size_t address_bytes);
 
-/* Lists the complete checkpoints by ascending id, capacity at most; answers how many there are. */
+/*
+ * Lists the complete checkpoints by ascending id, capacity at most; answers how many there are.
+ * Those that were refused are left out.
+ */
 uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity);
 
 /* The id of the newest complete checkpoint of the directory; 0: none. */

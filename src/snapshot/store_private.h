@@ -14,6 +14,7 @@ typedef struct tarn__retained {
     uint64_t id;
     bool is_surplus; /* To be deleted although it is not beyond retained_count. */
     bool is_pinned;  /* Not the store's to delete; it does not count. */
+    bool is_refused; /* A restore passed it over (refuse.c): it does not count. */
     bool is_claimed_savepoint;
     bool is_put_off;     /* By this cleaning: its _metadata could not be deleted. */
     uint32_t attempt;    /* Of one that was not committed: the tokens of its files. 0: it was. */

@@ -17,6 +17,7 @@
 #include "support/fault_storage.h"
 #include "support/state_fixture.h"
 #include "tarn/driver.h"
+#include "tarn/fallback.h"
 
 enum { TASKS = 3, TIMEOUT_MS = 1000, HEARD_MAX = 32 };
 
@@ -1030,6 +1031,13 @@ static void test_checkpoint_in_a_storage_of_the_programs_own_is_opened(void **st
     assert_ok(tarn_driver_open_checkpoint(e.driver, id, &checkpoint, &error), &error);
     assert_int_equal(tarn_checkpoint_summarize(checkpoint).id, id);
     tarn_checkpoint_free(checkpoint);
+    tarn_fallback_options fallback = TARN_FALLBACK_OPTIONS_INIT;
+    fallback.depth = TARN_CHECKPOINT_READ;
+    assert_ok(
+        tarn_checkpoint_open_whole_in(env, "fault://sim/job", &fallback, &checkpoint, &error),
+        &error);
+    assert_int_equal(tarn_checkpoint_summarize(checkpoint).id, id);
+    tarn_checkpoint_free(checkpoint);
     for (uint32_t i = 0; i < TASKS; i++) {
         tarn_driver_end_task(e.driver, i, TARN_TASK_END_STOPPED);
     }
@@ -1122,7 +1130,18 @@ static void test_bad_options_are_refused(void **state)
     options.operator_count = 1;
     assert_int_equal(tarn_driver_open(&options, &driver, &error), TARN_INVALID_ARGUMENT);
     assert_string_equal(error.message, "address is missing");
-    assert_null(driver);
+    char directory[FIXTURE_PATH_BYTES];
+    fixture_make_directory(directory);
+    options.address = directory;
+    options.job = "job";
+    options.refused_count = 1;
+    assert_int_equal(tarn_driver_open(&options, &driver, &error), TARN_INVALID_ARGUMENT);
+    assert_string_equal(error.message, "refused_ids is NULL but refused_count is not 0");
+    const uint64_t refused = 1; /* There is none: nothing is to be said. */
+    options.refused_ids = &refused;
+    assert_ok(tarn_driver_open(&options, &driver, &error), &error);
+    assert_ok(tarn_driver_close(driver, TARN_JOB_FAILED, &error), &error);
+    fixture_remove_directory(directory);
     assert_ok(tarn_driver_close(NULL, TARN_JOB_FAILED, &error), &error);
     assert_ok(tarn_env_close(env, &error), &error);
 }

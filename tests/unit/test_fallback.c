@@ -1,11 +1,12 @@
 /*
- * Unit tests of snapshot/fallback.c: which checkpoint is opened when newer ones are damaged, and
- * what is said about those.
+ * Unit tests of snapshot/fallback.c, whole.c and refuse.c: which checkpoint is opened when newer
+ * ones are damaged, what is said about those, and what becomes of them.
  */
 #include "support/snapshot_rig.h"
 
 #include "tarn/fallback.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,11 +55,15 @@ static int tear_down(void **state)
 }
 
 /* Opens; answers the id of what was opened, or 0. */
-static uint64_t open_whole(snapshot_rig *rig, const char *name, skips *s, tarn_status *status)
+static uint64_t open_at_depth(
+    snapshot_rig *rig, const char *name, tarn_checkpoint_depth depth, skips *s, tarn_status *status)
 {
     tarn_checkpoint *checkpoint = NULL;
-    *status = tarn_checkpoint_open_whole(
-        rig_job(rig, name), NULL, s != NULL ? note : NULL, s, &checkpoint, &rig->error);
+    tarn_fallback_options options = TARN_FALLBACK_OPTIONS_INIT;
+    options.depth = depth;
+    options.skipped = s != NULL ? note : NULL;
+    options.context = s;
+    *status = tarn_checkpoint_open_whole(rig_job(rig, name), &options, &checkpoint, &rig->error);
     if (*status != TARN_OK) {
         assert_null(checkpoint);
         return 0;
@@ -66,6 +71,11 @@ static uint64_t open_whole(snapshot_rig *rig, const char *name, skips *s, tarn_s
     const uint64_t id = tarn_checkpoint_summarize(checkpoint).id;
     tarn_checkpoint_free(checkpoint);
     return id;
+}
+
+static uint64_t open_whole(snapshot_rig *rig, const char *name, skips *s, tarn_status *status)
+{
+    return open_at_depth(rig, name, TARN_CHECKPOINT_LOOK, s, status);
 }
 
 /* The path of a checkpoint's table file, below the job's directory. */
@@ -127,6 +137,123 @@ static void test_missing_cut_and_unreadable_ones_are_skipped_with_their_reason(v
     assert_int_equal(status, TARN_MISSING);
 }
 
+static void flip_byte(snapshot_rig *rig, const char *name, long at)
+{
+    FILE *file = fopen(rig_job(rig, name), "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    const int byte = fgetc(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_a_flipped_byte_shows_when_files_are_read(void **state)
+{
+    snapshot_rig *rig = *state;
+    skips s = {.count = 0};
+    tarn_status status;
+    const char *damaged = table_of(rig, "chk-3");
+    flip_byte(rig, damaged, FILE_BYTES / 2);
+    assert_int_equal(open_at_depth(rig, "", TARN_CHECKPOINT_LOOK, &s, &status), 3);
+    assert_int_equal(s.count, 0);
+    assert_int_equal(open_at_depth(rig, "", TARN_CHECKPOINT_READ, &s, &status), 2);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.ids[0], 3);
+    assert_int_equal(s.statuses[0], TARN_CORRUPTION);
+    assert_non_null(strstr(s.reasons[0], damaged));
+    assert_non_null(strstr(s.reasons[0], "is damaged: its digest is"));
+}
+
+/* The next checkpoint, of which the table file has the content of the seed. */
+static void commit_next(snapshot_rig *rig, uint64_t id, uint64_t seed)
+{
+    assert_int_equal(tarn_checkpoint_store_next_id(rig->store), id);
+    rig_write(rig, "a", "1.sst", FILE_BYTES + seed, seed);
+    assert_ok(rig_checkpoint(rig, id, NULL, NULL), &rig->error);
+}
+
+static uint32_t count_checkpoints(snapshot_rig *rig)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 1; id <= 9; id++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "chk-%" PRIu32 "/_metadata", id);
+        count += scratch_exists(rig_job(rig, name)) ? 1 : 0;
+    }
+    return count;
+}
+
+/* Digests included. */
+static void expect_whole(snapshot_rig *rig, uint64_t id)
+{
+    char name[32];
+    tarn_status status;
+    skips s = {.count = 0};
+    (void)snprintf(name, sizeof name, "chk-%" PRIu64, id);
+    assert_int_equal(open_at_depth(rig, name, TARN_CHECKPOINT_READ, &s, &status), id);
+    assert_int_equal(s.count, 0);
+}
+
+/* Three are retained: the refused one is a fourth, until those that are older have gone. */
+static void test_a_refused_one_does_not_count_and_goes_with_the_older_ones(void **state)
+{
+    snapshot_rig *rig = *state;
+    char damaged[512];
+    (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-3"));
+    flip_byte(rig, damaged, 1);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_ok(tarn_checkpoint_refuse(rig->store, 3, &rig->error), &rig->error);
+    assert_ok(tarn_checkpoint_refuse(rig->store, 3, &rig->error), &rig->error);
+    commit_next(rig, 4, 2); /* A file that chk-2 names too. */
+    assert_int_equal(count_checkpoints(rig), 4);
+    commit_next(rig, 5, 5);
+    assert_false(scratch_exists(rig_job(rig, "chk-1")));
+    assert_true(scratch_exists(rig_job(rig, "chk-3")));
+    assert_true(scratch_exists(rig_job(rig, damaged)));
+    commit_next(rig, 6, 6);
+    assert_int_equal(count_checkpoints(rig), 3);
+    assert_false(scratch_exists(rig_job(rig, "chk-2")));
+    assert_false(scratch_exists(rig_job(rig, "chk-3")));
+    assert_false(scratch_exists(rig_job(rig, damaged)));
+    for (uint64_t id = 4; id <= 6; id++) {
+        expect_whole(rig, id);
+    }
+}
+
+/* Without that the new checkpoint would name the damaged file, and be damaged itself. */
+static void test_content_of_a_refused_one_is_stored_anew(void **state)
+{
+    snapshot_rig *rig = *state;
+    char damaged[512];
+    (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-3"));
+    flip_byte(rig, damaged, 1);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_ok(tarn_checkpoint_refuse(rig->store, 3, &rig->error), &rig->error);
+    commit_next(rig, 4, 3);
+    expect_whole(rig, 4);
+    for (uint64_t id = 5; id <= 6; id++) {
+        commit_next(rig, id, id);
+    }
+    assert_false(scratch_exists(rig_job(rig, "chk-3")));
+    assert_true(scratch_exists(rig_job(rig, damaged))); /* Of chk-4 now. */
+    expect_whole(rig, 4);
+}
+
+static void test_what_cannot_be_refused_is_told(void **state)
+{
+    snapshot_rig *rig = *state;
+    assert_int_equal(tarn_checkpoint_refuse(NULL, 3, &rig->error), TARN_INVALID_ARGUMENT);
+    assert_int_equal(tarn_checkpoint_refuse(rig->store, 9, &rig->error), TARN_NOT_FOUND);
+    assert_int_equal(tarn_checkpoint_refuse(rig->store, 1, &rig->error), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(rig->error.message, "none that is older is left"));
+    commit_next(rig, 4, 4); /* It counts as before. */
+    assert_false(scratch_exists(rig_job(rig, "chk-1")));
+    assert_int_equal(count_checkpoints(rig), 3);
+}
+
 static void test_the_caller_may_refuse_to_fall_back(void **state)
 {
     snapshot_rig *rig = *state;
@@ -144,15 +271,45 @@ static void test_arguments_are_checked(void **state)
 {
     snapshot_rig *rig = *state;
     tarn_checkpoint *checkpoint = NULL;
+    tarn_fallback_options options = TARN_FALLBACK_OPTIONS_INIT;
+    const struct {
+        const char *address;
+        const tarn_fallback_options *options;
+        tarn_checkpoint **out;
+        tarn_status status;
+    } cases[] = {
+        {NULL, &options, &checkpoint, TARN_INVALID_ARGUMENT},
+        {"/nowhere", &options, NULL, TARN_INVALID_ARGUMENT},
+        {"/nowhere", NULL, &checkpoint, TARN_INVALID_ARGUMENT},
+        {"/nowhere", &options, &checkpoint, TARN_MISSING},
+        {"none://nowhere", &options, &checkpoint, TARN_NOT_SUPPORTED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(
+            tarn_checkpoint_open_whole(
+                cases[i].address, cases[i].options, cases[i].out, &rig->error),
+            cases[i].status);
+    }
     assert_int_equal(
-        tarn_checkpoint_open_whole(NULL, NULL, NULL, NULL, &checkpoint, &rig->error),
+        tarn_checkpoint_open_whole_in(NULL, rig_job(rig, ""), &options, &checkpoint, &rig->error),
         TARN_INVALID_ARGUMENT);
+    /* Other metadata than that of a checkpoint stands alone. */
     assert_int_equal(
-        tarn_checkpoint_open_whole("/nowhere", NULL, NULL, NULL, NULL, &rig->error),
+        tarn_checkpoint_open_whole(
+            rig_job(rig, "chk-3/_metadata"), &options, &checkpoint, &rig->error),
+        TARN_OK);
+    tarn_checkpoint_free(checkpoint);
+    checkpoint = NULL;
+    scratch_write(rig_job(rig, "_metadata"), "a savepoint", 11);
+    assert_int_equal(
+        tarn_checkpoint_open_whole(rig_job(rig, ""), &options, &checkpoint, &rig->error),
         TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(rig->error.message, "is a savepoint"));
+    options.depth = (tarn_checkpoint_depth)2;
     assert_int_equal(
-        tarn_checkpoint_open_whole("/nowhere", NULL, NULL, NULL, &checkpoint, &rig->error),
-        TARN_MISSING);
+        tarn_checkpoint_open_whole(rig_job(rig, "chk-3"), &options, &checkpoint, &rig->error),
+        TARN_INVALID_ARGUMENT);
+    assert_null(checkpoint);
 }
 
 static void test_running_out_of_memory_opens_nothing_and_holds_nothing(void **state)
@@ -162,8 +319,11 @@ static void test_running_out_of_memory_opens_nothing_and_holds_nothing(void **st
         fault_allocator fault;
         fault_allocator_init(&fault, nth);
         tarn_checkpoint *checkpoint = NULL;
-        const tarn_status status = tarn_checkpoint_open_whole(
-            rig_job(rig, ""), &fault.base, NULL, NULL, &checkpoint, &rig->error);
+        tarn_fallback_options options = TARN_FALLBACK_OPTIONS_INIT;
+        options.depth = TARN_CHECKPOINT_READ;
+        options.allocator = &fault.base;
+        const tarn_status status =
+            tarn_checkpoint_open_whole(rig_job(rig, ""), &options, &checkpoint, &rig->error);
         assert_int_equal(status, fault.fired ? TARN_NO_MEMORY : TARN_OK);
         tarn_checkpoint_free(checkpoint);
         assert_int_equal(fault.live_count, 0);
@@ -180,6 +340,13 @@ int main(void)
             test_the_newest_is_opened_when_nothing_is_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_missing_cut_and_unreadable_ones_are_skipped_with_their_reason, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_flipped_byte_shows_when_files_are_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_refused_one_does_not_count_and_goes_with_the_older_ones, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_content_of_a_refused_one_is_stored_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_refused_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_caller_may_refuse_to_fall_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arguments_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(

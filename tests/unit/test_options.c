@@ -8,6 +8,7 @@
 
 #include "tarn/checkpoint.h"
 #include "tarn/cleanup.h"
+#include "tarn/fallback.h"
 #include "tarn/map.h"
 #include "tarn/savepoint.h"
 #include "tarn/state.h"
@@ -28,6 +29,7 @@ static void test_functions_and_macros_agree(void **state)
     (void)state;
     EXPECT_SAME(tarn_env_options, tarn_env_options_init, TARN_ENV_OPTIONS_INIT);
     EXPECT_SAME(tarn_backend_options, tarn_backend_options_init, TARN_BACKEND_OPTIONS_INIT);
+    EXPECT_SAME(tarn_fallback_options, tarn_fallback_options_init, TARN_FALLBACK_OPTIONS_INIT);
     EXPECT_SAME(tarn_garbage_options, tarn_garbage_options_init, TARN_GARBAGE_OPTIONS_INIT);
     EXPECT_SAME(tarn_savepoint_options, tarn_savepoint_options_init, TARN_SAVEPOINT_OPTIONS_INIT);
     EXPECT_SAME(tarn_state_options, tarn_state_options_init, TARN_STATE_OPTIONS_INIT);

@@ -397,10 +397,10 @@ static void test_damage_is_found_in_the_file_that_has_it(void **state)
 
     scratch_write(segment_of(rig, opened), bytes, size - 1);
     assert_int_equal(rig_download(rig, rig_job(rig, "chk-1"), 0, "got", NULL), TARN_CORRUPTION);
+    const tarn_fallback_options look = TARN_FALLBACK_OPTIONS_INIT;
     tarn_checkpoint *whole = NULL;
     assert_int_equal(
-        tarn_checkpoint_open_whole(rig_job(rig, ""), NULL, NULL, NULL, &whole, &rig->error),
-        TARN_MISSING);
+        tarn_checkpoint_open_whole(rig_job(rig, ""), &look, &whole, &rig->error), TARN_MISSING);
     free(bytes);
     tarn_checkpoint_free(opened);
 }
@@ -546,10 +546,10 @@ static void expect_compressed(snapshot_rig *rig, tarn__codec codec)
     (void)download(rig, 1, NULL, NULL);
     rig_expect_same(rig_local(rig, "a", ""), rig_local(rig, "got", ""));
     assert_int_equal(rig_expect_whole(rig_job(rig, "")), 1);
+    const tarn_fallback_options look = TARN_FALLBACK_OPTIONS_INIT;
     tarn_checkpoint *whole = NULL;
     assert_ok(
-        tarn_checkpoint_open_whole(rig_job(rig, ""), NULL, NULL, NULL, &whole, &rig->error),
-        &rig->error);
+        tarn_checkpoint_open_whole(rig_job(rig, ""), &look, &whole, &rig->error), &rig->error);
     tarn_checkpoint_free(whole);
 }
 
