@@ -2,7 +2,6 @@
  * then. */
 #include "fault/soak.h"
 
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -152,6 +152,20 @@ static bool is_reached(const killer *k, const aim *a)
     return t.committed_count >= a->commit_count && t.committed_position >= a->position;
 }
 
+static void fail_after(const killer *k, const aim *a)
+{
+    const soak_tally t = journal_read(&k->plan);
+    fail_msg(
+        "after %d s and more of one life %" PRIu64 " checkpoints, up to record %" PRIu64
+        ", are committed, not %" PRIu64 ", up to %" PRIu64
+        ": something hangs, or the machine is too slow for this test to show anything",
+        PATIENCE_MS / 1000,
+        t.committed_count,
+        t.committed_position,
+        a->commit_count,
+        a->position);
+}
+
 /* Watches a job for a while, and until it has reached its aim; it must not end by itself. */
 static void watch(killer *k, pid_t process, uint64_t ms, const aim *a)
 {
@@ -163,12 +177,7 @@ static void watch(killer *k, pid_t process, uint64_t ms, const aim *a)
         assert_int_equal(waitpid(process, &status, WNOHANG), 0);
         if (now_ms() > begin_ms + ms + PATIENCE_MS) {
             (void)kill(process, SIGKILL);
-            fail_msg(
-                "a life of %d s saw no %" PRIu64 ". checkpoint, or none beyond record %" PRIu64
-                ": something hangs, or the machine is too slow for this test to show anything",
-                PATIENCE_MS / 1000,
-                a->commit_count,
-                a->position);
+            fail_after(k, a);
         }
         sleep_ms(SAMPLE_MS);
     }
