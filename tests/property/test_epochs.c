@@ -37,7 +37,7 @@ enum {
     ROWS = 2,
     VALUE_BYTES_MAX = 400,
     LARGE_BYTES = 90, /* Of a written value: few find room in the small working set. */
-    STEPS_EACH = SANITIZES_THREADS ? 4 : 6,
+    STEPS_EACH = 6,
     STEPS_EACH_LONG = 8,
     STEPS_MAX = 16,
     ROOMY_BYTES = 8192,

@@ -44,6 +44,7 @@ static void check_stored(void)
     for (uint32_t i = 0; i < count; i++) {
         content c;
         sim_read_checkpoint(ids[i], &c);
+        sim_check_content(&c);
     }
 }
 
