@@ -142,7 +142,8 @@ TARN_API void tarn_checkpoint_store_options_init(
     tarn_checkpoint_store_options *options, size_t struct_size);
 
 /**
- * Opens the directory of a job for writing and takes its lock.
+ * Opens the directory of a job for writing and takes its lock. Behind a network there is none, and
+ * opening fences: what the process before has under way is withdrawn (see tarn_driver_open()).
  *
  * @retval TARN_OK                The store is open.
  * @retval TARN_INVALID_ARGUMENT  A required option is missing or malformed.
@@ -207,7 +208,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
  *                            all; one of which nobody did is not missed. Nothing was committed.
  * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_OVER_BUDGET, TARN_NO_MEMORY  Nothing was committed.
  * (If the storage fails so that _metadata can neither be confirmed nor taken back, the log says so,
- * and every file is kept until the store is opened again.)
+ * and every shared file is kept until the storage tells, which is asked before deletions.)
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
     tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error);

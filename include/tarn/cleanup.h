@@ -112,7 +112,9 @@ TARN_API TARN_NODISCARD tarn_status tarn_garbage_collect(
 /**
  * Deletes a complete checkpoint of an open store, with the files that nothing else names.
  *
- * What cannot be deleted at once is logged and tried again at every commit.
+ * What cannot be deleted at once is logged and tried again at every commit. Behind a network the
+ * newest stays while a commit of the next number may be under way, of this process or of the one
+ * before: until that has an end, or the store is closed.
  *
  * @retval TARN_OK         It goes, now or later.
  * @retval TARN_NOT_FOUND  The store retains no checkpoint of that id.

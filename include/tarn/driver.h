@@ -117,7 +117,10 @@ typedef struct tarn_driver_options {
 
     /** What the backends are restored from, if claim_mode is to say whose that is: a savepoint, a
      * checkpoint of another directory. Borrowed for the call. NULL: the job begins empty, or goes
-     * on from a checkpoint of its own directory, whose that stays as it was. */
+     * on from a checkpoint of its own directory, whose that stays as it was. Given all the same
+     * (with TARN_CLAIM_MODE_CLAIM, if it is to go when newer ones are there), the log warns when
+     * the directory has a newer one by now: a commit that was still under way may have come after
+     * the newest was looked for. Then close the driver and restore that one. */
     const tarn_checkpoint *restored;
     tarn_claim_mode claim_mode; /**< Whose that is from now on. Default: the configuration's. */
 } tarn_driver_options;
@@ -134,6 +137,15 @@ TARN_API void tarn_driver_options_init(tarn_driver_options *options, size_t stru
 /**
  * Opens a driver and its store, with the checkpoints that are in the job's directory. No task runs
  * yet, and there are no periodic checkpoints.
+ *
+ * Behind a network a directory has no lock: open it when the process before is gone. What that had
+ * under way is withdrawn. Should it live, its commit is refused, and it deletes no shared file any
+ * more; but until then, and where numbers do not meet, one may delete what the other still names.
+ *
+ * One commit may come later all the same, with the number behind the newest, until this job has a
+ * checkpoint of its own (docs/FORMATS.md). A job that takes back in its sinks what came after the
+ * checkpoint that it restores, and dies before it has one, finds that one as the newest then. Who
+ * needs exactly once there, too, keeps the restored id where the sinks are, and restores that one.
  *
  * @retval TARN_OK  Release it with tarn_driver_close().
  * @retval other    As tarn_checkpoint_store_open(), tarn_checkpoint_claim(),

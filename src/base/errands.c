@@ -1,24 +1,32 @@
 /* errands.c - a thread over a list; see errands.h. */
 #include "base/errands.h"
 
+#include <assert.h>
 #include <pthread.h>
 
 struct tarn__errands {
     pthread_t thread;
+    tarn__errands *whole;
     pthread_mutex_t mutex; /* For all below. A leaf. */
     pthread_cond_t has_changed;
     tarn__errand *first;
     tarn__errand *last;
-    bool is_running; /* One that is not in the list any more. */
+    uint64_t unfinished_count; /* With the one that runs, and with those of parts. */
     bool is_closing;
 };
+
+static void count(tarn__errands *errands, int change)
+{
+    pthread_mutex_lock(&errands->mutex);
+    errands->unfinished_count += (uint64_t)change;
+    pthread_cond_broadcast(&errands->has_changed);
+    pthread_mutex_unlock(&errands->mutex);
+}
 
 /* Takes the next one; its memory may go as soon as it runs. False: there will be none. */
 static bool take(tarn__errands *errands, tarn__errand *out)
 {
     pthread_mutex_lock(&errands->mutex);
-    errands->is_running = false;
-    pthread_cond_broadcast(&errands->has_changed);
     while (errands->first == NULL && !errands->is_closing) {
         pthread_cond_wait(&errands->has_changed, &errands->mutex);
     }
@@ -26,7 +34,6 @@ static bool take(tarn__errands *errands, tarn__errand *out)
     if (is_taken) {
         *out = *errands->first;
         errands->first = out->next;
-        errands->is_running = true;
     }
     pthread_mutex_unlock(&errands->mutex);
     return is_taken;
@@ -34,9 +41,14 @@ static bool take(tarn__errands *errands, tarn__errand *out)
 
 static void *run(void *context)
 {
+    tarn__errands *errands = context;
     tarn__errand errand;
-    while (take(context, &errand)) {
+    while (take(errands, &errand)) {
         errand.run(errand.context);
+        count(errands, -1);
+        if (errands->whole != NULL) {
+            count(errands->whole, -1);
+        }
     }
     return NULL;
 }
@@ -49,12 +61,18 @@ static void clear(tarn__errands *errands)
 }
 
 tarn_status tarn__errands_open(
-    tarn__account *account, const char *name, tarn__errands **out, tarn_error *error)
+    tarn__account *account,
+    const char *name,
+    tarn__errands *whole,
+    tarn__errands **out,
+    tarn_error *error)
 {
+    assert(whole == NULL || whole->whole == NULL);
     tarn__errands *errands = tarn__allocate_zeroed(account, 1, sizeof *errands);
     if (errands == NULL) {
         return tarn__fail_no_memory(error, "a thread for errands", sizeof *errands);
     }
+    errands->whole = whole;
     pthread_mutex_init(&errands->mutex, NULL);
     pthread_cond_init(&errands->has_changed, NULL);
     const int code = pthread_create(&errands->thread, NULL, run, errands);
@@ -69,6 +87,9 @@ tarn_status tarn__errands_open(
 
 void tarn__errands_leave(tarn__errands *errands, tarn__errand *errand)
 {
+    if (errands->whole != NULL) {
+        count(errands->whole, 1);
+    }
     errand->next = NULL;
     pthread_mutex_lock(&errands->mutex);
     if (errands->first == NULL) {
@@ -77,6 +98,7 @@ void tarn__errands_leave(tarn__errands *errands, tarn__errand *errand)
         errands->last->next = errand;
     }
     errands->last = errand;
+    errands->unfinished_count++;
     pthread_cond_broadcast(&errands->has_changed);
     pthread_mutex_unlock(&errands->mutex);
 }
@@ -84,7 +106,7 @@ void tarn__errands_leave(tarn__errands *errands, tarn__errand *errand)
 void tarn__errands_await(tarn__errands *errands)
 {
     pthread_mutex_lock(&errands->mutex);
-    while (errands->first != NULL || errands->is_running) {
+    while (errands->unfinished_count > 0) {
         pthread_cond_wait(&errands->has_changed, &errands->mutex);
     }
     pthread_mutex_unlock(&errands->mutex);

@@ -1,10 +1,12 @@
 /* driver_settings.c - a driver opened by way of an environment and its configuration. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/options.h"
 #include "base/try.h"
 #include "checkpoint/driver.h"
 #include "env/env.h"
+#include "snapshot/store.h"
 
 enum { HISTORY_COUNT_DEFAULT = 10, HISTORY_COUNT_MAX = 100000 };
 
@@ -57,6 +59,26 @@ static tarn_status check(const tarn_driver_options *options, tarn_error *error)
     return TARN_OK;
 }
 
+/*
+ * Somebody may want to go back. But it may also have been committed after the newest was looked
+ * for: by a process that was thought dead, or by a request that was still under way.
+ */
+static void warn_of_newer(const tarn_driver_options *options, tarn_checkpoint_store *store)
+{
+    const uint64_t newest = tarn__store_newest(store);
+    if (newest > tarn_checkpoint_summarize(options->restored).id) {
+        tarn__env_log(
+            options->env,
+            TARN_LOG_WARNING,
+            "job \"%.255s\" is restored from %.200s, but checkpoint %" PRIu64
+            " of its directory is newer and complete; should this not be meant, close the driver "
+            "and restore that one",
+            options->job,
+            tarn_checkpoint_path(options->restored),
+            newest);
+    }
+}
+
 /* Says to the store whose the restored checkpoint is. */
 static tarn_status claim(
     const tarn_driver_options *options, tarn_checkpoint_store *store, tarn_error *error)
@@ -68,6 +90,7 @@ static tarn_status claim(
     if (mode == TARN_CLAIM_MODE_DEFAULT) {
         TARN_TRY(tarn_claim_mode_from_config(tarn__env_config(options->env), &mode, error));
     }
+    warn_of_newer(options, store);
     return tarn_checkpoint_claim(store, options->restored, mode, error);
 }
 

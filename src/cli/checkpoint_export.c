@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tarn/key_group.h"
 
 #include "checkpoint_copy.h"
+#include "file_out.h"
 #include "json.h"
 #include "place.h"
 #include "rows_json.h"
@@ -103,21 +103,18 @@ static int answer(const request *r, const cli_copy *copy)
 
 static tarn_status write_file(const tarn_checkpoint *savepoint, const char *path, tarn_error *error)
 {
-    const bool is_standard = strcmp(path, "-") == 0;
-    FILE *out = is_standard ? stdout : fopen(path, "wx");
-    tarn_status status = out != NULL ? cli_rows_write(savepoint, out, error) : TARN_IO_ERROR;
-    const bool is_bad =
-        out == NULL || ferror(out) != 0 || (is_standard ? fflush(out) : fclose(out)) != 0;
-    const int code = errno;
-    if (out != NULL && !is_standard && (is_bad || status != TARN_OK)) {
-        (void)unlink(path); /* It was made here, and is no whole one. */
+    cli_file_out out;
+    if (!cli_file_out_make(&out, path, error)) {
+        return TARN_IO_ERROR;
     }
-    if (is_bad && (status == TARN_OK || status == TARN_ABANDONED || out == NULL)) {
+    tarn_status status = cli_rows_write(savepoint, out.file, error);
+    const bool is_bad = ferror(out.file) != 0;
+    if (is_bad && (status == TARN_OK || status == TARN_ABANDONED)) {
+        (void)cli_file_fail(error, "write", path);
         status = TARN_IO_ERROR;
-        snprintf(
-            error->message, sizeof error->message, "cannot write %.300s: %s", path, strerror(code));
     }
-    return status;
+    return cli_file_out_close(&out, status == TARN_OK, error) || status != TARN_OK ? status
+                                                                                   : TARN_IO_ERROR;
 }
 
 /* Rows as text come from a canonical savepoint; of something else one is made first. */

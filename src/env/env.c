@@ -6,18 +6,13 @@
 #include <string.h>
 
 #include "base/options.h"
-#include "base/priority.h"
 #include "base/process.h"
 #include "base/try.h"
 #include "env/env_private.h"
 #include "memory/budget.h"
 #include "rocks/memory.h"
 
-enum {
-    LOG_MESSAGE_BYTES = 512,
-    WORKER_COUNT_MAX = 256,
-    JOBS_PER_WORKER = 16, /* Jobs that wait; a snapshot is one job and recruits idle workers. */
-};
+enum { LOG_MESSAGE_BYTES = 512 };
 
 void tarn_env_options_init(tarn_env_options *options, size_t struct_size)
 {
@@ -117,68 +112,6 @@ static tarn_status open_rocks_memory(tarn_env *env, tarn_error *error)
     return tarn__rocks_memory_open(&options, &env->rocks_memory, error);
 }
 
-static tarn_status count_workers(
-    const tarn_env *env, const tarn_env_options *options, uint32_t *out, tarn_error *error)
-{
-    int32_t configured = 0;
-    TARN_TRY(tarn_config_get_int(
-        env->config,
-        "state.backend.rocksdb.checkpoint.transfer.thread.num",
-        &configured,
-        NULL,
-        error));
-    *out = options->worker_thread_count;
-    if (*out == 0) {
-        *out = (uint32_t)(configured < 1 ? 1 : configured);
-    }
-    if (*out > WORKER_COUNT_MAX) {
-        return tarn__fail(
-            error,
-            TARN_INVALID_ARGUMENT,
-            "%" PRIu32 " worker threads are asked for; at most %d are allowed",
-            *out,
-            WORKER_COUNT_MAX);
-    }
-    return TARN_OK;
-}
-
-/* What start_workers() wants to know, in a thread of its own. */
-typedef struct worker_start {
-    tarn_env *env;
-    uint32_t count;
-    tarn_status status;
-    tarn_error *error;
-} worker_start;
-
-static void start_workers(void *context)
-{
-    worker_start *start = context;
-    start->status = tarn__workers_open(
-        tarn__owner_account(start->env->owner),
-        start->count,
-        start->count * JOBS_PER_WORKER,
-        "tarn-worker",
-        &start->env->workers,
-        start->error);
-    if (start->status == TARN_OK) {
-        start->status = tarn__errands_open(
-            tarn__owner_account(start->env->owner),
-            "tarn-errands",
-            &start->env->errands,
-            start->error);
-    }
-}
-
-static tarn_status open_workers(tarn_env *env, const tarn_env_options *options, tarn_error *error)
-{
-    worker_start start = {.env = env, .error = error};
-    int32_t nice_levels = 0;
-    TARN_TRY(count_workers(env, options, &start.count, error));
-    TARN_TRY(tarn_config_get_int(env->config, "tarn.workers.nice", &nice_levels, NULL, error));
-    TARN_TRY(tarn__run_lowered((uint32_t)nice_levels, start_workers, &start, error));
-    return start.status;
-}
-
 static tarn_status copy_config(tarn_env *env, const tarn_config *config, tarn_error *error)
 {
     TARN_TRY(tarn_config_new(tarn_owner_allocator(env->owner), &env->config, error));
@@ -229,7 +162,7 @@ static tarn_status open_parts(tarn_env *env, const tarn_env_options *options, ta
     TARN_TRY(open_rocks_memory(env, error));
     TARN_TRY(tarn__owner_open(
         env->budget, TARN_POOL_OFF_HEAP, &env->transfer_owner, error, "transfers"));
-    return open_workers(env, options, error);
+    return tarn__env_start_threads(env, options, error);
 }
 
 /* The budget, and in it the environment itself with its owner; the rest is zero. */
@@ -493,16 +426,6 @@ const tarn__clock *tarn__env_clock(const tarn_env *env)
 {
     (void)env;
     return tarn__clock_system();
-}
-
-tarn__workers *tarn__env_workers(tarn_env *env)
-{
-    return env->workers;
-}
-
-tarn__errands *tarn__env_errands(tarn_env *env)
-{
-    return env->errands;
 }
 
 const tarn_config *tarn__env_config(const tarn_env *env)

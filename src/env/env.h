@@ -4,8 +4,9 @@
  *     config ──► plan ──► budget: heap | managed | network | off-heap
  *                            │                │
  *                            │                └─► rocks memory: one block cache, one write-buffer
- * budget └─► owner "env" (heap), whose account everything small is charged to workers: threads for
- * flushes' links, uploads, downloads
+ *     budget └─► owner "env" (heap), whose account everything small is charged to
+ *     workers: threads for flushes' links, uploads, downloads
+ *     errands: a thread for what nobody waits for, and one more of each checkpoint store
  *
  * Invariants
  *   - Children (backends, stores) are counted; an environment with children does not close.
@@ -34,7 +35,13 @@ tarn__account *tarn__env_transfer_account(tarn_env *env);
 
 const tarn__clock *tarn__env_clock(const tarn_env *env);
 tarn__workers *tarn__env_workers(tarn_env *env);
+
+/* Those of everybody who has none of its own, such as savepoints, which end in an errand. */
 tarn__errands *tarn__env_errands(tarn_env *env);
+
+/* A thread for the errands of one storage, so that no other's stand behind them. Close it. */
+TARN_NODISCARD tarn_status
+tarn__env_open_errands(tarn_env *env, tarn__errands **out, tarn_error *error);
 
 /* The environment's own copy of its configuration. */
 const tarn_config *tarn__env_config(const tarn_env *env);

@@ -1,4 +1,4 @@
-/* env_private.h - the struct of an environment, for env.c and env_children.c. */
+/* env_private.h - the struct of an environment, for env.c, env_children.c and env_threads.c. */
 #ifndef TARN_ENV_ENV_PRIVATE_H
 #define TARN_ENV_ENV_PRIVATE_H
 
@@ -32,5 +32,9 @@ struct tarn_env {
     pthread_cond_t ended;
     uint32_t expected_count; /* Works whose end is waited for before closing. */
 };
+
+/* Starts the workers, and the thread for errands. */
+TARN_NODISCARD tarn_status
+tarn__env_start_threads(tarn_env *env, const tarn_env_options *options, tarn_error *error);
 
 #endif

@@ -255,18 +255,6 @@ static tarn_status claim_own(
     return TARN_OK;
 }
 
-/* The id of the newest checkpoint that was made here; 0: none. */
-static uint64_t newest_own(tarn_checkpoint_store *store)
-{
-    uint64_t id = 0;
-    pthread_mutex_lock(&store->mutex);
-    for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
-        id = r->address[0] == '\0' && r->id > id ? r->id : id;
-    }
-    pthread_mutex_unlock(&store->mutex);
-    return id;
-}
-
 static void retain(tarn_checkpoint_store *store, tarn__retained *record)
 {
     pthread_mutex_lock(&store->mutex);
@@ -279,7 +267,7 @@ static void retain(tarn_checkpoint_store *store, tarn__retained *record)
 static tarn_status leave_alone(
     tarn_checkpoint_store *store, const tarn__claim *claim, tarn_error *error)
 {
-    if (newest_own(store) >= claim->id) {
+    if (tarn__store_newest(store) >= claim->id) {
         return TARN_OK; /* What the job goes on from has been overtaken here. */
     }
     const tarn__claim bare = {.kind = claim->kind, .id = claim->id, .address = claim->address};
@@ -298,7 +286,7 @@ static tarn_status take_over(
     const tarn__claim *claim,
     tarn_error *error)
 {
-    const uint64_t newest = newest_own(store);
+    const uint64_t newest = tarn__store_newest(store);
     if (newest >= claim->id) {
         return tarn__fail(
             error,

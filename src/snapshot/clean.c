@@ -152,7 +152,6 @@ static tarn_status withdraw(
     if (record->address[0] != '\0') {
         return tarn__claim_release(store, record, error);
     }
-    tarn__predecessor_unlist(store, record->id);
     TARN_TRY(tarn__store_remove_metadata(store, record->id, error));
     return record->is_pinned ? tarn__claim_forget(store, record->id, error) : TARN_OK;
 }
@@ -181,7 +180,10 @@ static void condemn_surplus(tarn_checkpoint_store *store)
     forget_put_off(store);
     while (tarn__store_deletes(store) && (oldest = find_surplus(store)) != NULL) {
         tarn_error error;
-        if (withdraw(store, oldest, &error) != TARN_OK) {
+        const bool is_here = oldest->address[0] == '\0';
+        if (is_here && !tarn__doubts_let_remove(store, oldest->id)) {
+            put_off(store, oldest);
+        } else if (withdraw(store, oldest, &error) != TARN_OK) {
             tarn__store_log(
                 store, "checkpoint %" PRIu64 " is deleted later: %s", oldest->id, error.message);
             tarn__store_note_undeleted(store);
@@ -256,11 +258,10 @@ static tarn_status remove_contents(
 static void collect_garbage(tarn_checkpoint_store *store)
 {
     tarn_status status = TARN_OK;
-    while (status == TARN_OK && tarn__store_deletes(store) &&
-           tarn__predecessor_lets_delete(store)) {
+    while (status == TARN_OK && tarn__store_deletes(store) && tarn__doubts_let_delete(store)) {
         tarn__content contents[BATCH];
         pthread_mutex_lock(&store->mutex);
-        if (tarn__predecessor_matters(store)) { /* What was given back since asks anew. */
+        if (tarn__doubts_matter(store)) { /* What was given back since asks anew. */
             pthread_mutex_unlock(&store->mutex);
             continue;
         }

@@ -66,6 +66,45 @@ static tarn_status list_all(collector *c, tarn_error *error)
     return TARN_OK;
 }
 
+/* Only names that Tarn gives: whatever else lies there is not ours. */
+static bool parse_content(const char *name, tarn__content *out)
+{
+    tarn__content content = {.size = 0};
+    const size_t head = sizeof "shared/xx/" - 1;
+    if (strlen(name) < head + 2 * sizeof content.digest.bytes + 2) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof content.digest.bytes; i++) {
+        unsigned byte = 0;
+        if (sscanf(name + head + 2 * i, "%2x", &byte) != 1) {
+            return false;
+        }
+        content.digest.bytes[i] = (uint8_t)byte;
+    }
+    content.size = strtoull(name + head + 2 * sizeof content.digest.bytes + 1, NULL, 10);
+    char again[TARN__CONTENT_NAME_BYTES];
+    tarn__content_name(&content, again);
+    *out = content;
+    return strcmp(again, name) == 0;
+}
+
+/* Whether anything might be a job's; else the directory is not, and is not written to. */
+static bool has_files(const collector *c)
+{
+    for (uint32_t i = 0; i < c->ids.count; i++) {
+        if (c->directories[i].files != NULL) {
+            return true;
+        }
+    }
+    for (const tarn__tree_file *file = c->shared.files; file != NULL; file = file->next) {
+        tarn__content content;
+        if (parse_content(file->name, &content)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- What is named --- */
 
 static tarn_status name_private(
@@ -313,28 +352,6 @@ static void take(collector *c, const tarn__tree_file *file, tarn_garbage_kind ki
     }
 }
 
-/* Only names that Tarn gives: whatever else lies there is not ours. */
-static bool parse_content(const char *name, tarn__content *out)
-{
-    tarn__content content = {.size = 0};
-    const size_t head = sizeof "shared/xx/" - 1;
-    if (strlen(name) < head + 2 * sizeof content.digest.bytes + 2) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof content.digest.bytes; i++) {
-        unsigned byte = 0;
-        if (sscanf(name + head + 2 * i, "%2x", &byte) != 1) {
-            return false;
-        }
-        content.digest.bytes[i] = (uint8_t)byte;
-    }
-    content.size = strtoull(name + head + 2 * sizeof content.digest.bytes + 1, NULL, 10);
-    char again[TARN__CONTENT_NAME_BYTES];
-    tarn__content_name(&content, again);
-    *out = content;
-    return strcmp(again, name) == 0;
-}
-
 static void sweep_shared(collector *c)
 {
     for (const tarn__tree_file *file = c->shared.files; file != NULL; file = file->next) {
@@ -449,8 +466,10 @@ static tarn_status read_clock(collector *c, tarn_error *error)
 
 static tarn_status collect(collector *c, tarn_error *error)
 {
-    TARN_TRY(read_clock(c, error));
     TARN_TRY(list_all(c, error));
+    if (has_files(c)) { /* Before the checkpoints are read: what is old by then is named by now. */
+        TARN_TRY(read_clock(c, error));
+    }
     TARN_TRY(read_settled(c, error));
     if (c->stats.unreadable_count == 0) {
         sweep_shared(c);

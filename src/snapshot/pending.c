@@ -357,6 +357,9 @@ static void withdraw(tarn_pending_checkpoint *pending, bool is_in_doubt, bool cl
     if (pending->id == store->inherited_id) {
         store->is_inherited_pending = false;
     }
+    if (pending->id == store->unannounced_id) {
+        store->unannounced_id = 0;
+    }
     if (!is_in_doubt) {
         pending->is_withdrawn = true;
         bury(pending);
@@ -384,7 +387,7 @@ void tarn_checkpoint_abandon(tarn_pending_checkpoint *checkpoint)
     if (checkpoint == NULL) {
         return;
     }
-    tarn__errands *errands = checkpoint->store->options.errands;
+    tarn__errands *errands = tarn__pending_errands(checkpoint);
     if (errands == NULL) {
         tarn__checkpoint_abandon(checkpoint);
         return;

@@ -117,3 +117,8 @@ tarn_checkpoint_store *tarn__pending_store(tarn_pending_checkpoint *pending)
 {
     return pending->store;
 }
+
+tarn__errands *tarn__pending_errands(const tarn_pending_checkpoint *pending)
+{
+    return pending->store->options.errands;
+}

@@ -115,6 +115,7 @@ void tarn__store_free(tarn_checkpoint_store *store)
     free_records(store->retained);
     free_records(store->condemned);
     tarn__registry_clear(&store->registry);
+    tarn__release(store->doubts);
     tarn__storage_unlock(store->lock);
     tarn__storage_free(store->storage);
     pthread_cond_destroy(&store->settled);
@@ -314,7 +315,7 @@ tarn_status tarn_checkpoint_store_close(tarn_checkpoint_store *store, tarn_error
             store->job,
             held_count);
     }
-    tarn__predecessor_end(store);
+    tarn__doubts_close(store);
     const tarn__store_options options = store->options;
     tarn__store_free(store);
     if (options.closed != NULL) {
@@ -345,6 +346,17 @@ bool tarn__store_locate(
     }
     pthread_mutex_unlock(&store->mutex);
     return is_found;
+}
+
+uint64_t tarn__store_newest(tarn_checkpoint_store *store)
+{
+    uint64_t id = 0;
+    pthread_mutex_lock(&store->mutex);
+    for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
+        id = r->address[0] == '\0' && r->id > id ? r->id : id;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return id;
 }
 
 uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity)

@@ -50,7 +50,8 @@ typedef struct tarn__store_options {
     void (*closed)(void *context); /* Called when the store is gone. May be NULL. */
     void *closed_context;
     atomic_bool *is_held;   /* Of a savepoint: set to false when it ends by itself. May be NULL. */
-    tarn__errands *errands; /* What is given up is deleted there. NULL: at once. */
+    tarn__errands *errands; /* What is given up is deleted there. NULL: at once. Of a savepoint it
+                               is there longer than the store, which goes in an errand. */
 } tarn__store_options;
 
 /* As tarn_checkpoint_store_open(), without an environment. */
@@ -113,6 +114,9 @@ bool tarn__pending_keep(tarn_pending_checkpoint *pending, tarn__grant *grant);
 uint64_t tarn__pending_token(tarn_pending_checkpoint *pending);
 
 tarn_checkpoint_store *tarn__pending_store(tarn_pending_checkpoint *pending);
+
+/* Where what belongs to it is deleted; NULL: at once. */
+tarn__errands *tarn__pending_errands(const tarn_pending_checkpoint *pending);
 tarn_storage *tarn__store_storage(tarn_checkpoint_store *store);
 
 /* Takes a reference if the content is known to be stored. */
@@ -150,6 +154,9 @@ bool tarn__store_locate(
 
 /* Lists the complete checkpoints by ascending id, capacity at most; answers how many there are. */
 uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity);
+
+/* The id of the newest complete checkpoint of the directory; 0: none. */
+uint64_t tarn__store_newest(tarn_checkpoint_store *store);
 
 /* Deletes a complete checkpoint; what fails is logged, and tried again with every later cleaning.
  */

@@ -13,6 +13,7 @@ enum { RETAINED_COUNT_DEFAULT = 1 };
 /* What the environment knows of a store. */
 typedef struct membership {
     tarn_env *env;
+    tarn__errands *errands; /* Its own. NULL: it has none. */
     tarn__env_child child;
 } membership;
 
@@ -25,6 +26,7 @@ static void log_warning(const char *message, void *context)
 static void leave(void *context)
 {
     membership *m = context;
+    tarn__errands_close(m->errands); /* They were run; the last one may be about to end. */
     tarn__env_disown(m->env, &m->child);
     tarn__release(m);
 }
@@ -75,8 +77,13 @@ tarn_status tarn_checkpoint_store_open(
     };
     membership *m = NULL;
     TARN_TRY(begin_membership(known.env, &store_options, &m, error));
-    const tarn_status status = tarn__store_open(&store_options, out, error);
+    tarn_status status = tarn__env_open_errands(known.env, &m->errands, error);
+    if (status == TARN_OK) {
+        store_options.errands = m->errands;
+        status = tarn__store_open(&store_options, out, error);
+    }
     if (status != TARN_OK) {
+        tarn__errands_close(m->errands);
         tarn__release(m);
         return status;
     }

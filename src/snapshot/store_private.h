@@ -41,7 +41,11 @@ struct tarn_checkpoint_store {
     uint64_t listed_id;        /* What a listing tells has this number, or a greater one. */
     uint64_t inherited_id;     /* Under which a commit of the process before may come. 0: none. */
     bool is_inherited_pending; /* That is the number of a pending checkpoint of this process. */
-    bool is_ending;            /* Nothing more will be begun: the number need not be kept for it. */
+    uint64_t unannounced_id;   /* Of a commit under way of which the newest alone tells. 0: none. */
+    uint64_t *doubts;          /* [doubt_count]: numbers of which nobody knows. Owned. */
+    uint32_t doubt_count;
+    uint32_t doubt_capacity;
+    bool is_ending; /* Nothing more will be begun: the number need not be kept for it. */
     uint32_t pending_count;
     uint32_t held_count; /* Of them, those that somebody has still to end. */
     uint64_t token;      /* Of the latest upload. */
@@ -120,32 +124,53 @@ tarn__commit_end tarn__commit_settle(
 /* Puts the mark under chk-<id>/_metadata. TARN_BUSY: there is something already. */
 TARN_NODISCARD tarn_status tarn__commit_take_name(tarn_checkpoint_store *store, uint64_t id);
 
-/* Nobody knows whether a checkpoint is there, or will be: no shared file is deleted any more. */
-void tarn__commit_note_doubt(tarn_checkpoint_store *store, uint64_t id);
-
 /* --- What the process before left (predecessor.c) --- */
 
 /* Takes in the directory of a job: while the store is opened. */
 TARN_NODISCARD tarn_status tarn__predecessor_adopt(tarn_checkpoint_store *store, tarn_error *error);
 
+/*
+ * Takes a checkpoint that is there among the retained. is_late: it came while the store was open;
+ * it does not count, and is not the store's to delete.
+ *
+ * Errors: TARN_NO_MEMORY, TARN_OVER_BUDGET; nothing has changed.
+ */
+TARN_NODISCARD tarn_status tarn__store_adopt(
+    tarn_checkpoint_store *store, const tarn__metadata *metadata, bool is_late, tarn_error *error);
+
+/* One is there that cannot be read: no shared file is deleted until the store is opened again. */
+void tarn__store_keep_shared(tarn_checkpoint_store *store, uint64_t id, const tarn_error *why);
+
 /* A checkpoint, or the mark, has the number's name. Under the mutex. */
 void tarn__predecessor_settled(tarn_checkpoint_store *store, uint64_t id);
 
-/* The newest checkpoint goes: a listing tells less. */
+/* The newest checkpoint goes: a listing tells less. Under the mutex. */
 void tarn__predecessor_unlist(tarn_checkpoint_store *store, uint64_t id);
-
-/* Whether a commit of the process before may name what is to be deleted. Under the mutex. */
-bool tarn__predecessor_matters(const tarn_checkpoint_store *store);
-
-/* Whether shared files may be deleted; takes the inherited name if that lacks. */
-bool tarn__predecessor_lets_delete(tarn_checkpoint_store *store);
-
-/* Before the store goes: deletes what had to wait for the name. */
-void tarn__predecessor_end(tarn_checkpoint_store *store);
 
 /* Sees to it that a listing tells of a checkpoint before its commit is sent. */
 TARN_NODISCARD tarn_status
 tarn__predecessor_show(tarn_pending_checkpoint *pending, tarn_error *error);
+
+/* --- Numbers of which nobody knows (doubt.c) --- */
+
+/* Nobody knows whether a checkpoint is there, or will be: no shared file is deleted before. */
+void tarn__doubt_note(tarn_checkpoint_store *store, uint64_t id);
+
+/* The number is open no more, for whatever reason it was. Under the mutex. */
+void tarn__doubt_end(tarn_checkpoint_store *store, uint64_t id);
+
+/* Whether a commit that may come may name what is to be deleted. Under the mutex. */
+bool tarn__doubts_matter(const tarn_checkpoint_store *store);
+
+/* Whether shared files may be deleted; asks about what is open. Of the thread that cleans. */
+bool tarn__doubts_let_delete(tarn_checkpoint_store *store);
+
+/* Whether a checkpoint of the directory may go: not if it alone tells of what is open; asks about
+ * that. True: a listing does not tell of it any more. Of the thread that cleans. */
+bool tarn__doubts_let_remove(tarn_checkpoint_store *store, uint64_t id);
+
+/* Before the store goes: deletes what had to wait for the inherited number. */
+void tarn__doubts_close(tarn_checkpoint_store *store);
 
 /* Frees a store of which nothing is pending. */
 void tarn__store_free(tarn_checkpoint_store *store);

@@ -174,6 +174,10 @@ static tarn_status make(
     snapshot->env = backend->env;
     snapshot->backend = backend;
     snapshot->checkpoint_id = tarn_pending_checkpoint_id(checkpoint);
+    snapshot->errands = tarn__pending_errands(checkpoint);
+    if (snapshot->errands == NULL) {
+        snapshot->errands = tarn__env_errands(backend->env);
+    }
     snapshot->is_savepoint = tarn__metadata_is_savepoint(tarn__pending_kind(checkpoint));
     snapshot->is_canonical = tarn__pending_kind(checkpoint) == TARN__METADATA_CANONICAL_SAVEPOINT;
     tarn__arena_init(&snapshot->arena, backend->account);

@@ -45,7 +45,8 @@ struct tarn_snapshot {
     uint64_t sync_ns;
     uint64_t next_slice_ns; /* Not before the stream has had its share of the time. */
     bool is_submitted;      /* A worker has it: all that it holds is in the store. */
-    tarn__errand errand;    /* To free it. */
+    tarn__errand errand;    /* To free it, if it is left: */
+    tarn__errands *errands; /* there, with what else of its store is deleted. */
 
     pthread_mutex_t mutex; /* For the six below; a leaf. */
     pthread_cond_t changed;

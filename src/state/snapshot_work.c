@@ -266,7 +266,7 @@ static void work(void *context)
     const bool is_left = end_work(snapshot);
     remove_links(env, links);
     if (is_left) {
-        tarn__errands_leave(tarn__env_errands(env), &snapshot->errand);
+        tarn__errands_leave(snapshot->errands, &snapshot->errand);
     } else {
         tarn__backend_note_worker_gone(backend);
     }
@@ -327,6 +327,6 @@ void tarn__snapshot_leave(tarn_snapshot *snapshot)
     tarn__env_expect_end(env);
     tarn__upload_leave(snapshot->upload);
     if (leave_backend(snapshot)) {
-        tarn__errands_leave(tarn__env_errands(env), &snapshot->errand);
+        tarn__errands_leave(snapshot->errands, &snapshot->errand);
     }
 }

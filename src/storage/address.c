@@ -99,14 +99,18 @@ typedef tarn_status put_over_fn(
     tarn_storage **out,
     tarn_error *error);
 
-/* Below the retries, which are requests as well. */
+/* Below the retries, which are requests as well. Links move no bytes, and pass. */
 static tarn_status put_throttle(
     const tarn__storage_options *options,
     tarn_storage *below,
     tarn_storage **out,
     tarn_error *error)
 {
-    tarn__throttle_options throttle = {.bytes_per_s = 0};
+    tarn__throttle_options throttle = {
+        .clock = options->clock,
+        .sleep = options->sleep,
+        .sleep_context = options->sleep_context,
+    };
     TARN_TRY(read_setting(
         options,
         "tarn.storage.bytes-per-second",
@@ -144,6 +148,9 @@ static tarn_status put_retry(
     uint64_t attempts = 0;
     tarn__retry_options retry = {
         .seed = tarn__random_mix(tarn__clock_monotonic_ns(tarn__clock_system())),
+        .clock = options->clock,
+        .sleep = options->sleep,
+        .sleep_context = options->sleep_context,
     };
     TARN_TRY(read_setting(options, "tarn.storage.retry.attempts", read_count, &attempts, error));
     TARN_TRY(read_setting(
@@ -188,7 +195,7 @@ static tarn_status put_cache(
     return status;
 }
 
-static put_over_fn *const SHIMS_OF_ALL[] = {put_count, NULL};
+static put_over_fn *const SHIMS_OF_ALL[] = {put_throttle, put_count, NULL};
 static put_over_fn *const SHIMS_OF_REMOTE[] = {put_throttle, put_count, put_retry, put_cache, NULL};
 
 /* Puts shims over a storage, the first one nearest to it; takes it over, also on failure. */

@@ -12,6 +12,7 @@
 
 #include "base/try.h"
 #include "storage/file_private.h"
+#include "storage/shim.h"
 
 static tarn__file_storage *storage_of(tarn_storage *base)
 {
@@ -65,6 +66,8 @@ static tarn_status refuse_link(
 tarn_status tarn__storage_link(
     tarn_storage *from, tarn_storage *to, const char *name, tarn_error *error)
 {
+    from = tarn__shim_bottom(from);
+    to = tarn__shim_bottom(to);
     if (!tarn__file_is(from) || !tarn__file_is(to)) {
         return TARN_NOT_SUPPORTED;
     }

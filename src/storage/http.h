@@ -81,7 +81,8 @@ typedef struct tarn__http_request {
      * into memory, or to the end of a buffer. */
     tarn_storage_sink *sink;
     void *sink_context;
-    /* Asked before the first byte goes into the sink whether the head is the expected one. */
+    /* Asked of a whole head of 200 to 399, in a thread of the client's and before a byte of its
+     * body is taken. False: it is the answer to something else, and the connection is left. */
     bool (*is_expected)(const tarn__http_head *head, int status, const void *context);
     const void *expected;
     void *into;          /* NULL: into buffer. */

@@ -96,6 +96,16 @@ static int on_rewind(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* What the request itself says of a head that is whole. */
+static bool is_expected(const tarn__http_transfer *t)
+{
+    const tarn__http_request *request = &t->request;
+    long status = 0;
+    curl_easy_getinfo((CURL *)t->easy, CURLINFO_RESPONSE_CODE, &status);
+    return request->is_expected == NULL || status < 200 || status >= 400 ||
+           request->is_expected(&t->reply.head, (int)status, request->expected);
+}
+
 static size_t on_head(char *line, size_t size, size_t count, void *context)
 {
     tarn__http_transfer *t = context;
@@ -109,7 +119,9 @@ static size_t on_head(char *line, size_t size, size_t count, void *context)
     tarn__http_head_take(
         &t->reply.head, tarn_bytes_at(line, bytes), tarn__clock_wall_ms(clock) / MS_PER_S);
     progress(t, TARN__HTTP_RECEIVING, bytes);
-    return bytes;
+    const bool is_end = bytes > 0 && (line[0] == '\r' || line[0] == '\n');
+    t->is_unexpected = is_end && !is_expected(t);
+    return t->is_unexpected ? 0 : bytes;
 }
 
 static bool take_body(tarn__http_transfer *t, const char *bytes, size_t size)
@@ -146,10 +158,7 @@ static size_t on_receive(char *bytes, size_t size, size_t count, void *context)
     long status = 0;
     curl_easy_getinfo((CURL *)t->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 300) {
-        const tarn__http_request *request = &t->request;
-        t->is_unexpected = t->reply.size == 0 && request->is_expected != NULL &&
-                           !request->is_expected(&t->reply.head, (int)status, request->expected);
-        return !t->is_unexpected && take_body(t, bytes, total) ? total : CURL_WRITEFUNC_ERROR;
+        return take_body(t, bytes, total) ? total : CURL_WRITEFUNC_ERROR;
     }
     tarn__http_reply *reply = &t->reply;
     const size_t room = sizeof reply->problem - reply->problem_size;
@@ -346,7 +355,7 @@ void tarn__http_transfer_conclude(tarn__http_transfer *t, CURLcode code)
         (void)tarn__fail(
             &t->error,
             TARN_REMOTE_ERROR,
-            "%s sent other bytes than those that were asked for",
+            "%s sent another answer than one to what was asked",
             host);
     } else if (t->is_too_long) {
         (void)tarn__fail(

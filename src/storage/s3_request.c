@@ -182,13 +182,14 @@ static tarn_status status_of(int http_status, const char *code)
         {"NoSuchKey", TARN_MISSING},
         {"NoSuchUpload", TARN_MISSING},
         {"PreconditionFailed", TARN_BUSY},
-        {"ConditionalRequestConflict", TARN_BUSY},
         {"NoSuchBucket", TARN_DECLINED},
         {"RequestTimeout", TARN_REMOTE_ERROR},
         {"SlowDown", TARN_REMOTE_ERROR},
         {"InternalError", TARN_REMOTE_ERROR},
         {"ServiceUnavailable", TARN_REMOTE_ERROR},
         {"OperationAborted", TARN_REMOTE_ERROR},
+        /* Another request about the object is under way, and may still fail. */
+        {"ConditionalRequestConflict", TARN_REMOTE_ERROR},
         /* Of a server on a file system, while another request removes the directory. */
         {"ExistingObjectIsDirectory", TARN_REMOTE_ERROR},
         {"BadDigest", TARN_REMOTE_ERROR},

@@ -90,7 +90,7 @@ tarn_status tarn__s3_put(
 static bool begins_at(const tarn__http_head *head, int status, const void *context)
 {
     const uint64_t *offset = context;
-    return status == 206 && head->has_range && head->range_begin == *offset;
+    return status >= 300 || (status == 206 && head->has_range && head->range_begin == *offset);
 }
 
 static tarn_status end_get(

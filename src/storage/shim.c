@@ -160,6 +160,15 @@ static tarn_status shim_adopt(
     return below->ops->adopt(below, path, name, error);
 }
 
+/* No shim has another operation for links: it tells one from a storage. */
+tarn_storage *tarn__shim_bottom(tarn_storage *storage)
+{
+    while (TARN__STORAGE_HAS(storage->ops, link) && storage->ops->link == shim_link) {
+        storage = shim_of(storage)->below;
+    }
+    return storage;
+}
+
 void tarn__shim_free(tarn_storage *base)
 {
     tarn__shim *self = shim_of(base);

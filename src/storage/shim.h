@@ -45,6 +45,9 @@ TARN_NODISCARD tarn_status tarn__shim_wrap(
 #define TARN__STORAGE_HAS(table, member) \
     (offsetof(tarn_storage_ops, member) < (table)->struct_size && (table)->member != NULL)
 
+/* The storage of files below all shims over storage; itself, if its objects are no local files. */
+tarn_storage *tarn__shim_bottom(tarn_storage *storage);
+
 /* Frees the storage below and the shim. */
 void tarn__shim_free(tarn_storage *base);
 

@@ -1,9 +1,9 @@
 /*
  * storage.h - storages by address, and checked access to their operations.
  *
- *     tarn__storage_open("file:///checkpoints/flights") ──► file.c
- *     tarn__storage_open("s3://bucket/flights") ──► retry.c ──► s3.c ──► http.c
- *     tarn__storage_open("webhdfs://host:9870/flights") ──► retry.c ──► webhdfs.c ──► http.c
+ *     tarn__storage_open("file:///checkpoints/flights") ──► throttle.c ──► file.c
+ *     tarn__storage_open("s3://bucket/flights") ──► retry.c ──► throttle.c ──► s3.c ──► http.c
+ *     tarn__storage_open("webhdfs://host:9870/flights") ──► the same ──► webhdfs.c ──► http.c
  *     tarn__memory_storage_new()                        ──► memory.c (tests)
  *            │
  *            ▼
@@ -23,6 +23,7 @@
 
 #include "base/account.h"
 #include "storage/file_calls.h"
+#include "storage/give_up.h"
 #include "storage/http.h"
 #include "storage/name.h"
 #include "storage/uri.h"
@@ -47,13 +48,19 @@ typedef struct tarn__storage_options {
     const tarn__file_calls *calls; /* NULL: the system's. */
     bool must_exist;               /* False: the directory is created, with its parents. */
 
+    const tarn_config *config; /* NULL: defaults, and environment variables. */
+
     /* Of storages behind a network. */
-    const tarn_config *config;          /* NULL: environment variables only. */
     tarn__account *buffers;             /* For parts of uploads. NULL: account. */
     tarn__http *http;                   /* NULL: the storage has a client of its own. */
     const tarn_storage_scheme *schemes; /* The application's own; they go first. */
     uint32_t scheme_count;
     tarn__storage_counters *counters; /* NULL: nobody counts. */
+
+    /* By which shims wait. NULL: the system's clock, and the thread sleeps. */
+    const tarn__clock *clock;
+    tarn__sleep_fn *sleep;
+    void *sleep_context;
 } tarn__storage_options;
 
 /*
@@ -163,8 +170,9 @@ TARN_NODISCARD tarn_status tarn__storage_list(
     void *context,
     tarn_error *error);
 /*
- * Makes an object of one directory one of another's too, by a hard link; there already: nothing is
- * done. Durable. TARN_NOT_SUPPORTED: they are not two directories of one file system.
+ * Makes an object of one directory one of another's too, by a hard link, whatever shims stand over
+ * them; there already: nothing is done. Durable. TARN_NOT_SUPPORTED: they are not two directories
+ * of one file system.
  */
 TARN_NODISCARD tarn_status
 tarn__storage_link(tarn_storage *from, tarn_storage *to, const char *name, tarn_error *error);

@@ -20,7 +20,7 @@ static tarn_status webhdfs_stat(
     tarn_storage *base, const char *name, tarn_storage_info *out, tarn_error *error)
 {
     tarn__webhdfs_status status;
-    TARN_TRY(tarn__webhdfs_look(storage_of(base), name, &status, error));
+    TARN_TRY(tarn__webhdfs_look(storage_of(base), name, /* is_alone= */ false, &status, error));
     if (status.is_directory) {
         return tarn__fail(error, TARN_MISSING, "%.200s/%.200s is not a file", base->address, name);
     }
@@ -138,11 +138,9 @@ static void remove_empty_parents(tarn__webhdfs *self, const char *name)
     snprintf(directory, sizeof directory, "%s", name);
     bool is_removed = true;
     while (is_removed && tarn__webhdfs_cut_to_parent(directory)) {
-        if (tarn__webhdfs_ask(
-                self, "DELETE", directory, "DELETE&recursive=false", NULL, &is_removed, NULL) !=
-            TARN_OK) {
-            is_removed = false;
-        }
+        const tarn_status status = tarn__webhdfs_ask(
+            self, "DELETE", directory, "DELETE&recursive=false", false, &is_removed, NULL);
+        is_removed = is_removed && status == TARN_OK;
     }
 }
 
@@ -167,7 +165,7 @@ static tarn_status webhdfs_remove(
             "DELETE",
             names[i],
             "DELETE&recursive=false",
-            NULL,
+            /* is_alone= */ false,
             &is_removed,
             first == TARN_OK ? error : NULL);
         if (status != TARN_OK && status != TARN_MISSING && first == TARN_OK) {
@@ -316,7 +314,7 @@ static tarn_status set_root(
     snprintf(
         self->root,
         sizeof self->root,
-        "%s://%.*s%s/webhdfs/v1",
+        "%s://%.*s%s" TARN__WEBHDFS_PREFIX,
         is_tls ? "https" : "http",
         (int)host_size,
         uri->host,

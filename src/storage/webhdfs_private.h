@@ -7,12 +7,18 @@
  *
  * A name node redirects what carries bytes to a data node; that is followed once, by hand: the
  * address is the name node's own, with what it wants the data node to know, and nothing of ours is
- * added to it. HttpFS answers directly.
+ * added to it. HttpFS answers directly, or points to itself.
+ *
+ * A server may answer twice, and then a kept connection has the answer to the request before. What
+ * decides whether an object is there goes by connections of its own: bytes, the renaming, and what
+ * is looked at when its answer was lost. Elsewhere a foreign answer is known by its form: a
+ * redirect names its file and its operation, DELETE and MKDIRS are answered with a boolean.
  */
 #ifndef TARN_STORAGE_WEBHDFS_PRIVATE_H
 #define TARN_STORAGE_WEBHDFS_PRIVATE_H
 
 #include "storage/http.h"
+#include "storage/name.h"
 #include "storage/storage.h"
 #include "storage/uri.h"
 #include "storage/webhdfs_reply.h"
@@ -23,6 +29,8 @@ enum {
     TARN__WEBHDFS_TEMPORARY_BYTES = 80,
     TARN__WEBHDFS_NAME_ATTEMPTS_MAX = 100, /* Directories may go while a file is put into them. */
 };
+
+#define TARN__WEBHDFS_PREFIX "/webhdfs/v1"
 
 typedef struct tarn__webhdfs {
     tarn_storage base;
@@ -48,14 +56,18 @@ typedef struct tarn__webhdfs_call {
     const char *start_after; /* To be added as startAfter=, or NULL. */
     tarn_bytes body;
     bool has_body;
-    bool is_parting; /* As in tarn__http_request. */
+    bool wants_boolean; /* An answer that is empty is one to something else. */
+    bool is_alone;      /* As in tarn__http_request, as the next one. Bytes always are. */
+    bool is_parting;
     /* Where what is read goes, as in tarn__http_request: one of both, or neither. */
     tarn_storage_sink *sink;
     void *sink_context;
     void *into;
     uint64_t limit; /* Of these two. */
 
+    bool is_elsewhere; /* It was pointed to another server: this one has data nodes. */
     tarn__http_transfer transfer;
+    char path[TARN__URI_PATH_BYTES + TARN__STORAGE_NAME_BYTES_MAX + 16]; /* Of the file, whole. */
     tarn_buffer url;
     tarn_buffer reply; /* What came, when both are NULL. */
     tarn__webhdfs_problem problem;
@@ -74,18 +86,22 @@ void tarn__webhdfs_call_free(tarn__webhdfs_call *call);
 TARN_NODISCARD tarn_status
 tarn__webhdfs_call_perform(tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_error *error);
 
-/* A request with an answer of {"boolean": ..} or none; *out is true for none. */
+/* A request whose answer is {"boolean": ..}. TARN_REMOTE_ERROR: another answer came. */
 TARN_NODISCARD tarn_status tarn__webhdfs_ask(
     tarn__webhdfs *self,
     const char *method,
     const char *name,
     const char *operation,
-    const char *destination,
+    bool is_alone,
     bool *out,
     tarn_error *error);
 
 TARN_NODISCARD tarn_status tarn__webhdfs_look(
-    tarn__webhdfs *self, const char *name, tarn__webhdfs_status *out, tarn_error *error);
+    tarn__webhdfs *self,
+    const char *name,
+    bool is_alone,
+    tarn__webhdfs_status *out,
+    tarn_error *error);
 
 /* Cuts the last part off a name; false when there was only one, and then the name is "". */
 bool tarn__webhdfs_cut_to_parent(char *name);

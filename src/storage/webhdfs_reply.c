@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "storage/http_header.h"
+#include "storage/uri.h"
+
 static json_t *load(tarn_bytes document)
 {
     if (document.size == 0 || document.size > TARN__WEBHDFS_REPLY_BYTES_MAX) {
@@ -39,6 +42,52 @@ bool tarn__webhdfs_read_boolean(tarn_bytes document, bool *out)
         *out = json_is_true(value);
     }
     json_decref(root);
+    return is_good;
+}
+
+/* Whether a decoded text ends with another one. tarn__uri_decode() makes a ' ' of a plain '+'. */
+static bool ends_with(const char *text, size_t size, const char *end)
+{
+    const size_t end_size = strlen(end);
+    bool is_same = size >= end_size;
+    for (size_t i = 0; is_same && i < end_size; i++) {
+        const char c = text[size - end_size + i];
+        is_same = c == end[i] || (c == ' ' && end[i] == '+');
+    }
+    return is_same;
+}
+
+/* Whether a query has none of the name that the parameter has ("offset=1"), or one that is it. */
+static bool agrees(const char *query, const char *parameter, size_t size)
+{
+    const char *equals = memchr(parameter, '=', size);
+    const size_t name_size = equals != NULL ? (size_t)(equals + 1 - parameter) : 0;
+    const char *at = query;
+    while (*at != '\0' && strncmp(at, parameter, name_size) != 0) {
+        at += strcspn(at, "&");
+        at += *at == '&' ? 1 : 0;
+    }
+    return *at == '\0' || (strcspn(at, "&") == size && memcmp(at, parameter, size) == 0);
+}
+
+bool tarn__webhdfs_is_redirect(const char *location, const char *path, const char *operation)
+{
+    char text[TARN__HTTP_LOCATION_BYTES];
+    const size_t path_size = strcspn(location, "?#");
+    const char *query = location + path_size + (location[path_size] == '?' ? 1 : 0);
+    if (path_size >= sizeof text) {
+        return false;
+    }
+    memcpy(text, location, path_size);
+    const long size = tarn__uri_decode(text, path_size);
+    bool is_good = size >= 0 && ends_with(text, (size_t)size, path);
+    char parameters[128];
+    snprintf(parameters, sizeof parameters, "op=%s", operation);
+    for (const char *at = parameters; is_good && *at != '\0';) {
+        const size_t one = strcspn(at, "&");
+        is_good = agrees(query, at, one);
+        at += one + (at[one] == '&' ? 1 : 0);
+    }
     return is_good;
 }
 

@@ -31,6 +31,14 @@ void tarn__webhdfs_read_problem(tarn_bytes document, tarn__webhdfs_problem *out)
 /* {"boolean": ..}. False: it is none. */
 bool tarn__webhdfs_read_boolean(tarn_bytes document, bool *out);
 
+/*
+ * Whether a redirect is that of a request: it names the file, and repeats no parameter of its
+ * operation ("OPEN&offset=1") with another value.
+ *
+ * path  Of the file, decoded: "/webhdfs/v1/DIRECTORY/NAME". What stands before it is a gateway's.
+ */
+bool tarn__webhdfs_is_redirect(const char *location, const char *path, const char *operation);
+
 /* {"FileStatus": {..}}. False: it is none. */
 bool tarn__webhdfs_read_status(tarn_bytes document, tarn__webhdfs_status *out);
 

@@ -133,10 +133,26 @@ static tarn_status append_url(tarn__webhdfs *self, tarn__webhdfs_call *call)
     return tarn_buffer_append(url, tarn_bytes_at("", 1));
 }
 
+/* What append_path() says, not encoded, as a redirect is to name it. */
+static void set_path(const tarn__webhdfs *self, tarn__webhdfs_call *call)
+{
+    const bool has_name = call->name[0] != '\0';
+    const bool has_path = self->path[0] != '\0';
+    snprintf(
+        call->path,
+        sizeof call->path,
+        TARN__WEBHDFS_PREFIX "%s%s%s%s",
+        has_path ? "/" : "",
+        self->path,
+        has_name || !has_path ? "/" : "",
+        call->name);
+}
+
 static tarn_status build_url(tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_error *error)
 {
     const size_t capacity = url_bytes_max(self, call);
     TARN_TRY(renew_url(call, capacity, error));
+    set_path(self, call);
     return append_url(self, call) == TARN_OK
                ? TARN_OK
                : tarn__fail_no_memory(error, "the address of a request", capacity);
@@ -208,11 +224,33 @@ static tarn_status fail(
     return status;
 }
 
+/* TLS is not given up on the way. */
+static bool is_followed(const tarn__webhdfs_call *call, const char *location)
+{
+    const bool is_tls = strncmp((const char *)call->url.data, "https:", 6) == 0;
+    return strncmp(location, "https://", 8) == 0 ||
+           (!is_tls && strncmp(location, "http://", 7) == 0);
+}
+
+/* Whether what a name node says can be an answer to the call; one that points to no address at all
+ * is, and is refused for that. */
+static bool is_answer(const tarn__http_head *head, int status, const void *context)
+{
+    const tarn__webhdfs_call *call = context;
+    if (status >= 300) {
+        return !is_followed(call, head->location) ||
+               tarn__webhdfs_is_redirect(head->location, call->path, call->operation);
+    }
+    const bool is_empty = head->has_length && head->length == 0;
+    return !call->has_body && !(call->wants_boolean && (status != 200 || is_empty));
+}
+
 /* One exchange; url is NUL-terminated. */
 static tarn_status exchange(
-    tarn__webhdfs *self, tarn__webhdfs_call *call, bool has_body, tarn_error *error)
+    tarn__webhdfs *self, tarn__webhdfs_call *call, bool is_first, tarn_error *error)
 {
     const bool is_reading = call->sink != NULL || call->into != NULL;
+    const bool has_body = call->has_body && !is_first;
     call->reply.size = 0;
     call->transfer = (tarn__http_transfer){
         .request =
@@ -222,7 +260,10 @@ static tarn_status exchange(
                 .headers = {"Content-Type: application/octet-stream"},
                 .body = has_body ? call->body : tarn_bytes_at(NULL, 0),
                 .has_body = strcmp(call->method, "GET") != 0 && strcmp(call->method, "DELETE") != 0,
+                .is_alone = call->is_alone || has_body,
                 .is_parting = call->is_parting,
+                .is_expected = is_first ? is_answer : NULL,
+                .expected = call,
                 .sink = call->sink,
                 .sink_context = call->sink_context,
                 .into = call->into,
@@ -239,24 +280,29 @@ static tarn_status exchange(
     return status;
 }
 
-/* A data node's address as the name node gave it; TLS is not given up on the way. */
+/* Whether an address is of another server than the one that is asked. */
+static bool is_of_another(const tarn__webhdfs *self, const char *location)
+{
+    const size_t size = strlen(self->root) - strlen(TARN__WEBHDFS_PREFIX);
+    return strncmp(location, self->root, size) != 0 || location[size] != '/';
+}
+
+/* To a data node's address as the name node gave it. */
 static tarn_status follow(tarn__webhdfs *self, tarn__webhdfs_call *call, tarn_error *error)
 {
     const char *location = call->transfer.reply.head.location;
     const size_t size = strlen(location) + 1;
-    const bool is_tls = strncmp(self->root, "https:", 6) == 0;
-    const bool is_good =
-        strncmp(location, "https://", 8) == 0 || (!is_tls && strncmp(location, "http://", 7) == 0);
-    if (!is_good) {
+    if (!is_followed(call, location)) {
         char name[420];
         name_of(self, call, name);
         return tarn__fail(
             error, TARN_DECLINED, "%s: the name node points to no address that is followed", name);
     }
+    call->is_elsewhere = is_of_another(self, location);
     TARN_TRY(renew_url(call, size, error));
     memcpy(call->url.data, location, size);
     call->url.size = size;
-    return exchange(self, call, call->has_body, error);
+    return exchange(self, call, /* is_first= */ false, error);
 }
 
 tarn_status tarn__webhdfs_call_perform(
@@ -264,15 +310,10 @@ tarn_status tarn__webhdfs_call_perform(
 {
     TARN_TRY(build_url(self, call, error));
     /* Bytes go where the first answer points to; HttpFS points to itself. */
-    TARN_TRY(exchange(self, call, /* has_body= */ false, error));
+    TARN_TRY(exchange(self, call, /* is_first= */ true, error));
     const tarn__http_reply *reply = &call->transfer.reply;
     if (reply->status >= 300 && reply->status < 400) {
         TARN_TRY(follow(self, call, error));
-    } else if (reply->status < 300 && call->has_body) {
-        char name[420];
-        name_of(self, call, name);
-        return tarn__fail(
-            error, TARN_REMOTE_ERROR, "%s: the server does not say where bytes go", name);
     }
     if (reply->status >= 200 && reply->status < 300) {
         return TARN_OK;
@@ -286,7 +327,7 @@ tarn_status tarn__webhdfs_ask(
     const char *method,
     const char *name,
     const char *operation,
-    const char *destination,
+    bool is_alone,
     bool *out,
     tarn_error *error)
 {
@@ -296,18 +337,25 @@ tarn_status tarn__webhdfs_ask(
     call->method = method;
     call->name = name;
     call->operation = operation;
-    call->destination = destination;
-    const tarn_status status = tarn__webhdfs_call_perform(self, call, error);
-    if (status == TARN_OK) {
-        *out = true;
-        (void)tarn__webhdfs_read_boolean(tarn_buffer_bytes(&call->reply), out);
+    call->wants_boolean = true;
+    call->is_alone = is_alone;
+    tarn_status status = tarn__webhdfs_call_perform(self, call, error);
+    if (status == TARN_OK && !tarn__webhdfs_read_boolean(tarn_buffer_bytes(&call->reply), out)) {
+        char text[420];
+        name_of(self, call, text);
+        status =
+            tarn__fail(error, TARN_REMOTE_ERROR, "%s: the answer is none to what was asked", text);
     }
     tarn__webhdfs_call_free(call);
     return status;
 }
 
 tarn_status tarn__webhdfs_look(
-    tarn__webhdfs *self, const char *name, tarn__webhdfs_status *out, tarn_error *error)
+    tarn__webhdfs *self,
+    const char *name,
+    bool is_alone,
+    tarn__webhdfs_status *out,
+    tarn_error *error)
 {
     tarn__webhdfs_call *call = NULL;
     TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
@@ -315,6 +363,7 @@ tarn_status tarn__webhdfs_look(
     call->method = "GET";
     call->name = name;
     call->operation = "GETFILESTATUS";
+    call->is_alone = is_alone;
     tarn_status status = tarn__webhdfs_call_perform(self, call, error);
     if (status == TARN_OK && !tarn__webhdfs_read_status(tarn_buffer_bytes(&call->reply), out)) {
         status = tarn__fail(

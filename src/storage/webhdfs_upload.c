@@ -2,7 +2,8 @@
  * webhdfs_upload.c - a file on its way to HDFS, under a temporary name until it is whole.
  *
  * When the answer to an append is lost, the file's size tells how much of it arrived; when that to
- * the renaming is lost, the temporary name does: it is gone, and nobody else knew it.
+ * the renaming is lost, or is none to it, the temporary name does: it is gone, and nobody else knew
+ * it.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ typedef struct webhdfs_upload {
     uint32_t flags;
     bool is_made;        /* The temporary file exists. */
     bool is_uncertain;   /* What was sent last may have arrived. */
+    bool has_data_node;  /* What was sent last went to another server than the one that is asked. */
     uint64_t sent;       /* Bytes that are in the temporary file for certain. */
     size_t taken;        /* Bytes of the caller's part that a failed append() took already. */
     tarn_buffer pending; /* Bytes that are not. */
@@ -67,7 +69,7 @@ static tarn_status reconcile(webhdfs_upload *upload, tarn_error *error)
     if (!upload->is_uncertain || !upload->is_made) {
         return TARN_OK;
     }
-    TARN_TRY(tarn__webhdfs_look(self, upload->temporary, &there, error));
+    TARN_TRY(tarn__webhdfs_look(self, upload->temporary, /* is_alone= */ true, &there, error));
     if (there.size < upload->sent || there.size > upload->sent + upload->pending.size) {
         return tarn__fail(
             error,
@@ -103,6 +105,7 @@ static tarn_status flush(webhdfs_upload *upload, tarn_error *error)
     call->body = tarn_buffer_bytes(&upload->pending);
     call->has_body = true;
     const tarn_status status = tarn__webhdfs_call_perform(self, call, error);
+    upload->has_data_node = call->is_elsewhere;
     tarn__webhdfs_call_free(call);
     if (status != TARN_OK) {
         upload->is_uncertain = true;
@@ -179,7 +182,8 @@ static tarn_status make_parent(tarn__webhdfs *self, const char *name, tarn_error
     snprintf(parent, sizeof parent, "%s", name);
     bool is_made = false;
     return tarn__webhdfs_cut_to_parent(parent)
-               ? tarn__webhdfs_ask(self, "PUT", parent, "MKDIRS", NULL, &is_made, error)
+               ? tarn__webhdfs_ask(
+                     self, "PUT", parent, "MKDIRS", /* is_alone= */ false, &is_made, error)
                : TARN_OK;
 }
 
@@ -189,6 +193,37 @@ static bool is_same(const char *name, const tarn__webhdfs_status *there)
     tarn__digest digest;
     uint64_t size = 0;
     return tarn__storage_is_content(name, &digest, &size) && there->size == size;
+}
+
+/* What there is of an upload that was to have its name. */
+typedef struct findings {
+    bool has_temporary;
+    bool has_name;
+    tarn__webhdfs_status temporary;
+    tarn__webhdfs_status named;
+} findings;
+
+static tarn_status look_for(
+    tarn__webhdfs *self, const char *name, bool *is_there, tarn__webhdfs_status *out, tarn_error *e)
+{
+    const tarn_status status = tarn__webhdfs_look(self, name, /* is_alone= */ true, out, e);
+    *is_there = status == TARN_OK;
+    return status == TARN_MISSING ? TARN_OK : status;
+}
+
+static tarn_status look_at_both(
+    const webhdfs_upload *upload, const char *name, findings *out, tarn_error *error)
+{
+    tarn__webhdfs *self = storage_of(upload);
+    TARN_TRY(look_for(self, upload->temporary, &out->has_temporary, &out->temporary, error));
+    TARN_TRY(look_for(self, name, &out->has_name, &out->named, error));
+    return out->has_temporary || out->has_name ? TARN_OK
+                                               : tarn__fail(
+                                                     error,
+                                                     TARN_DECLINED,
+                                                     "%.200s/%s has gone before it was named",
+                                                     self->base.address,
+                                                     upload->temporary);
 }
 
 /*
@@ -202,58 +237,94 @@ static bool is_same(const char *name, const tarn__webhdfs_status *there)
 static tarn_status judge(webhdfs_upload *upload, const char *name, bool *is_done, tarn_error *error)
 {
     tarn__webhdfs *self = storage_of(upload);
-    tarn__webhdfs_status status;
-    tarn__webhdfs_status there;
-    const tarn_status outcome = tarn__webhdfs_look(self, upload->temporary, &status, error);
-    const tarn_status known = outcome == TARN_OK || outcome == TARN_MISSING
-                                  ? tarn__webhdfs_look(self, name, &there, error)
-                                  : outcome;
-    if (known != TARN_OK && known != TARN_MISSING) {
-        return known;
-    }
-    if (outcome == TARN_MISSING) {
-        *is_done = known == TARN_OK;
-        return *is_done ? TARN_OK
-                        : tarn__fail(
-                              error,
-                              TARN_DECLINED,
-                              "%.200s/%s has gone before it was named",
-                              self->base.address,
-                              upload->temporary);
-    }
-    if (known == TARN_MISSING) {
+    findings found;
+    TARN_TRY(look_at_both(upload, name, &found, error));
+    *is_done = !found.has_temporary;
+    if (*is_done || !found.has_name) {
         return TARN_OK;
     }
     if ((upload->flags & TARN_UPLOAD_IF_ABSENT) != 0) {
         return tarn__fail(
             error, TARN_BUSY, "%.200s/%.200s exists already", self->base.address, name);
     }
-    if (there.size == status.size && is_same(name, &there)) {
+    if (found.named.size == found.temporary.size && is_same(name, &found.named)) {
         *is_done = true;
         remove_temporary(upload);
         return TARN_OK;
     }
     bool is_removed = false;
     (void)tarn__give_up_when(NULL);
-    return tarn__webhdfs_ask(self, "DELETE", name, "DELETE", NULL, &is_removed, error);
+    return tarn__webhdfs_ask(
+        self, "DELETE", name, "DELETE", /* is_alone= */ true, &is_removed, error);
+}
+
+/* After an answer that says neither: only what is there tells whether it was done. */
+static tarn_status settle(const webhdfs_upload *upload, const char *name, tarn_error *error)
+{
+    findings found;
+    TARN_TRY(look_at_both(upload, name, &found, error));
+    return !found.has_temporary ? TARN_OK
+                                : tarn__fail(
+                                      error,
+                                      TARN_REMOTE_ERROR,
+                                      "RENAME %.200s/%.200s: the answer is none to what was asked",
+                                      upload->base.storage->address,
+                                      name);
+}
+
+typedef enum verdict { RENAMED, REFUSED, UNSAID } verdict;
+
+/*
+ * A name node has no word for a renaming with options that was done; HttpFS says a boolean. By a
+ * connection of its own an empty answer is to this request, if a name node gives it.
+ */
+static verdict read_verdict(const webhdfs_upload *upload, const tarn__webhdfs_call *call)
+{
+    bool is_done = false;
+    if (tarn__webhdfs_read_boolean(tarn_buffer_bytes(&call->reply), &is_done)) {
+        return is_done ? RENAMED : REFUSED;
+    }
+    return upload->has_data_node && call->transfer.reply.status == 200 && call->reply.size == 0
+               ? RENAMED
+               : UNSAID;
+}
+
+static tarn_status ask_rename(
+    const webhdfs_upload *upload, const char *name, verdict *out, tarn_error *error)
+{
+    tarn__webhdfs *self = storage_of(upload);
+    tarn__webhdfs_call *call = NULL;
+    TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
+    call->method = "PUT";
+    call->name = upload->temporary;
+    call->operation = (upload->flags & TARN_UPLOAD_IF_ABSENT) != 0
+                          ? "RENAME&renameoptions=NONE"
+                          : "RENAME&renameoptions=OVERWRITE";
+    call->destination = name;
+    call->is_alone = true;
+    tarn_status status = tarn__webhdfs_call_perform(self, call, error);
+    if (status == TARN_OK) {
+        *out = read_verdict(upload, call);
+    } else if (status == TARN_MISSING || status == TARN_BUSY) {
+        *out = REFUSED;
+        status = TARN_OK;
+    }
+    tarn__webhdfs_call_free(call);
+    return status;
 }
 
 static tarn_status rename_to(webhdfs_upload *upload, const char *name, tarn_error *error)
 {
     tarn__webhdfs *self = storage_of(upload);
-    const char *operation = (upload->flags & TARN_UPLOAD_IF_ABSENT) != 0
-                                ? "RENAME&renameoptions=NONE"
-                                : "RENAME&renameoptions=OVERWRITE";
     for (uint32_t i = 0; i < TARN__WEBHDFS_NAME_ATTEMPTS_MAX; i++) {
         TARN_TRY(make_parent(self, name, error));
-        bool is_done = false;
-        const tarn_status status =
-            tarn__webhdfs_ask(self, "PUT", upload->temporary, operation, name, &is_done, error);
-        if (status != TARN_OK && status != TARN_MISSING && status != TARN_BUSY) {
-            return status;
+        verdict said = UNSAID;
+        TARN_TRY(ask_rename(upload, name, &said, error));
+        if (said == UNSAID) {
+            return settle(upload, name, error);
         }
-        if (status != TARN_OK || !is_done) {
-            is_done = false;
+        bool is_done = said == RENAMED;
+        if (!is_done) {
             TARN_TRY(judge(upload, name, &is_done, error));
         }
         if (is_done) {

@@ -201,19 +201,25 @@ class Import(Checkpoint):
         self.assertIn("rows were written, and", self.refused(
             "checkpoint", "import", self.write(*lines[:5], *lines[6:]), os.path.join(self.folder, "cut")))
 
-    def test_an_export_that_fails_leaves_no_file(self):
+    def test_an_export_that_fails_or_is_killed_leaves_no_file(self):
         path = os.path.join(self.folder, "rows.jsonl")
 
-        def limit():  # A file may not grow further than a few rows.
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+        def run(on_excess):
+            def limit():  # A file may not grow further than a few rows.
+                signal.signal(signal.SIGXFSZ, on_excess)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+            return subprocess.run([COMMAND, "checkpoint", "export", saved, "--lines", path], preexec_fn=limit,
+                                  capture_output=True, timeout=TIMEOUT_S, check=False)
 
         lines = self.good("checkpoint", "export", self.path, os.path.join(self.folder, "savepoints")).out
         saved = lines.split(": ")[0]
-        run = subprocess.run([COMMAND, "checkpoint", "export", saved, "--lines", path], preexec_fn=limit, capture_output=True,
-                             timeout=TIMEOUT_S, check=False)
-        self.assertEqual(run.returncode, 1, run)
-        self.assertIn(b"too large", run.stderr)
+        failed = run(signal.SIG_IGN)
+        self.assertEqual(failed.returncode, 1, failed)
+        self.assertIn(b"too large", failed.stderr)
+        self.assertFalse(os.path.exists(path))
+        killed = run(signal.SIG_DFL)
+        self.assertEqual(killed.returncode, -signal.SIGXFSZ, killed)
         self.assertFalse(os.path.exists(path))
         self.good("checkpoint", "export", saved, "--lines", path)
 
@@ -319,8 +325,10 @@ class Gc(Checkpoint):
     def test_a_directory_of_no_job_is_refused(self):
         os.mkdir(os.path.join(self.folder, "savepoints"))
         for path in (self.folder, os.path.join(self.folder, "savepoints")):
+            os.utime(path, (1, 1))
             self.assertIn("holds no checkpoint", self.refused("checkpoint", "gc", path))
             self.assertIn(path, self.refused_json("checkpoint", "gc", path))
+            self.assertEqual(os.stat(path).st_mtime, 1)  # Nothing was written there.
 
     def test_bad_usage_and_no_directory(self):
         self.assertEqual(tarn("checkpoint", "gc").status, 2)

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/try.h"
 #include "conformance/storage_suite.h"
+#include "storage/give_up.h"
 #include "storage/shims.h"
 #include "support/fault_server.h"
 #include "support/support.h"
@@ -147,6 +148,7 @@ static void test_what_passes_is_survived(void **state)
         "duplicate",
         "lost_commit",
         "bad_digest",
+        "conflict",
         "garbage",
         "huge_head",
     };
@@ -247,6 +249,29 @@ static void test_parts_are_resumed(void **state)
     }
     free(content);
     free(back);
+}
+
+/* Also behind an upload that nobody wants any more, whose requests end early. */
+static void test_parts_of_what_is_given_up_are_removed(void **state)
+{
+    (void)state;
+    const size_t size = (size_t)17 << 20;
+    uint8_t *content = malloc(size);
+    const atomic_bool is_given_up = true;
+    tarn_storage_upload *upload = NULL;
+    fixture f;
+    fill(content, size);
+    open_fixture(&f, NULL);
+    assert_ok(tarn__storage_begin(f.storage, "large", 0, &upload, &f.error), &f.error);
+    assert_ok(tarn__storage_append(upload, tarn_bytes_at(content, size), &f.error), &f.error);
+    assert_true(fault_server_saw(f.server, "uploadId="));
+    assert_false(fault_server_saw(f.server, "DELETE "));
+    (void)tarn__give_up_when(&is_given_up);
+    tarn__storage_abandon(upload);
+    (void)tarn__give_up_when(NULL);
+    assert_true(fault_server_saw(f.server, "DELETE "));
+    close_fixture(&f);
+    free(content);
 }
 
 /* --- Whole objects, from a source and into a sink --- */
@@ -519,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_what_passes_is_survived),
         cmocka_unit_test(test_what_does_not_pass_is_given_up),
         cmocka_unit_test(test_parts_are_resumed),
+        cmocka_unit_test(test_parts_of_what_is_given_up_are_removed),
         cmocka_unit_test(test_whole_objects_survive_what_passes),
         cmocka_unit_test(test_a_source_that_fails_leaves_no_object),
         cmocka_unit_test(test_a_lost_answer_is_not_mistaken_for_anothers_object),

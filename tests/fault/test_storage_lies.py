@@ -176,7 +176,7 @@ class Lies(unittest.TestCase):
             if operation == "GETFILESTATUS":
                 status = {"pathSuffix": "", "type": "FILE", "length": 2, "modificationTime": 1}
                 return 200, {}, json.dumps({"FileStatus": status}).encode()
-            return 307, {"Location": f"http://127.0.0.1:{other.server_port}/elsewhere"}, b""
+            return 307, {"Location": f"http://127.0.0.1:{other.server_port}/elsewhere" + urlsplit(request.path).path}, b""
 
         server = self.serve(answer)
         self.run_tarn(server, "get", f"webhdfs://127.0.0.1:{server.server_port}/p/x", "copy")

@@ -6,22 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "support/fake_request.h"
+
 typedef struct fake_s3 fake_s3;
-
-typedef struct fake_request {
-    char method[16];
-    char target[4096]; /* Path and query, as they came. */
-    const char *head;  /* All lines, NUL-terminated. */
-    const uint8_t *body;
-    size_t body_size;
-} fake_request;
-
-typedef struct fake_answer {
-    int status;
-    char head[1024]; /* More lines, each with its line end. */
-    uint8_t *body;   /* Owned by the answer: free() it. May be NULL. */
-    size_t body_size;
-} fake_answer;
 
 fake_s3 *fake_s3_new(void);
 void fake_s3_free(fake_s3 *s3);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "support/fake_hdfs.h"
 #include "support/fake_s3.h"
 
 enum {
@@ -37,6 +38,7 @@ struct fault_server {
     uint16_t port;
     uint16_t upstream_port;
     fake_s3 *s3;
+    fake_hdfs *hdfs;
     pthread_t acceptor;
     atomic_bool is_stopping;
     atomic_uint_least64_t requests;
@@ -62,6 +64,7 @@ typedef struct connection {
     fault_server *server;
     uint32_t index;
     int socket;
+    fake_answer late; /* That comes again before the next one; status 0: none does. */
 } connection;
 
 /* --- Scripts --- */
@@ -111,14 +114,20 @@ char *fault_server_scenario(const char *name)
     return text;
 }
 
+static bool fits(const rule *r, const fake_request *request)
+{
+    return strcmp(r->method, "*") == 0 || strcmp(r->method, request->method) == 0 ||
+           fake_hdfs_has_operation(request, r->method);
+}
+
 /* What happens to the next request; "pass" when nothing does. */
-static rule decide(fault_server *server, const char *method)
+static rule decide(fault_server *server, const fake_request *request)
 {
     rule decided = {.action = "pass"};
     pthread_mutex_lock(&server->mutex);
     for (uint32_t i = 0; i < server->rule_count; i++) {
         rule *r = &server->rules[i];
-        if (r->left > 0 && (strcmp(r->method, "*") == 0 || strcmp(r->method, method) == 0)) {
+        if (r->left > 0 && fits(r, request)) {
             r->left -= r->is_endless ? 0 : 1;
             decided = *r;
             break;
@@ -378,6 +387,9 @@ static bool send_spoiled(
         }
     } else if (strcmp(r->action, "flip") == 0 && size > 0 && answer->body != NULL) {
         answer->body[size / 2] ^= 4;
+    } else if (strcmp(r->action, "mute") == 0) {
+        answer->status = 200;
+        answer->body_size = 0;
     } else if (strcmp(r->action, "long") == 0) {
         static const uint8_t more[100000];
         append_body(answer, more, sizeof more);
@@ -394,11 +406,15 @@ static bool send_spoiled(
 }
 
 /* Carries a request out, and answers it. False: the connection ends. */
-static bool carry_out(fault_server *server, const fake_request *request, int socket, const rule *r)
+static bool carry_out(connection *c, const fake_request *request, const rule *r)
 {
+    fault_server *server = c->server;
+    const int socket = c->socket;
     fake_answer answer = {.status = 0};
     bool goes_on = true;
-    if (server->upstream_port == 0) {
+    if (server->upstream_port == 0 && fake_hdfs_is_asked(request)) {
+        fake_hdfs_serve(server->hdfs, request, server->port, &answer);
+    } else if (server->upstream_port == 0) {
         fake_s3_serve(server->s3, request, &answer);
     } else {
         goes_on = ask_upstream(server, request, &answer);
@@ -408,7 +424,11 @@ static bool carry_out(fault_server *server, const fake_request *request, int soc
         goes_on = pause_on(server, socket, (int)delay) && goes_on;
     }
     goes_on = goes_on && send_spoiled(server, request, socket, r, &answer);
-    free(answer.body);
+    if (strcmp(r->action, "late") == 0) {
+        c->late = answer;
+    } else {
+        free(answer.body);
+    }
     return goes_on;
 }
 
@@ -418,6 +438,8 @@ static bool misbehave_alone(
     *goes_on = false;
     if (strcmp(r->action, "status") == 0) {
         *goes_on = answer_plainly(socket, request, (int)r->argument, "", "");
+    } else if (strcmp(r->action, "other") == 0) {
+        *goes_on = answer_plainly(socket, request, 200, "", "{\"other\":true}");
     } else if (strcmp(r->action, "slow_down") == 0) {
         char head[64];
         snprintf(head, sizeof head, "Retry-After: %ld\r\n", r->argument);
@@ -448,13 +470,22 @@ static bool misbehave_alone(
             400,
             "",
             "<Error><Code>BadDigest</Code><Message>other</Message></Error>");
+    } else if (strcmp(r->action, "conflict") == 0) {
+        *goes_on = answer_plainly(
+            socket,
+            request,
+            409,
+            "",
+            "<Error><Code>ConditionalRequestConflict</Code><Message>busy</Message></Error>");
     } else if (strcmp(r->action, "redirect") == 0) {
-        char head[128];
+        char head[1024];
         snprintf(
             head,
             sizeof head,
-            "Location: http://127.0.0.1:%u/elsewhere?delegation=%s\r\n",
+            "Location: http://127.0.0.1:%u/elsewhere%.*s?delegation=%s\r\n",
             server->port,
+            (int)strcspn(request->target, "?"),
+            request->target,
             FAULT_SERVER_TOKEN);
         *goes_on = answer_plainly(socket, request, 307, head, "");
     } else if (strcmp(r->action, "reset") == 0) {
@@ -491,9 +522,21 @@ static void note(fault_server *server, const char *head, size_t size)
     pthread_mutex_unlock(&server->mutex);
 }
 
-/* One request and its answer; false: the connection ends. */
-static bool serve_one(fault_server *server, int socket, char *head)
+/* The answer to the request before, again. */
+static bool send_late(connection *c, const fake_request *request)
 {
+    fake_answer late = c->late;
+    c->late = (fake_answer){.status = 0};
+    const bool is_sent = late.status == 0 || send_answer(c->socket, request, &late, late.body_size);
+    free(late.body);
+    return is_sent;
+}
+
+/* One request and its answer; false: the connection ends. */
+static bool serve_one(connection *c, char *head)
+{
+    fault_server *server = c->server;
+    const int socket = c->socket;
     const size_t size = receive_head(socket, head, HEAD_BYTES_MAX);
     fake_request request = {.head = head};
     if (size == 0 || sscanf(head, "%15s %4095s", request.method, request.target) != 2) {
@@ -510,14 +553,14 @@ static bool serve_one(fault_server *server, int socket, char *head)
     char expected[64];
     bool goes_on = !fake_head_find(head, "Expect", expected, sizeof expected) ||
                    send_all(socket, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-    goes_on = goes_on && receive_all(socket, body, request.body_size);
+    goes_on = goes_on && receive_all(socket, body, request.body_size) && send_late(c, &request);
     if (goes_on) {
-        const rule r = decide(server, request.method);
+        const rule r = decide(server, &request);
         if (!misbehave_alone(server, &request, socket, &r, &goes_on)) {
             if (strcmp(r.action, "spoil") == 0 && request.body_size > 0) {
                 body[request.body_size / 2] ^= 4;
             }
-            goes_on = carry_out(server, &request, socket, &r);
+            goes_on = carry_out(c, &request, &r);
         }
     }
     free(body);
@@ -528,9 +571,10 @@ static void *serve(void *context)
 {
     connection *c = context;
     char *head = malloc(HEAD_BYTES_MAX);
-    while (!atomic_load(&c->server->is_stopping) && serve_one(c->server, c->socket, head)) {
+    while (!atomic_load(&c->server->is_stopping) && serve_one(c, head)) {
     }
     free(head);
+    free(c->late.body);
     pthread_mutex_lock(&c->server->mutex);
     c->server->sockets[c->index] = -1;
     close(c->socket);
@@ -569,6 +613,7 @@ fault_server *fault_server_start(const char *script, uint16_t upstream_port)
     fault_server *server = calloc(1, sizeof *server);
     server->upstream_port = upstream_port;
     server->s3 = fake_s3_new();
+    server->hdfs = fake_hdfs_new();
     pthread_mutex_init(&server->mutex, NULL);
     parse(server, script);
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -608,6 +653,11 @@ void fault_server_chance(
 void fault_server_delay(fault_server *server, uint32_t ms)
 {
     atomic_store(&server->delay_ms, ms);
+}
+
+fake_hdfs *fault_server_hdfs(const fault_server *server)
+{
+    return server->hdfs;
 }
 
 uint16_t fault_server_port(const fault_server *server)
@@ -659,6 +709,7 @@ void fault_server_stop(fault_server *server)
     close(server->listener);
     pthread_mutex_destroy(&server->mutex);
     fake_s3_free(server->s3);
+    fake_hdfs_free(server->hdfs);
     free(server->seen);
     free(server->stale);
     free(server);

@@ -212,6 +212,13 @@ static tarn_status answer_lost(const char *operation, const char *name, tarn_err
         error, TARN_REMOTE_ERROR, "no answer to %s %s", operation, name != NULL ? name : "");
 }
 
+static tarn_status fail_finish(const fault_storage *self, const char *name, tarn_error *error)
+{
+    return self->finish_failure != TARN_OK
+               ? tarn__fail(error, self->finish_failure, "finish %s is refused", name)
+               : answer_lost("finish", name, error);
+}
+
 static tarn_status fault_begin(
     tarn_storage *base,
     const char *name,
@@ -281,7 +288,7 @@ static tarn_status fault_finish(tarn_storage_upload *base, const char *name, tar
     if (fate == FAULT_FATE_REPEATED) {
         put_twice(self, full, flags);
     }
-    return is_answered(fate) ? TARN_OK : answer_lost("finish", full, error);
+    return is_answered(fate) ? TARN_OK : fail_finish(self, full, error);
 }
 
 static void fault_abandon(tarn_storage_upload *base)

@@ -55,6 +55,7 @@ typedef struct fault_storage {
     atomic_bool is_dead;
     atomic_uint_least64_t change_count; /* Objects stored and removed, whoever asked for it. */
     uint32_t features;                  /* Of its views: those of the memory, or fewer. */
+    tarn_status finish_failure;         /* What a finish() fails with. 0: TARN_REMOTE_ERROR. */
     fault_storage_order *keeps_order;   /* NULL: all of them. */
     fault_storage_landed *landed;       /* NULL: nobody wants to know. */
     pthread_mutex_t mutex;              /* For the five below. */

@@ -12,7 +12,6 @@
 #include "tarn/bytes.h"
 #include "tarn/version.h"
 
-#include "base/errands.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/priority.h"
@@ -215,58 +214,6 @@ static void test_a_job_that_was_withdrawn_is_not_run_and_the_others_are(void **s
     assert_int_equal(atomic_load(&counts[3]), 1);
 }
 
-/* Notes in which order errands run, and whether two do at once. */
-typedef struct errands {
-    atomic_int running;
-    atomic_int count;
-    atomic_bool has_overlapped;
-} errands;
-
-static void run_errand(void *context)
-{
-    errands *e = context;
-    if (atomic_fetch_add(&e->running, 1) > 0) {
-        atomic_store(&e->has_overlapped, true);
-    }
-    (void)sched_yield();
-    atomic_fetch_add(&e->count, 1);
-    atomic_fetch_sub(&e->running, 1);
-}
-
-static void test_errands_run_one_at_a_time_and_never_wait_for_room(void **state)
-{
-    (void)state;
-    enum { ERRANDS = 200 };
-    tarn__account account;
-    tarn__account_init(&account, "test", NULL);
-    tarn__errands *thread = NULL;
-    tarn_error error;
-    errands e = {.count = 0};
-    tarn__errand left[ERRANDS];
-    assert_ok(tarn__errands_open(&account, "test", &thread, &error), &error);
-    for (int i = 0; i < ERRANDS; i++) {
-        left[i] = (tarn__errand){.run = run_errand, .context = &e};
-        tarn__errands_leave(thread, &left[i]);
-    }
-    tarn__errands_close(thread);
-    assert_int_equal(atomic_load(&e.count), ERRANDS);
-    assert_false(atomic_load(&e.has_overlapped));
-    assert_int_equal(atomic_load(&account.bytes), 0);
-}
-
-static void test_errands_without_memory(void **state)
-{
-    (void)state;
-    fault_allocator fault;
-    fault_allocator_init(&fault, 0);
-    tarn__account account;
-    tarn__account_init(&account, "test", &fault.base);
-    tarn__errands *thread = NULL;
-    tarn_error error;
-    assert_int_equal(tarn__errands_open(&account, "test", &thread, &error), TARN_NO_MEMORY);
-    assert_null(thread);
-}
-
 static void test_workers_survive_every_allocation_failure(void **state)
 {
     (void)state;
@@ -355,8 +302,6 @@ int main(void)
         cmocka_unit_test(test_long_digests_are_those_of_the_plain_algorithm),
         cmocka_unit_test(test_workers_run_every_job_before_they_close),
         cmocka_unit_test(test_a_job_that_was_withdrawn_is_not_run_and_the_others_are),
-        cmocka_unit_test(test_errands_run_one_at_a_time_and_never_wait_for_room),
-        cmocka_unit_test(test_errands_without_memory),
         cmocka_unit_test(test_workers_survive_every_allocation_failure),
         cmocka_unit_test(test_threads_that_are_started_below_stay_there_and_the_caller_where_it_is),
         cmocka_unit_test(test_the_process_has_a_size_and_a_larger_peak),

@@ -6,7 +6,7 @@
 #include "support/snapshot_rig.h"
 
 #include <errno.h>
-
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -978,6 +978,71 @@ static void test_checkpoint_in_a_storage_of_the_programs_own_is_opened(void **st
     assert_int_equal(atomic_load(&account.block_count), 0);
 }
 
+static void take_log(tarn_log_level level, const char *message, void *context)
+{
+    if (level == TARN_LOG_WARNING) {
+        snprintf(context, TARN_ERROR_MESSAGE_BYTES, "%s", message);
+    }
+}
+
+/* One may have come after the newest was looked for; or somebody goes back, which is his right. */
+static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
+{
+    (void)state;
+    char log[TARN_ERROR_MESSAGE_BYTES] = "";
+    char directory[FIXTURE_PATH_BYTES];
+    fixture_make_directory(directory);
+    tarn_config *config = fixture_new_config(64);
+    fixture_set(config, "execution.checkpointing.num-retained", "5");
+    fixture_set(
+        config,
+        "execution.checkpointing.externalized-checkpoint-retention",
+        "RETAIN_ON_CANCELLATION");
+    tarn_env_options env_options = TARN_ENV_OPTIONS_INIT;
+    env_options.config = config;
+    env_options.log = take_log;
+    env_options.log_context = log;
+    tarn_env *env = NULL;
+    tarn_error error;
+    assert_ok(tarn_env_open(&env_options, &env, &error), &error);
+    tarn_config_free(config);
+    engine e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    const uint32_t parallelism[] = {TASKS};
+    tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
+    options.env = env;
+    options.address = directory;
+    options.job = "job";
+    options.parallelism = parallelism;
+    options.operator_count = 1;
+    options.claim_mode = TARN_CLAIM_MODE_CLAIM;
+    assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
+    start_engine_tasks(&e);
+    for (uint32_t i = 1; i <= 2; i++) {
+        assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_INCREMENTAL, i, &error), &error);
+        await_completions(&e, i * TASKS);
+    }
+    for (uint32_t i = 0; i < TASKS; i++) {
+        tarn_driver_end_task(e.driver, i, TARN_TASK_END_STOPPED);
+    }
+    assert_ok(tarn_driver_close(e.driver, TARN_JOB_SUSPENDED, &error), &error);
+    for (uint32_t id = 2; id >= 1; id--) {
+        tarn_checkpoint *restored = NULL;
+        char name[16];
+        (void)snprintf(name, sizeof name, "job/chk-%" PRIu32, id);
+        assert_ok(
+            tarn_checkpoint_open_in(env, scratch_join(directory, name), NULL, &restored, &error),
+            &error);
+        options.restored = restored;
+        log[0] = '\0';
+        assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
+        assert_ok(tarn_driver_close(e.driver, TARN_JOB_SUSPENDED, &error), &error);
+        assert_int_equal(strstr(log, "checkpoint 2 of its directory is newer") != NULL, id == 1);
+        tarn_checkpoint_free(restored);
+    }
+    assert_ok(tarn_env_close(env, &error), &error);
+    fixture_remove_directory(directory);
+}
+
 static void test_bad_options_are_refused(void **state)
 {
     (void)state;
@@ -1035,6 +1100,7 @@ int main(void)
         cmocka_unit_test(test_running_out_of_memory_costs_checkpoints_at_most),
         cmocka_unit_test(test_threads_take_periodic_checkpoints_until_closed),
         cmocka_unit_test(test_checkpoint_in_a_storage_of_the_programs_own_is_opened),
+        cmocka_unit_test(test_a_newer_checkpoint_than_the_restored_one_is_told),
         cmocka_unit_test(test_bad_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,9 +5,11 @@
 #include "support/support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "snapshot/garbage.h"
 #include "snapshot/server_clock.h"
@@ -169,6 +171,26 @@ static void test_ages_are_told_by_the_storage(void **state)
     assert_ok(collect(f, 0, false), &f->rig.error);
     assert_int_equal(f->stats.removed_count, 3);
     assert_false(scratch_exists(rig_job(&f->rig, TARN__SERVER_CLOCK_NAME)));
+}
+
+/* Whoever names the wrong directory finds nothing written there. */
+static void test_a_directory_of_no_job_is_not_written_to(void **state)
+{
+    fixture *f = *state;
+    static const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct stat status;
+    rig_close_store(&f->rig);
+    scratch_remove(rig_job(&f->rig, ""));
+    scratch_make_directory(rig_job(&f->rig, ""));
+    scratch_make_directory(rig_job(&f->rig, "shared"));
+    scratch_make_directory(rig_job(&f->rig, "chk-9"));
+    write_below_job(f, "shared/zz", "not-one-of-ours");
+    write_below_job(f, "", "README");
+    assert_int_equal(utimensat(AT_FDCWD, rig_job(&f->rig, ""), long_ago, 0), 0);
+    assert_ok(collect(f, 0, /* is_dry_run= */ false), &f->rig.error);
+    assert_int_equal(f->stats.found_count + f->stats.young_count, 0);
+    assert_int_equal(stat(rig_job(&f->rig, ""), &status), 0);
+    assert_int_equal(status.st_mtim.tv_sec, 1);
 }
 
 /* It may have leapt since the files were written: all of them would look old. */
@@ -356,6 +378,7 @@ int main(void)
         TEST(test_only_what_nothing_names_goes),
         TEST(test_what_is_young_stays),
         TEST(test_ages_are_told_by_the_storage),
+        TEST(test_a_directory_of_no_job_is_not_written_to),
         TEST(test_a_storage_whose_clock_is_far_ahead_is_not_believed),
         TEST(test_the_time_that_asking_takes_is_no_lead),
         TEST(test_a_leap_is_not_taken_for_the_time_that_asking_takes),

@@ -4,27 +4,8 @@
 
 #include "storage/shims.h"
 #include "support/scratch.h"
+#include "support/stopped_clock.h"
 #include "support/support.h"
-
-enum { NS_PER_MS = 1000000 };
-
-/* A clock that moves when somebody sleeps. */
-typedef struct stopped_clock {
-    uint64_t now_ns;
-    uint64_t slept_ns;
-} stopped_clock;
-
-static uint64_t read_clock(void *context)
-{
-    return ((stopped_clock *)context)->now_ns;
-}
-
-static void move_clock(uint64_t ns, void *context)
-{
-    stopped_clock *c = context;
-    c->now_ns += ns;
-    c->slept_ns += ns;
-}
 
 /* A storage that fails so many times before it does what the one in memory does. */
 typedef struct flaky {
@@ -80,7 +61,6 @@ static uint64_t flaky_pause(tarn_storage *base)
 typedef struct fixture {
     tarn__account account;
     stopped_clock time;
-    tarn__clock clock;
     flaky *below;
     tarn_storage *storage;
     tarn_error error;
@@ -88,9 +68,9 @@ typedef struct fixture {
 
 static void open_retry(fixture *f, uint32_t failures, tarn_status status, tarn__retry_options o)
 {
-    *f = (fixture){.time = {.now_ns = 1}};
+    *f = (fixture){.below = NULL};
     tarn__account_init(&f->account, "test", NULL);
-    f->clock = (tarn__clock){.monotonic_ns = read_clock, .context = &f->time};
+    stopped_clock_init(&f->time, 1);
     tarn_storage *memory = NULL;
     assert_ok(tarn__memory_storage_new(&f->account, &memory, &f->error), &f->error);
     f->below = tarn__allocate_zeroed(&f->account, 1, sizeof *f->below);
@@ -100,8 +80,8 @@ static void open_retry(fixture *f, uint32_t failures, tarn_status status, tarn__
     f->below->ops.pause_ms = flaky_pause;
     f->below->failures = failures;
     f->below->status = status;
-    o.clock = &f->clock;
-    o.sleep = move_clock;
+    o.clock = &f->time.base;
+    o.sleep = stopped_clock_sleep;
     o.sleep_context = &f->time;
     assert_ok(
         tarn__retry_storage_new(&f->below->shim.base, &o, &f->account, &f->storage, &f->error),
@@ -252,7 +232,7 @@ static void test_waits_grow_and_are_scattered(void **state)
         total[0], 1, (uint64_t)(100 + 200 + 400 + 800 + 1600 + 3200 + 5000) * NS_PER_MS);
 }
 
-/* --- Throttle --- */
+/* --- Cache and count --- */
 
 static void put(tarn_storage *storage, const char *name, tarn_bytes content)
 {
@@ -262,42 +242,6 @@ static void put(tarn_storage *storage, const char *name, tarn_bytes content)
     assert_ok(tarn__storage_append(upload, content, &error), &error);
     assert_ok(tarn__storage_finish(upload, NULL, &error), &error);
 }
-
-static void test_bytes_and_requests_keep_their_rates(void **state)
-{
-    (void)state;
-    static const struct {
-        tarn__throttle_options options;
-        uint64_t least_ms;
-        uint64_t most_ms;
-    } cases[] = {
-        {{.bytes_per_s = 1000}, 900, 1000},
-        {{.requests_per_s = 20}, 400, 500},
-        {{.bytes_per_s = 0}, 0, 0},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        fixture f = {.time = {.now_ns = (uint64_t)1000 * NS_PER_MS}};
-        tarn__account_init(&f.account, "test", NULL);
-        f.clock = (tarn__clock){.monotonic_ns = read_clock, .context = &f.time};
-        tarn_storage *memory = NULL;
-        assert_ok(tarn__memory_storage_new(&f.account, &memory, &f.error), &f.error);
-        tarn__throttle_options o = cases[i].options;
-        o.clock = &f.clock;
-        o.sleep = move_clock;
-        o.sleep_context = &f.time;
-        assert_ok(
-            tarn__throttle_storage_new(memory, &o, &f.account, &f.storage, &f.error), &f.error);
-        char part[100] = "";
-        for (int n = 0; n < 10; n++) {
-            put(f.storage, "x", tarn_bytes_at(part, sizeof part));
-        }
-        assert_in_range(
-            f.time.slept_ns, cases[i].least_ms * NS_PER_MS, cases[i].most_ms * NS_PER_MS + 1);
-        close_storage(&f);
-    }
-}
-
-/* --- Cache and count --- */
 
 static const char ABC_NAME[] = "shared/06/06b05ab6733a618578af5f94892f3950-3";
 
@@ -466,7 +410,6 @@ int main(void)
         cmocka_unit_test(test_only_real_progress_earns_new_attempts),
         cmocka_unit_test(test_the_wait_that_the_peer_asks_for_is_kept),
         cmocka_unit_test(test_waits_grow_and_are_scattered),
-        cmocka_unit_test(test_bytes_and_requests_keep_their_rates),
         cmocka_unit_test(test_what_is_named_by_its_content_is_fetched_once),
         cmocka_unit_test(test_the_cache_keeps_its_limit_and_survives_a_restart),
         cmocka_unit_test(test_a_damaged_copy_is_noticed_and_replaced),
