@@ -143,8 +143,8 @@ static void test_every_refusal_of_memory_is_survived(void **state)
     rescale_rig *rig = *state;
     for (uint32_t parallelism = 1; parallelism <= 2; parallelism++) {
         const uint32_t refused =
-            rescale_refuse_memory(rig, 0, parallelism, FAULT_STRIDE, expect_every_key, rig);
-        assert_in_range(refused, 20 / FAULT_STRIDE, 1000);
+            rescale_refuse_memory(rig, 0, parallelism, RESCALE_STRIDE, expect_every_key, rig);
+        assert_in_range(refused, 20 / RESCALE_STRIDE, 1000);
         expect_restored(rig, parallelism);
     }
 }

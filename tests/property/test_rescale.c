@@ -8,11 +8,16 @@
  *
  * The matrix goes from each of 1 .. 8 subtasks to each; 128 to 3 stands for the large steps. A seed
  * walks on from restore to restore, so that leftovers of the last one are in the next one's way.
- * TARN_LONG=1 runs the whole matrix, else a few pairs are drawn. It is walked twice, the second
- * time with files read by parts (snapshot/table_part.h), however small they are.
+ * There are several ways from a checkpoint's files to a backend (WAYS). TARN_LONG=1 walks the whole
+ * matrix and the large steps in each of them; else a few pairs are drawn in some.
+ *
+ *     TARN_LONG=1 TARN_MATRIX=3-4 test_property_rescale '*matrix_linked'
+ *
+ * is a part of it: the test whose name matches, from 3 and from 4 subtasks to each.
  */
 #include "support/support.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +89,8 @@ typedef struct job {
     atomic_int_least64_t now_ms; /* By which states expire; compactions ask, too. */
     uint32_t expired_count;      /* What was seen to have gone. */
     uint64_t part_count;         /* Table files that restores have read by parts. */
+    uint32_t joined_count;       /* Backends that had another old subtask's files added, */
+    uint32_t by_rows_count;      /* that had none of them, but took over rows. */
     uint32_t split_count;        /* Elements 0 .. split_count - 1 of the split list are there. */
     subtask subtasks[SUBTASKS_MAX];
     cell cells[KEYS];
@@ -91,9 +98,31 @@ typedef struct job {
     tarn_error error;
 } job;
 
-/* Backends of all walks that had another old subtask's files added, and that had none of them. */
-static uint32_t joined_count;
-static uint32_t by_rows_count;
+/* How the files of a checkpoint become those of a backend. */
+typedef struct way {
+    const char *name;
+    bool links;       /* The files themselves, not copies. */
+    bool cuts;        /* Files end where a key group does: whole ones are dropped, fewer clipped. */
+    bool reads_parts; /* Of files (snapshot/table_part.h), however small they are. */
+    bool is_by_rows;  /* Files of several old subtasks never become one database's. */
+} way;
+
+static const way WAYS[] = {
+    {.name = "linked", .links = true},
+    {.name = "linked_cut", .links = true, .cuts = true},
+    {.name = "copied"},
+    {.name = "copied_cut", .cuts = true},
+    {.name = "parts_linked", .links = true, .reads_parts = true},
+    {.name = "parts_copied", .reads_parts = true},
+    {.name = "parts_copied_cut", .cuts = true, .reads_parts = true},
+    {.name = "rows", .links = true, .is_by_rows = true},
+};
+
+enum { WAY_COUNT = sizeof WAYS / sizeof WAYS[0] };
+
+/* Of all walks. */
+static uint32_t joined_total;
+static uint32_t by_rows_total;
 
 static uint32_t below(job *j, uint32_t bound)
 {
@@ -595,15 +624,15 @@ static void open_states(job *j, subtask *s)
 }
 
 /* How a backend came by what several old subtasks had. */
-static void note_way(const job *j, tarn_backend *backend, uint32_t old_parallelism)
+static void note_way(job *j, tarn_backend *backend, uint32_t old_parallelism)
 {
     const tarn_key_group_range own = tarn_backend_key_groups(backend);
     const uint32_t first = tarn_key_group_subtask(own.first, j->max_parallelism, old_parallelism);
     const uint32_t last = tarn_key_group_subtask(own.last, j->max_parallelism, old_parallelism);
     tarn_backend_stats stats;
     tarn_backend_measure(backend, &stats);
-    joined_count += stats.joined_file_count > 0 ? 1 : 0;
-    by_rows_count += first < last && stats.joined_file_count == 0 ? 1 : 0;
+    j->joined_count += stats.joined_file_count > 0 ? 1 : 0;
+    j->by_rows_count += first < last && stats.joined_file_count == 0 ? 1 : 0;
 }
 
 static void open_job(job *j, uint32_t parallelism, tarn_checkpoint *restore)
@@ -691,7 +720,27 @@ static void restore(job *j, uint32_t parallelism)
     expect_everything(j);
 }
 
-static void set_up(job *j, uint64_t seed, uint32_t max_parallelism, bool reads_parts)
+static const char *yes_or_no(bool is_so)
+{
+    return is_so ? "true" : "false";
+}
+
+static void set_way(tarn_config *config, const way *w)
+{
+    fixture_set(config, "tarn.restore.link-files", yes_or_no(w->links));
+    fixture_set(config, "tarn.rocksdb.cut-files-at-key-groups", yes_or_no(w->cuts));
+    if (w->reads_parts) { /* Of files of many blocks, each of which is an object of its own. */
+        fixture_set(config, "state.backend.rocksdb.block.blocksize", "64 bytes");
+        fixture_set(config, "state.backend.rocksdb.compaction.level.target-file-size-base", "64kb");
+        fixture_set(config, "tarn.restore.parts-file-size", "1 bytes");
+        fixture_set(config, "tarn.checkpoint.packing-threshold", "0");
+    }
+    if (w->is_by_rows) {
+        fixture_set(config, "state.backend.rocksdb.compaction.style", "UNIVERSAL");
+    }
+}
+
+static void set_up(job *j, uint64_t seed, uint32_t max_parallelism, const way *w)
 {
     *j = (job){.max_parallelism = max_parallelism};
     j->random.state = seed;
@@ -700,15 +749,7 @@ static void set_up(job *j, uint64_t seed, uint32_t max_parallelism, bool reads_p
     j->env = fixture_open_env(config, NULL);
     fixture_set(config, "state.backend.rocksdb.compaction.level.target-file-size-base", "4kb");
     fixture_set(config, "state.backend.rocksdb.compaction.level.max-size-level-base", "16kb");
-    fixture_set(
-        config, "tarn.rocksdb.cut-files-at-key-groups", below(j, 2) == 0 ? "true" : "false");
-    fixture_set(config, "tarn.restore.link-files", below(j, 2) == 0 ? "true" : "false");
-    if (reads_parts) { /* Of files of many blocks, each of which is an object of its own. */
-        fixture_set(config, "state.backend.rocksdb.block.blocksize", "64 bytes");
-        fixture_set(config, "state.backend.rocksdb.compaction.level.target-file-size-base", "64kb");
-        fixture_set(config, "tarn.restore.parts-file-size", "1 bytes");
-        fixture_set(config, "tarn.checkpoint.packing-threshold", "0");
-    }
+    set_way(config, w);
     j->config = config;
     tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
     options.env = j->env;
@@ -773,31 +814,74 @@ static uint64_t first_seed(void)
     return text != NULL ? strtoull(text, NULL, 10) : 20261123;
 }
 
-/* Answers how many table files were read by parts. */
-static uint64_t walk(
-    uint64_t seed, const uint32_t *parallelisms, size_t count, uint32_t max, bool reads_parts)
+static bool is_long(void)
+{
+    return getenv("TARN_LONG") != NULL;
+}
+
+/* Whether what a long walk has seen is what the way is there for. */
+static void expect_way(const job *j, const way *w)
+{
+    joined_total += j->joined_count;
+    by_rows_total += j->by_rows_count;
+    assert_true(j->part_count > 0 || !w->reads_parts);
+    assert_true(j->joined_count == 0 || !w->is_by_rows);
+    if (is_long()) {
+        const bool has_holes = w->reads_parts && !w->links;
+        assert_true(j->joined_count > 0 || w->is_by_rows || has_holes);
+        assert_true(j->by_rows_count > 0 || !(w->is_by_rows || has_holes));
+    }
+}
+
+static void walk(const way *w, const uint32_t *parallelisms, size_t count, uint32_t max)
 {
     static job j;
-    print_message("rescale: TARN_SEED=%llu\n", (unsigned long long)seed);
-    set_up(&j, seed, max, reads_parts);
+    print_message("%s: TARN_SEED=%llu\n", w->name, (unsigned long long)first_seed());
+    set_up(&j, first_seed() + (uint64_t)(w - WAYS), max, w);
     open_job(&j, parallelisms[0], NULL);
     for (size_t i = 1; i < count; i++) {
         live_a_while(&j);
         restore(&j, parallelisms[i]);
+        if (is_long()) {
+            print_message("%s: %u to %u\n", w->name, parallelisms[i - 1], parallelisms[i]);
+        }
     }
     tear_down(&j);
+    print_message(
+        "%s: %zu restores, %u backends of files, %u of rows, %llu files by parts\n",
+        w->name,
+        count - 1,
+        j.joined_count,
+        j.by_rows_count,
+        (unsigned long long)j.part_count);
     assert_true(j.expired_count > 0);
-    return j.part_count;
+    expect_way(&j, w);
 }
 
-static void walk_the_matrix(bool reads_parts)
+/* The rows of the matrix that are wanted: all, or TARN_MATRIX=from-to. */
+static void choose_rows(uint32_t *from, uint32_t *to)
 {
-    const bool is_long = getenv("TARN_LONG") != NULL;
+    const char *text = getenv("TARN_MATRIX");
+    *from = 1;
+    *to = PARALLELISM_MAX;
+    if (text != NULL) {
+        assert_int_equal(sscanf(text, "%" SCNu32 "-%" SCNu32, from, to), 2);
+        assert_in_range(*from, 1, *to);
+        assert_in_range(*to, *from, PARALLELISM_MAX);
+    }
+}
+
+static void test_matrix(void **state)
+{
+    const way *w = *state;
     uint32_t path[2 * PARALLELISM_MAX * PARALLELISM_MAX + 1];
     size_t count = 0;
-    tarn__random random = {first_seed()};
+    uint32_t from;
+    uint32_t to;
+    tarn__random random = {first_seed() + (uint64_t)(w - WAYS)};
 
-    for (uint32_t p = 1; is_long && p <= PARALLELISM_MAX; p++) {
+    choose_rows(&from, &to);
+    for (uint32_t p = from; is_long() && p <= to; p++) {
         for (uint32_t q = 1; q <= PARALLELISM_MAX; q++) {
             path[count++] = p;
             path[count++] = q;
@@ -806,57 +890,68 @@ static void walk_the_matrix(bool reads_parts)
     while (count <= PAIRS) {
         path[count++] = 1 + (uint32_t)tarn__random_below(&random, PARALLELISM_MAX);
     }
-    const uint64_t part_count = walk(first_seed(), path, count, 128, reads_parts);
-    assert_true(part_count > 0 || !reads_parts);
+    walk(w, path, count, 128);
 }
 
-static void test_a_restore_by_any_number_of_subtasks_has_each_key_once(void **state)
+static void test_large_steps(void **state)
 {
-    (void)state;
-    walk_the_matrix(/* reads_parts= */ false);
+    const uint32_t many = is_long() ? SUBTASKS_MAX : 12;
+    walk(*state, (const uint32_t[]){many, 3, many, 1}, 4, many);
 }
 
-static void test_a_restore_by_parts_has_each_key_once(void **state)
-{
-    (void)state;
-    walk_the_matrix(/* reads_parts= */ true);
-}
-
-static void take_large_steps(bool reads_parts)
-{
-    const uint32_t many = getenv("TARN_LONG") != NULL ? SUBTASKS_MAX : 12;
-    (void)walk(first_seed(), (const uint32_t[]){many, 3, many, 1}, 4, many, reads_parts);
-}
-
-static void test_large_steps_have_each_key_once(void **state)
-{
-    (void)state;
-    take_large_steps(/* reads_parts= */ false);
-}
-
-static void test_large_steps_by_parts_have_each_key_once(void **state)
-{
-    (void)state;
-    take_large_steps(/* reads_parts= */ true);
-}
-
-/* Both ways are taken, or one of them would be tried by nothing here. */
+/* Both are done, or one of them would be tried by nothing here. */
 static void test_files_are_added_and_rows_taken_over(void **state)
 {
     (void)state;
-    print_message("%u backends of files, %u of rows\n", joined_count, by_rows_count);
-    assert_true(joined_count > 0);
-    assert_true(by_rows_count > 0);
+    print_message("%u backends of files, %u of rows\n", joined_total, by_rows_total);
+    assert_true(joined_total > 0);
+    assert_true(by_rows_total > 0);
 }
 
-int main(void)
+/* Ways that are tried in every run of the tests: few, as each takes seconds. */
+static bool is_wanted(const way *w, const char *const *names)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_restore_by_any_number_of_subtasks_has_each_key_once),
-        cmocka_unit_test(test_a_restore_by_parts_has_each_key_once),
-        cmocka_unit_test(test_large_steps_have_each_key_once),
-        cmocka_unit_test(test_large_steps_by_parts_have_each_key_once),
-        cmocka_unit_test(test_files_are_added_and_rows_taken_over), /* Of all before it. */
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    for (; *names != NULL && !is_long(); names++) {
+        if (strcmp(w->name, *names) == 0) {
+            return true;
+        }
+    }
+    return is_long();
+}
+
+static size_t add_tests(
+    struct CMUnitTest *tests, const char *prefix, CMUnitTestFunction test, const char *const *names)
+{
+    static char room[2 * WAY_COUNT][64];
+    static size_t named_count;
+    size_t count = 0;
+    for (size_t i = 0; i < WAY_COUNT; i++) {
+        if (is_wanted(&WAYS[i], names)) {
+            char *name = room[named_count++];
+            (void)snprintf(name, sizeof room[0], "%s_%s", prefix, WAYS[i].name);
+            tests[count++] = (struct CMUnitTest){
+                .name = name, .test_func = test, .initial_state = (void *)(uintptr_t)&WAYS[i]};
+        }
+    }
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest tests[2 * WAY_COUNT + 1];
+    size_t count = 0;
+    count += add_tests(
+        tests, "test_matrix", test_matrix, (const char *const[]){"linked", "parts_copied", NULL});
+    count += add_tests(
+        tests + count,
+        "test_large_steps",
+        test_large_steps,
+        (const char *const[]){"copied_cut", "parts_linked", NULL});
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    } else { /* Of all before it. */
+        tests[count++] =
+            (struct CMUnitTest)cmocka_unit_test(test_files_are_added_and_rows_taken_over);
+    }
+    return _cmocka_run_group_tests("rescale", tests, count, NULL, NULL);
 }

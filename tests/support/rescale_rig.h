@@ -15,7 +15,23 @@
 #include "support/scratch.h"
 #include "support/state_fixture.h"
 
-enum { RESCALE_SUBTASKS_MAX = 8 };
+#if defined(__SANITIZE_ADDRESS__)
+#define RESCALE_SANITIZES_ADDRESSES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RESCALE_SANITIZES_ADDRESSES 1
+#endif
+#endif
+#ifndef RESCALE_SANITIZES_ADDRESSES
+#define RESCALE_SANITIZES_ADDRESSES 0
+#endif
+
+enum {
+    RESCALE_SUBTASKS_MAX = 8,
+    /* Of the allocations of a restore, the first of as many fails. Each turn opens databases, which
+     * AddressSanitizer makes slow: it sees every third, the builds without it see all. */
+    RESCALE_STRIDE = RESCALE_SANITIZES_ADDRESSES ? 3 : FAULT_STRIDE,
+};
 
 typedef struct rescale_rig {
     scratch root;

@@ -17,7 +17,7 @@ enum {
     KEYS = 3000,
     VALUE_BYTES = 1000,
     FILE_BYTES_MIN = 1 << 20,
-    MEMORY_STRIDE = 3 * FAULT_STRIDE
+    MEMORY_STRIDE = 3 * RESCALE_STRIDE
 };
 
 typedef struct fixture {
