@@ -38,7 +38,6 @@ enum {
 typedef enum mark {
     MARK_NONE,
     MARK_BARRIER, /* Take a snapshot now. */
-    MARK_IDLE,    /* The source stands still: its watermark holds nobody up until it goes on. */
     MARK_END,     /* The source's part of the stream is over. */
 } mark;
 

@@ -195,10 +195,9 @@ static tarn_status stand(source *s, tarn_error *error)
     return TARN_OK;
 }
 
-/* Until all sources are there, each idle meanwhile. */
+/* Until all sources are there. Those that wait hold event time up: they have more to say. */
 static tarn_status meet(source *s, halt *h, tarn_error *error)
 {
-    TRY(send_marks(s, MARK_IDLE, NULL, error));
     atomic_fetch_add(&h->standing_count, 1);
     while (atomic_load(&h->standing_count) < s->division->source_count) {
         TRY(stand(s, error));

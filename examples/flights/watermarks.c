@@ -22,34 +22,15 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* What channels come to: those that are active count, unless they are behind. */
+/* What channels come to: the smallest of those that have not ended. */
 static int64_t combine(const watermarks *w)
 {
     int64_t smallest = WATERMARK_OVER;
-    int64_t largest = WATERMARK_NONE;
-    uint32_t active_count = 0;
-    uint32_t counted_count = 0;
-    uint32_t ended_count = 0;
     for (uint32_t i = 0; i < w->channel_count; i++) {
         const watermark_channel *c = &w->channels[i];
-        if (c->is_ended) {
-            ended_count++;
-            continue;
-        }
-        largest = larger(largest, c->watermark);
-        active_count += !c->is_idle;
-        if (!c->is_idle && c->watermark >= w->current) {
-            smallest = smaller(smallest, c->watermark);
-            counted_count++;
-        }
+        smallest = c->is_ended ? smallest : smaller(smallest, c->watermark);
     }
-    if (ended_count == w->channel_count) {
-        return WATERMARK_OVER;
-    }
-    if (active_count == 0) {
-        return largest;
-    }
-    return counted_count > 0 ? smallest : w->current;
+    return smallest;
 }
 
 static void follow(watermarks *w)
@@ -62,15 +43,6 @@ void watermarks_advance(watermarks *w, uint32_t channel, int64_t watermark)
     watermark_channel *c = &w->channels[channel];
     if (watermark > c->watermark) {
         c->watermark = watermark;
-        follow(w);
-    }
-}
-
-void watermarks_set_idle(watermarks *w, uint32_t channel, bool is_idle)
-{
-    watermark_channel *c = &w->channels[channel];
-    if (c->is_idle != is_idle) {
-        c->is_idle = is_idle;
         follow(w);
     }
 }

@@ -3,7 +3,7 @@
  *
  *     channel 0   10:40 ──┐
  *     channel 1   09:55 ──┼──► 09:55: the operator's watermark is the smallest of its channels
- *     channel 2   idle  ──┘    ... of those that have anything to say
+ *     channel 2   ended ──┘    ... of those that have anything to say
  *
  * Behind a watermark its source sends nothing that is as old or older, but for what is late. So an
  * operator may count on the smallest watermark of its channels only, and which source is quicker
@@ -12,9 +12,8 @@
  *
  * Invariants, as Flink's
  *   - The operator's watermark never goes back.
- *   - A channel that is idle holds nothing up; when all are, the largest counts.
- *   - One that is active again, but behind, does not count before it has caught up.
- *   - One that has ended does not count any more; when all have, there is no time to come.
+ *   - A channel that has ended does not count any more; when all have, there is no time to come.
+ *   - No channel is idle, as a file never is: one that waits holds time up.
  *
  * Where each channel stands is part of every snapshot: an unaligned one has messages in flight
  * whose watermarks go on from there, and nothing that was in time is late after a restore.
@@ -42,7 +41,6 @@ enum { WATERMARKS_BYTES_MAX = 8 * (2 + SOURCES_MAX) };
 
 typedef struct watermark_channel {
     int64_t watermark; /* The largest that came. */
-    bool is_idle;
     bool is_ended;
 } watermark_channel;
 
@@ -58,9 +56,6 @@ void watermarks_init(watermarks *w, uint32_t channel_count);
 /* A batch of a channel has been processed. watermark: stands after it; smaller ones are ignored. */
 void watermarks_advance(watermarks *w, uint32_t channel, int64_t watermark);
 
-/* A channel has nothing to say for now, or has something again. */
-void watermarks_set_idle(watermarks *w, uint32_t channel, bool is_idle);
-
 /* A channel has nothing to say any more. */
 void watermarks_end(watermarks *w, uint32_t channel);
 
@@ -72,7 +67,7 @@ static inline bool watermarks_judge(watermarks *w, int64_t event_time)
     return is_late;
 }
 
-/* Encodes all but who is idle or has ended, which a restored source says again. */
+/* Encodes all but who has ended, which a restored source says again. */
 tarn_bytes watermarks_encode(const watermarks *w, uint8_t out[WATERMARKS_BYTES_MAX]);
 
 /* Reads them. Errors: TARN_INCOMPATIBLE: of another number of channels. */

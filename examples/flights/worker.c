@@ -166,13 +166,8 @@ static tarn_status apply_batch(worker *w, const batch *b, tarn_error *error)
 /* What a batch says beside its messages. */
 static void follow_event_time(worker *w, uint32_t channel, const batch *b)
 {
-    if (b->count > 0) {
-        watermarks_set_idle(&w->watermarks, channel, false);
-    }
     watermarks_advance(&w->watermarks, channel, b->watermark);
-    if (b->mark == MARK_IDLE) {
-        watermarks_set_idle(&w->watermarks, channel, true);
-    } else if (b->mark == MARK_END) {
+    if (b->mark == MARK_END) {
         watermarks_end(&w->watermarks, channel);
     }
 }

@@ -37,39 +37,6 @@ static void test_it_never_goes_back(void **state)
     expect(&w, 100);
 }
 
-static void test_idle_channels_hold_nothing_up(void **state)
-{
-    (void)state;
-    watermarks w;
-    watermarks_init(&w, 2);
-    watermarks_advance(&w, 0, 100);
-    watermarks_set_idle(&w, 1, true);
-    expect(&w, 100);
-
-    /* It is active again, but behind: it does not count before it has caught up. */
-    watermarks_set_idle(&w, 1, false);
-    watermarks_advance(&w, 1, 20);
-    watermarks_advance(&w, 0, 110);
-    expect(&w, 110);
-    watermarks_advance(&w, 1, 115);
-    watermarks_advance(&w, 0, 130);
-    expect(&w, 115);
-}
-
-static void test_the_largest_counts_when_all_are_idle(void **state)
-{
-    (void)state;
-    watermarks w;
-    watermarks_init(&w, 2);
-    watermarks_advance(&w, 0, 100);
-    watermarks_advance(&w, 1, 40);
-    watermarks_set_idle(&w, 1, true);
-    watermarks_set_idle(&w, 0, true);
-    expect(&w, 100);
-    watermarks_set_idle(&w, 1, false);
-    expect(&w, 100);
-}
-
 static void test_ended_channels_do_not_count(void **state)
 {
     (void)state;
@@ -79,8 +46,6 @@ static void test_ended_channels_do_not_count(void **state)
     watermarks_advance(&w, 1, 40);
     watermarks_end(&w, 1);
     expect(&w, 100);
-    watermarks_set_idle(&w, 0, true);
-    expect(&w, 100); /* Idle is not over. */
     watermarks_end(&w, 0);
     expect(&w, WATERMARK_OVER);
 }
@@ -104,7 +69,7 @@ static void test_what_is_encoded_is_restored(void **state)
     watermarks_init(&w, 3);
     watermarks_advance(&w, 0, 100);
     watermarks_advance(&w, 1, -5);
-    watermarks_set_idle(&w, 2, true);
+    watermarks_end(&w, 2);
     watermarks_judge(&w, -5);
 
     uint8_t encoded[WATERMARKS_BYTES_MAX];
@@ -116,10 +81,12 @@ static void test_what_is_encoded_is_restored(void **state)
     assert_int_equal(restored.channels[0].watermark, 100);
     assert_int_equal(restored.channels[1].watermark, -5);
     assert_int_equal(restored.channels[2].watermark, WATERMARK_NONE);
-    assert_false(restored.channels[2].is_idle);
+    assert_false(restored.channels[2].is_ended);
 
     watermarks_advance(&restored, 1, 60);
-    expect(&restored, 60); /* The third is behind what the operator had without it. */
+    expect(&restored, -5); /* The third has to say again that it has ended. */
+    watermarks_end(&restored, 2);
+    expect(&restored, 60);
 }
 
 static void test_another_number_of_channels_is_refused(void **state)
@@ -160,8 +127,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_smallest_channel_counts),
         cmocka_unit_test(test_it_never_goes_back),
-        cmocka_unit_test(test_idle_channels_hold_nothing_up),
-        cmocka_unit_test(test_the_largest_counts_when_all_are_idle),
         cmocka_unit_test(test_ended_channels_do_not_count),
         cmocka_unit_test(test_a_message_at_the_watermark_is_late),
         cmocka_unit_test(test_what_is_encoded_is_restored),
