@@ -11,7 +11,7 @@
  * There are several ways from a checkpoint's files to a backend (WAYS). TARN_LONG=1 walks the whole
  * matrix and the large steps in each of them; else a few pairs are drawn in some.
  *
- *     TARN_LONG=1 TARN_MATRIX=3-4 test_property_rescale '*matrix_linked'
+ *     TARN_LONG=1 TARN_MATRIX=3-4 test_property_rescale test_matrix_linked
  *
  * is a part of it: the test whose name matches, from 3 and from 4 subtasks to each.
  */
@@ -946,7 +946,7 @@ int main(int argc, char **argv)
         tests + count,
         "test_large_steps",
         test_large_steps,
-        (const char *const[]){"copied_cut", "parts_linked", NULL});
+        (const char *const[]){"parts_linked", "rows", NULL});
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);
     } else { /* Of all before it. */
