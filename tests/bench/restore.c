@@ -41,7 +41,7 @@ enum { LOCAL, LINKED, COPIED, LIMITED, WAYS };
 static const way WAYS_ALL[WAYS] = {
     [LOCAL] = {"local", .has_copy = true, .may_link = true, .is_limited = true},
     [LINKED] = {"linked", .may_link = true},
-    [COPIED] = {"copied"},
+    [COPIED] = {.name = "copied"},
     [LIMITED] = {"limited", .is_limited = true},
 };
 
