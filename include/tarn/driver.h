@@ -125,15 +125,15 @@ typedef struct tarn_driver_options {
     const tarn_checkpoint *restored;
     tarn_claim_mode claim_mode; /**< Whose that is from now on. Default: the configuration's. */
 
-    /** Of savepoints, those that stop the job included: TARN_FORM_NATIVE or TARN_FORM_CANONICAL.
-     * 0: as the configuration says (tarn.savepoint.form). */
-    tarn_checkpoint_form savepoint_form;
-
     /** Checkpoints of the job's directory that were passed over when it was restored: each is given
      * to tarn_checkpoint_refuse(). Borrowed for the call. Those that cannot be read are left out.
      */
     const uint64_t *refused_ids;
     uint32_t refused_count;
+
+    /** Of savepoints, those that stop the job included: TARN_FORM_NATIVE or TARN_FORM_CANONICAL.
+     * 0: as the configuration says (tarn.savepoint.form). */
+    tarn_checkpoint_form savepoint_form;
 } tarn_driver_options;
 
 /** Initialiser for tarn_driver_options: every option at its default. */
@@ -160,7 +160,8 @@ TARN_API void tarn_driver_options_init(tarn_driver_options *options, size_t stru
  *
  * @retval TARN_OK  Release it with tarn_driver_close().
  * @retval other    As tarn_checkpoint_store_open(), tarn_checkpoint_claim(),
- * tarn_checkpoint_refuse(), tarn_coordinator_open() and tarn_checkpoint_settings_from_config().
+ *                  tarn_checkpoint_refuse(), tarn_coordinator_open() and
+ *                  tarn_checkpoint_settings_from_config().
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_driver_open(const tarn_driver_options *options, tarn_driver **out, tarn_error *error);

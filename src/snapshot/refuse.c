@@ -5,9 +5,9 @@
  *                              2  3!  4     2 and 4 count
  *                                     4  5  3 has gone with 2
  *
- * What is damaged of it may be any of its shared files. Those that others name as well are whole,
- * as whoever fell back has looked; the others are not counted on: who has the same content stores
- * it again.
+ * What is damaged of it may be any of its shared files. Those that others name as well are taken
+ * for whole, although whoever fell back has looked only as far down as the one that it goes on
+ * from; the others are not counted on: who has the same content stores it again.
  */
 #include <inttypes.h>
 

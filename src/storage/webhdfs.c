@@ -139,7 +139,13 @@ static void remove_empty_parents(tarn__webhdfs *self, const char *name)
     bool is_removed = true;
     while (is_removed && tarn__webhdfs_cut_to_parent(directory)) {
         const tarn_status status = tarn__webhdfs_ask(
-            self, "DELETE", directory, "DELETE&recursive=false", false, &is_removed, NULL);
+            self,
+            "DELETE",
+            directory,
+            "DELETE&recursive=false",
+            /* is_alone= */ false,
+            &is_removed,
+            NULL);
         is_removed = is_removed && status == TARN_OK;
     }
 }
