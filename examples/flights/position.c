@@ -1,15 +1,14 @@
 #include "position.h"
 
-#include <string.h>
-
 #include "failure.h"
+#include "operator_state.h"
 
 static const char operator_name[] = "source";
 static const char position_name[] = "position";
 
 enum { POSITION_FIELDS = 7, POSITION_BYTES = 8 * POSITION_FIELDS };
 
-/* Shape: the fields of position in their order, u64 little endian. */
+/* Shape: the fields of position in their order. */
 static void write_fields(const position *p, uint8_t out[POSITION_BYTES])
 {
     const uint64_t fields[POSITION_FIELDS] = {
@@ -20,17 +19,13 @@ static void write_fields(const position *p, uint8_t out[POSITION_BYTES])
         p->out_of_order_count,
         p->out_of_order_max,
         p->without_aircraft_count};
-    for (size_t i = 0; i < POSITION_BYTES; i++) {
-        out[i] = (uint8_t)(fields[i / 8] >> (8 * (i % 8)));
-    }
+    operator_state_write(fields, POSITION_FIELDS, out);
 }
 
 static void read_fields(const uint8_t *encoded, position *out)
 {
-    uint64_t fields[POSITION_FIELDS] = {0};
-    for (size_t i = 0; i < POSITION_BYTES; i++) {
-        fields[i / 8] |= (uint64_t)encoded[i] << (8 * (i % 8));
-    }
+    uint64_t fields[POSITION_FIELDS];
+    operator_state_read(encoded, POSITION_FIELDS, fields);
     *out = (position){
         .round = fields[0],
         .record = fields[1],
@@ -101,14 +96,11 @@ tarn_status position_restore(
 {
     uint32_t subtask = 0;
     TRY(find_source(checkpoint, source_index, &subtask, error));
-    const uint32_t count = tarn_checkpoint_subtask_at(checkpoint, subtask).operator_state_count;
-    for (uint32_t i = 0; i < count; i++) {
-        const tarn_checkpoint_operator_state state =
-            tarn_checkpoint_operator_state_at(checkpoint, subtask, i);
-        if (strcmp(state.name, position_name) == 0 && state.bytes.size == POSITION_BYTES) {
-            read_fields(state.bytes.data, out);
-            return TARN_OK;
-        }
+    tarn_bytes encoded;
+    if (operator_state_find(checkpoint, subtask, position_name, &encoded) == TARN_OK &&
+        encoded.size == POSITION_BYTES) {
+        read_fields(encoded.data, out);
+        return TARN_OK;
     }
     return failure_set(
         error,

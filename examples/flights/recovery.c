@@ -7,6 +7,7 @@
 
 #include "failure.h"
 #include "gate.h"
+#include "operator_state.h"
 
 /* One old worker, while what was in flight to it is applied. */
 typedef struct old_worker {
@@ -14,21 +15,6 @@ typedef struct old_worker {
     watermarks watermarks;
     uint64_t late_count; /* Of messages that this worker has applied. */
 } old_worker;
-
-static tarn_status find_state(
-    const tarn_checkpoint *checkpoint, uint32_t subtask, const char *name, tarn_bytes *out)
-{
-    const uint32_t count = tarn_checkpoint_subtask_at(checkpoint, subtask).operator_state_count;
-    for (uint32_t i = 0; i < count; i++) {
-        const tarn_checkpoint_operator_state state =
-            tarn_checkpoint_operator_state_at(checkpoint, subtask, i);
-        if (strcmp(state.name, name) == 0) {
-            *out = state.bytes;
-            return TARN_OK;
-        }
-    }
-    return TARN_NOT_FOUND;
-}
 
 static bool is_own(const recovery *r, const message *m)
 {
@@ -81,7 +67,7 @@ static tarn_status read_watermarks(
     old_worker *old, const tarn_checkpoint *checkpoint, uint32_t subtask, tarn_error *error)
 {
     tarn_bytes encoded;
-    if (find_state(checkpoint, subtask, WATERMARKS_STATE_NAME, &encoded) != TARN_OK) {
+    if (operator_state_find(checkpoint, subtask, WATERMARKS_STATE_NAME, &encoded) != TARN_OK) {
         return failure_set(
             error,
             TARN_INCOMPATIBLE,
@@ -117,7 +103,7 @@ static tarn_status recover_from(
     r->watermarks->late_count += r->index == 0 ? old.watermarks.late_count : 0;
 
     tarn_bytes kept;
-    if (find_state(checkpoint, subtask, TARN_CHANNEL_STATE_NAME, &kept) == TARN_OK) {
+    if (operator_state_find(checkpoint, subtask, TARN_CHANNEL_STATE_NAME, &kept) == TARN_OK) {
         TRY(tarn_channel_state_read(kept, apply_batch, &old, error));
     }
     r->watermarks->late_count += old.late_count;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "failure.h"
+#include "operator_state.h"
 
 void watermarks_init(watermarks *w, uint32_t channel_count)
 {
@@ -53,32 +54,18 @@ void watermarks_end(watermarks *w, uint32_t channel)
     follow(w);
 }
 
-/* Shape: late_count, current, then each channel's; u64 little endian. */
-
-static void write_number(uint64_t number, uint8_t *out)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        out[i] = (uint8_t)(number >> (8 * i));
-    }
-}
-
-static uint64_t read_number(const uint8_t *in)
-{
-    uint64_t number = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        number |= (uint64_t)in[i] << (8 * i);
-    }
-    return number;
-}
+/* Shape: late_count, current, then each channel's. */
+enum { NUMBERS_MAX = WATERMARKS_BYTES_MAX / 8 };
 
 tarn_bytes watermarks_encode(const watermarks *w, uint8_t out[WATERMARKS_BYTES_MAX])
 {
-    write_number(w->late_count, out);
-    write_number((uint64_t)w->current, out + 8);
+    uint64_t numbers[NUMBERS_MAX] = {w->late_count, (uint64_t)w->current};
+    const size_t count = 2 + w->channel_count;
     for (uint32_t i = 0; i < w->channel_count; i++) {
-        write_number((uint64_t)w->channels[i].watermark, out + 8 * (2 + i));
+        numbers[2 + i] = (uint64_t)w->channels[i].watermark;
     }
-    return tarn_bytes_at(out, 8 * (size_t)(2 + w->channel_count));
+    operator_state_write(numbers, count, out);
+    return tarn_bytes_at(out, 8 * count);
 }
 
 tarn_status watermarks_restore(
@@ -94,12 +81,13 @@ tarn_status watermarks_restore(
             channel_count,
             8 * (2 + channel_count));
     }
-    const uint8_t *in = encoded.data;
+    uint64_t numbers[NUMBERS_MAX];
+    operator_state_read(encoded.data, 2 + channel_count, numbers);
     watermarks_init(w, channel_count);
-    w->late_count = read_number(in);
-    w->current = (int64_t)read_number(in + 8);
+    w->late_count = numbers[0];
+    w->current = (int64_t)numbers[1];
     for (uint32_t i = 0; i < channel_count; i++) {
-        w->channels[i].watermark = (int64_t)read_number(in + 8 * (2 + i));
+        w->channels[i].watermark = (int64_t)numbers[2 + i];
     }
     return TARN_OK;
 }

@@ -36,6 +36,7 @@
 #include "base/try.h"
 #include "snapshot/claim.h"
 #include "snapshot/store_private.h"
+#include "storage/shim.h"
 
 /* --- Checkpoints that are there --- */
 
@@ -117,7 +118,7 @@ typedef struct adoption {
 
 static void note_doubt(adoption *a, uint64_t id, tarn_status why)
 {
-    a->is_silent = a->is_silent || why == TARN_REMOTE_ERROR || why == TARN_TIMED_OUT;
+    a->is_silent = a->is_silent || tarn__retry_may_help(why);
     tarn__doubt_note(a->store, id);
 }
 
@@ -129,14 +130,13 @@ static tarn_status adopt_present(adoption *a, uint64_t id, bool *is_withdrawn, t
     tarn_error reason;
     const tarn_status read = tarn__checkpoint_find_metadata(
         store->storage, id, store->options.account, is_withdrawn, &metadata, &reason);
-    const bool is_silence = read == TARN_REMOTE_ERROR || read == TARN_TIMED_OUT;
     if (read == TARN_MISSING) {
         return TARN_MISSING;
     }
     if (tarn__is_of_memory(read)) {
         return tarn__fail(error, read, "%s", reason.message);
     }
-    if (is_silence && is_late_possible(store)) {
+    if (tarn__retry_may_help(read) && is_late_possible(store)) {
         note_doubt(a, id, read);
         return TARN_OK;
     }

@@ -94,6 +94,15 @@ static void set_aside(tarn__workset *set, bool is_aside)
     }
 }
 
+void fixture_acknowledge(tarn_pending_checkpoint *pending, tarn_snapshot *snapshot)
+{
+    tarn_error error;
+    tarn_buffer bytes = TARN_BUFFER_INIT;
+    assert_ok(tarn_snapshot_finish(snapshot, &bytes, &error), &error);
+    assert_ok(tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&bytes), &error), &error);
+    tarn_buffer_clear(&bytes);
+}
+
 void fixture_resize_working_set(tarn_backend *backend, uint32_t choice)
 {
     static const uint64_t SIZES[FIXTURE_SIZES] = {0, 1500, 4000, 12000, 50000, 1 << 20};

@@ -9,6 +9,7 @@
 #include "tarn/backend.h"
 #include "tarn/config.h"
 #include "tarn/env.h"
+#include "tarn/snapshot.h"
 #include "tarn/state.h"
 #include "tarn/working_set.h"
 
@@ -28,6 +29,9 @@ tarn_env *fixture_open_env(const tarn_config *config, const tarn_allocator *allo
 /* A backend of all 128 key groups in a directory. */
 tarn_backend *fixture_open_backend(tarn_env *env, const char *directory);
 tarn_value *fixture_open_value(tarn_backend *backend, const char *name);
+
+/* Ends a snapshot, and hands to its checkpoint what it says of itself. */
+void fixture_acknowledge(tarn_pending_checkpoint *pending, tarn_snapshot *snapshot);
 
 /*
  * Gives the working set one of some sizes, from none over a few rows to plenty; from choice

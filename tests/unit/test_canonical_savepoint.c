@@ -244,22 +244,13 @@ static tarn_pending_checkpoint *begin(fixture *f)
     return pending;
 }
 
-static void acknowledge(fixture *f, tarn_pending_checkpoint *pending, tarn_snapshot *snapshot)
-{
-    tarn_buffer bytes = TARN_BUFFER_INIT;
-    assert_ok(tarn_snapshot_finish(snapshot, &bytes, &f->error), &f->error);
-    assert_ok(
-        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&bytes), &f->error), &f->error);
-    tarn_buffer_clear(&bytes);
-}
-
 static void take(fixture *f, states *all, uint32_t parallelism)
 {
     tarn_pending_checkpoint *pending = begin(f);
     for (uint32_t i = 0; i < parallelism; i++) {
         tarn_snapshot *snapshot = NULL;
         assert_ok(tarn_snapshot_begin(all[i].backend, pending, &snapshot, &f->error), &f->error);
-        acknowledge(f, pending, snapshot);
+        fixture_acknowledge(pending, snapshot);
     }
     tarn_checkpoint_summary summary;
     assert_ok(tarn_checkpoint_commit(pending, &summary, &f->error), &f->error);
@@ -313,7 +304,7 @@ static void test_writes_after_the_barrier_are_not_in_it(void **state)
     }
     const tarn_bytes window = tarn_bytes_of("even");
     assert_ok(tarn_keyed_drop_namespace(tarn_list_keyed(s.list), window, &f->error), &f->error);
-    acknowledge(f, pending, snapshot);
+    fixture_acknowledge(pending, snapshot);
     assert_ok(tarn_checkpoint_commit(pending, NULL, &f->error), &f->error);
     close_all(f, &s, 1);
     tarn_checkpoint *checkpoint = open_savepoint(f);

@@ -869,6 +869,37 @@ static void start_engine_tasks(engine *e)
     }
 }
 
+static void stop_engine_tasks(engine *e)
+{
+    for (uint32_t i = 0; i < TASKS; i++) {
+        tarn_driver_end_task(e->driver, i, TARN_TASK_END_STOPPED);
+    }
+}
+
+static tarn_driver_options engine_options(tarn_env *env, const char *address)
+{
+    static const uint32_t parallelism[] = {TASKS};
+    tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
+    options.env = env;
+    options.address = address;
+    options.job = "job";
+    options.parallelism = parallelism;
+    options.operator_count = 1;
+    return options;
+}
+
+/* Of a driver that says to hear_savepoint() what it has heard. */
+static void take_savepoint(engine *e)
+{
+    tarn_error error;
+    assert_ok(tarn_driver_request(e->driver, TARN_CHECKPOINT_SAVEPOINT, 1, &error), &error);
+    pthread_mutex_lock(&e->mutex);
+    while (e->savepoint[0] == '\0') {
+        pthread_cond_wait(&e->changed, &e->mutex);
+    }
+    pthread_mutex_unlock(&e->mutex);
+}
+
 static void await_completions(engine *e, uint32_t count)
 {
     pthread_mutex_lock(&e->mutex);
@@ -894,13 +925,7 @@ static void test_threads_take_periodic_checkpoints_until_closed(void **state)
     tarn_config_free(config);
     tarn_error error;
     engine e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    const uint32_t parallelism[] = {TASKS};
-    tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
-    options.env = env;
-    options.address = directory;
-    options.job = "job";
-    options.parallelism = parallelism;
-    options.operator_count = 1;
+    tarn_driver_options options = engine_options(env, directory);
     options.hear = hear_savepoint;
     options.context = &e;
     assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
@@ -912,20 +937,13 @@ static void test_threads_take_periodic_checkpoints_until_closed(void **state)
     start_engine_tasks(&e);
     assert_ok(tarn_driver_start(e.driver, &error), &error);
     await_completions(&e, 5);
-    assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_SAVEPOINT, 1, &error), &error);
-    pthread_mutex_lock(&e.mutex);
-    while (e.savepoint[0] == '\0') {
-        pthread_cond_wait(&e.changed, &e.mutex);
-    }
-    pthread_mutex_unlock(&e.mutex);
+    take_savepoint(&e);
     assert_true(scratch_exists(scratch_join(e.savepoint, "_metadata")));
     assert_non_null(strstr(e.savepoint, "/savepoints/savepoint-"));
     uint64_t restore_id = 0;
     assert_ok(tarn_driver_fail_over(e.driver, &restore_id, &error), &error);
     assert_true(restore_id > 0);
-    for (uint32_t i = 0; i < TASKS; i++) {
-        tarn_driver_end_task(e.driver, i, TARN_TASK_END_STOPPED);
-    }
+    stop_engine_tasks(&e);
     assert_int_equal(tarn_env_close(env, &error), TARN_BUSY);
     assert_ok(tarn_driver_close(e.driver, TARN_JOB_SUSPENDED, &error), &error);
     assert_ok(tarn_env_close(env, &error), &error);
@@ -943,18 +961,11 @@ static tarn_checkpoint_form form_of_a_savepoint(tarn_driver_options *options)
     assert_ok(tarn_driver_open(options, &e.driver, &error), &error);
     start_engine_tasks(&e);
     assert_ok(tarn_driver_start(e.driver, &error), &error);
-    assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_SAVEPOINT, 1, &error), &error);
-    pthread_mutex_lock(&e.mutex);
-    while (e.savepoint[0] == '\0') {
-        pthread_cond_wait(&e.changed, &e.mutex);
-    }
-    pthread_mutex_unlock(&e.mutex);
+    take_savepoint(&e);
     assert_ok(tarn_checkpoint_open(e.savepoint, NULL, &savepoint, &error), &error);
     const uint32_t form = tarn_checkpoint_summarize(savepoint).form;
     tarn_checkpoint_free(savepoint);
-    for (uint32_t i = 0; i < TASKS; i++) {
-        tarn_driver_end_task(e.driver, i, TARN_TASK_END_STOPPED);
-    }
+    stop_engine_tasks(&e);
     assert_ok(tarn_driver_close(e.driver, TARN_JOB_FINISHED, &error), &error);
     return (tarn_checkpoint_form)form;
 }
@@ -965,7 +976,6 @@ static void test_form_of_savepoints_is_what_the_program_or_else_the_configuratio
     char directory[FIXTURE_PATH_BYTES];
     tarn_error error;
     tarn_driver *driver = NULL;
-    const uint32_t parallelism[] = {TASKS};
     fixture_make_directory(directory);
     for (uint32_t i = 0; i < 2; i++) {
         tarn_config *config = fixture_new_config(64);
@@ -974,12 +984,7 @@ static void test_form_of_savepoints_is_what_the_program_or_else_the_configuratio
         }
         tarn_env *env = fixture_open_env(config, NULL);
         tarn_config_free(config);
-        tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
-        options.env = env;
-        options.address = directory;
-        options.job = "job";
-        options.parallelism = parallelism;
-        options.operator_count = 1;
+        tarn_driver_options options = engine_options(env, directory);
         options.hear = hear_savepoint;
         options.savepoint_address = scratch_join(directory, "savepoints");
         assert_int_equal(
@@ -1014,13 +1019,7 @@ static void test_checkpoint_in_a_storage_of_the_programs_own_is_opened(void **st
     assert_ok(tarn_env_open(&env_options, &env, &error), &error);
     tarn_config_free(config);
     engine e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    const uint32_t parallelism[] = {TASKS};
-    tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
-    options.env = env;
-    options.address = "fault://sim";
-    options.job = "job";
-    options.parallelism = parallelism;
-    options.operator_count = 1;
+    tarn_driver_options options = engine_options(env, "fault://sim");
     assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
     start_engine_tasks(&e);
     assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_INCREMENTAL, 1, &error), &error);
@@ -1038,9 +1037,7 @@ static void test_checkpoint_in_a_storage_of_the_programs_own_is_opened(void **st
         &error);
     assert_int_equal(tarn_checkpoint_summarize(checkpoint).id, id);
     tarn_checkpoint_free(checkpoint);
-    for (uint32_t i = 0; i < TASKS; i++) {
-        tarn_driver_end_task(e.driver, i, TARN_TASK_END_STOPPED);
-    }
+    stop_engine_tasks(&e);
     assert_ok(tarn_driver_close(e.driver, TARN_JOB_FINISHED, &error), &error);
     assert_ok(tarn_env_close(env, &error), &error);
     fault_storage_clear(&storage);
@@ -1076,13 +1073,7 @@ static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
     assert_ok(tarn_env_open(&env_options, &env, &error), &error);
     tarn_config_free(config);
     engine e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    const uint32_t parallelism[] = {TASKS};
-    tarn_driver_options options = TARN_DRIVER_OPTIONS_INIT;
-    options.env = env;
-    options.address = directory;
-    options.job = "job";
-    options.parallelism = parallelism;
-    options.operator_count = 1;
+    tarn_driver_options options = engine_options(env, directory);
     options.claim_mode = TARN_CLAIM_MODE_CLAIM;
     assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
     start_engine_tasks(&e);
@@ -1090,9 +1081,7 @@ static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
         assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_INCREMENTAL, i, &error), &error);
         await_completions(&e, i * TASKS);
     }
-    for (uint32_t i = 0; i < TASKS; i++) {
-        tarn_driver_end_task(e.driver, i, TARN_TASK_END_STOPPED);
-    }
+    stop_engine_tasks(&e);
     assert_ok(tarn_driver_close(e.driver, TARN_JOB_SUSPENDED, &error), &error);
     for (uint32_t id = 2; id >= 1; id--) {
         tarn_checkpoint *restored = NULL;

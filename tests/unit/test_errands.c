@@ -272,15 +272,6 @@ static tarn_pending_checkpoint *upload(fixture *f, site *s, tarn_snapshot **out)
     return pending;
 }
 
-static void acknowledge(fixture *f, tarn_pending_checkpoint *pending, tarn_snapshot *snapshot)
-{
-    tarn_buffer bytes = TARN_BUFFER_INIT;
-    assert_ok(tarn_snapshot_finish(snapshot, &bytes, &f->error), &f->error);
-    assert_ok(
-        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&bytes), &f->error), &f->error);
-    tarn_buffer_clear(&bytes);
-}
-
 static void await_hanging(site *s)
 {
     while (!atomic_load(&s->has_hung)) {
@@ -305,7 +296,7 @@ static void test_a_store_closes_while_a_checkpoint_of_another_is_not_deleted(voi
     for (int i = 0; i < SITES; i++) {
         tarn_snapshot *snapshot = NULL;
         pending[i] = upload(f, &f->sites[i], &snapshot);
-        acknowledge(f, pending[i], snapshot);
+        fixture_acknowledge(pending[i], snapshot);
     }
     atomic_store(&slow->is_silent, true);
     tarn_checkpoint_abandon(pending[SLOW]);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILE_BYTES = 5000, SKIPPED_MAX = 4 };
+enum { FILE_BYTES = 5000, SKIPPED_MAX = 4, PATH_BYTES = 512 };
 
 typedef struct skips {
     uint32_t count;
@@ -81,7 +81,7 @@ static uint64_t open_whole(snapshot_rig *rig, const char *name, skips *s, tarn_s
 /* The path of a checkpoint's table file, below the job's directory. */
 static const char *table_of(snapshot_rig *rig, const char *name)
 {
-    static char path[512];
+    static char path[PATH_BYTES];
     tarn_checkpoint *checkpoint = NULL;
     assert_ok(
         tarn_checkpoint_open(rig_job(rig, name), NULL, &checkpoint, &rig->error), &rig->error);
@@ -137,24 +137,13 @@ static void test_missing_cut_and_unreadable_ones_are_skipped_with_their_reason(v
     assert_int_equal(status, TARN_MISSING);
 }
 
-static void flip_byte(snapshot_rig *rig, const char *name, long at)
-{
-    FILE *file = fopen(rig_job(rig, name), "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, at, SEEK_SET), 0);
-    const int byte = fgetc(file);
-    assert_int_equal(fseek(file, at, SEEK_SET), 0);
-    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void test_a_flipped_byte_shows_when_files_are_read(void **state)
 {
     snapshot_rig *rig = *state;
     skips s = {.count = 0};
     tarn_status status;
     const char *damaged = table_of(rig, "chk-3");
-    flip_byte(rig, damaged, FILE_BYTES / 2);
+    scratch_flip(rig_job(rig, damaged), FILE_BYTES / 2);
     assert_int_equal(open_at_depth(rig, "", TARN_CHECKPOINT_LOOK, &s, &status), 3);
     assert_int_equal(s.count, 0);
     assert_int_equal(open_at_depth(rig, "", TARN_CHECKPOINT_READ, &s, &status), 2);
@@ -195,16 +184,22 @@ static void expect_whole(snapshot_rig *rig, uint64_t id)
     assert_int_equal(s.count, 0);
 }
 
+/* The job begins anew, and has passed over chk-3, whose table file is damaged. */
+static void refuse_third(snapshot_rig *rig, char damaged[PATH_BYTES])
+{
+    (void)snprintf(damaged, PATH_BYTES, "%s", table_of(rig, "chk-3"));
+    scratch_flip(rig_job(rig, damaged), 1);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_ok(tarn_checkpoint_refuse(rig->store, 3, &rig->error), &rig->error);
+}
+
 /* Three are retained: the refused one is a fourth, until those that are older have gone. */
 static void test_a_refused_one_does_not_count_and_goes_with_the_older_ones(void **state)
 {
     snapshot_rig *rig = *state;
-    char damaged[512];
-    (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-3"));
-    flip_byte(rig, damaged, 1);
-    rig_close_store(rig);
-    assert_ok(rig_open_store(rig), &rig->error);
-    assert_ok(tarn_checkpoint_refuse(rig->store, 3, &rig->error), &rig->error);
+    char damaged[PATH_BYTES];
+    refuse_third(rig, damaged);
     assert_ok(tarn_checkpoint_refuse(rig->store, 3, &rig->error), &rig->error);
     commit_next(rig, 4, 2); /* A file that chk-2 names too. */
     assert_int_equal(count_checkpoints(rig), 4);
@@ -226,12 +221,8 @@ static void test_a_refused_one_does_not_count_and_goes_with_the_older_ones(void 
 static void test_content_of_a_refused_one_is_stored_anew(void **state)
 {
     snapshot_rig *rig = *state;
-    char damaged[512];
-    (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-3"));
-    flip_byte(rig, damaged, 1);
-    rig_close_store(rig);
-    assert_ok(rig_open_store(rig), &rig->error);
-    assert_ok(tarn_checkpoint_refuse(rig->store, 3, &rig->error), &rig->error);
+    char damaged[PATH_BYTES];
+    refuse_third(rig, damaged);
     commit_next(rig, 4, 3);
     expect_whole(rig, 4);
     for (uint64_t id = 5; id <= 6; id++) {
