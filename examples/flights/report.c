@@ -31,11 +31,11 @@ void report_begin(report *r, job *j)
         .shown_ns = clock_now_ns(),
         .shown_count = j->restored_at,
     };
-    if (j->restored_id > 0 && !r->is_quiet) {
+    if (j->origin.id > 0 && !r->is_quiet) {
         report_say(
             r,
             "restored checkpoint %" PRIu64 " at record %" PRIu64 " in %.1f s",
-            j->restored_id,
+            j->origin.id,
             j->restored_at,
             to_s(r->shown_ns - j->started_ns));
     }
@@ -227,9 +227,8 @@ static void print_records(const report *r, const worker_figures *figures, FILE *
         count,
         seconds,
         (double)count / (seconds > 0 ? seconds : 1));
-    if (j->restored_id > 0) {
-        fprintf(
-            out, "; %" PRIu64 " before, in checkpoint %" PRIu64, j->restored_at, j->restored_id);
+    if (j->origin.id > 0) {
+        fprintf(out, "; %" PRIu64 " before, in checkpoint %" PRIu64, j->restored_at, j->origin.id);
     }
     print_order(r, figures, &sum, out);
 }
