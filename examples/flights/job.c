@@ -45,6 +45,7 @@ static tarn_status open_env(job *j, tarn_error *error)
 {
     TRY(options_configure(j->options, &j->config, error));
     TRY(read_max_parallelism(j, error));
+    TRY(local_copies_configure(&j->copies, j->options->work_dir, j->config, error));
     tarn_env_options env = TARN_ENV_OPTIONS_INIT;
     env.config = j->config;
     env.log = print_log;
@@ -163,12 +164,21 @@ static tarn_status open_sources(job *j, tarn_error *error)
     return TARN_OK;
 }
 
-static tarn_status make_directory(const char *path, tarn_error *error)
+static tarn_status make_directory(const char *path, const char *what, tarn_error *error)
 {
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-        return failure_of_system(error, errno, "cannot create the working directory %s", path);
+        return failure_of_system(error, errno, "cannot create the %s %s", what, path);
     }
     return TARN_OK;
+}
+
+/* Where backends work, and where their copies are: those make only a directory of their own. */
+static tarn_status make_directories(const job *j, tarn_error *error)
+{
+    TRY(make_directory(j->options->work_dir, "working directory", error));
+    return j->copies.directory[0] != '\0'
+               ? make_directory(j->copies.directory, "directory of local copies", error)
+               : TARN_OK;
 }
 
 static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
@@ -182,6 +192,7 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
     w->max_parallelism = j->max_parallelism;
     w->env = j->env;
     w->restore = j->origin.checkpoint;
+    w->copy = local_copies_path(&j->copies, index, w->copy_directory);
     w->checkpointing = &j->checkpointing;
     w->allocator = tarn_owner_allocator(j->owner);
     w->in_flight_max = (size_t)j->options->in_flight_kib << 10;
@@ -205,7 +216,7 @@ static tarn_status open_all(job *j, tarn_error *error)
     TRY(origin_open(&j->origin, j->options, j->env, tarn_owner_allocator(j->owner), error));
     TRY(choose_source_count(j, error));
     TRY(open_checkpointing(j, error));
-    TRY(make_directory(j->options->work_dir, error));
+    TRY(make_directories(j, error));
     TRY(open_sources(j, error));
     for (uint32_t i = 0; i < j->options->worker_count; i++) {
         TRY(open_worker(j, i, error));

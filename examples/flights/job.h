@@ -13,6 +13,7 @@
 
 #include "checkpointing.h"
 #include "gate.h"
+#include "local_copies.h"
 #include "options.h"
 #include "origin.h"
 #include "sorter.h"
@@ -26,7 +27,8 @@ typedef struct job {
     tarn_owner *owner; /* In the heap pool: of the job itself. */
     monitor monitor;
     checkpointing checkpointing;
-    origin origin;            /* What it goes on from. */
+    origin origin; /* What it goes on from. */
+    local_copies copies;
     uint32_t max_parallelism; /* Key groups. */
     uint64_t record_count;    /* Of all rounds. */
     uint64_t restored_at;     /* Records that the restored checkpoint had seen. */

@@ -32,6 +32,8 @@ def flip(path):
 
 
 class Fallback(flights.FlightsTest):
+    record_count = 6000
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
