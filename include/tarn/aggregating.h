@@ -49,6 +49,9 @@ typedef struct tarn_aggregating_options {
         .struct_size = sizeof(tarn_aggregating_options) \
     }
 
+/** As the INIT macro; for C++ and bindings, where that warns. */
+TARN_API void tarn_aggregating_options_init(tarn_aggregating_options *options, size_t struct_size);
+
 /** Opens an aggregating state. Statuses as those of tarn_value_open(). */
 TARN_API TARN_NODISCARD tarn_status tarn_aggregating_open(
     tarn_backend *backend,

@@ -117,6 +117,11 @@ typedef struct tarn_rocksdb_plan {
         .struct_size = sizeof(tarn_rocksdb_plan) \
     }
 
+/** As the INIT macros; for C++ and bindings, where these warn. */
+TARN_API void tarn_taskmanager_plan_init(tarn_taskmanager_plan *plan, size_t struct_size);
+TARN_API void tarn_jobmanager_plan_init(tarn_jobmanager_plan *plan, size_t struct_size);
+TARN_API void tarn_rocksdb_plan_init(tarn_rocksdb_plan *plan, size_t struct_size);
+
 /**
  * Plans the memory of a TaskManager. One of these must be set: task heap and managed size, Flink
  * size, process size; the first of them that is set leads.

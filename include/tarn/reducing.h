@@ -72,6 +72,9 @@ typedef struct tarn_reducing_options {
         .struct_size = sizeof(tarn_reducing_options) \
     }
 
+/** As the INIT macro; for C++ and bindings, where that warns. */
+TARN_API void tarn_reducing_options_init(tarn_reducing_options *options, size_t struct_size);
+
 /**
  * Opens a reducing state. Close it with tarn_reducing_close().
  *

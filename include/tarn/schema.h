@@ -99,6 +99,9 @@ typedef struct tarn_migration {
         .struct_size = sizeof(tarn_migration) \
     }
 
+/** As the INIT macro; for C++ and bindings, where that warns. */
+TARN_API void tarn_migration_init(tarn_migration *migration, size_t struct_size);
+
 /** How far a migration is; see tarn_keyed_migrate(). */
 typedef struct tarn_migration_progress {
     uint64_t seen_count;         /**< Rows looked at since the state was opened. */

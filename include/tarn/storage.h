@@ -63,6 +63,9 @@ typedef struct tarn_storage_figures {
         .struct_size = sizeof(tarn_storage_figures) \
     }
 
+/** As the INIT macro; for C++ and bindings, where that warns. */
+TARN_API void tarn_storage_figures_init(tarn_storage_figures *figures, size_t struct_size);
+
 /** How to open a storage. Start from TARN_STORAGE_OPEN_OPTIONS_INIT. */
 typedef struct tarn_storage_open_options {
     size_t struct_size;                 /**< Set by TARN_STORAGE_OPEN_OPTIONS_INIT. */

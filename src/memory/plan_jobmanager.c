@@ -3,6 +3,7 @@
  * Source: the rules of Flink 1.20's JobManagerFlinkMemoryUtils; vectors jm_memory.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/try.h"
@@ -153,6 +154,12 @@ static tarn_status check_job_store(const tarn__plan_source *source, tarn_error *
             error, TARN_INVALID_ARGUMENT, JOB_STORE " is %" PRId64 " bytes, less than 0", bytes);
     }
     return TARN_OK;
+}
+
+void tarn_jobmanager_plan_init(tarn_jobmanager_plan *plan, size_t struct_size)
+{
+    memset(plan, 0, struct_size);
+    plan->struct_size = struct_size;
 }
 
 tarn_status tarn_plan_jobmanager(

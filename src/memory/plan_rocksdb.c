@@ -10,6 +10,7 @@
  * RocksDBMemoryConfiguration; vectors rocksdb_memory.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/java_number.h"
@@ -56,6 +57,12 @@ static int64_t arena_block_default(int64_t write_buffer_size)
 {
     const int64_t block = write_buffer_size / ARENA_SHARE;
     return (block + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+}
+
+void tarn_rocksdb_plan_init(tarn_rocksdb_plan *plan, size_t struct_size)
+{
+    memset(plan, 0, struct_size);
+    plan->struct_size = struct_size;
 }
 
 /* What the backends of one slot share; what leads is the same as in Flink. */

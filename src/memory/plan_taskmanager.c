@@ -349,6 +349,12 @@ static tarn_status read_cores(
     return TARN_OK;
 }
 
+void tarn_taskmanager_plan_init(tarn_taskmanager_plan *plan, size_t struct_size)
+{
+    memset(plan, 0, struct_size);
+    plan->struct_size = struct_size;
+}
+
 tarn_status tarn_plan_taskmanager(
     const tarn_config *config, tarn_plan_path path, tarn_taskmanager_plan *out, tarn_error *error)
 {

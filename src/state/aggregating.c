@@ -3,6 +3,8 @@
  *
  *     [group][key][namespace] -> [stamp, with a TTL][accumulator]
  */
+#include <string.h>
+
 #include "tarn/aggregating.h"
 
 #include "base/options.h"
@@ -16,6 +18,12 @@ struct tarn_aggregating {
 };
 
 /* ---- opening and closing ---------------------------------------------------------------- */
+
+void tarn_aggregating_options_init(tarn_aggregating_options *options, size_t struct_size)
+{
+    memset(options, 0, struct_size);
+    options->struct_size = struct_size;
+}
 
 static tarn_status merge(
     tarn_keyed *keyed,

@@ -4,6 +4,8 @@
  *     built in   [group][key][namespace] -> a reduction (codec/reduction.h); adds are merged blind
  *     function   [group][key][namespace] -> [stamp, with a TTL][value]; adds read, call and write
  */
+#include <string.h>
+
 #include "tarn/reducing.h"
 
 #include "base/options.h"
@@ -18,6 +20,12 @@ struct tarn_reducing {
 };
 
 /* ---- opening and closing ---------------------------------------------------------------- */
+
+void tarn_reducing_options_init(tarn_reducing_options *options, size_t struct_size)
+{
+    memset(options, 0, struct_size);
+    options->struct_size = struct_size;
+}
 
 static tarn__keyed_merge_fn merge_values;
 static tarn__keyed_merge_fn merge_numbers;

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/options.h"
 #include "codec/chunk.h"
@@ -10,6 +11,12 @@
 #include "state/keyed.h"
 
 enum { FORMAT = 2, BATCH_BYTES_MAX = 256 << 10, DESCRIPTION_BYTES = 180 };
+
+void tarn_migration_init(tarn_migration *migration, size_t struct_size)
+{
+    memset(migration, 0, struct_size);
+    migration->struct_size = struct_size;
+}
 
 /* ---- what is wanted --------------------------------------------------------------------- */
 

@@ -76,6 +76,12 @@ void tarn_storage_close(tarn_storage *storage)
     tarn__storage_free(storage);
 }
 
+void tarn_storage_figures_init(tarn_storage_figures *figures, size_t struct_size)
+{
+    memset(figures, 0, struct_size);
+    figures->struct_size = struct_size;
+}
+
 void tarn_storage_measure(const tarn_storage *storage, tarn_storage_figures *out)
 {
     tarn__storage_counters_measure(&((const opened *)storage)->counters, out);

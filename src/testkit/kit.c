@@ -234,6 +234,12 @@ static tarn_testkit_verdict run_case(const tarn_testkit_storage *kit, const tarn
     return k.verdict;
 }
 
+void tarn_testkit_storage_init(tarn_testkit_storage *kit, size_t struct_size)
+{
+    memset(kit, 0, struct_size);
+    kit->struct_size = struct_size;
+}
+
 uint32_t tarn_testkit_storage_run(const tarn_testkit_storage *given)
 {
     tarn_testkit_storage kit = {.struct_size = sizeof kit};

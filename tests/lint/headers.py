@@ -2,6 +2,8 @@
 
 The example in its file comment calls the library as it is: number and types of arguments, names of
 functions and members. What the example leaves open ("..." and its own names) stays open.
+
+An initialiser that names members warns in C++: its struct has an _init() function, too.
 """
 import os
 import re
@@ -61,6 +63,20 @@ def example_problems(tree, folder):
             yield "%s:1: its example is wrong: %s" % (path, problem)
 
 
+INITIALISER = re.compile(r"^#define (TARN_(\w+)_INIT)\b((?:.*\\\n)*.*)", re.MULTILINE)
+
+
+def initialiser_problems(tree):
+    headers = {path: lint.without_comments(tree.text(path)) for path in tree.public_headers()}
+    for path, text in headers.items():
+        for match in INITIALISER.finditer(text):
+            function = "tarn_%s_init" % match.group(2).lower()
+            is_warned_of = re.search(r"\.\w+\s*=", match.group(3))
+            if is_warned_of and not any(re.search(r"\bvoid %s\(" % function, other) for other in headers.values()):
+                line = text.count("\n", 0, match.start()) + 1
+                yield "%s:%d: %s warns in C++, and there is no %s()" % (path, line, match.group(1), function)
+
+
 def check(tree):
     headers = tree.public_headers()
     if not headers:
@@ -74,11 +90,14 @@ def check(tree):
             if not is_good:
                 yield "%s:1: does not compile alone with %s %s\n%s" % (path, compiler[0], compiler[1][-1], output)
     yield from example_problems(tree, folder)
+    yield from initialiser_problems(tree)
 
 
 EXAMPLE = "/**\n * @file a\n *\n *     unsigned u;\n *     tarn_a(%s);\n *     if (mine(name)) { ... }\n */\n"
 CALLED = "int tarn_a(const int *a);"
 GUARD = "#ifndef A_H\n#define A_H\n%s\n#endif\n"
+INITIALISED = GUARD % (
+    "#include <stddef.h>\ntypedef struct tarn_a { int b; } tarn_a;\n#define TARN_A_INIT \\\n    { %s }\n%s")
 CASES = [
     ("a header that stands alone is accepted", {"include/tarn/a.h": GUARD % "#include <stdint.h>\nuint8_t tarn_a(void);"}, None),
     ("a header that needs another one first is found", {"include/tarn/a.h": GUARD % "uint8_t tarn_a(void);"}, "does not compile alone"),
@@ -93,6 +112,11 @@ CASES = [
      {"include/tarn/a.h": EXAMPLE % "" + GUARD % CALLED}, "its example is wrong: too few arguments"),
     ("an example that calls what is not there is found",
      {"include/tarn/a.h": EXAMPLE % "b" + GUARD % "int tarn_b(int a);"}, "its example is wrong: implicit declaration"),
+    ("an initialiser by order needs no function", {"include/tarn/a.h": INITIALISED % ("2", "")}, None),
+    ("an initialiser by name with its function is accepted",
+     {"include/tarn/a.h": INITIALISED % (".b = 2", "void tarn_a_init(tarn_a *a, size_t struct_size);")}, None),
+    ("an initialiser by name without a function is found",
+     {"include/tarn/a.h": INITIALISED % (".b = 2", "")}, "TARN_A_INIT warns in C++, and there is no tarn_a_init()"),
     ("a warning is an error", {"include/tarn/a.h": GUARD % "static int tarn_a(int a) { int b; return a; }"}, "does not compile alone"),
 ]
 

@@ -231,6 +231,22 @@ static void test_a_pool_of_nothing_gives_nothing_and_an_unlimited_one_all(void *
     assert_ok(tarn_budget_close(budget, &error), &error);
 }
 
+/* Messages and metrics name pools so; a name that changes breaks whoever looks for it. */
+static void test_every_pool_has_its_name(void **state)
+{
+    (void)state;
+    static const char *const names[TARN_POOL_COUNT] = {
+        [TARN_POOL_HEAP] = "heap",
+        [TARN_POOL_MANAGED] = "managed",
+        [TARN_POOL_NETWORK] = "network",
+        [TARN_POOL_OFF_HEAP] = "off-heap",
+    };
+    for (uint32_t i = 0; i < TARN_POOL_COUNT; i++) {
+        assert_string_equal(tarn_pool_name((tarn_pool)i), names[i]);
+    }
+    assert_string_equal(tarn_pool_name((tarn_pool)TARN_POOL_COUNT), "?");
+}
+
 static void test_bad_arguments_are_named(void **state)
 {
     fixture *f = *state;
@@ -344,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_threads_together_never_exceed_the_limit, setup, teardown),
         cmocka_unit_test(test_a_pool_of_nothing_gives_nothing_and_an_unlimited_one_all),
+        cmocka_unit_test(test_every_pool_has_its_name),
         cmocka_unit_test_setup_teardown(test_bad_arguments_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_longer_options_struct_is_accepted_only_when_its_tail_is_zero, setup, teardown),

@@ -551,6 +551,43 @@ static void test_the_first_checkpoint_after_an_unclaimed_restore_is_full(void **
     assert_int_equal(expect_start(f, 7)->checkpoint_kind, TARN_CHECKPOINT_INCREMENTAL);
 }
 
+static void expect_stored(const fixture *f, const uint64_t *expected, uint32_t count)
+{
+    uint64_t ids[4] = {0};
+    assert_int_equal(tarn_coordinator_list_stored(f->coordinator, ids, 4), count);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(ids[i], i < count ? expected[i] : 0);
+    }
+}
+
+/* What a job could be restored from: neither one under way nor one that was discarded. */
+static void test_retained_checkpoints_are_listed_oldest_first(void **state)
+{
+    ((fixture *)*state)->options.retained_count = 2;
+    fixture *f = open_with(state);
+    expect_stored(f, NULL, 0);
+    assert_int_equal(tarn_coordinator_list_stored(f->coordinator, NULL, 0), 0);
+    for (uint64_t id = 1; id <= 3; id++) {
+        TELL(f, REQUEST);
+        expect_start(f, id);
+        acknowledge_all(f, id);
+        expect(f, TARN_EFFECT_WRITE, id);
+        const uint64_t before[] = {1, 2};
+        expect_stored(f, before, (uint32_t)id - 1);
+        TELL(f, WRITTEN, .checkpoint_id = id);
+        while (f->next < f->effects.count) {
+            f->next++; /* The way of a checkpoint is other tests' matter. */
+        }
+    }
+    const uint64_t after[] = {2, 3};
+    expect_stored(f, after, 2);
+
+    uint64_t one[2] = {0, 42};
+    assert_int_equal(tarn_coordinator_list_stored(f->coordinator, one, 1), 2);
+    assert_int_equal(one[0], 2);
+    assert_int_equal(one[1], 42); /* Beyond capacity nothing is written. */
+}
+
 static void test_an_owned_restored_checkpoint_is_deleted_when_it_is_subsumed(void **state)
 {
     static const tarn_coordinator_restored restored = {.id = 5, .is_owned = true};
@@ -928,6 +965,7 @@ int main(void)
         TEST(test_a_checkpoint_of_finished_tasks_needs_nobody),
         TEST(test_finished_tasks_can_be_a_reason_to_refuse),
         TEST(test_the_first_checkpoint_after_an_unclaimed_restore_is_full),
+        TEST(test_retained_checkpoints_are_listed_oldest_first),
         TEST(test_an_owned_restored_checkpoint_is_deleted_when_it_is_subsumed),
         TEST(test_shutdown_ends_the_store_after_the_write_under_way),
         TEST(test_a_request_after_the_end_is_heard_when_it_could_have_begun),

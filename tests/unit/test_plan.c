@@ -10,6 +10,8 @@
 
 #include "tarn/plan.h"
 
+#include "memory/plan_private.h"
+
 enum { OPTIONS_MAX = 8, WORDS_MAX = 6 };
 
 #define TM "taskmanager.memory."
@@ -492,6 +494,50 @@ static void test_another_arena_block_is_calculated_anew(void **state)
     assert_true(plan.arena_valid);
 }
 
+/* An arena block may be as large as what memtables hold, and no larger. */
+static void test_an_arena_block_may_take_all_that_memtables_hold(void **state)
+{
+    (void)state;
+    assert_true(tarn_plan_arena_is_valid(4095, 4096));
+    assert_true(tarn_plan_arena_is_valid(4096, 4096));
+    assert_false(tarn_plan_arena_is_valid(4097, 4096));
+    assert_true(tarn_plan_arena_is_valid(0, 0));
+    assert_false(tarn_plan_arena_is_valid(0, -1));
+}
+
+/* Where nobody has set an arena block, Tarn takes a smaller one; one that is set stands. */
+static void test_memtables_are_flushed_without_end_by_what_is_set_alone(void **state)
+{
+    (void)state;
+    tarn_rocksdb_plan plan = rocksdb(8 << 20, 1, OPTIONS({NULL, NULL}));
+    assert_false(plan.arena_valid);
+    assert_false(tarn_plan_rocksdb_is_endless(&plan));
+
+    plan.arena_block_size_configured = plan.mutable_limit;
+    tarn_plan_rocksdb_calculate(&plan);
+    assert_false(tarn_plan_rocksdb_is_endless(&plan));
+    plan.arena_block_size_configured = plan.mutable_limit + 1;
+    tarn_plan_rocksdb_calculate(&plan);
+    assert_true(tarn_plan_rocksdb_is_endless(&plan));
+}
+
+/* The smallest block that Tarn takes has to go in; of a smaller one by Flink's rule, that one. */
+static void test_memtables_without_room_for_the_smallest_block_are_endless(void **state)
+{
+    (void)state;
+    tarn_rocksdb_plan plan = rocksdb(8 << 20, 1, OPTIONS({NULL, NULL}));
+    plan.mutable_limit = TARN__PLAN_ARENA_BYTES_MIN;
+    assert_false(tarn_plan_rocksdb_is_endless(&plan));
+    plan.mutable_limit = TARN__PLAN_ARENA_BYTES_MIN - 1;
+    assert_true(tarn_plan_rocksdb_is_endless(&plan));
+    plan.arena_used = TARN__PLAN_ARENA_BYTES_MIN - 1;
+    assert_false(tarn_plan_rocksdb_is_endless(&plan));
+
+    plan.mutable_limit = 0; /* Nothing is shared: there is no limit to exceed. */
+    plan.is_shared = false;
+    assert_false(tarn_plan_rocksdb_is_endless(&plan));
+}
+
 static void test_rocksdb_refuses_impossible_arguments(void **state)
 {
     (void)state;
@@ -545,6 +591,9 @@ int main(void)
         cmocka_unit_test(test_what_sizes_rocksdb_comes_in_an_order),
         cmocka_unit_test(test_rocksdb_arithmetic_is_javas_at_its_edges),
         cmocka_unit_test(test_another_arena_block_is_calculated_anew),
+        cmocka_unit_test(test_an_arena_block_may_take_all_that_memtables_hold),
+        cmocka_unit_test(test_memtables_are_flushed_without_end_by_what_is_set_alone),
+        cmocka_unit_test(test_memtables_without_room_for_the_smallest_block_are_endless),
         cmocka_unit_test(test_rocksdb_refuses_impossible_arguments),
         cmocka_unit_test(test_a_shorter_plan_gets_the_fields_it_knows),
     };

@@ -230,6 +230,94 @@ static void test_a_scheme_of_the_application_is_asked_first(void **state)
     stop_service(&s);
 }
 
+typedef struct seen {
+    uint64_t ids[4];
+    uint32_t count;
+    uint32_t stop_after;
+} seen;
+
+static bool see(const tarn_checkpoint_entry *entry, void *context)
+{
+    seen *s = context;
+    assert_int_equal(entry->status, TARN_OK);
+    assert_in_range(s->count, 0, 3);
+    s->ids[s->count++] = entry->summary.id;
+    return s->count != s->stop_after;
+}
+
+/* A checkpoint of one source without keyed state. */
+static void commit(tarn_checkpoint_store *store, uint64_t id)
+{
+    tarn_error error;
+    const tarn_checkpoint_operator_state offset = {
+        .name = "offset", .bytes = tarn_bytes_of("seventeen")};
+    tarn_buffer part = TARN_BUFFER_INIT;
+    tarn_pending_checkpoint *pending = NULL;
+    assert_ok(tarn_checkpoint_begin(store, id, &pending, &error), &error);
+    assert_ok(tarn_acknowledgement_encode(id, "source", 0, 1, &offset, 1, &part, &error), &error);
+    assert_ok(tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&part), &error), &error);
+    assert_ok(tarn_checkpoint_commit(pending, NULL, &error), &error);
+    tarn_buffer_clear(&part);
+}
+
+/* By the environment's schemes alone: the listing without it knows no such address. */
+static void test_checkpoints_of_the_application_are_listed_and_name_their_job(void **state)
+{
+    (void)state;
+    service s;
+    tarn_storage_scheme scheme;
+    start_service(&s, &scheme);
+    tarn_error error;
+    tarn_env *env = open_env(&scheme);
+    tarn_checkpoint_store_options options = TARN_CHECKPOINT_STORE_OPTIONS_INIT;
+    options.env = env;
+    options.address = "own://service";
+    options.job = "flights-2";
+    options.retained_count = 3;
+    tarn_checkpoint_store *store = NULL;
+    assert_ok(tarn_checkpoint_store_open(&options, &store, &error), &error);
+    commit(store, 9);
+    commit(store, 10);
+    assert_ok(tarn_checkpoint_store_close(store, &error), &error);
+
+    const char *const place = "own://service/flights-2";
+    seen s2 = {.count = 0};
+    assert_ok(tarn_checkpoint_list_in(env, place, see, &s2, &error), &error);
+    assert_int_equal(s2.count, 2);
+    assert_int_equal(s2.ids[0], 9);
+    assert_int_equal(s2.ids[1], 10);
+    s2 = (seen){.stop_after = 1};
+    assert_ok(tarn_checkpoint_list_in(env, place, see, &s2, &error), &error);
+    assert_int_equal(s2.count, 1);
+    assert_int_equal(tarn_checkpoint_list(place, see, &s2, &error), TARN_NOT_SUPPORTED);
+
+    tarn_checkpoint *checkpoint = NULL;
+    assert_ok(tarn_checkpoint_open_in(env, place, NULL, &checkpoint, &error), &error);
+    assert_string_equal(tarn_checkpoint_job(checkpoint), "flights-2");
+    assert_int_equal(tarn_checkpoint_summarize(checkpoint).id, 10);
+    tarn_checkpoint_free(checkpoint);
+    assert_ok(tarn_env_close(env, &error), &error);
+    stop_service(&s);
+}
+
+static void test_a_listing_without_what_it_needs_is_refused(void **state)
+{
+    (void)state;
+    tarn_error error;
+    tarn_env *env = open_env(NULL);
+    seen s = {.count = 0};
+    assert_int_equal(
+        tarn_checkpoint_list_in(NULL, "/tmp/job", see, &s, &error), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.message, "env"));
+    assert_int_equal(tarn_checkpoint_list_in(env, NULL, see, &s, &error), TARN_INVALID_ARGUMENT);
+    assert_int_equal(
+        tarn_checkpoint_list_in(env, "/tmp/job", NULL, &s, &error), TARN_INVALID_ARGUMENT);
+    assert_int_equal(
+        tarn_checkpoint_list_in(env, "own://service/job", see, &s, &error), TARN_NOT_SUPPORTED);
+    assert_int_equal(s.count, 0);
+    assert_ok(tarn_env_close(env, &error), &error);
+}
+
 static void test_checkpoints_live_in_a_storage_of_the_application(void **state)
 {
     (void)state;
@@ -358,6 +446,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_directory_is_used_by_its_address),
         cmocka_unit_test(test_a_scheme_of_the_application_is_asked_first),
+        cmocka_unit_test(test_checkpoints_of_the_application_are_listed_and_name_their_job),
+        cmocka_unit_test(test_a_listing_without_what_it_needs_is_refused),
         cmocka_unit_test(test_checkpoints_live_in_a_storage_of_the_application),
         cmocka_unit_test(test_an_address_without_a_place_is_refused_everywhere),
         cmocka_unit_test(test_a_host_is_no_checkpoint),

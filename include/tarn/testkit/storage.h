@@ -72,6 +72,9 @@ typedef struct tarn_testkit_storage {
         .struct_size = sizeof(tarn_testkit_storage) \
     }
 
+/** As the INIT macro; for C++ and bindings, where that warns. */
+void tarn_testkit_storage_init(tarn_testkit_storage *kit, size_t struct_size);
+
 /** Runs the suite; answers the number of cases that failed. */
 uint32_t tarn_testkit_storage_run(const tarn_testkit_storage *kit);
 
