@@ -86,6 +86,8 @@ tarn_status checkpointing_open(
     options.address = how->directory;
     options.restored = how->restored;
     options.claim_mode = how->claim_mode;
+    options.refused_ids = how->refused_ids;
+    options.refused_count = how->refused_count;
     options.job = job_name;
     options.parallelism = parallelism;
     options.operator_count = 2;

@@ -67,6 +67,8 @@ typedef struct checkpointing_options {
     uint32_t worker_count;           /* worker i is task source_count + i. */
     const tarn_checkpoint *restored; /* Whose is to be said. NULL: none. */
     tarn_claim_mode claim_mode;      /* That. */
+    const uint64_t *refused_ids;     /* Of the directory, that were passed over. */
+    uint32_t refused_count;
 } checkpointing_options;
 
 /*

@@ -45,6 +45,7 @@ static tarn_status open_env(job *j, tarn_error *error)
 {
     TRY(options_configure(j->options, &j->config, error));
     TRY(read_max_parallelism(j, error));
+    TRY(local_copies_configure(&j->copies, j->options->work_dir, j->config, error));
     tarn_env_options env = TARN_ENV_OPTIONS_INIT;
     env.config = j->config;
     env.log = print_log;
@@ -53,36 +54,30 @@ static tarn_status open_env(job *j, tarn_error *error)
     return tarn_owner_reserve(j->owner, sizeof *j, TARN_NO_WAIT, error);
 }
 
-/* The latest of the job's own directory is its own; whose another one is has to be said. */
-static tarn_status open_checkpointing(job *j, tarn_error *error)
+/*
+ * The latest of the job's own directory is its own; whose another one is has to be said. It is
+ * given to the driver as well, which warns of one that was committed after the latest was looked
+ * for.
+ */
+static tarn_claim_mode choose_claim_mode(const job *j)
 {
-    const options *o = j->options;
-    const bool is_own = o->restore == NULL || strcmp(o->restore, "latest") == 0;
-    const checkpointing_options how = {
-        .directory = o->checkpoint_dir,
-        .source_count = j->division.source_count,
-        .worker_count = o->worker_count,
-        .restored = is_own ? NULL : j->restored,
-        .claim_mode = o->is_claimed ? TARN_CLAIM_MODE_CLAIM : TARN_CLAIM_MODE_DEFAULT,
-    };
-    return checkpointing_open(&j->checkpointing, &j->monitor, j->env, &how, error);
+    return j->options->is_claimed || j->origin.is_latest ? TARN_CLAIM_MODE_CLAIM
+                                                         : TARN_CLAIM_MODE_DEFAULT;
 }
 
-static tarn_status open_restored(job *j, tarn_error *error)
+static tarn_status open_checkpointing(job *j, tarn_error *error)
 {
-    const char *address = j->options->restore;
-    if (address == NULL) {
-        return TARN_OK;
-    }
-    char latest[PATH_MAX];
-    if (strcmp(address, "latest") == 0) {
-        snprintf(latest, sizeof latest, "%s/flights", j->options->checkpoint_dir);
-        address = latest;
-    }
-    TRY(tarn_checkpoint_open_in(
-        j->env, address, tarn_owner_allocator(j->owner), &j->restored, error));
-    j->restored_id = tarn_checkpoint_summarize(j->restored).id;
-    return TARN_OK;
+    const origin *from = &j->origin;
+    const checkpointing_options how = {
+        .directory = j->options->checkpoint_dir,
+        .source_count = j->division.source_count,
+        .worker_count = j->options->worker_count,
+        .restored = from->checkpoint,
+        .claim_mode = choose_claim_mode(j),
+        .refused_ids = from->passed_over,
+        .refused_count = from->passed_over_count,
+    };
+    return checkpointing_open(&j->checkpointing, &j->monitor, j->env, &how, error);
 }
 
 /* Who says nothing gets as many as there were: positions are those of as many sources. */
@@ -90,18 +85,18 @@ static tarn_status choose_source_count(job *j, tarn_error *error)
 {
     uint32_t *count = &j->division.source_count;
     *count = j->options->source_count > 0 ? j->options->source_count : SOURCES_DEFAULT;
-    if (j->restored == NULL) {
+    if (j->origin.checkpoint == NULL) {
         return TARN_OK;
     }
     uint32_t restored = 0;
-    TRY(position_count(j->restored, &restored, error));
+    TRY(position_count(j->origin.checkpoint, &restored, error));
     if (restored > SOURCES_MAX || (j->options->source_count > 0 && restored != *count)) {
         return failure_set(
             error,
             TARN_INCOMPATIBLE,
             0,
             "the checkpoint %s is of %u sources, and cannot be restored by %u",
-            tarn_checkpoint_path(j->restored),
+            tarn_checkpoint_path(j->origin.checkpoint),
             restored,
             *count);
     }
@@ -145,8 +140,8 @@ static tarn_status open_sources(job *j, tarn_error *error)
         source *s = &j->sources[i];
         source_init(s, d, i);
         j->source_count++;
-        if (j->restored != NULL) {
-            TRY(source_restore(s, j->restored, error));
+        if (j->origin.checkpoint != NULL) {
+            TRY(source_restore(s, j->origin.checkpoint, error));
             j->restored_at += s->position.emitted;
         }
         passed_min = source_passed(s) < passed_min ? source_passed(s) : passed_min;
@@ -158,7 +153,7 @@ static tarn_status open_sources(job *j, tarn_error *error)
             0,
             "the checkpoint %s has seen %" PRIu64
             " records, with --repeat %u there are only %" PRIu64,
-            tarn_checkpoint_path(j->restored),
+            tarn_checkpoint_path(j->origin.checkpoint),
             j->restored_at,
             j->options->repeat_count,
             j->record_count);
@@ -169,12 +164,21 @@ static tarn_status open_sources(job *j, tarn_error *error)
     return TARN_OK;
 }
 
-static tarn_status make_directory(const char *path, tarn_error *error)
+static tarn_status make_directory(const char *path, const char *what, tarn_error *error)
 {
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-        return failure_of_system(error, errno, "cannot create the working directory %s", path);
+        return failure_of_system(error, errno, "cannot create the %s %s", what, path);
     }
     return TARN_OK;
+}
+
+/* Where backends work, and where their copies are: those make only a directory of their own. */
+static tarn_status make_directories(const job *j, tarn_error *error)
+{
+    TRY(make_directory(j->options->work_dir, "working directory", error));
+    return j->copies.directory[0] != '\0'
+               ? make_directory(j->copies.directory, "directory of local copies", error)
+               : TARN_OK;
 }
 
 static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
@@ -187,7 +191,8 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
     w->worker_count = j->options->worker_count;
     w->max_parallelism = j->max_parallelism;
     w->env = j->env;
-    w->restore = j->restored;
+    w->restore = j->origin.checkpoint;
+    w->copy = local_copies_path(&j->copies, index, w->copy_directory);
     w->checkpointing = &j->checkpointing;
     w->allocator = tarn_owner_allocator(j->owner);
     w->in_flight_max = (size_t)j->options->in_flight_kib << 10;
@@ -208,16 +213,15 @@ static tarn_status open_worker(job *j, uint32_t index, tarn_error *error)
 static tarn_status open_all(job *j, tarn_error *error)
 {
     TRY(open_env(j, error));
-    TRY(open_restored(j, error));
+    TRY(origin_open(&j->origin, j->options, j->env, tarn_owner_allocator(j->owner), error));
     TRY(choose_source_count(j, error));
     TRY(open_checkpointing(j, error));
-    TRY(make_directory(j->options->work_dir, error));
+    TRY(make_directories(j, error));
     TRY(open_sources(j, error));
     for (uint32_t i = 0; i < j->options->worker_count; i++) {
         TRY(open_worker(j, i, error));
     }
-    tarn_checkpoint_free(j->restored);
-    j->restored = NULL;
+    origin_close(&j->origin);
     for (uint32_t i = 0; i < j->source_count; i++) {
         TRY(source_join(&j->sources[i], &j->checkpointing, error));
     }
@@ -248,7 +252,7 @@ static tarn_status close_all(job *j, tarn_status outcome, tarn_error *error)
         rmdir(j->workers[i].directory);
     }
     rmdir(j->options->work_dir);
-    tarn_checkpoint_free(j->restored);
+    origin_close(&j->origin);
     for (uint32_t i = 0; i < j->source_count; i++) {
         participant_leave(&j->sources[i].participant, TARN_TASK_END_STOPPED);
     }
@@ -408,7 +412,7 @@ static tarn_status report_stop(const job *j, report *r, tarn_error *error)
 static tarn_status run(job *j, tarn_error *error)
 {
     report r;
-    TRY(open_all(j, error));
+    TRY(origin_explain(&j->origin, j->options, open_all(j, error), error));
     report_begin(&r, j);
     TRY(run_threads(j, &r, error));
     if (j->options->savepoint_at > 0 && j->checkpointing.savepoint[0] != '\0') {

@@ -13,7 +13,9 @@
 
 #include "checkpointing.h"
 #include "gate.h"
+#include "local_copies.h"
 #include "options.h"
+#include "origin.h"
 #include "sorter.h"
 #include "source.h"
 #include "worker.h"
@@ -25,11 +27,11 @@ typedef struct job {
     tarn_owner *owner; /* In the heap pool: of the job itself. */
     monitor monitor;
     checkpointing checkpointing;
-    tarn_checkpoint *restored; /* NULL: began empty. */
-    uint32_t max_parallelism;  /* Key groups. */
-    uint64_t record_count;     /* Of all rounds. */
-    uint64_t restored_at;      /* Records that the restored checkpoint had seen. */
-    uint64_t restored_id;
+    origin origin; /* What it goes on from. */
+    local_copies copies;
+    uint32_t max_parallelism; /* Key groups. */
+    uint64_t record_count;    /* Of all rounds. */
+    uint64_t restored_at;     /* Records that the restored checkpoint had seen. */
     uint64_t started_ns;
 
     division division;

@@ -9,9 +9,11 @@
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --kill-at 0.6
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --restore latest --out result.tsv
  *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --stop-at 0.6 --savepoint-dir /var/tmp/save
+ *     flights --repeat 4 --checkpoint-dir /var/tmp/chk --restore latest --allow-older
  *
- * Read job.c first; worker.c, barriers.c, snapshotting.c, recovery.c and states.c have most of what
- * concerns the library. watermarks.c is an engine's part: the library has no say in event time.
+ * Read job.c first; worker.c, barriers.c, snapshotting.c, origin.c, recovery.c and states.c have
+ * most of what concerns the library. watermarks.c is an engine's part: the library has no say in
+ * event time.
  */
 #include <stdio.h>
 

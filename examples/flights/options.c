@@ -29,6 +29,8 @@ const char options_usage[] =
     "                             checkpoint is declined (16384; the network pool has a say)\n"
     "  --watermark-delay MIN      a message that far behind its source's latest is in time (60)\n"
     "  --restore latest|PATH      go on from the latest checkpoint of DIR, or from that one\n"
+    "  --allow-older              go on from the newest that is whole, should the latest be\n"
+    "                             damaged; every byte of it is read beforehand\n"
     "  --claim                    take that one over: it is deleted when newer ones subsume it\n"
     "                             (configuration: execution.state-recovery.claim-mode)\n"
     "  --kill-at FRACTION         SIGKILL itself when that share of all records was emitted, and\n"
@@ -49,6 +51,7 @@ enum option_id {
     OPTION_INPUT = 256,
     OPTION_CHECKPOINT_DIR,
     OPTION_RESTORE,
+    OPTION_ALLOW_OLDER,
     OPTION_CLAIM,
     OPTION_KILL_AT,
     OPTION_STOP_AT,
@@ -74,6 +77,7 @@ static const struct option long_options[] = {
     {"input", required_argument, NULL, OPTION_INPUT},
     {"checkpoint-dir", required_argument, NULL, OPTION_CHECKPOINT_DIR},
     {"restore", required_argument, NULL, OPTION_RESTORE},
+    {"allow-older", no_argument, NULL, OPTION_ALLOW_OLDER},
     {"claim", no_argument, NULL, OPTION_CLAIM},
     {"kill-at", required_argument, NULL, OPTION_KILL_AT},
     {"stop-at", required_argument, NULL, OPTION_STOP_AT},
@@ -208,6 +212,9 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
     case OPTION_RESTORE:
         o->restore = text;
         break;
+    case OPTION_ALLOW_OLDER:
+        o->allows_older = true;
+        break;
     case OPTION_CLAIM:
         o->is_claimed = true;
         break;
@@ -269,6 +276,10 @@ static tarn_status check_together(const options *o, tarn_error *error)
     if (o->restore != NULL && strcmp(o->restore, "latest") == 0 && o->checkpoint_dir == NULL) {
         return failure_set(
             error, TARN_INVALID_ARGUMENT, 0, "--restore latest wants --checkpoint-dir as well");
+    }
+    if (o->allows_older && (o->restore == NULL || strcmp(o->restore, "latest") != 0)) {
+        return failure_set(
+            error, TARN_INVALID_ARGUMENT, 0, "--allow-older wants --restore latest as well");
     }
     if (o->is_claimed && (o->restore == NULL || o->checkpoint_dir == NULL)) {
         return failure_set(

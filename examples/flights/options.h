@@ -29,6 +29,7 @@ typedef struct options {
     const char *checkpoint_dir; /* NULL: no checkpoints. */
     const char *restore;        /* "latest", a path, or NULL. */
     bool is_claimed;            /* What is restored is this job's from now on. */
+    bool allows_older;          /* A damaged latest checkpoint is passed over. */
     const char *memory;         /* NULL: what the configuration says. */
     const char *interval_ms;    /* NULL: likewise. */
     const char *out;            /* "-": standard output. NULL: no result. */

@@ -31,11 +31,11 @@ void report_begin(report *r, job *j)
         .shown_ns = clock_now_ns(),
         .shown_count = j->restored_at,
     };
-    if (j->restored_id > 0 && !r->is_quiet) {
+    if (j->origin.id > 0 && !r->is_quiet) {
         report_say(
             r,
             "restored checkpoint %" PRIu64 " at record %" PRIu64 " in %.1f s",
-            j->restored_id,
+            j->origin.id,
             j->restored_at,
             to_s(r->shown_ns - j->started_ns));
     }
@@ -65,6 +65,15 @@ static void add_snapshots(snapshot_figures *sum, const snapshot_figures *one)
     sum->sync_ns_max = larger(sum->sync_ns_max, one->sync_ns_max);
 }
 
+static void add_restore(tarn_backend_stats *sum, const tarn_backend_stats *one)
+{
+    sum->restored_file_count += one->restored_file_count;
+    sum->restored_bytes += one->restored_bytes;
+    sum->local_file_count += one->local_file_count;
+    sum->local_bytes += one->local_bytes;
+    sum->local_damaged_count += one->local_damaged_count;
+}
+
 /* Sums over all workers, as of at most a second ago. */
 static worker_figures sum_figures(job *j)
 {
@@ -76,6 +85,7 @@ static worker_figures sum_figures(job *j)
         sum.stats.memtable_bytes += one.stats.memtable_bytes;
         sum.stats.snapshot_wait_count += one.stats.snapshot_wait_count;
         sum.stats.snapshot_wait_ns += one.stats.snapshot_wait_ns;
+        add_restore(&sum.stats, &one.stats);
         sum.size.row_count += one.size.row_count;
         sum.size.key_bytes += one.size.key_bytes;
         sum.size.value_bytes += one.size.value_bytes;
@@ -227,11 +237,33 @@ static void print_records(const report *r, const worker_figures *figures, FILE *
         count,
         seconds,
         (double)count / (seconds > 0 ? seconds : 1));
-    if (j->restored_id > 0) {
-        fprintf(
-            out, "; %" PRIu64 " before, in checkpoint %" PRIu64, j->restored_at, j->restored_id);
+    if (j->origin.id > 0) {
+        fprintf(out, "; %" PRIu64 " before, in checkpoint %" PRIu64, j->restored_at, j->origin.id);
     }
     print_order(r, figures, &sum, out);
+}
+
+static void print_restore(const report *r, const worker_figures *figures, FILE *out)
+{
+    const tarn_backend_stats *stats = &figures->stats;
+    if (r->job->origin.id == 0) {
+        return;
+    }
+    fprintf(
+        out,
+        "restore      %" PRIu64 " files fetched (%.1f MiB), %" PRIu64
+        " taken from local copies (%.1f MiB)",
+        stats->restored_file_count,
+        to_mib(stats->restored_bytes),
+        stats->local_file_count,
+        to_mib(stats->local_bytes));
+    if (stats->local_damaged_count > 0) {
+        fprintf(out, "; %" PRIu64 " damaged copies were dropped", stats->local_damaged_count);
+    }
+    if (r->job->origin.passed_over_count > 0) {
+        fprintf(out, "; %u newer checkpoints were passed over", r->job->origin.passed_over_count);
+    }
+    fputc('\n', out);
 }
 
 static void print_state(const report *r, const worker_figures *figures, FILE *out)
@@ -389,6 +421,7 @@ void report_end(report *r)
     FILE *out = result != NULL && strcmp(result, "-") == 0 ? stderr : stdout;
     const worker_figures figures = sum_figures(r->job);
     print_records(r, &figures, out);
+    print_restore(r, &figures, out);
     print_state(r, &figures, out);
     print_memory(r, out);
     print_checkpoints(r, &figures, out);

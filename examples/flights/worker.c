@@ -90,6 +90,7 @@ tarn_status worker_open(worker *w, tarn_error *error)
     how.max_parallelism = w->max_parallelism;
     how.key_hash = TARN_KEY_HASH_JAVA_STRING;
     how.restore = w->restore;
+    how.recovery_directory = w->copy;
     TRY(tarn_backend_open(&how, &w->backend, error));
     TRY(states_open(&w->states, w->backend, error));
     watermarks_init(&w->watermarks, w->gate->channel_count);

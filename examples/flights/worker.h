@@ -51,6 +51,8 @@ typedef struct worker {
     sorter *lines; /* NULL: no result is wanted. */
     bool is_scan_wanted;
     char directory[PATH_MAX + 32];
+    char copy_directory[PATH_MAX + 32];
+    const char *copy; /* That, or NULL: no local copy is kept. */
 
     atomic_uint_fast64_t completed_id; /* The latest complete checkpoint. */
     atomic_uint_fast64_t aborted_id;   /* The latest one that was given up. */

@@ -120,14 +120,15 @@ typedef struct tarn_driver_options {
      * checkpoint of another directory. Borrowed for the call. NULL: the job begins empty, or goes
      * on from a checkpoint of its own directory, whose that stays as it was. Given all the same
      * (with TARN_CLAIM_MODE_CLAIM, if it is to go when newer ones are there), the log warns when
-     * the directory has a newer one by now: a commit that was still under way may have come after
-     * the newest was looked for. Then close the driver and restore that one. */
+     * the directory has a newer one by now that is not refused: a commit that was still under way
+     * may have come after the newest was looked for. Then close the driver and restore that one. */
     const tarn_checkpoint *restored;
     tarn_claim_mode claim_mode; /**< Whose that is from now on. Default: the configuration's. */
 
-    /** Checkpoints of the job's directory that were passed over when it was restored: each is given
-     * to tarn_checkpoint_refuse(). Borrowed for the call. Those that cannot be read are left out.
-     */
+    /** Checkpoints of the job's directory that were passed over when it was restored: each is
+     * refused as by tarn_checkpoint_refuse(), whether an older one is left or the job begins empty
+     * or from elsewhere. Borrowed for the call. Those that cannot be read are left out. The one
+     * that is restored cannot be among them. */
     const uint64_t *refused_ids;
     uint32_t refused_count;
 

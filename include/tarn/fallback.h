@@ -91,16 +91,19 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_open_whole_in(
     tarn_error *error);
 
 /**
- * Says that a restore has passed over a checkpoint of the store's directory, before the store's
- * next one is begun. It does not count among those that are retained, and is deleted when none of
- * these is older. Shared files that no other checkpoint names are stored anew when they are needed
- * again. It is said for the life of the store: a later one counts the checkpoint again, until it is
- * subsumed like any other.
+ * Says that a restore has passed over a checkpoint of the store's directory, before anything is
+ * claimed and the store's next one is begun. It does not count among those that are retained, and
+ * is deleted when none of these is older; where none is left, when the next one is there. Its
+ * shared files are stored anew when they are needed again, but for those that the newest older
+ * checkpoint names that was not refused: that is the one which the job goes on from. (A driver that
+ * is given the restored one knows which that is, or that it is none of the directory.) It is said
+ * for the life of the store: a later one counts the checkpoint again, until it is subsumed like any
+ * other.
  *
  * @retval TARN_OK                It does not count. Saying it again changes nothing.
  * @retval TARN_NOT_FOUND         The store has none of that id that can be read. (One that cannot
  *                                is kept, with every shared file, and does not count anyway.)
- * @retval TARN_INVALID_ARGUMENT  No older one is left: there is nothing that was fallen back to.
+ * @retval TARN_INVALID_ARGUMENT  store is missing.
  */
 TARN_API TARN_NODISCARD tarn_status
 tarn_checkpoint_refuse(tarn_checkpoint_store *store, uint64_t id, tarn_error *error);

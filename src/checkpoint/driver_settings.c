@@ -67,12 +67,14 @@ static tarn_status check(const tarn_driver_options *options, tarn_error *error)
 
 /*
  * Somebody may want to go back. But it may also have been committed after the newest was looked
- * for: by a process that was thought dead, or by a request that was still under way.
+ * for: by a process that was thought dead, or by a request that was still under way. Of another
+ * job's checkpoint the number says nothing about this one's, and what was refused is known.
  */
 static void warn_of_newer(const tarn_driver_options *options, tarn_checkpoint_store *store)
 {
     const uint64_t newest = tarn__store_newest(store);
-    if (newest > tarn_checkpoint_summarize(options->restored).id) {
+    if (tarn__store_has(store, options->restored) &&
+        newest > tarn_checkpoint_summarize(options->restored).id) {
         tarn__env_log(
             options->env,
             TARN_LOG_WARNING,
@@ -122,7 +124,19 @@ static tarn_status claim(
     return tarn_checkpoint_claim(store, options->restored, mode, error);
 }
 
-/* Says to the store which checkpoints the restore has passed over. */
+/* Which checkpoint of the directory the job goes on from, as far as that is said. */
+static uint64_t trusted_id(const tarn_driver_options *options, const tarn_checkpoint_store *store)
+{
+    if (options->restored == NULL) {
+        return TARN__TRUST_NEXT_OLDER;
+    }
+    return tarn__store_has(store, options->restored)
+               ? tarn_checkpoint_summarize(options->restored).id
+               : 0;
+}
+
+/* Says to the store which checkpoints the restore has passed over: before anything is claimed, as
+ * what they name may be damaged, and is taken over from elsewhere then. */
 static tarn_status refuse(
     const tarn_driver_options *options, tarn_checkpoint_store *store, tarn_error *error)
 {
@@ -131,7 +145,8 @@ static tarn_status refuse(
             error, TARN_INVALID_ARGUMENT, "refused_ids is NULL but refused_count is not 0");
     }
     for (uint32_t i = 0; i < options->refused_count; i++) {
-        const tarn_status status = tarn_checkpoint_refuse(store, options->refused_ids[i], error);
+        const tarn_status status =
+            tarn__store_refuse(store, options->refused_ids[i], trusted_id(options, store), error);
         TARN_TRY(status == TARN_NOT_FOUND ? TARN_OK : status);
     }
     return TARN_OK;
@@ -173,9 +188,9 @@ tarn_status tarn_driver_open(
         .fail_job = known.fail_job,
         .context = known.context,
     };
-    tarn_status status = claim(&known, store, error);
+    tarn_status status = refuse(&known, store, error);
     if (status == TARN_OK) {
-        status = refuse(&known, store, error);
+        status = claim(&known, store, error);
     }
     if (status == TARN_OK) {
         status = tarn__driver_open(&driver_options, out, error);

@@ -220,6 +220,12 @@ static bool is_same_place(const char *a, const char *b)
            strcmp(real_a, real_b) == 0;
 }
 
+bool tarn__store_has(const tarn_checkpoint_store *store, const tarn_checkpoint *checkpoint)
+{
+    return checkpoint->summary.form == TARN_FORM_INCREMENTAL &&
+           is_same_place(checkpoint->storage->address, store->storage->address);
+}
+
 /* A checkpoint of the store's own directory: it is the store's, or is pinned. */
 static tarn_status claim_own(
     tarn_checkpoint_store *store, uint64_t id, bool is_claimed, tarn_error *error)
@@ -280,13 +286,25 @@ static tarn_status leave_alone(
     return TARN_OK;
 }
 
+/* Whether the name that a claim's record is to have is that of a pin. */
+static bool has_pin(tarn_checkpoint_store *store, uint64_t id)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&store->mutex);
+    for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
+        is_found = is_found || (r->id == id && r->is_pinned && r->address[0] == '\0');
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return is_found;
+}
+
 static tarn_status take_over(
     tarn_checkpoint_store *store,
     const tarn_checkpoint *checkpoint,
     const tarn__claim *claim,
     tarn_error *error)
 {
-    const uint64_t newest = tarn__store_newest(store);
+    const uint64_t newest = has_pin(store, claim->id) ? claim->id : tarn__store_newest(store);
     if (newest >= claim->id) {
         return tarn__fail(
             error,
@@ -383,11 +401,11 @@ static tarn_status claim_foreign(
     if (is_claimed) {
         status = tarn__import_list(&checkpoint->metadata, &arena, &claim, error);
     }
-    if (status == TARN_OK && before != NULL) {
-        status = claim_again(store, checkpoint, &claim, before, error);
-    } else if (status == TARN_OK) {
+    if (status == TARN_OK && before == NULL) {
         status = is_claimed ? take_over(store, checkpoint, &claim, error)
                             : leave_alone(store, &claim, error);
+    } else if (status == TARN_OK) {
+        status = claim_again(store, checkpoint, &claim, before, error);
     }
     tarn__arena_clear(&arena);
     return status;
@@ -408,10 +426,9 @@ tarn_status tarn_checkpoint_claim(
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "there is no claim mode %d", (int)mode);
     }
     const bool is_claimed = mode == TARN_CLAIM_MODE_CLAIM;
-    const bool is_own = checkpoint->summary.form == TARN_FORM_INCREMENTAL &&
-                        is_same_place(checkpoint->storage->address, store->storage->address);
-    return is_own ? claim_own(store, checkpoint->summary.id, is_claimed, error)
-                  : claim_foreign(store, checkpoint, is_claimed, error);
+    return tarn__store_has(store, checkpoint)
+               ? claim_own(store, checkpoint->summary.id, is_claimed, error)
+               : claim_foreign(store, checkpoint, is_claimed, error);
 }
 
 /* ---- releasing -------------------------------------------------------------------------- */

@@ -149,7 +149,10 @@ static tarn_status bring(import *m, const tarn__content *content, tarn_error *er
             name,
             info.size);
     }
-    const tarn_status linked = tarn__storage_link(m->from, m->store->storage, name, error);
+    /* A copy is compared, and takes the place of what may be damaged. */
+    const tarn_status linked = tarn__store_is_doubted(m->store, content)
+                                   ? TARN_NOT_SUPPORTED
+                                   : tarn__storage_link(m->from, m->store->storage, name, error);
     if (linked != TARN_NOT_SUPPORTED) {
         m->linked_count += linked == TARN_OK ? 1 : 0;
         return linked;

@@ -90,7 +90,8 @@ tarn_status tarn__store_remove_directory(
 
 /*
  * Answers a checkpoint that is to go, or NULL: one that somebody wants removed, or that was refused
- * and is the oldest, else the oldest beyond the retained. Only the cleaner takes any out.
+ * and is the oldest (unless none that counts was ever there: it is all that there is of the job),
+ * else the oldest beyond the retained. Only the cleaner takes any out.
  */
 static tarn__retained *find_surplus(tarn_checkpoint_store *store)
 {
@@ -105,7 +106,8 @@ static tarn__retained *find_surplus(tarn_checkpoint_store *store)
             count += r->is_pinned || r->is_refused ? 0 : 1;
         }
     }
-    const bool is_last_refused = oldest != NULL && oldest->is_refused;
+    store->had_counted = store->had_counted || count > 0;
+    const bool is_last_refused = oldest != NULL && oldest->is_refused && store->had_counted;
     if (found == NULL && (is_last_refused || count > store->options.retained_count)) {
         found = oldest;
     }

@@ -126,7 +126,15 @@ static tarn_status ref_file(
         return TARN_OK;
     }
     tarn_storage_info info;
-    tarn_status status = tarn__storage_stat(store->storage, file->path, &info, error);
+    tarn_status status = tarn__store_is_doubted(store, object)
+                             ? tarn__fail(
+                                   error,
+                                   TARN_CORRUPTION,
+                                   "%.200s/%.200s is of a checkpoint that was refused, and was not "
+                                   "stored anew",
+                                   store->storage->address,
+                                   file->path)
+                             : tarn__storage_stat(store->storage, file->path, &info, error);
     if (status == TARN_OK && info.size != object->size) {
         status = tarn__fail(
             error,

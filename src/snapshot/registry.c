@@ -143,14 +143,25 @@ void tarn__registry_confirm(tarn__registry *registry, const tarn__content *conte
     tarn__registry_entry *entry = find(registry, content);
     assert(entry != NULL && entry->reference_count > 0);
     entry->state = TARN__CONTENT_PRESENT;
+    entry->is_doubted = false;
 }
 
 void tarn__registry_doubt(tarn__registry *registry, const tarn__content *content)
 {
     tarn__registry_entry *entry = find(registry, content);
-    if (entry != NULL && entry->state == TARN__CONTENT_PRESENT) {
+    if (entry == NULL) {
+        return;
+    }
+    entry->is_doubted = true;
+    if (entry->state == TARN__CONTENT_PRESENT) {
         entry->state = TARN__CONTENT_UPLOADING;
     }
+}
+
+bool tarn__registry_is_doubted(const tarn__registry *registry, const tarn__content *content)
+{
+    const tarn__registry_entry *entry = find(registry, content);
+    return entry != NULL && entry->is_doubted;
 }
 
 void tarn__registry_unref(tarn__registry *registry, const tarn__content *content)

@@ -38,6 +38,7 @@ typedef struct tarn__registry_entry {
     tarn__content content;
     uint32_t reference_count;
     tarn__content_state state; /* ABSENT: a free slot. */
+    bool is_doubted;           /* What is stored may be damaged; until it is stored anew. */
 } tarn__registry_entry;
 
 typedef struct tarn__registry {
@@ -74,6 +75,7 @@ void tarn__registry_confirm(tarn__registry *registry, const tarn__content *conte
 
 /* Nobody knows whether it is stored as it was: whoever wants it next stores it. Named, or not. */
 void tarn__registry_doubt(tarn__registry *registry, const tarn__content *content);
+bool tarn__registry_is_doubted(const tarn__registry *registry, const tarn__content *content);
 
 /* Gives a reference back; the last one makes it garbage. Cannot fail. */
 void tarn__registry_unref(tarn__registry *registry, const tarn__content *content);

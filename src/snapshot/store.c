@@ -338,7 +338,7 @@ bool tarn__store_locate(
     bool is_found = false;
     pthread_mutex_lock(&store->mutex);
     for (const tarn__retained *r = store->retained; r != NULL && !is_found; r = r->next) {
-        if (r->id == id) {
+        if (r->id == id && !r->is_refused) {
             is_found = true;
             *is_owned = !r->is_pinned;
             (void)snprintf(address, address_bytes, "%s", r->address);
@@ -353,7 +353,7 @@ uint64_t tarn__store_newest(tarn_checkpoint_store *store)
     uint64_t id = 0;
     pthread_mutex_lock(&store->mutex);
     for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
-        id = r->address[0] == '\0' && r->id > id ? r->id : id;
+        id = r->address[0] == '\0' && !r->is_refused && r->id > id ? r->id : id;
     }
     pthread_mutex_unlock(&store->mutex);
     return id;
@@ -416,6 +416,14 @@ void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *cont
     pthread_mutex_lock(&store->mutex);
     tarn__registry_confirm(&store->registry, content);
     pthread_mutex_unlock(&store->mutex);
+}
+
+bool tarn__store_is_doubted(tarn_checkpoint_store *store, const tarn__content *content)
+{
+    pthread_mutex_lock(&store->mutex);
+    const bool is_doubted = tarn__registry_is_doubted(&store->registry, content);
+    pthread_mutex_unlock(&store->mutex);
+    return is_doubted;
 }
 
 bool tarn__store_may_link(const tarn_checkpoint_store *store)

@@ -134,6 +134,9 @@ TARN_NODISCARD tarn_status tarn__store_ref(
     tarn_error *error);
 void tarn__store_confirm(tarn_checkpoint_store *store, const tarn__content *content);
 
+/* Whether a refused checkpoint names the content, and nobody has stored it since. */
+bool tarn__store_is_doubted(tarn_checkpoint_store *store, const tarn__content *content);
+
 /* Whether the storage may take shared files by a second name; not once it has refused one. */
 bool tarn__store_may_link(const tarn_checkpoint_store *store);
 void tarn__store_forbid_links(tarn_checkpoint_store *store);
@@ -146,8 +149,9 @@ void tarn__store_note_undeleted(tarn_checkpoint_store *store);
 /* --- What a driver needs --- */
 
 /*
- * Finds a retained checkpoint. *is_owned: the store may delete it. address: where it lies if that
- * is not in the store's directory (it was claimed, or the job came from it), else "".
+ * Finds a retained checkpoint that was not refused. *is_owned: the store may delete it. address:
+ * where it lies if that is not in the store's directory (it was claimed, or the job came from it),
+ * else "".
  */
 bool tarn__store_locate(
     tarn_checkpoint_store *store, uint64_t id, bool *is_owned, char *address, size_t address_bytes);
@@ -158,8 +162,17 @@ bool tarn__store_locate(
  */
 uint32_t tarn__store_list(tarn_checkpoint_store *store, uint64_t *ids, uint32_t capacity);
 
-/* The id of the newest complete checkpoint of the directory; 0: none. */
+/* The id of the newest complete checkpoint of the directory that was not refused; 0: none. */
 uint64_t tarn__store_newest(tarn_checkpoint_store *store);
+
+/* Whether an opened checkpoint lies in the store's directory. */
+bool tarn__store_has(const tarn_checkpoint_store *store, const tarn_checkpoint *checkpoint);
+
+/* As tarn_checkpoint_refuse(). trusted_id: of the checkpoint that the job goes on from; 0: none of
+ * the directory, or it begins empty. */
+#define TARN__TRUST_NEXT_OLDER UINT64_MAX /* The newest of the older ones that was not refused. */
+TARN_NODISCARD tarn_status tarn__store_refuse(
+    tarn_checkpoint_store *store, uint64_t id, uint64_t trusted_id, tarn_error *error);
 
 /* Deletes a complete checkpoint; what fails is logged, and tried again with every later cleaning.
  */

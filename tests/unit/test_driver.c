@@ -1051,6 +1051,23 @@ static void take_log(tarn_log_level level, const char *message, void *context)
     }
 }
 
+/* Opens and closes a driver of a job with two checkpoints; whether the log speaks of a newer one.
+ */
+static bool is_newer_told(tarn_driver_options *options, const char *restored, char *log)
+{
+    tarn_checkpoint *checkpoint = NULL;
+    tarn_driver *driver = NULL;
+    tarn_error error;
+    assert_ok(tarn_checkpoint_open_in(options->env, restored, NULL, &checkpoint, &error), &error);
+    options->restored = checkpoint;
+    log[0] = '\0';
+    assert_ok(tarn_driver_open(options, &driver, &error), &error);
+    assert_ok(tarn_driver_close(driver, TARN_JOB_SUSPENDED, &error), &error);
+    options->restored = NULL;
+    tarn_checkpoint_free(checkpoint);
+    return strstr(log, "checkpoint 2 of its directory is newer") != NULL;
+}
+
 /* One may have come after the newest was looked for; or somebody goes back, which is his right. */
 static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
 {
@@ -1083,20 +1100,67 @@ static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
     }
     stop_engine_tasks(&e);
     assert_ok(tarn_driver_close(e.driver, TARN_JOB_SUSPENDED, &error), &error);
-    for (uint32_t id = 2; id >= 1; id--) {
-        tarn_checkpoint *restored = NULL;
-        char name[16];
-        (void)snprintf(name, sizeof name, "job/chk-%" PRIu32, id);
-        assert_ok(
-            tarn_checkpoint_open_in(env, scratch_join(directory, name), NULL, &restored, &error),
-            &error);
-        options.restored = restored;
-        log[0] = '\0';
+    assert_false(is_newer_told(&options, scratch_join(directory, "job/chk-2"), log));
+    assert_true(is_newer_told(&options, scratch_join(directory, "job/chk-1"), log));
+
+    /* Numbers of another job's have nothing to do with this one's. */
+    options.claim_mode = TARN_CLAIM_MODE_NO_CLAIM;
+    scratch_copy(scratch_join(directory, "job"), scratch_join(directory, "other"));
+    assert_false(is_newer_told(&options, scratch_join(directory, "other/chk-1"), log));
+
+    /* That it was passed over is known. */
+    static const uint64_t refused[] = {2, 1};
+    options.refused_ids = refused;
+    options.refused_count = 1;
+    assert_false(is_newer_told(&options, scratch_join(directory, "job/chk-1"), log));
+
+    options.refused_count = 2;
+    tarn_checkpoint *first = NULL;
+    assert_ok(
+        tarn_checkpoint_open_in(env, scratch_join(directory, "job/chk-1"), NULL, &first, &error),
+        &error);
+    options.restored = first;
+    assert_int_equal(tarn_driver_open(&options, &e.driver, &error), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.message, "is restored: it cannot be refused as well"));
+    tarn_checkpoint_free(first);
+    assert_ok(tarn_env_close(env, &error), &error);
+    fixture_remove_directory(directory);
+}
+
+/* Nothing in the directory is whole: the job begins anew, and what was damaged stays until there is
+ * something else. */
+static void test_a_job_begins_although_all_of_its_checkpoints_are_refused(void **state)
+{
+    (void)state;
+    char directory[FIXTURE_PATH_BYTES];
+    fixture_make_directory(directory);
+    tarn_config *config = fixture_new_config(64);
+    fixture_set(
+        config,
+        "execution.checkpointing.externalized-checkpoint-retention",
+        "RETAIN_ON_CANCELLATION");
+    tarn_env *env = fixture_open_env(config, NULL);
+    tarn_config_free(config);
+    tarn_error error;
+    engine e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    tarn_driver_options options = engine_options(env, directory);
+    for (uint32_t i = 1; i <= 2; i++) {
+        const uint64_t refused = 1;
+        options.refused_ids = &refused;
+        options.refused_count = i - 1;
         assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
+        tarn_coordinator_figures figures;
+        tarn_driver_read_figures(e.driver, &figures);
+        assert_int_equal(figures.latest_completed_id, 0);
+        start_engine_tasks(&e);
+        assert_int_equal(scratch_exists(scratch_join(directory, "job/chk-1/_metadata")), i == 2);
+        assert_ok(tarn_driver_request(e.driver, TARN_CHECKPOINT_INCREMENTAL, i, &error), &error);
+        await_completions(&e, i * TASKS);
+        stop_engine_tasks(&e);
         assert_ok(tarn_driver_close(e.driver, TARN_JOB_SUSPENDED, &error), &error);
-        assert_int_equal(strstr(log, "checkpoint 2 of its directory is newer") != NULL, id == 1);
-        tarn_checkpoint_free(restored);
     }
+    assert_false(scratch_exists(scratch_join(directory, "job/chk-1")));
+    assert_true(scratch_exists(scratch_join(directory, "job/chk-2/_metadata")));
     assert_ok(tarn_env_close(env, &error), &error);
     fixture_remove_directory(directory);
 }
@@ -1172,6 +1236,7 @@ int main(void)
             test_form_of_savepoints_is_what_the_program_or_else_the_configuration_says),
         cmocka_unit_test(test_checkpoint_in_a_storage_of_the_programs_own_is_opened),
         cmocka_unit_test(test_a_newer_checkpoint_than_the_restored_one_is_told),
+        cmocka_unit_test(test_a_job_begins_although_all_of_its_checkpoints_are_refused),
         cmocka_unit_test(test_bad_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,11 @@
  */
 #include "support/snapshot_rig.h"
 
+#include "tarn/claim.h"
+#include "tarn/cleanup.h"
 #include "tarn/fallback.h"
+
+#include "snapshot/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -233,13 +237,126 @@ static void test_content_of_a_refused_one_is_stored_anew(void **state)
     expect_whole(rig, 4);
 }
 
+/* The job begins without a checkpoint, or with one from elsewhere: until it has one of its own, the
+ * damaged one is all that there is of it. */
+static void test_the_last_one_can_be_refused_and_goes_when_another_is_there(void **state)
+{
+    snapshot_rig *rig = *state;
+    char damaged[PATH_BYTES];
+    tarn_pending_checkpoint *pending = NULL;
+    for (uint64_t id = 1; id <= 2; id++) {
+        assert_ok(tarn_checkpoint_remove(rig->store, id, &rig->error), &rig->error);
+    }
+    refuse_third(rig, damaged);
+    assert_int_equal(tarn__store_newest(rig->store), 0);
+    assert_ok(tarn_checkpoint_begin(rig->store, 4, &pending, &rig->error), &rig->error);
+    tarn__checkpoint_abandon(pending);
+    assert_true(scratch_exists(rig_job(rig, "chk-3/_metadata")));
+    commit_next(rig, tarn_checkpoint_store_next_id(rig->store), 3);
+    assert_false(scratch_exists(rig_job(rig, "chk-3")));
+    assert_int_equal(count_checkpoints(rig), 1);
+    expect_whole(rig, tarn__store_newest(rig->store));
+}
+
+/* Only the checkpoint that the job goes on from has been looked at. */
+static void test_another_that_names_a_refused_file_does_not_vouch_for_it(void **state)
+{
+    snapshot_rig *rig = *state;
+    char damaged[PATH_BYTES];
+    commit_next(rig, 4, 2); /* As chk-2; 3 is between. */
+    (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-4"));
+    assert_string_equal(table_of(rig, "chk-2"), damaged);
+    scratch_flip(rig_job(rig, damaged), 1);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_ok(tarn_checkpoint_refuse(rig->store, 4, &rig->error), &rig->error);
+    commit_next(rig, 5, 2);
+    expect_whole(rig, 5);
+}
+
+/* One of another directory says nothing about the files of this one. */
+static void test_nothing_here_vouches_when_the_job_comes_from_elsewhere(void **state)
+{
+    snapshot_rig *rig = *state;
+    char damaged[PATH_BYTES];
+    commit_next(rig, 4, 3); /* As chk-3. */
+    (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-4"));
+    scratch_flip(rig_job(rig, damaged), 1);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_ok(tarn__store_refuse(rig->store, 4, /* trusted_id= */ 0, &rig->error), &rig->error);
+    commit_next(rig, 5, 3);
+    expect_whole(rig, 5);
+}
+
+/* A copy of the job's directory is whole where the original is not. */
+static void test_a_claimed_copy_takes_the_place_of_what_was_refused(void **state)
+{
+    snapshot_rig *rig = *state;
+    char copy[PATH_BYTES];
+    char damaged[PATH_BYTES];
+    tarn_checkpoint *restored = NULL;
+    (void)snprintf(copy, sizeof copy, "%s", scratch_join(rig->root.path, "copy"));
+    scratch_copy(rig_job(rig, ""), copy);
+    (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-3"));
+    scratch_flip(rig_job(rig, damaged), 1);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    for (uint64_t id = 1; id <= 3; id++) {
+        assert_ok(tarn__store_refuse(rig->store, id, 0, &rig->error), &rig->error);
+    }
+    assert_ok(
+        tarn_checkpoint_open(scratch_join(copy, "chk-3"), NULL, &restored, &rig->error),
+        &rig->error);
+    assert_ok(
+        tarn_checkpoint_claim(rig->store, restored, TARN_CLAIM_MODE_CLAIM, &rig->error),
+        &rig->error);
+    tarn_checkpoint_free(restored);
+    commit_next(rig, 4, 3); /* It names what was claimed. */
+    expect_whole(rig, 4);
+    assert_true(scratch_exists(scratch_join(copy, "chk-3"))); /* It counts, as 4 does. */
+    assert_false(scratch_exists(rig_job(rig, "chk-2")));
+    commit_next(rig, 5, 5);
+    commit_next(rig, 6, 6);
+    assert_int_equal(count_checkpoints(rig), 3);
+    assert_false(scratch_exists(scratch_join(copy, "chk-3")));
+    assert_false(scratch_exists(rig_job(rig, "chk-3")));
+    expect_whole(rig, 4);
+}
+
+/* It comes from a process that has not stored the file since. */
+static void test_an_acknowledgement_that_names_a_refused_file_is_not_taken(void **state)
+{
+    snapshot_rig *rig = *state;
+    char damaged[PATH_BYTES];
+    tarn_buffer part = TARN_BUFFER_INIT;
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_checkpoint *third = NULL;
+    assert_ok(tarn_checkpoint_open(rig_job(rig, "chk-3"), NULL, &third, &rig->error), &rig->error);
+    tarn__subtask subtask = third->metadata.subtasks[0]; /* Its table file alone. */
+    subtask.files += subtask.files[0].is_shared ? 0 : 1;
+    subtask.file_count = 1;
+    assert_true(subtask.files[0].is_shared);
+    assert_ok(tarn__acknowledgement_encode(4, &subtask, &part, &rig->error), &rig->error);
+    refuse_third(rig, damaged);
+    assert_ok(tarn_checkpoint_begin(rig->store, 4, &pending, &rig->error), &rig->error);
+    assert_int_equal(
+        tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&part), &rig->error),
+        TARN_CORRUPTION);
+    assert_non_null(strstr(rig->error.message, damaged));
+    assert_non_null(strstr(rig->error.message, "was refused, and was not stored anew"));
+    tarn__checkpoint_abandon(pending);
+    tarn_buffer_clear(&part);
+    tarn_checkpoint_free(third);
+}
+
 static void test_what_cannot_be_refused_is_told(void **state)
 {
     snapshot_rig *rig = *state;
     assert_int_equal(tarn_checkpoint_refuse(NULL, 3, &rig->error), TARN_INVALID_ARGUMENT);
     assert_int_equal(tarn_checkpoint_refuse(rig->store, 9, &rig->error), TARN_NOT_FOUND);
-    assert_int_equal(tarn_checkpoint_refuse(rig->store, 1, &rig->error), TARN_INVALID_ARGUMENT);
-    assert_non_null(strstr(rig->error.message, "none that is older is left"));
+    assert_int_equal(tarn__store_refuse(rig->store, 3, 3, &rig->error), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(rig->error.message, "is restored: it cannot be refused as well"));
     commit_next(rig, 4, 4); /* It counts as before. */
     assert_false(scratch_exists(rig_job(rig, "chk-1")));
     assert_int_equal(count_checkpoints(rig), 3);
@@ -337,6 +454,16 @@ int main(void)
             test_a_refused_one_does_not_count_and_goes_with_the_older_ones, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_content_of_a_refused_one_is_stored_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_the_last_one_can_be_refused_and_goes_when_another_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_another_that_names_a_refused_file_does_not_vouch_for_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_nothing_here_vouches_when_the_job_comes_from_elsewhere, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_claimed_copy_takes_the_place_of_what_was_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_an_acknowledgement_that_names_a_refused_file_is_not_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_cannot_be_refused_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_caller_may_refuse_to_fall_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arguments_are_checked, set_up, tear_down),
