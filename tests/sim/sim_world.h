@@ -183,6 +183,8 @@ typedef struct world {
     tarn__upload *left[LEFT_MAX]; /* [left_count], not ended yet. */
     uint32_t left_count;
     uint64_t garbage_count;                /* Objects that had to be collected. */
+    uint64_t deleted_count;                /* Checkpoints that went with their job, */
+    uint64_t outlasting_count;             /* and that did not. */
     uint64_t withdrawn[WITHDRAWN_MAX];     /* Checkpoints whose commit had no answer, */
     uint32_t withdrawn_count;              /* of this process. A mark stays of each. */
     char landed[LANDED_MAX][LANDED_BYTES]; /* Objects of checkpoints that came late. */

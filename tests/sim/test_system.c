@@ -278,6 +278,79 @@ static void collect_garbage(void)
     CHECK_OK(tarn_driver_close(w.driver, TARN_JOB_SUSPENDED, &w.error));
 }
 
+/* --- The last life --- */
+
+/* Source: Flink's CompletedCheckpointStore; FINISHED, CANCELED, FAILED, SUSPENDED. */
+static bool is_deleted_at_end(tarn_checkpoint_retention retention, tarn_job_end end)
+{
+    static const bool deletes[][4] = {
+        [TARN_CHECKPOINT_RETAIN_NEVER] = {true, true, true, true},
+        [TARN_CHECKPOINT_RETAIN_ON_FAILURE] = {true, true, false, true},
+        [TARN_CHECKPOINT_RETAIN_ON_CANCELLATION] = {true, false, false, false},
+    };
+    return deletes[retention][end];
+}
+
+typedef struct retained {
+    uint64_t id;
+    const job *place; /* That it lies in. */
+    bool is_owned;
+} retained;
+
+static uint32_t list_retained(retained *out)
+{
+    uint64_t ids[STORED_MAX];
+    const uint32_t count = sim_list_stored(ids);
+    for (uint32_t i = 0; i < count; i++) {
+        char address[TARN__CHECKPOINT_PATH_BYTES] = "";
+        out[i].id = ids[i];
+        CHECK(tarn__store_locate(
+            w.driver->options.store, ids[i], &out[i].is_owned, address, sizeof address));
+        out[i].place = &w.jobs[w.job_count - (address[0] != '\0' ? 2 : 1)];
+    }
+    return count;
+}
+
+static void check_end(const retained *r, bool is_deleted)
+{
+    if (is_deleted && r->is_owned) {
+        tarn__metadata metadata;
+        CHECK(
+            tarn__checkpoint_read_metadata(r->place->plain, r->id, &w.account, &metadata, NULL) ==
+            TARN_MISSING);
+        w.deleted_count++;
+    } else {
+        content c;
+        sim_read_checkpoint_of(r->place, r->id, &c);
+        sim_check_content(&c);
+        w.outlasting_count++;
+    }
+}
+
+/* What was retained goes or stays as the retention says; nothing is left over but marks. */
+static void end_job(void)
+{
+    w.options.retention = (tarn_checkpoint_retention)sim_below(3);
+    const tarn_job_end end = (tarn_job_end)sim_below(4);
+    sim_start_process();
+    CHECK_OK(tarn_driver_stop(w.driver, &w.error));
+    const uint64_t before = w.completed_count;
+    CHECK_OK(
+        tarn_driver_request(w.driver, TARN_CHECKPOINT_INCREMENTAL, w.request_count++, &w.error));
+    settle();
+    CHECK(w.completed_count == before + 1);
+    retained kept[STORED_MAX];
+    const uint32_t count = list_retained(kept);
+    CHECK(count > 0);
+    sim_stop_tasks();
+    CHECK_OK(tarn_driver_close(w.driver, end, &w.error));
+    for (uint32_t i = 0; i < count; i++) {
+        check_end(&kept[i], is_deleted_at_end(w.options.retention, end));
+    }
+    check_untouched();
+    check_strays();
+}
+
 static void come_to_rest(void)
 {
     w.is_over = true;
@@ -308,6 +381,7 @@ static void come_to_rest(void)
     sim_stop_tasks();
     CHECK_OK(tarn_driver_close(w.driver, TARN_JOB_SUSPENDED, &w.error));
     collect_garbage();
+    end_job();
 }
 
 static void configure(tarn_coordinator_options *o)
@@ -376,6 +450,8 @@ typedef struct tally {
     uint64_t interrupted_real; /* and those of backends. */
     uint64_t stable;           /* Seeds after which nothing may be left over but what came late. */
     uint64_t garbage;
+    uint64_t deleted;    /* Checkpoints that went with their job, */
+    uint64_t outlasting; /* and that did not. */
     uint32_t most_mail;
     uint32_t most_records;
     uint32_t most_jobs[TARN__LANE_COUNT];
@@ -404,6 +480,8 @@ static void add_to_tally(tally *t)
     t->interrupted_real += w.is_real ? w.interrupted_count : 0;
     t->stable += !w.has_crashed && !w.is_in_doubt ? 1 : 0;
     t->garbage += w.garbage_count;
+    t->deleted += w.deleted_count;
+    t->outlasting += w.outlasting_count;
     keep_most(&t->most_mail, w.most_mail);
     keep_most(&t->most_records, w.most_records);
     for (uint32_t lane = 0; lane < TARN__LANE_COUNT; lane++) {
@@ -434,13 +512,16 @@ static void print_tally(const tally *t, uint64_t first, uint64_t last)
     print_message(
         "%" PRIu64 " requests late or twice: %" PRIu64 " landed, %" PRIu64
         " after a later one of the same name, %" PRIu64 " after their sender's death; %" PRIu64
-        " pieces of garbage, none of %" PRIu64 " seeds without a cause\n",
+        " pieces of garbage, none of %" PRIu64 " seeds without a cause; %" PRIu64
+        " checkpoints went with their job, %" PRIu64 " outlasted it\n",
         t->late,
         t->landed,
         t->overtaken,
         t->orphaned,
         t->garbage,
-        t->stable);
+        t->stable,
+        t->deleted,
+        t->outlasting);
     print_message(
         "at most %" PRIu32 " messages, %" PRIu32 " checkpoints known, %" PRIu32 " and %" PRIu32
         " jobs queued\n",
@@ -467,6 +548,7 @@ static void run_seeds(uint64_t first, uint64_t last)
     assert_true(t.restarts > count && t.rescales > count / 4 && t.claims > count / 20);
     assert_true(t.late > count / 4 && t.kept > count && t.real >= count / REAL_EACH);
     assert_true(t.revived > count && t.garbage > count && t.left > count / 2);
+    assert_true(t.deleted > count / 2 && t.outlasting > count / 2);
     if (count >= SEEDS) { /* What is rarer. */
         assert_true(t.overtaken > count / 20 && t.orphaned > count / 200);
         assert_true(t.stable > count / 10);
