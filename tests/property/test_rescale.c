@@ -6,10 +6,11 @@
  * element of a split list once in all, those of a union list and a broadcast map once in each
  * subtask.
  *
- * The matrix goes from each of 1 .. 8 subtasks to each; 128 to 3 stands for the large steps. A seed
- * walks on from restore to restore, so that leftovers of the last one are in the next one's way.
- * There are several ways from a checkpoint's files to a backend (WAYS). TARN_LONG=1 walks the whole
- * matrix and the large steps in each of them; else a few pairs are drawn in some.
+ * The matrix goes from each of 1 .. 8 subtasks to each; 128 to 3, and 2 to 128 to 1, stand for the
+ * large steps. A seed walks on from restore to restore, so that leftovers of the last one are in
+ * the next one's way. There are several ways from a checkpoint's files to a backend (WAYS).
+ * TARN_LONG=1 walks the whole matrix and the large steps in each of them; else a few pairs are
+ * drawn in some.
  *
  *     TARN_LONG=1 TARN_MATRIX=3-4 test_property_rescale test_matrix_linked
  *
@@ -893,10 +894,15 @@ static void test_matrix(void **state)
     walk(w, path, count, 128);
 }
 
+/*
+ * As many subtasks as key groups: none of theirs is divided, so that each of their files is taken
+ * as a whole. What the large step has made of them is divided by the small one behind it, and read
+ * by parts.
+ */
 static void test_large_steps(void **state)
 {
     const uint32_t many = is_long() ? SUBTASKS_MAX : 12;
-    walk(*state, (const uint32_t[]){many, 3, many, 1}, 4, many);
+    walk(*state, (const uint32_t[]){many, 3, 2, many, 1}, 5, many);
 }
 
 /* Both are done, or one of them would be tried by nothing here. */
