@@ -38,3 +38,15 @@ int64_t tarn__clock_wall_ms(const tarn__clock *clock)
 {
     return clock->wall_ms(clock->context);
 }
+
+void tarn__clock_sleep(uint64_t ns, void *context)
+{
+    enum { NS_PER_S = 1000000000 };
+    (void)context;
+    struct timespec left = {
+        .tv_sec = (time_t)(ns / NS_PER_S),
+        .tv_nsec = (long)(ns % NS_PER_S),
+    };
+    while (nanosleep(&left, &left) != 0) {
+    }
+}

@@ -20,4 +20,8 @@ const tarn__clock *tarn__clock_system(void);
 uint64_t tarn__clock_monotonic_ns(const tarn__clock *clock);
 int64_t tarn__clock_wall_ms(const tarn__clock *clock);
 
+/* The calling thread sleeps for so long; signals do not end it. The context is nobody's: it makes
+ * the function one of those that a test replaces. */
+void tarn__clock_sleep(uint64_t ns, void *context);
+
 #endif

@@ -107,9 +107,10 @@ static tarn_status write_file(const tarn_checkpoint *savepoint, const char *path
     if (!cli_file_out_make(&out, path, error)) {
         return TARN_IO_ERROR;
     }
-    tarn_status status = cli_rows_write(savepoint, out.file, error);
-    const bool is_bad = ferror(out.file) != 0;
-    if (is_bad && (status == TARN_OK || status == TARN_ABANDONED)) {
+    int code = 0;
+    tarn_status status = cli_rows_write(savepoint, out.file, &code, error);
+    if (code != 0 && (status == TARN_OK || status == TARN_ABANDONED)) {
+        errno = code; /* What came after has had others. */
         (void)cli_file_fail(error, "write", path);
         status = TARN_IO_ERROR;
     }

@@ -11,8 +11,13 @@
 
 enum { CLI_ROWS_VERSION = 1 };
 
-/* Writes every subtask of a canonical savepoint; problems of writing are found by the caller. */
-tarn_status cli_rows_write(const tarn_checkpoint *savepoint, FILE *out, tarn_error *error);
+/*
+ * Writes every subtask of a canonical savepoint. *code_out: errno of the first line that could not
+ * be written, 0: none; the caller knows the file, and says it. What closing the file says is not
+ * among it.
+ */
+tarn_status cli_rows_write(
+    const tarn_checkpoint *savepoint, FILE *out, int *code_out, tarn_error *error);
 
 /* What the first line says. */
 typedef struct cli_rows_head {

@@ -1,4 +1,5 @@
 /* rows_write.c - see rows_json.h. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,18 +12,22 @@
 /* Where lines go. */
 typedef struct writer {
     FILE *out;
+    int code; /* Of the first line that could not be written: errno. 0: all could. */
     uint64_t row_count;
     bool is_timers;
     bool is_stamped;
 } writer;
 
-static void print(FILE *out, json_t *value)
+/* False: it could not be written, or another one before it. */
+static bool print(writer *w, json_t *value)
 {
     char *text = cli_must(json_dumps(value, JSON_COMPACT));
-    fputs(text, out);
-    fputc('\n', out);
+    if (w->code == 0 && (fputs(text, w->out) == EOF || fputc('\n', w->out) == EOF)) {
+        w->code = errno != 0 ? errno : EIO;
+    }
     free(text);
     json_decref(value);
+    return w->code == 0;
 }
 
 static json_t *hex_of(tarn_bytes bytes)
@@ -51,8 +56,7 @@ static bool write_state(const tarn_stored_state *state, void *context)
     cli_json_set(made, "codec", cli_json_text(state->codec_name));
     cli_json_set(made, "codec_version", cli_json_count(state->codec_version));
     cli_json_set(made, "descriptor", hex_of(state->descriptor));
-    print(w->out, made);
-    return ferror(w->out) == 0;
+    return print(w, made);
 }
 
 static bool write_row(const tarn_stored_row *row, void *context)
@@ -77,11 +81,10 @@ static bool write_row(const tarn_stored_row *row, void *context)
         json_t *stamp = row->stamp_ms == INT64_MIN ? json_null() : cli_json_integer(row->stamp_ms);
         cli_json_set(made, "stamp", stamp);
     }
-    print(w->out, made);
-    return ferror(w->out) == 0;
+    return print(w, made);
 }
 
-static void write_subtask(FILE *out, const tarn_checkpoint *savepoint, uint32_t index)
+static void write_subtask(writer *w, const tarn_checkpoint *savepoint, uint32_t index)
 {
     const tarn_checkpoint_subtask at = tarn_checkpoint_subtask_at(savepoint, index);
     json_t *made = cli_json_object();
@@ -92,18 +95,18 @@ static void write_subtask(FILE *out, const tarn_checkpoint *savepoint, uint32_t 
         cli_json_set(made, "max_parallelism", cli_json_count(at.max_parallelism));
         cli_json_set(made, "hash", cli_json_text(cli_checkpoint_hash(at.key_hash)));
     }
-    print(out, made);
+    print(w, made);
     for (uint32_t i = 0; i < at.operator_state_count; i++) {
         const tarn_checkpoint_operator_state piece =
             tarn_checkpoint_operator_state_at(savepoint, index, i);
         json_t *line = cli_json_object();
         cli_json_set(line, "operator_state", cli_json_text(piece.name));
         cli_json_set(line, "bytes", hex_of(piece.bytes));
-        print(out, line);
+        print(w, line);
     }
 }
 
-tarn_status cli_rows_write(const tarn_checkpoint *savepoint, FILE *out, tarn_error *error)
+static tarn_status write_all(const tarn_checkpoint *savepoint, writer *w, tarn_error *error)
 {
     const tarn_checkpoint_summary summary = tarn_checkpoint_summarize(savepoint);
     char job[CLI_NAME_BYTES];
@@ -113,19 +116,27 @@ tarn_status cli_rows_write(const tarn_checkpoint *savepoint, FILE *out, tarn_err
     cli_json_set(head, "job", cli_json_text(job));
     cli_json_set(head, "id", cli_json_count(summary.id));
     cli_json_set(head, "end", json_true());
-    print(out, head);
-    writer w = {.out = out};
+    print(w, head);
     for (uint32_t i = 0; i < summary.subtask_count; i++) {
-        write_subtask(out, savepoint, i);
+        write_subtask(w, savepoint, i);
         const tarn_status status =
-            tarn_checkpoint_visit_rows(savepoint, i, write_state, write_row, &w, error);
+            tarn_checkpoint_visit_rows(savepoint, i, write_state, write_row, w, error);
         if (status != TARN_OK) {
             return status;
         }
     }
     json_t *end = cli_json_object();
     cli_json_set(end, "end", json_true());
-    cli_json_set(end, "rows", cli_json_count(w.row_count));
-    print(out, end);
+    cli_json_set(end, "rows", cli_json_count(w->row_count));
+    print(w, end);
     return TARN_OK;
+}
+
+tarn_status cli_rows_write(
+    const tarn_checkpoint *savepoint, FILE *out, int *code_out, tarn_error *error)
+{
+    writer w = {.out = out};
+    const tarn_status status = write_all(savepoint, &w, error);
+    *code_out = w.code;
+    return status;
 }

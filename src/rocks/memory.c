@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <rocksdb/c.h>
 
@@ -401,12 +400,6 @@ static bool is_flush_under_way(tarn__rocks_memory *memory)
     return found;
 }
 
-static void pause_briefly(void)
-{
-    const struct timespec pause = {.tv_nsec = WAIT_NS};
-    (void)nanosleep(&pause, NULL);
-}
-
 /* Waits until memtables are below the hard limit again, as long as waiting helps. */
 static void wait_for_room(tarn__rocks_memory *memory)
 {
@@ -427,7 +420,7 @@ static void wait_for_room(tarn__rocks_memory *memory)
             }
         }
         has_waited = true;
-        pause_briefly();
+        tarn__clock_sleep(WAIT_NS, NULL);
         now_ns = tarn__clock_monotonic_ns(memory->clock);
     }
     if (has_waited) {

@@ -11,6 +11,9 @@ typedef struct meaning {
     tarn_status status;
 } meaning;
 
+/* Nothing was done, and nothing is wrong but the moment. */
+#define TRY_AGAIN "Operation failed. Try again.: "
+
 /* The kinds, in the order of RocksDB's Status::Code. */
 static const meaning KINDS[] = {
     {"NotFound: ", TARN_MISSING},
@@ -25,7 +28,7 @@ static const meaning KINDS[] = {
     {"Operation aborted: ", TARN_ABANDONED},
     {"Resource busy: ", TARN_BUSY},
     {"Operation expired: ", TARN_TIMED_OUT},
-    {"Operation failed. Try again.: ", TARN_BUSY},
+    {TRY_AGAIN, TARN_BUSY},
     {"Compaction too large: ", TARN_NO_SPACE},
     {"Column family dropped: ", TARN_INVALID_ARGUMENT},
 };
@@ -76,6 +79,11 @@ tarn_status tarn__rocks_classify(const char *text)
         return KINDS[i].status;
     }
     return TARN_INTERNAL;
+}
+
+bool tarn__rocks_is_try_again(const char *message)
+{
+    return message != NULL && strncmp(message, TRY_AGAIN, sizeof TRY_AGAIN - 1) == 0;
 }
 
 /* What a file system may answer. */

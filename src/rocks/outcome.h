@@ -22,4 +22,7 @@ tarn__rocks_outcome(const char *action, const char *object, char **message, tarn
 /* The status of a text of RocksDB; TARN_INTERNAL when its prefix is none that Tarn knows. */
 tarn_status tarn__rocks_classify(const char *text);
 
+/* Whether a call has done nothing and asks to be made once more. message may be NULL. */
+bool tarn__rocks_is_try_again(const char *message);
+
 #endif

@@ -1,15 +1,21 @@
-/* run.c - sorted rows as a table file that the database takes in. See db.h. */
+/* run.c - sorted rows as a table file that the database takes in, once more where it asks for that.
+ * See db.h. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/try.h"
 #include "rocks/outcome.h"
 #include "rocks/rocks_private.h"
 
 /* In the database's directory, so that it can be renamed into place; RocksDB ignores the name. */
 #define RUN_NAME "tarn-run-%u"
-enum { RUN_NAME_BYTES = sizeof RUN_NAME + 10 };
+enum {
+    RUN_NAME_BYTES = sizeof RUN_NAME + 10,
+    TRIES_MAX = 12,              /* To take a file in: two seconds in all. */
+    FIRST_WAIT_NS = 1000 * 1000, /* Between two of them; each wait is twice the one before. */
+};
 
 struct tarn__rocks_run {
     tarn__rocks_family *family;
@@ -93,19 +99,41 @@ tarn_status tarn__rocks_run_delete(tarn__rocks_run *run, tarn_bytes key, tarn_er
     return TARN_OK;
 }
 
-tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error)
+/*
+ * Takes the file in. RocksDB flushes memtables that it overlaps with before, and wakes up when they
+ * have left their list, which, where several threads write to the manifest at once, may be a moment
+ * before the flushing thread has put its file in their place. RocksDB finds that, has done nothing,
+ * and the file stays where it is: the next try finds the moment over. All others of its answers are
+ * final.
+ */
+static void take_in(tarn__rocks_run *run, char **message)
 {
-    tarn__rocks_family *family = run->family;
-    char *message = NULL;
-    rocksdb_sstfilewriter_finish(run->writer, &message);
-    TARN_TRY(tarn__rocks_outcome("write", run->path, &message, error));
+    const tarn__rocks_family *family = run->family;
+    const char *const paths[] = {run->path};
     rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
     rocksdb_ingestexternalfileoptions_set_snapshot_consistency(options, 1);
-    const char *const paths[] = {run->path};
-    rocksdb_ingest_external_file_cf(family->rocks->db, family->handle, paths, 1, options, &message);
+    uint64_t wait_ns = FIRST_WAIT_NS;
+    for (uint32_t tries = 1;; tries++, wait_ns *= 2) {
+        rocksdb_ingest_external_file_cf(
+            family->rocks->db, family->handle, paths, 1, options, message);
+        if (!tarn__rocks_is_try_again(*message) || tries == TRIES_MAX) {
+            break;
+        }
+        rocksdb_free(*message);
+        *message = NULL;
+        tarn__clock_sleep(wait_ns, NULL);
+    }
     rocksdb_ingestexternalfileoptions_destroy(options);
-    return tarn__rocks_outcome("take rows in to", family->name, &message, error);
+}
+
+tarn_status tarn__rocks_run_finish(tarn__rocks_run *run, tarn_error *error)
+{
+    char *message = NULL;
+    rocksdb_sstfilewriter_finish(run->writer, &message);
+    TARN_TRY(tarn__rocks_outcome("write", run->path, &message, error));
+    take_in(run, &message);
+    return tarn__rocks_outcome("take rows in to", run->family->name, &message, error);
 }
 
 void tarn__rocks_run_close(tarn__rocks_run **slot)

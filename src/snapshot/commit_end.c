@@ -3,7 +3,8 @@
  *
  *     finish _metadata: failed
  *         │
- *         ├─ local, or a savepoint ──► removed again ──► failed
+ *         ├─ local, or a savepoint ──► removed again ──► failed; else in doubt (doubt.c), of a
+ *         │                            savepoint only said: it shares nothing
  *         │
  *         └─ elsewhere ──► the mark takes the name, if that is free
  *                             ├─ taken ─────────────► failed, and what comes late finds the mark
@@ -51,7 +52,10 @@ static holder find_holder(tarn_checkpoint_store *store, const char *name, tarn_b
 
 /*
  * Whether it shows that somebody else writes to the directory. A checkpoint with the inherited
- * number may be that of the process before; a mark may be ours, unless the commit was refused.
+ * number may be that of the process before; a mark may be ours, unless the commit was refused. One
+ * with the inherited number may be a late one of the process before, too, but also that of a
+ * successor, which takes this process for dead: it is taken for that, which costs files that are
+ * kept, where the other guess would delete what the successor names.
  */
 static bool is_rivals(tarn_checkpoint_store *store, uint64_t id, holder found, tarn_status failure)
 {
@@ -120,7 +124,13 @@ tarn__commit_end tarn__commit_settle(
     const bool is_alone = store->is_savepoint || tarn__storage_is_local(store->storage->address);
     const tarn__commit_end end =
         is_alone ? take_back(store, id, failure) : settle(store, id, name, bytes, failure);
-    if (end == TARN__COMMIT_IN_DOUBT) {
+    if (end == TARN__COMMIT_IN_DOUBT && store->is_savepoint) {
+        tarn__store_log(
+            store,
+            "nobody knows whether the savepoint %.300s was written: it could neither be confirmed "
+            "nor taken back; look whether it can be restored, or remove it",
+            store->storage->address);
+    } else if (end == TARN__COMMIT_IN_DOUBT) {
         tarn__doubt_note(store, id);
     }
     return end;

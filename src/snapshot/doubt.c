@@ -15,12 +15,18 @@
  * among the retained: this process has gone on from before it, and whoever wrote it may go on from
  * it. With one that is there and cannot be read nothing is deleted until the store is opened again.
  *
+ * So many are kept in mind (DOUBTS_MAX). Those that are too many, or that there is no memory for,
+ * are not asked about: no shared file is deleted until the store is opened again, nor the
+ * checkpoint behind which one of them comes, from the least of their numbers to the greatest.
+ *
  * Invariant: a shared file is deleted only while nothing is open.
  */
 #include <assert.h>
 #include <inttypes.h>
 
 #include "snapshot/store_private.h"
+
+enum { DOUBTS_MIN = 8, DOUBTS_MAX = 1024 };
 
 /* --- What is open: under the mutex --- */
 
@@ -34,10 +40,30 @@ static bool is_in_doubt(const tarn_checkpoint_store *store, uint64_t id)
     return false;
 }
 
+static bool is_forgotten(const tarn_checkpoint_store *store, uint64_t id)
+{
+    return store->has_forgotten && id >= store->forgotten_first && id <= store->forgotten_last;
+}
+
+/* There is no room for one: what it needs stays as long as the store does. */
+static void forget(tarn_checkpoint_store *store, uint64_t id)
+{
+    const bool is_first = !store->has_forgotten || id < store->forgotten_first;
+    const bool is_last = !store->has_forgotten || id > store->forgotten_last;
+    store->forgotten_first = is_first ? id : store->forgotten_first;
+    store->forgotten_last = is_last ? id : store->forgotten_last;
+    store->has_forgotten = true;
+    store->keeps_shared = true;
+}
+
 static bool add(tarn_checkpoint_store *store, uint64_t id)
 {
+    if (store->doubt_count == DOUBTS_MAX) {
+        return false;
+    }
     if (store->doubt_count == store->doubt_capacity) {
-        const uint32_t capacity = store->doubt_capacity == 0 ? 8 : 2 * store->doubt_capacity;
+        const uint32_t capacity =
+            store->doubt_capacity == 0 ? (uint32_t)DOUBTS_MIN : 2 * store->doubt_capacity;
         uint64_t *doubts =
             tarn__reallocate(store->options.account, store->doubts, capacity * sizeof *doubts);
         if (doubts == NULL) {
@@ -78,7 +104,9 @@ void tarn__doubt_note(tarn_checkpoint_store *store, uint64_t id)
 {
     pthread_mutex_lock(&store->mutex);
     const bool is_kept_in_mind = is_in_doubt(store, id) || add(store, id);
-    store->keeps_shared = store->keeps_shared || !is_kept_in_mind;
+    if (!is_kept_in_mind) {
+        forget(store, id);
+    }
     pthread_mutex_unlock(&store->mutex);
     tarn__store_log(
         store,
@@ -166,8 +194,9 @@ bool tarn__doubts_let_remove(tarn_checkpoint_store *store, uint64_t id)
     do {
         pthread_mutex_lock(&store->mutex);
         is_open = next == store->inherited_id || next == store->unannounced_id ||
-                  is_in_doubt(store, next);
-        may = next != store->unannounced_id && may_settle(store, next);
+                  is_in_doubt(store, next) || is_forgotten(store, next);
+        may =
+            next != store->unannounced_id && may_settle(store, next) && !is_forgotten(store, next);
         if (!is_open) {
             tarn__predecessor_unlist(store, id);
         }

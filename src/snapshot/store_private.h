@@ -47,6 +47,9 @@ struct tarn_checkpoint_store {
     uint64_t *doubts;          /* [doubt_count]: numbers of which nobody knows. Owned. */
     uint32_t doubt_count;
     uint32_t doubt_capacity;
+    bool has_forgotten; /* There are more, for which there was no room: */
+    uint64_t forgotten_first;
+    uint64_t forgotten_last;
     bool is_ending; /* Nothing more will be begun: the number need not be kept for it. */
     uint32_t pending_count;
     uint32_t held_count; /* Of them, those that somebody has still to end. */
@@ -155,7 +158,8 @@ tarn__predecessor_show(tarn_pending_checkpoint *pending, tarn_error *error);
 
 /* --- Numbers of which nobody knows (doubt.c) --- */
 
-/* Nobody knows whether a checkpoint is there, or will be: no shared file is deleted before. */
+/* Nobody knows whether a checkpoint is there, or will be: no shared file is deleted before. Where
+ * there is no room for it, none is until the store is opened again. */
 void tarn__doubt_note(tarn_checkpoint_store *store, uint64_t id);
 
 /* The number is open no more, for whatever reason it was. Under the mutex. */

@@ -10,8 +10,8 @@
  * nobody wants any more is not asked again (give_up.h).
  */
 #include <inttypes.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/try.h"
 #include "storage/shim.h"
@@ -23,7 +23,6 @@ enum {
     BUDGET_MS = 60000,
     PROGRESS_BYTES = 64 << 10, /* A peer that drips is as good as silent. */
     NS_PER_MS = 1000000,
-    NS_PER_S = 1000000000,
 };
 
 typedef struct retry_storage {
@@ -39,17 +38,6 @@ typedef struct effort {
     uint32_t attempts;
     uint64_t first_failure_ns;
 } effort;
-
-static void sleep_ns(uint64_t ns, void *context)
-{
-    (void)context;
-    struct timespec left = {
-        .tv_sec = (time_t)(ns / NS_PER_S),
-        .tv_nsec = (long)(ns % NS_PER_S),
-    };
-    while (nanosleep(&left, &left) != 0) {
-    }
-}
 
 bool tarn__retry_may_help(tarn_status status)
 {
@@ -335,7 +323,7 @@ tarn_status tarn__retry_storage_new(
     o->wait_max_ms = or_default(o->wait_max_ms, WAIT_MAX_MS);
     o->budget_ms = or_default(o->budget_ms, BUDGET_MS);
     o->clock = o->clock != NULL ? o->clock : tarn__clock_system();
-    o->sleep = o->sleep != NULL ? o->sleep : sleep_ns;
+    o->sleep = o->sleep != NULL ? o->sleep : tarn__clock_sleep;
     *out = &self->shim.base;
     return TARN_OK;
 }

@@ -6,8 +6,8 @@
  * saves up at most BURST_MS.
  */
 #include <pthread.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/try.h"
 #include "storage/shims.h"
 
@@ -21,17 +21,6 @@ typedef struct throttle_storage {
     uint64_t bytes_free_ns;
     uint64_t requests_free_ns;
 } throttle_storage;
-
-static void sleep_ns(uint64_t ns, void *context)
-{
-    (void)context;
-    struct timespec left = {
-        .tv_sec = (time_t)(ns / NS_PER_S),
-        .tv_nsec = (long)(ns % NS_PER_S),
-    };
-    while (nanosleep(&left, &left) != 0) {
-    }
-}
 
 /* Takes amount of a rate; answers when it may be used. */
 static uint64_t take(uint64_t *free_ns, uint64_t now_ns, uint64_t amount, uint64_t per_s)
@@ -144,7 +133,7 @@ tarn_status tarn__throttle_storage_new(
         self->options.clock = tarn__clock_system();
     }
     if (self->options.sleep == NULL) {
-        self->options.sleep = sleep_ns;
+        self->options.sleep = tarn__clock_sleep;
     }
     pthread_mutex_init(&self->mutex, NULL);
     *out = &self->shim.base;

@@ -59,8 +59,7 @@ static tarn_status read_failed(
     return status;
 }
 
-/* Asks for a range, which goes where the call says; *got: how many bytes went there. */
-static tarn_status open_range(
+tarn_status tarn__webhdfs_open_range(
     tarn__webhdfs *self,
     tarn__webhdfs_call *call,
     const char *name,
@@ -98,7 +97,8 @@ static tarn_status webhdfs_read(
     TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
     size_t got = 0;
     call->into = into;
-    const tarn_status status = open_range(self, call, name, offset, size, &got, error);
+    const tarn_status status =
+        tarn__webhdfs_open_range(self, call, name, offset, size, &got, error);
     tarn__webhdfs_call_free(call);
     if (status == TARN_OK) {
         *size_out = got;
@@ -124,7 +124,8 @@ static tarn_status webhdfs_get(
     size_t got = 0;
     call->sink = sink;
     call->sink_context = context;
-    const tarn_status status = open_range(self, call, name, offset, size, &got, error);
+    const tarn_status status =
+        tarn__webhdfs_open_range(self, call, name, offset, size, &got, error);
     tarn__webhdfs_call_free(call);
     return status;
 }

@@ -103,6 +103,16 @@ TARN_NODISCARD tarn_status tarn__webhdfs_look(
     tarn__webhdfs_status *out,
     tarn_error *error);
 
+/* Asks for a range, which goes where the call says; *got: how many bytes went there. */
+TARN_NODISCARD tarn_status tarn__webhdfs_open_range(
+    tarn__webhdfs *self,
+    tarn__webhdfs_call *call,
+    const char *name,
+    uint64_t offset,
+    uint64_t size,
+    size_t *got,
+    tarn_error *error);
+
 /* Cuts the last part off a name; false when there was only one, and then the name is "". */
 bool tarn__webhdfs_cut_to_parent(char *name);
 

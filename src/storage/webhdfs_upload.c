@@ -5,10 +5,12 @@
  * the renaming is lost, or is none to it, the temporary name does: it is gone, and nobody else knew
  * it.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/try.h"
 #include "storage/give_up.h"
 #include "storage/name.h"
@@ -187,12 +189,51 @@ static tarn_status make_parent(tarn__webhdfs *self, const char *name, tarn_error
                : TARN_OK;
 }
 
-/* Whether what has the name already is what is to have it, as the name itself says. */
-static bool is_same(const char *name, const tarn__webhdfs_status *there)
+/* Reads what has a name into the buffer, which is free: what was uploaded is in the temporary file.
+ * As it decides what stays, no answer to another request is taken for it. */
+static tarn_status read_named(
+    webhdfs_upload *upload, const char *name, uint64_t offset, size_t *got, tarn_error *error)
+{
+    tarn__webhdfs *self = storage_of(upload);
+    tarn__webhdfs_call *call = NULL;
+    TARN_TRY(tarn__webhdfs_call_new(self, &call, error));
+    call->into = upload->pending.data;
+    call->is_alone = true;
+    const tarn_status status =
+        tarn__webhdfs_open_range(self, call, name, offset, upload->pending.capacity, got, error);
+    tarn__webhdfs_call_free(call);
+    return status;
+}
+
+/* Whether what has the name already are the bytes that the name says. */
+static tarn_status compare(
+    webhdfs_upload *upload,
+    const char *name,
+    const tarn__webhdfs_status *there,
+    bool *is_same,
+    tarn_error *error)
 {
     tarn__digest digest;
+    tarn__hasher hasher;
     uint64_t size = 0;
-    return tarn__storage_is_content(name, &digest, &size) && there->size == size;
+    *is_same = false;
+    if (!tarn__storage_is_content(name, &digest, &size) || there->size != size) {
+        return TARN_OK;
+    }
+    tarn_buffer *buffer = &upload->pending;
+    assert(buffer->size == 0);
+    if (tarn_buffer_reserve(buffer, FIRST_BUFFER_BYTES) != TARN_OK) {
+        return tarn__fail_no_memory(error, "a part of an upload", FIRST_BUFFER_BYTES);
+    }
+    tarn__hasher_init(&hasher);
+    size_t got = buffer->capacity;
+    for (uint64_t at = 0; at < size && got == buffer->capacity; at += got) {
+        TARN_TRY(read_named(upload, name, at, &got, error));
+        tarn__hasher_update(&hasher, tarn_bytes_at(buffer->data, got));
+    }
+    const tarn__digest found = tarn__hasher_digest(&hasher);
+    *is_same = tarn__digest_is_equal(&found, &digest);
+    return TARN_OK;
 }
 
 /* What there is of an upload that was to have its name. */
@@ -231,8 +272,9 @@ static tarn_status look_at_both(
  * directory has gone, or it was done before. *is_done: it was, or another writer did the same.
  *
  * A server that cannot replace in one step has none for a moment. Of a name that says its content
- * somebody may have told meanwhile that it is there, so what is there stays. Of any other, nothing
- * is given up from the removal on until the caller has named the new one.
+ * somebody may have told meanwhile that it is there, so what is there stays, if its bytes are what
+ * the name says; that is read, as something damaged may have the size. Of any other, nothing is
+ * given up from the removal on until the caller has named the new one.
  */
 static tarn_status judge(webhdfs_upload *upload, const char *name, bool *is_done, tarn_error *error)
 {
@@ -247,8 +289,10 @@ static tarn_status judge(webhdfs_upload *upload, const char *name, bool *is_done
         return tarn__fail(
             error, TARN_BUSY, "%.200s/%.200s exists already", self->base.address, name);
     }
-    if (found.named.size == found.temporary.size && is_same(name, &found.named)) {
-        *is_done = true;
+    if (found.named.size == found.temporary.size) {
+        TARN_TRY(compare(upload, name, &found.named, is_done, error));
+    }
+    if (*is_done) {
         remove_temporary(upload);
         return TARN_OK;
     }

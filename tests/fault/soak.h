@@ -3,8 +3,9 @@
  *
  *     test_soak.c   starts, watches and kills ──► soak_job.c    a process: records, checkpoints
  *          │                                            │
- *          └──────── soak_journal.c ◄───────────────────┤ began at, committed, verified
- *                    read, and held to the claim        │
+ *          ├──────── soak_journal.c ◄───────────────────┤ began at, committed, verified
+ *          │                                            │
+ *          └──► soak_claim.c   what must hold           │
  *                                      soak_model.c ◄───┘ at the end: replays, compares
  *
  * What a record does follows from the seed and its position alone (soak_plan.c), so that the job
@@ -120,8 +121,32 @@ int job_run(const soak_plan *p);
 
 /* --- soak_model.c --- */
 
-/* Restores the last checkpoint, and compares all that is in it; answers the exit code. */
-int model_verify(const soak_plan *p);
+/* What a model can be made to get wrong, so that it is seen that each comparison can fail. */
+typedef enum soak_spoil {
+    SPOIL_NOTHING,
+    SPOIL_COUNT,
+    SPOIL_LAST,
+    SPOIL_SUM,
+    SPOIL_FIRED,
+    SPOIL_ELEMENTS,
+    SPOIL_DIGEST,
+    SPOIL_ANSWERS,
+    SPOIL_SEEN,
+    SPOIL_TIMERS,
+    SPOIL_MAP_ANSWERS,
+    SPOIL_ENTRY,
+    SPOIL_ENTRY_MORE, /* One more than there is, */
+    SPOIL_ENTRY_LESS, /* and one less. */
+    SPOIL_END,
+} soak_spoil;
+
+enum { EXIT_DIFFERS = 3 };
+
+/*
+ * Restores the last checkpoint, and compares all that is in it. Answers the exit code; when
+ * something differs it ends the process with EXIT_DIFFERS.
+ */
+int model_verify(const soak_plan *p, soak_spoil spoil);
 
 /* --- soak_journal.c: what processes say, which outlives them --- */
 
@@ -147,7 +172,24 @@ typedef struct soak_tally {
 
 void journal_add(const soak_plan *p, const soak_entry *entry);
 
-/* Sums it up; fails the test when a process began behind what had been committed before it. */
+/* Sums it up; fails the test when an entry does not follow from those before it. */
 soak_tally journal_read(const soak_plan *p);
+
+/* --- soak_claim.c: what must hold, pure --- */
+
+/* Answers why an entry cannot follow what is in the tally; NULL: it can, and is added. */
+const char *claim_add(soak_tally *t, const soak_entry *entry);
+
+typedef struct soak_claim {
+    uint64_t kill_count;
+    uint64_t kill_count_min;
+    uint64_t key_count;
+    uint64_t state_bytes_min;    /* Of rows, and of table files, in the end. */
+    uint64_t resident_bytes;     /* The most of any process. */
+    uint64_t resident_bytes_max; /* As planned; UINT64_MAX: instrumented, they have more. */
+} soak_claim;
+
+/* Answers what does not hold in the end; NULL: all does. */
+const char *claim_check(const soak_tally *t, const soak_claim *c);
 
 #endif

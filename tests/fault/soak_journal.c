@@ -33,27 +33,14 @@ void journal_add(const soak_plan *p, const soak_entry *entry)
 
 static void add_to_tally(soak_tally *t, const soak_entry *entry)
 {
-    if (entry->kind == SOAK_COMMITTED) {
-        t->committed_count++;
-        t->committed_position = entry->position;
-        return;
-    }
-    if (entry->position < t->committed_position) {
+    const char *fault = claim_add(t, entry);
+    if (fault != NULL) {
         fail_msg(
-            "a process began at record %" PRIu64 ", and %" PRIu64 " was committed before",
+            "%s: record %" PRIu64 ", when %" PRIu64 " was committed",
+            fault,
             entry->position,
             t->committed_position);
     }
-    assert_true(entry->is_restored != 0 || t->committed_count == 0);
-    if (entry->kind == SOAK_BEGAN) {
-        t->began_count++;
-        t->restored_count += entry->is_restored;
-        return;
-    }
-    assert_int_equal(entry->kind, SOAK_VERIFIED);
-    t->verified_count++;
-    t->state_bytes = entry->state_bytes;
-    t->file_bytes = entry->file_bytes;
 }
 
 soak_tally journal_read(const soak_plan *p)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/random.h"
 
@@ -106,6 +107,60 @@ static void replay_record(model *m, uint64_t position, uint64_t end)
     m->timer_count += time < end ? 0 : 1;
 }
 
+/* ---- getting it wrong -------------------------------------------------------------------- */
+
+/* The first entry that is there, or that is not; NULL: there is none. */
+static uint64_t *find_entry(const model *m, bool is_there)
+{
+    const uint64_t count = plan_map_count(m->plan);
+    for (uint64_t number = 0; number < count; number++) {
+        for (uint32_t i = 0; i < plan_entry_count(number); i++) {
+            uint64_t *entry = &m->maps[number].entries[i];
+            if ((*entry != 0) == is_there) {
+                return entry;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* The first key: what is wrong is to be met at once. */
+static void spoil_key(model *m, soak_spoil spoil)
+{
+    model_key *k = &m->keys[0];
+    uint64_t *const fields[SPOIL_END] = {
+        [SPOIL_COUNT] = &k->count,
+        [SPOIL_LAST] = &k->last,
+        [SPOIL_SUM] = &k->sum,
+        [SPOIL_FIRED] = &k->fired,
+        [SPOIL_ELEMENTS] = &k->element_count,
+        [SPOIL_DIGEST] = &k->digest,
+        [SPOIL_ANSWERS] = &k->answers,
+        [SPOIL_TIMERS] = &m->timer_count,
+        [SPOIL_MAP_ANSWERS] = &m->maps[0].answers,
+    };
+    if (fields[spoil] != NULL) {
+        ++*fields[spoil];
+    }
+}
+
+static void spoil_model(model *m, soak_spoil spoil, uint64_t end)
+{
+    model_key *k = &m->keys[0];
+    uint64_t *present = find_entry(m, /* is_there= */ true);
+    uint64_t *absent = find_entry(m, /* is_there= */ false);
+    spoil_key(m, spoil);
+    if (spoil == SPOIL_SEEN) {
+        k->seen = is_live(m, k->seen, end) ? k->seen - 1 : end;
+    } else if (spoil == SPOIL_ENTRY && present != NULL) {
+        ++*present;
+    } else if (spoil == SPOIL_ENTRY_LESS && present != NULL) {
+        *present = 0;
+    } else if (spoil == SPOIL_ENTRY_MORE && absent != NULL) {
+        *absent = 1;
+    }
+}
+
 /* ---- comparing -------------------------------------------------------------------------- */
 
 static void expect_number(uint64_t found, uint64_t expected, const char *what, uint64_t key)
@@ -118,7 +173,7 @@ static void expect_number(uint64_t found, uint64_t expected, const char *what, u
             key,
             found,
             expected);
-        exit(1);
+        _exit(EXIT_DIFFERS); /* As a kill: nothing is closed, and nothing looked for. */
     }
 }
 
@@ -236,11 +291,11 @@ static void compare(job *j, model *m)
     const soak_plan *p = m->plan;
     tarn_backend_stats stats;
     expect_number(tarn_timers_count(j->timers), m->timer_count, "timers", 0);
-    for (uint64_t key = 0; key < p->key_count; key++) {
-        verify_key(j, m, key);
-    }
     for (uint64_t map = 0; map < plan_map_count(p); map++) {
         verify_map(j, m, map);
+    }
+    for (uint64_t key = 0; key < p->key_count; key++) {
+        verify_key(j, m, key);
     }
     tarn_backend_measure(j->backend, &stats);
     const soak_entry entry = {
@@ -253,7 +308,7 @@ static void compare(job *j, model *m)
     journal_add(p, &entry);
 }
 
-int model_verify(const soak_plan *p)
+int model_verify(const soak_plan *p, soak_spoil spoil)
 {
     static job j;
     job_open(&j, p);
@@ -268,6 +323,7 @@ int model_verify(const soak_plan *p)
     for (uint64_t position = 0; position < j.position; position++) {
         replay_record(&m, position, j.position);
     }
+    spoil_model(&m, spoil, j.position);
     compare(&j, &m);
     free(m.keys);
     free(m.maps);

@@ -161,6 +161,47 @@ static void test_what_is_refused_with_nothing_there_is_withdrawn(void **state)
     expect_stored(f, 0);
 }
 
+/* It shares no file with anybody, and is asked about no more: who wanted it has to look. */
+static void test_a_savepoint_in_doubt_is_named(void **state)
+{
+    commit_fixture *f = *state;
+    tarn_pending_checkpoint *pending = NULL;
+    tarn__store_options options = commit_fixture_options(f);
+    options.kind = TARN__METADATA_SAVEPOINT;
+    assert_ok(tarn__savepoint_begin(&options, 7, &pending, &f->error), &f->error);
+    bool is_in_doubt = false;
+    f->storage.finish_failure = TARN_BUSY;
+    commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
+    assert_int_equal(
+        tarn__checkpoint_commit(pending, /* cleans= */ true, NULL, &is_in_doubt, &f->error),
+        TARN_BUSY);
+    assert_true(is_in_doubt);
+    assert_non_null(strstr(f->log, "nobody knows whether the savepoint fault://sim/savepoint-7-"));
+    assert_null(strstr(f->log, "shared files"));
+}
+
+/*
+ * A mark under the number that the process before may still commit may be that one's, which came
+ * late, or that of a successor which takes this process for dead. Nothing tells them apart: kept is
+ * what the successor may name.
+ */
+static void test_who_is_fenced_off_from_an_inherited_number_deletes_no_shared_file(void **state)
+{
+    commit_fixture *f = *state;
+    bool is_in_doubt = true;
+    assert_ok(commit(f, 1, &is_in_doubt), &f->error);
+    commit_fixture_close(f);
+    commit_fixture_open(f);
+    assert_int_equal(f->store->inherited_id, 2);
+    f->storage.finish_failure = TARN_BUSY;
+    commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
+    commit_fixture_put(f, "chk-2/_metadata", TARN__METADATA_WITHDRAWN);
+    assert_int_equal(commit(f, 2, &is_in_doubt), TARN_BUSY);
+    assert_false(is_in_doubt);
+    assert_true(f->store->keeps_shared);
+    assert_int_equal(f->store->inherited_id, 0);
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -176,6 +217,8 @@ int main(void)
         TEST(test_what_was_refused_may_come_late_and_finds_the_mark),
         TEST(test_what_is_refused_as_it_is_there_already_is_committed),
         TEST(test_what_is_refused_with_nothing_there_is_withdrawn),
+        TEST(test_a_savepoint_in_doubt_is_named),
+        TEST(test_who_is_fenced_off_from_an_inherited_number_deletes_no_shared_file),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -439,6 +439,57 @@ static void test_an_empty_directory_has_nothing_to_wait_for(void **state)
     assert_false(commit_fixture_has(f, "chk-1/_metadata"));
 }
 
+/* What a number in doubt keeps that nobody can keep in mind: also what tells of it. */
+static void expect_kept(commit_fixture *f)
+{
+    assert_non_null(strstr(f->log, "shared files are kept until the store is opened again"));
+    assert_ok(tarn_checkpoint_remove(f->store, 2, &f->error), &f->error);
+    assert_true(commit_fixture_has(f, "chk-2/_metadata")); /* 3 may come behind it. */
+    assert_true(has_content(f, &SOME));
+    tarn_checkpoint_abandon(begin(f, tarn_checkpoint_store_next_id(f->store), &THIRD));
+    assert_true(has_content(f, &THIRD));
+    commit_fixture_close(f);
+    commit_fixture_open(f);
+    tarn__store_clean(f->store);
+    expect_stored(f, 2, (uint64_t[]){1, 2});
+}
+
+static void test_more_doubts_than_are_kept_in_mind_keep_what_they_need(void **state)
+{
+    enum { DOUBTS = 1024 };
+    commit_fixture *f = *state;
+    commit(f, 1, &OTHER);
+    commit(f, 2, &SOME);
+    for (uint32_t i = 0; i < DOUBTS; i++) {
+        tarn__doubt_note(f->store, 10 + i);
+    }
+    assert_false(f->store->keeps_shared);
+    assert_non_null(strstr(f->log, "shared files are kept until the storage tells"));
+    tarn__doubt_note(f->store, 10); /* It is known. */
+    assert_false(f->store->keeps_shared);
+    tarn__doubt_note(f->store, 3);
+    assert_int_equal(f->store->doubt_count, DOUBTS);
+    expect_kept(f);
+}
+
+static void test_a_doubt_without_memory_keeps_what_it_needs(void **state)
+{
+    commit_fixture *f = *state;
+    fault_allocator memory;
+    tarn__account broke;
+    fault_allocator_init(&memory, 0);
+    tarn__account_init(&broke, "test", &memory.base);
+    commit(f, 1, &OTHER);
+    commit(f, 2, &SOME);
+    tarn__account *const account = f->store->options.account;
+    f->store->options.account = &broke;
+    tarn__doubt_note(f->store, 3);
+    f->store->options.account = account;
+    assert_true(memory.fired);
+    assert_int_equal(f->store->doubt_count, 0);
+    expect_kept(f);
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -462,6 +513,8 @@ int main(void)
         TEST(test_the_newest_stays_while_the_next_is_inherited),
         TEST(test_a_guest_takes_no_name),
         TEST(test_an_empty_directory_has_nothing_to_wait_for),
+        TEST(test_more_doubts_than_are_kept_in_mind_keep_what_they_need),
+        TEST(test_a_doubt_without_memory_keeps_what_it_needs),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

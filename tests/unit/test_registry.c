@@ -87,8 +87,35 @@ static void test_garbage_that_is_named_again_is_stored_again(void **state)
     unref(f, 1);
     assert_int_equal(ref(f, 1), TARN__CONTENT_GARBAGE);
     assert_int_equal(state_of(f, 1), TARN__CONTENT_UPLOADING);
+    assert_int_equal(f->registry.garbage_count, 0);
     tarn__content doomed[2];
     assert_int_equal(tarn__registry_doom(&f->registry, doomed, 2), 0);
+}
+
+/* Doubt is about what is stored and named: garbage stays garbage, or it would never be deleted. */
+static void test_doubt_makes_nothing_of_what_is_not_present(void **state)
+{
+    fixture *f = *state;
+    const tarn__content c = content(1);
+    tarn__registry_doubt(&f->registry, &c);
+    assert_int_equal(state_of(f, 1), TARN__CONTENT_ABSENT);
+    assert_int_equal(f->registry.count, 0);
+
+    (void)ref(f, 1);
+    tarn__registry_confirm(&f->registry, &c);
+    tarn__registry_doubt(&f->registry, &c);
+    assert_int_equal(state_of(f, 1), TARN__CONTENT_UPLOADING);
+    assert_int_equal(tarn__registry_count(&f->registry, &c), 1);
+
+    tarn__registry_confirm(&f->registry, &c);
+    unref(f, 1);
+    tarn__registry_doubt(&f->registry, &c);
+    assert_int_equal(state_of(f, 1), TARN__CONTENT_GARBAGE);
+    tarn__content doomed[1];
+    assert_int_equal(tarn__registry_doom(&f->registry, doomed, 1), 1);
+    tarn__registry_doubt(&f->registry, &c);
+    assert_int_equal(state_of(f, 1), TARN__CONTENT_DOOMED);
+    tarn__registry_forget(&f->registry, &doomed[0]);
 }
 
 static void test_what_is_being_deleted_takes_no_reference(void **state)
@@ -155,6 +182,7 @@ static void test_a_table_under_churn_agrees_with_an_array(void **state)
         }
     }
     uint32_t known = 0;
+    uint32_t garbage = 0;
     for (uint64_t i = 0; i < NUMBERS; i++) {
         const tarn__content c = content(i);
         assert_int_equal(tarn__registry_count(&f->registry, &c), counts[i]);
@@ -163,8 +191,10 @@ static void test_a_table_under_churn_agrees_with_an_array(void **state)
             !is_known[i] ? TARN__CONTENT_ABSENT
                          : (counts[i] > 0 ? TARN__CONTENT_UPLOADING : TARN__CONTENT_GARBAGE));
         known += is_known[i] ? 1 : 0;
+        garbage += is_known[i] && counts[i] == 0 ? 1 : 0;
     }
     assert_int_equal(f->registry.count, known);
+    assert_int_equal(f->registry.garbage_count, garbage);
 }
 
 static void test_running_out_of_memory_changes_nothing(void **state)
@@ -190,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_the_last_reference_makes_garbage),
         TEST(test_garbage_that_is_named_again_is_stored_again),
+        TEST(test_doubt_makes_nothing_of_what_is_not_present),
         TEST(test_what_is_being_deleted_takes_no_reference),
         TEST(test_a_deletion_that_failed_is_tried_again),
         TEST(test_size_is_part_of_the_name),

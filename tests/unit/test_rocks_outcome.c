@@ -60,6 +60,18 @@ static void test_every_known_text_has_its_status(void **state)
     }
 }
 
+static void test_only_one_kind_asks_to_be_tried_again(void **state)
+{
+    (void)state;
+    assert_true(tarn__rocks_is_try_again("Operation failed. Try again.: "));
+    assert_true(tarn__rocks_is_try_again("Operation failed. Try again.: need_flush"));
+    assert_false(tarn__rocks_is_try_again("Resource busy: x"));
+    assert_false(tarn__rocks_is_try_again("IO error: Operation failed. Try again.: "));
+    assert_false(tarn__rocks_is_try_again("Operation"));
+    assert_false(tarn__rocks_is_try_again(""));
+    assert_false(tarn__rocks_is_try_again(NULL));
+}
+
 static int system_code_of(const char *text)
 {
     tarn_error error;
@@ -210,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_known_text_has_its_status),
+        cmocka_unit_test(test_only_one_kind_asks_to_be_tried_again),
         cmocka_unit_test(test_the_text_is_kept_and_freed),
         cmocka_unit_test_setup_teardown(
             test_a_database_that_is_open_already_is_busy, setup, teardown),

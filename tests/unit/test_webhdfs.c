@@ -6,9 +6,11 @@
  * that comes late meets the request that it is to mislead, so many others are made between the two.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "storage/give_up.h"
 #include "storage/shims.h"
 #include "storage/webhdfs_private.h"
@@ -74,7 +76,7 @@ static tarn_status put_text(fixture *f, tarn_storage *storage, const char *name,
 
 static long read_back(const fixture *f, const char *name, char *out, size_t capacity)
 {
-    char path[64];
+    char path[192];
     snprintf(path, sizeof path, "/a b+c/%s", name);
     return fake_hdfs_read(fault_server_hdfs(f->server), path, out, capacity);
 }
@@ -215,6 +217,64 @@ static void test_a_doubt_takes_nothing_away(void **state)
     close_fixture(&f);
 }
 
+/* Bytes that stand for a file, and the name that says what they are. */
+static uint8_t *make_content(size_t size, char *name, size_t name_bytes)
+{
+    char digest[TARN__DIGEST_TEXT_BYTES];
+    uint8_t *bytes = malloc(size);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (uint8_t)(i * 7 + i / 251);
+    }
+    const tarn__digest it = tarn__digest_of(tarn_bytes_at(bytes, size));
+    tarn__digest_encode(&it, digest);
+    (void)snprintf(name, name_bytes, "shared/%s-%zu", digest, size);
+    return bytes;
+}
+
+/* The size is right, the bytes are not: what is stored anew takes their place. */
+static void test_damage_under_the_name_of_a_content_is_replaced(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {5, PART_BYTES + 100};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        fixture f;
+        char name[128];
+        const size_t size = sizes[i];
+        uint8_t *const bytes = make_content(size, name, sizeof name);
+        uint8_t *const found = malloc(size);
+        open_fixture(&f, NULL);
+        bytes[size - 1] ^= 1;
+        assert_ok(put(&f, f.bare, name, 0, tarn_bytes_at(bytes, size)), &f.error);
+        bytes[size - 1] ^= 1;
+        for (int round = 0; round < 2; round++) { /* The second one finds it whole. */
+            assert_ok(put(&f, f.patient, name, 0, tarn_bytes_at(bytes, size)), &f.error);
+            assert_int_equal(read_back(&f, name, (char *)found, size), (long)size);
+            assert_memory_equal(found, bytes, size);
+            assert_int_equal(fake_hdfs_count(fault_server_hdfs(f.server)), 1);
+        }
+        close_fixture(&f);
+        free(found);
+        free(bytes);
+    }
+}
+
+/* What cannot be read is not taken away, nor named. */
+static void test_what_has_the_name_of_a_content_stays_while_it_cannot_be_read(void **state)
+{
+    (void)state;
+    fixture f;
+    char name[128];
+    uint8_t *const bytes = make_content(100, name, sizeof name);
+    open_fixture(&f, NULL);
+    assert_ok(put(&f, f.bare, name, 0, tarn_bytes_at(bytes, 100)), &f.error);
+    fault_server_script(f.server, "OPEN * status 403");
+    assert_int_equal(put(&f, f.patient, name, 0, tarn_bytes_at(bytes, 100)), TARN_DECLINED);
+    assert_int_equal(read_back(&f, name, (char *)bytes, 100), 100);
+    assert_int_equal(fake_hdfs_count(fault_server_hdfs(f.server)), 1);
+    close_fixture(&f);
+    free(bytes);
+}
+
 /* A name node says nothing of a renaming that was done, which costs no look. */
 static void test_a_name_node_needs_no_word(void **state)
 {
@@ -327,6 +387,8 @@ int main(void)
         cmocka_unit_test(test_a_part_is_counted_by_its_own_file),
         cmocka_unit_test(test_a_renaming_without_a_word_is_looked_at),
         cmocka_unit_test(test_a_doubt_takes_nothing_away),
+        cmocka_unit_test(test_damage_under_the_name_of_a_content_is_replaced),
+        cmocka_unit_test(test_what_has_the_name_of_a_content_stays_while_it_cannot_be_read),
         cmocka_unit_test(test_a_name_node_needs_no_word),
         cmocka_unit_test(test_a_removal_without_a_word_is_asked_for_again),
         cmocka_unit_test(test_a_directory_without_a_word_is_asked_for_again),

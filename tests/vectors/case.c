@@ -203,3 +203,28 @@ bool vectors_check_integer(
     }
     return true;
 }
+
+const json_t *vectors_steps(
+    const json_t *vector_case, const char *name, char *why, size_t why_bytes)
+{
+    const json_t *steps = json_object_get(vector_case, name);
+    if (!json_is_array(steps) || json_array_size(steps) == 0) {
+        vectors_differ(why, why_bytes, "the case has no %s", name);
+        return NULL;
+    }
+    return steps;
+}
+
+static uint64_t compared_count;
+
+void vectors_note_compared(uint64_t count)
+{
+    compared_count += count;
+}
+
+uint64_t vectors_take_compared(void)
+{
+    const uint64_t count = compared_count;
+    compared_count = 0;
+    return count;
+}

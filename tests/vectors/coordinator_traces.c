@@ -773,8 +773,13 @@ static bool run_steps(const json_t *vector_case, char *why, size_t why_bytes)
 {
     size_t index;
     json_t *s;
-    json_array_foreach(json_object_get(vector_case, "steps"), index, s)
+    const json_t *steps = vectors_steps(vector_case, "steps", why, why_bytes);
+    if (steps == NULL) {
+        return false;
+    }
+    json_array_foreach(steps, index, s)
     {
+        vectors_note_compared(1);
         char reason[512];
         if (!run_step(s, reason, sizeof reason)) {
             return vectors_differ(

@@ -10,7 +10,8 @@
  * left out of the counts.
  *
  * FILE pins how many cases there are: a line "STEM COUNT" for each file, no other files. A case
- * that is skipped then fails, as one that is lost does.
+ * that is skipped then fails, as one that is lost does. "STEM COUNT LEAST" is for traces: so many
+ * of their steps are compared at least, where all cases are run.
  *
  * Exit status: 0 when something ran and nothing failed, 1 when a case failed, 2 when DIR or a file
  * cannot be read, nothing ran, or the command line is wrong.
@@ -148,10 +149,21 @@ static struct {
     struct {
         char stem[STEM_BYTES];
         uint64_t cases;
+        uint64_t compared_min; /* Of steps. */
         bool is_met;
     } items[PINNED_MAX];
     uint32_t count;
 } pinned;
+
+static bool read_pin(const char *line)
+{
+    return sscanf(
+               line,
+               "%255s %" SCNu64 " %" SCNu64,
+               pinned.items[pinned.count].stem,
+               &pinned.items[pinned.count].cases,
+               &pinned.items[pinned.count].compared_min) >= 2;
+}
 
 static bool read_pinned(const char *path)
 {
@@ -160,16 +172,14 @@ static bool read_pinned(const char *path)
         fprintf(stderr, "tarn-vectors: cannot read %s: %s\n", path, strerror(errno));
         return false;
     }
-    int got = 0;
-    while (pinned.count < PINNED_MAX && (got = fscanf(
-                                             file,
-                                             "%255s %" SCNu64 "\n",
-                                             pinned.items[pinned.count].stem,
-                                             &pinned.items[pinned.count].cases)) == 2) {
-        pinned.count++;
+    char line[STEM_BYTES + 64];
+    bool is_good = true;
+    while (is_good && fgets(line, sizeof line, file) != NULL) {
+        is_good = pinned.count < PINNED_MAX && read_pin(line);
+        pinned.count += is_good ? 1 : 0;
     }
     fclose(file);
-    if (got != EOF || pinned.count == 0) {
+    if (!is_good || pinned.count == 0) {
         fprintf(
             stderr, "tarn-vectors: line %" PRIu32 " of %s is no count\n", pinned.count + 1, path);
         return false;
@@ -180,6 +190,7 @@ static bool read_pinned(const char *path)
 /* Turns what a file has other than it must into failures. */
 static void check_pinned(const char *stem, counts *count)
 {
+    const uint64_t compared = vectors_take_compared();
     for (uint32_t i = 0; i < pinned.count; i++) {
         if (strcmp(pinned.items[i].stem, stem) != 0) {
             continue;
@@ -192,6 +203,14 @@ static void check_pinned(const char *stem, counts *count)
                 count->found,
                 count->skipped,
                 pinned.items[i].cases);
+            count->failed++;
+        }
+        if (every == 1 && compared < pinned.items[i].compared_min) {
+            printf(
+                "%s: %" PRIu64 " steps are compared, not %" PRIu64 " or more\n",
+                stem,
+                compared,
+                pinned.items[i].compared_min);
             count->failed++;
         }
         return;

@@ -146,6 +146,7 @@ static bool perform_all(run *r, tarn_operator_store *store, const json_t *ops)
         if (perform(to, op, &error) != TARN_OK) {
             return vectors_differ(r->why, r->why_bytes, "operation %zu: %s", i, error.message);
         }
+        vectors_note_compared(1);
     }
     return true;
 }

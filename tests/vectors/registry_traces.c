@@ -223,6 +223,7 @@ static bool run_unregister(const json_t *s, char *why, size_t why_bytes)
         }
         compared += k != NULL ? 1 : 0;
     }
+    vectors_note_compared(compared);
     return compared == count ||
            vectors_differ(why, why_bytes, "%u files are deleted, not %u", count, compared);
 }
@@ -246,7 +247,10 @@ static bool run_step(const json_t *s, char *why, size_t why_bytes)
 
 bool vectors_registry_traces(const json_t *vector_case, char *why, size_t why_bytes)
 {
-    const json_t *steps = json_object_get(vector_case, "steps");
+    const json_t *steps = vectors_steps(vector_case, "steps", why, why_bytes);
+    if (steps == NULL) {
+        return false;
+    }
     tarn__account account;
     tarn__account_init(&account, "tests/registry", NULL);
     memset(&r, 0, sizeof r);

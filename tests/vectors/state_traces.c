@@ -1065,6 +1065,7 @@ static bool run_program(program *p, const json_t *ops, char *why, size_t why_byt
     json_t *op;
     json_array_foreach(ops, i, op)
     {
+        vectors_note_compared(1);
         json_t *result = NULL;
         const tarn_status status = run_operation(p, op, &result);
         const bool is_good = status == TARN_OK && agrees(op, result);
@@ -1093,7 +1094,10 @@ static bool replay(
     const json_t *vector_case, uint64_t working_set_bytes, char *why, size_t why_bytes)
 {
     static program p;
-    const json_t *ops = json_object_get(vector_case, "ops");
+    const json_t *ops = vectors_steps(vector_case, "ops", why, why_bytes);
+    if (ops == NULL) {
+        return false;
+    }
     bool is_good = open_program(vector_case, working_set_bytes, &p);
     if (is_good) {
         is_good = run_program(&p, ops, why, why_bytes);

@@ -110,6 +110,10 @@ static bool run_step(tarn__store *store, const json_t *s, char *why, size_t why_
 bool vectors_store_traces(const json_t *vector_case, char *why, size_t why_bytes)
 {
     int64_t retained = 0;
+    const json_t *steps = vectors_steps(vector_case, "steps", why, why_bytes);
+    if (steps == NULL) {
+        return false;
+    }
     const char *retention = vectors_text(vector_case, "retention");
     if (retention == NULL || !vectors_integer(vector_case, "retained", &retained) || retained < 1 ||
         retained > RETAINED_MAX) {
@@ -124,13 +128,13 @@ bool vectors_store_traces(const json_t *vector_case, char *why, size_t why_bytes
         return vectors_differ(why, why_bytes, "%s", error.message);
     }
     bool agrees = true;
-    const json_t *steps = json_object_get(vector_case, "steps");
     for (size_t i = 0; i < json_array_size(steps) && agrees; i++) {
         char reason[512];
         agrees = run_step(&store, json_array_get(steps, i), reason, sizeof reason);
         if (!agrees) {
             vectors_differ(why, why_bytes, "step %zu: %s", i, reason);
         }
+        vectors_note_compared(1);
     }
     tarn__store_clear(&store);
     return agrees;

@@ -71,6 +71,17 @@ const char *vectors_text(const json_t *object, const char *name);
 /* Member name is true. */
 bool vectors_is_true(const json_t *object, const char *name);
 
+/* Member name as an array of steps; NULL, with a reason, when there are none. */
+const json_t *vectors_steps(
+    const json_t *vector_case, const char *name, char *why, size_t why_bytes);
+
+/*
+ * Notes that so many answers of a trace were compared. A case without steps agrees with anything,
+ * and so does one of which all is left out: how many there are at least is pinned for each file.
+ */
+void vectors_note_compared(uint64_t count);
+uint64_t vectors_take_compared(void); /* Since it was asked last. */
+
 /* Reads a text of hexadecimal digit pairs into out; the number of bytes, or -1. */
 int64_t vectors_hex(const char *text, uint8_t *out, size_t out_bytes);
 
