@@ -81,6 +81,7 @@ class Fallback(flights.FlightsTest):
         self.assertEqual(len(passed_over), 3 - number, run.stderr)
         for name in names:
             self.assertIn(name, passed_over[0])
+        self.assertNotIn("is newer and complete", run.stderr)  # Nobody is to go back to what was refused.
         self.assertIn("restored checkpoint %d at" % number, run.stderr)
         self.assertEqual(read(self.flights.path("result.tsv")), self.straight)
 

@@ -289,13 +289,23 @@ static void test_nothing_here_vouches_when_the_job_comes_from_elsewhere(void **s
     expect_whole(rig, 5);
 }
 
+static tarn_status claim_copy(snapshot_rig *rig, const char *name, tarn_claim_mode mode)
+{
+    tarn_checkpoint *restored = NULL;
+    assert_ok(
+        tarn_checkpoint_open(scratch_join(rig->root.path, name), NULL, &restored, &rig->error),
+        &rig->error);
+    const tarn_status status = tarn_checkpoint_claim(rig->store, restored, mode, &rig->error);
+    tarn_checkpoint_free(restored);
+    return status;
+}
+
 /* A copy of the job's directory is whole where the original is not. */
 static void test_a_claimed_copy_takes_the_place_of_what_was_refused(void **state)
 {
     snapshot_rig *rig = *state;
     char copy[PATH_BYTES];
     char damaged[PATH_BYTES];
-    tarn_checkpoint *restored = NULL;
     (void)snprintf(copy, sizeof copy, "%s", scratch_join(rig->root.path, "copy"));
     scratch_copy(rig_job(rig, ""), copy);
     (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-3"));
@@ -305,13 +315,7 @@ static void test_a_claimed_copy_takes_the_place_of_what_was_refused(void **state
     for (uint64_t id = 1; id <= 3; id++) {
         assert_ok(tarn__store_refuse(rig->store, id, 0, &rig->error), &rig->error);
     }
-    assert_ok(
-        tarn_checkpoint_open(scratch_join(copy, "chk-3"), NULL, &restored, &rig->error),
-        &rig->error);
-    assert_ok(
-        tarn_checkpoint_claim(rig->store, restored, TARN_CLAIM_MODE_CLAIM, &rig->error),
-        &rig->error);
-    tarn_checkpoint_free(restored);
+    assert_ok(claim_copy(rig, "copy/chk-3", TARN_CLAIM_MODE_CLAIM), &rig->error);
     commit_next(rig, 4, 3); /* It names what was claimed. */
     expect_whole(rig, 4);
     assert_true(scratch_exists(scratch_join(copy, "chk-3"))); /* It counts, as 4 does. */
@@ -322,6 +326,48 @@ static void test_a_claimed_copy_takes_the_place_of_what_was_refused(void **state
     assert_false(scratch_exists(scratch_join(copy, "chk-3")));
     assert_false(scratch_exists(rig_job(rig, "chk-3")));
     expect_whole(rig, 4);
+}
+
+/* Of one number there may be a refused one here and the one that the job comes from. */
+static void test_the_restored_one_is_found_beside_a_refused_one_of_its_number(void **state)
+{
+    snapshot_rig *rig = *state;
+    bool is_owned = true;
+    char address[PATH_BYTES];
+    uint64_t ids[4];
+    scratch_copy(rig_job(rig, ""), scratch_join(rig->root.path, "copy"));
+    for (uint64_t id = 1; id <= 3; id++) {
+        assert_ok(tarn__store_refuse(rig->store, id, 0, &rig->error), &rig->error);
+    }
+    assert_false(tarn__store_locate(rig->store, 3, &is_owned, address, sizeof address));
+    assert_ok(claim_copy(rig, "copy/chk-3", TARN_CLAIM_MODE_NO_CLAIM), &rig->error);
+    assert_int_equal(tarn__store_list(rig->store, ids, 4), 1);
+    assert_int_equal(ids[0], 3);
+    assert_true(tarn__store_locate(rig->store, 3, &is_owned, address, sizeof address));
+    assert_false(is_owned);
+    assert_string_equal(address, scratch_join(rig->root.path, "copy/chk-3"));
+    commit_next(rig, 4, 4);
+    assert_true(scratch_exists(scratch_join(rig->root.path, "copy/chk-3")));
+    assert_int_equal(count_checkpoints(rig), 1);
+}
+
+/* What a claim writes down has the number as its name, and so has a pin. */
+static void test_a_claim_does_not_take_the_name_of_a_refused_ones_pin(void **state)
+{
+    snapshot_rig *rig = *state;
+    scratch_copy(rig_job(rig, ""), scratch_join(rig->root.path, "copy"));
+    assert_ok(claim_copy(rig, "store/job/chk-3", TARN_CLAIM_MODE_NO_CLAIM), &rig->error);
+    assert_ok(tarn__store_refuse(rig->store, 3, 0, &rig->error), &rig->error);
+    assert_int_equal(claim_copy(rig, "copy/chk-3", TARN_CLAIM_MODE_CLAIM), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(rig->error.message, "has checkpoint 3 of its own"));
+    assert_int_equal(scratch_count(rig_job(rig, ""), "claims/"), 1);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    commit_next(rig, 4, 4);
+    commit_next(rig, 5, 5);
+    commit_next(rig, 6, 6);
+    commit_next(rig, 7, 7);
+    assert_true(scratch_exists(rig_job(rig, "chk-3/_metadata"))); /* It is pinned. */
 }
 
 /* It comes from a process that has not stored the file since. */
@@ -462,6 +508,10 @@ int main(void)
             test_nothing_here_vouches_when_the_job_comes_from_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_claimed_copy_takes_the_place_of_what_was_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_the_restored_one_is_found_beside_a_refused_one_of_its_number, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_claim_does_not_take_the_name_of_a_refused_ones_pin, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_an_acknowledgement_that_names_a_refused_file_is_not_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_cannot_be_refused_is_told, set_up, tear_down),
