@@ -202,6 +202,23 @@ static void test_who_is_fenced_off_from_an_inherited_number_deletes_no_shared_fi
     assert_int_equal(f->store->inherited_id, 0);
 }
 
+/* What lies under that number may be the predecessor's, come late: no sign that two write. */
+static void test_what_lies_under_an_inherited_number_is_no_rivals(void **state)
+{
+    commit_fixture *f = *state;
+    bool is_in_doubt = false;
+    assert_ok(commit(f, 1, &is_in_doubt), &f->error);
+    commit_fixture_close(f);
+    commit_fixture_open(f);
+    assert_int_equal(f->store->inherited_id, 2);
+    commit_fixture_fate(f, FAULT_FATE_LOST, FAULT_FATE_DONE);
+    commit_fixture_put(f, "chk-2/_metadata", "the predecessor's");
+    assert_int_equal(commit(f, 2, &is_in_doubt), TARN_REMOTE_ERROR);
+    assert_true(is_in_doubt);
+    assert_null(strstr(f->log, "two write to one directory"));
+    assert_true(commit_fixture_has(f, "chk-2/_metadata"));
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -219,6 +236,7 @@ int main(void)
         TEST(test_what_is_refused_with_nothing_there_is_withdrawn),
         TEST(test_a_savepoint_in_doubt_is_named),
         TEST(test_who_is_fenced_off_from_an_inherited_number_deletes_no_shared_file),
+        TEST(test_what_lies_under_an_inherited_number_is_no_rivals),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
