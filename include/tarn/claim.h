@@ -57,8 +57,9 @@ tarn_claim_mode_from_config(const tarn_config *config, tarn_claim_mode *out, tar
  * @param[in] mode  TARN_CLAIM_MODE_DEFAULT stands for NO_CLAIM here.
  *
  * @retval TARN_OK                Done, durably.
- * @retval TARN_INVALID_ARGUMENT  CLAIM, and the store has a newer checkpoint of its own already
- *                                that was not refused.
+ * @retval TARN_INVALID_ARGUMENT  CLAIM, and the store has a checkpoint of its own with a greater
+ *                                number that was not refused, or one with the same number. Remove
+ *                                that first (tarn_checkpoint_remove()), or use NO_CLAIM.
  * @retval TARN_BUSY              CLAIM, and a process still writes to the other job's directory.
  * @retval TARN_MISSING           A shared file of it is gone; or it was of the store's own
  *                                directory, and is not there any more.

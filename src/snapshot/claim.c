@@ -137,6 +137,10 @@ static tarn_status adopt_claim(
     if (record == NULL) {
         return tarn__fail_no_memory(error, "a claimed checkpoint", claim->count);
     }
+    tarn__retained *twin = find_own(store, claim->id);
+    if (twin != NULL) {
+        twin->is_refused = true; /* It came after the claim, by a commit that was under way. */
+    }
     tarn__store_retain(store, record); /* Goes with the store, should this fail. */
     store->highest_id = claim->id > store->highest_id ? claim->id : store->highest_id;
     for (uint32_t i = 0; i < claim->count; i++) {
@@ -286,16 +290,18 @@ static tarn_status leave_alone(
     return TARN_OK;
 }
 
-/* Whether the name that a claim's record is to have is that of a pin. */
-static bool has_pin(tarn_checkpoint_store *store, uint64_t id)
+/*
+ * Answers the checkpoint of the directory that is in the way of a claim; 0: none is. One that was
+ * refused is only if it has the number: both would be listed by it when the store is opened again,
+ * as nothing tells of the refusal then.
+ */
+static uint64_t find_obstacle(tarn_checkpoint_store *store, uint64_t claimed_id)
 {
-    bool is_found = false;
     pthread_mutex_lock(&store->mutex);
-    for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
-        is_found = is_found || (r->id == id && r->is_pinned && r->address[0] == '\0');
-    }
+    const bool has_number = find_own(store, claimed_id) != NULL;
     pthread_mutex_unlock(&store->mutex);
-    return is_found;
+    const uint64_t newest = tarn__store_newest(store);
+    return newest >= claimed_id ? newest : has_number ? claimed_id : 0;
 }
 
 static tarn_status take_over(
@@ -304,15 +310,15 @@ static tarn_status take_over(
     const tarn__claim *claim,
     tarn_error *error)
 {
-    const uint64_t newest = has_pin(store, claim->id) ? claim->id : tarn__store_newest(store);
-    if (newest >= claim->id) {
+    const uint64_t obstacle = find_obstacle(store, claim->id);
+    if (obstacle > 0) {
         return tarn__fail(
             error,
             TARN_INVALID_ARGUMENT,
             "%.200s has checkpoint %" PRIu64 " of its own, which is not older than %.200s; claim "
-            "it into a directory without newer ones",
+            "it into a directory without newer ones, remove that one first, or do not claim it",
             store->storage->address,
-            newest,
+            obstacle,
             claim->address);
     }
     if (claim->kind == TARN__CLAIM_CHECKPOINT) {
