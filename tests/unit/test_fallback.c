@@ -258,6 +258,25 @@ static void test_the_last_one_can_be_refused_and_goes_when_another_is_there(void
     expect_whole(rig, tarn__store_newest(rig->store));
 }
 
+/* It was cleaned before all were refused, when they still counted. */
+static void test_the_refused_ones_stay_when_others_were_removed_before(void **state)
+{
+    snapshot_rig *rig = *state;
+    tarn_pending_checkpoint *pending = NULL;
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_ok(tarn_checkpoint_remove(rig->store, 1, &rig->error), &rig->error);
+    for (uint64_t id = 3; id >= 2; id--) {
+        assert_ok(tarn_checkpoint_refuse(rig->store, id, &rig->error), &rig->error);
+    }
+    assert_ok(tarn_checkpoint_begin(rig->store, 4, &pending, &rig->error), &rig->error);
+    tarn__checkpoint_abandon(pending);
+    assert_int_equal(count_checkpoints(rig), 2);
+    commit_next(rig, tarn_checkpoint_store_next_id(rig->store), 4);
+    assert_int_equal(count_checkpoints(rig), 1);
+    expect_whole(rig, tarn__store_newest(rig->store));
+}
+
 /* Only the checkpoint that the job goes on from has been looked at. */
 static void test_another_that_names_a_refused_file_does_not_vouch_for_it(void **state)
 {
@@ -563,6 +582,8 @@ int main(void)
             test_content_of_a_refused_one_is_stored_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_the_last_one_can_be_refused_and_goes_when_another_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_the_refused_ones_stay_when_others_were_removed_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_another_that_names_a_refused_file_does_not_vouch_for_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
