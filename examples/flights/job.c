@@ -55,14 +55,16 @@ static tarn_status open_env(job *j, tarn_error *error)
 }
 
 /*
- * The latest of the job's own directory is its own; whose another one is has to be said. It is
- * given to the driver as well, which warns of one that was committed after the latest was looked
- * for.
+ * Whose the latest of the job's own directory is has been said before; of another one it has to be
+ * said. The latest is given to the driver as well, which warns of one that was committed after it
+ * was looked for.
  */
 static tarn_claim_mode choose_claim_mode(const job *j)
 {
-    return j->options->is_claimed || j->origin.is_latest ? TARN_CLAIM_MODE_CLAIM
-                                                         : TARN_CLAIM_MODE_DEFAULT;
+    if (j->options->is_claimed) {
+        return TARN_CLAIM_MODE_CLAIM;
+    }
+    return j->origin.is_latest ? TARN_CLAIM_MODE_KEEP : TARN_CLAIM_MODE_DEFAULT;
 }
 
 static tarn_status open_checkpointing(job *j, tarn_error *error)

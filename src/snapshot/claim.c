@@ -232,8 +232,9 @@ bool tarn__store_has(const tarn_checkpoint_store *store, const tarn_checkpoint *
 
 /* A checkpoint of the store's own directory: it is the store's, or is pinned. */
 static tarn_status claim_own(
-    tarn_checkpoint_store *store, uint64_t id, bool is_claimed, tarn_error *error)
+    tarn_checkpoint_store *store, uint64_t id, tarn_claim_mode mode, tarn_error *error)
 {
+    const bool is_claimed = mode == TARN_CLAIM_MODE_CLAIM;
     pthread_mutex_lock(&store->mutex);
     const tarn__retained *own = find_own(store, id);
     const bool is_there = own != NULL && !own->is_surplus;
@@ -247,7 +248,7 @@ static tarn_status claim_own(
             store->storage->address,
             id);
     }
-    if (is_pinned == !is_claimed) {
+    if (mode == TARN_CLAIM_MODE_KEEP || is_pinned == !is_claimed) {
         return TARN_OK;
     }
     if (is_claimed) {
@@ -344,7 +345,18 @@ static tarn_status take_over(
     return TARN_OK;
 }
 
-/* A claim of an earlier process, or of this one: what it did not take over then is now. */
+static bool is_any_doubted(tarn_checkpoint_store *store, const tarn__retained *record)
+{
+    for (uint32_t i = 0; i < record->count; i++) {
+        if (tarn__store_is_doubted(store, &record->contents[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A claim of an earlier process, or of this one: what it did not take over then is now, and what a
+ * refused checkpoint names as well is brought anew. */
 static tarn_status claim_again(
     tarn_checkpoint_store *store,
     const tarn_checkpoint *checkpoint,
@@ -352,7 +364,7 @@ static tarn_status claim_again(
     tarn__retained *before,
     tarn_error *error)
 {
-    if (before->is_pinned || before->count == claim->count) {
+    if (before->is_pinned || (before->count == claim->count && !is_any_doubted(store, before))) {
         return TARN_OK;
     }
     tarn__retained *record = new_record(store, claim);
@@ -428,13 +440,21 @@ tarn_status tarn_checkpoint_claim(
             error, TARN_INVALID_ARGUMENT, "%s is missing", store == NULL ? "store" : "checkpoint");
     }
     if (mode != TARN_CLAIM_MODE_DEFAULT && mode != TARN_CLAIM_MODE_NO_CLAIM &&
-        mode != TARN_CLAIM_MODE_CLAIM) {
+        mode != TARN_CLAIM_MODE_CLAIM && mode != TARN_CLAIM_MODE_KEEP) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "there is no claim mode %d", (int)mode);
     }
-    const bool is_claimed = mode == TARN_CLAIM_MODE_CLAIM;
-    return tarn__store_has(store, checkpoint)
-               ? claim_own(store, checkpoint->summary.id, is_claimed, error)
-               : claim_foreign(store, checkpoint, is_claimed, error);
+    if (tarn__store_has(store, checkpoint)) {
+        return claim_own(store, checkpoint->summary.id, mode, error);
+    }
+    if (mode == TARN_CLAIM_MODE_KEEP) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "%.200s is no checkpoint of %.200s: say whether it is claimed",
+            checkpoint->path,
+            store->storage->address);
+    }
+    return claim_foreign(store, checkpoint, mode == TARN_CLAIM_MODE_CLAIM, error);
 }
 
 /* ---- releasing -------------------------------------------------------------------------- */

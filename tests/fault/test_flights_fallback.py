@@ -122,6 +122,23 @@ class Fallback(flights.FlightsTest):
         self.assertEqual(run.returncode, -signal.SIGKILL, run.stderr)
         self.assertEqual([number for number in (2, 4) if self.has(number)], [2, 4])
 
+    def test_one_that_is_left_alone_stays_when_the_job_goes_on_from_the_latest(self):
+        """It is the latest as long as the job has none of its own, and is not the job's for that."""
+        path = os.path.join(self.job, "chk-3")
+        more = ("--checkpoint-interval", "0")
+        run = self.flights.run(*self.options("none.tsv", 1), "--restore", path, *more)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertTrue(self.has(3) and not self.has(4))
+        pins = files_below(os.path.join(self.job, "claims"))
+        self.assertEqual(len(pins), 1)
+        run = self.restore(*more)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(files_below(os.path.join(self.job, "claims")), pins)
+        for fraction in ("0.95", "0.98"):  # Checkpoints 4 and 5, of which one is retained.
+            run = self.restore("--kill-at", fraction, retained=1)
+            self.assertEqual(run.returncode, -signal.SIGKILL, run.stderr)
+        self.assertTrue(self.has(3) and self.has(5))
+
     def test_option_needs_a_latest_one(self):
         self.assert_refused(self.flights.run("--allow-older"), "--restore latest", status=2)
         path = os.path.join(self.job, "chk-2")
