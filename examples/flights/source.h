@@ -10,8 +10,9 @@
  * followed by a watermark, the largest event time that the source has seen less a bound. It travels
  * behind the messages of each batch; workers combine those of all sources (watermarks.h).
  *
- * Where a checkpoint is to be taken, or the job to be killed or stopped, all sources stand still, each behind its last record
- * before that one: which records were emitted does not depend on how fast each of them is.
+ * Where a checkpoint is to be taken, or the job to be killed or stopped, all sources stand still,
+ * each behind its last record before that one: which records were emitted does not depend on how
+ * fast each of them is.
  *
  * Thread: its own; the atomic figures may be read by any. The division is shared.
  */
