@@ -209,7 +209,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
  *                            all; one of which nobody did is not missed. Nothing was committed.
  * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_OVER_BUDGET, TARN_NO_MEMORY  Nothing was committed.
  * (If the storage fails so that _metadata can neither be confirmed nor taken back, the log says so,
- * and every shared file is kept until the storage tells, which is asked before deletions.)
+ * every shared file is kept until the storage tells, and tarn/doubt.h is how a caller knows.)
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
     tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error);
