@@ -189,8 +189,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_acknowledgement_encode(
  *
  * @retval TARN_CORRUPTION    The bytes are no acknowledgement; the message says where and why. Or a
  * file that it names has another size, or is a refused checkpoint's and was not stored anew.
- * @retval TARN_INCOMPATIBLE  It contradicts another subtask's (parallelism, maximum parallelism),
- * or is of another checkpoint.
+ * @retval TARN_INCOMPATIBLE  Another subtask's says another (maximum) parallelism, or checkpoint.
  * @retval TARN_MISSING       A file that it names is not in the storage.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
