@@ -70,6 +70,7 @@
 #include "tarn/coordinator.h"
 #include "tarn/coordinator_types.h"
 #include "tarn/diff.h"
+#include "tarn/doubt.h"
 #include "tarn/driver.h"
 #include "tarn/env.h"
 #include "tarn/fallback.h"

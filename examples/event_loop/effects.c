@@ -185,13 +185,14 @@ void *effects_write(void *context)
     write_order what;
     while (read(l->writes[0], &what, sizeof what) == sizeof what) {
         tarn_error error;
+        bool is_in_doubt = false;
         mail letter = {.part = TARN_BUFFER_INIT};
         letter.event.kind = TARN_COORDINATOR_WRITTEN;
         letter.event.checkpoint_id = what.id;
         letter.event.write_outcome = TARN_WRITE_DURABLE;
-        if (tarn_checkpoint_commit(what.parts, NULL, &error) != TARN_OK) {
+        if (tarn_checkpoint_commit_or_doubt(what.parts, NULL, &is_in_doubt, &error) != TARN_OK) {
             fprintf(stderr, "event_loop: %s\n", error.message);
-            letter.event.write_outcome = TARN_WRITE_FAILED;
+            letter.event.write_outcome = is_in_doubt ? TARN_WRITE_UNKNOWN : TARN_WRITE_FAILED;
         }
         check_system(
             write(l->mail[1], &letter, sizeof letter) == sizeof letter, "event_loop: mail");

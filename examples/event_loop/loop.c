@@ -115,6 +115,10 @@ static void take_mail(loop *l, mail *letter)
         return;
     }
     l->write_count -= event->kind == TARN_COORDINATOR_WRITTEN ? 1 : 0;
+    if (event->write_outcome == TARN_WRITE_UNKNOWN && p != NULL) {
+        p->id =
+            0; /* Nothing of it is to be discarded, so that no effect comes to free the place. */
+    }
     tarn_error error;
     if (event->kind == TARN_COORDINATOR_ACK && p != NULL && p->parts != NULL &&
         tarn_checkpoint_acknowledge(p->parts, tarn_buffer_bytes(&letter->part), &error) !=

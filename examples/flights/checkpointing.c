@@ -145,6 +145,14 @@ tarn_status checkpointing_demand(checkpointing *c, tarn_error *error)
     return tarn_driver_request(c->driver, TARN_CHECKPOINT_INCREMENTAL, DEMAND_REQUEST, error);
 }
 
+bool checkpointing_has_answered(checkpointing *c)
+{
+    pthread_mutex_lock(&c->monitor->mutex);
+    const bool has_answered = c->is_demand_answered;
+    pthread_mutex_unlock(&c->monitor->mutex);
+    return has_answered;
+}
+
 checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error)
 {
     checkpointing_event event = CHECKPOINTING_NOTHING;

@@ -104,6 +104,9 @@ bool checkpointing_has_outcome(checkpointing *c);
 /* Asks for a checkpoint now, whatever the interval; checkpoints are wanted. */
 tarn_status checkpointing_demand(checkpointing *c, tarn_error *error);
 
+/* The one demanded is complete, or has failed. */
+bool checkpointing_has_answered(checkpointing *c);
+
 /* Tells about the last failure, once. */
 checkpointing_event checkpointing_step(checkpointing *c, tarn_error *error);
 

@@ -55,14 +55,16 @@ static tarn_status open_env(job *j, tarn_error *error)
 }
 
 /*
- * The latest of the job's own directory is its own; whose another one is has to be said. It is
- * given to the driver as well, which warns of one that was committed after the latest was looked
- * for.
+ * Whose the latest of the job's own directory is has been said before; of another one it has to be
+ * said. The latest is given to the driver as well, which warns of one that was committed after it
+ * was looked for.
  */
 static tarn_claim_mode choose_claim_mode(const job *j)
 {
-    return j->options->is_claimed || j->origin.is_latest ? TARN_CLAIM_MODE_CLAIM
-                                                         : TARN_CLAIM_MODE_DEFAULT;
+    if (j->options->is_claimed) {
+        return TARN_CLAIM_MODE_CLAIM;
+    }
+    return j->origin.is_latest ? TARN_CLAIM_MODE_KEEP : TARN_CLAIM_MODE_DEFAULT;
 }
 
 static tarn_status open_checkpointing(job *j, tarn_error *error)
@@ -125,6 +127,7 @@ static tarn_status open_division(job *j, tarn_error *error)
     d->watermark_bound_s = (int64_t)o->watermark_minutes * SECONDS_PER_MINUTE;
     TRY(input_unpack(o->input, o->work_dir, d->budget, &d->file, &d->round_size, error));
     j->record_count = d->round_size * o->repeat_count;
+    d->checkpoint.at = record_at(j, o->checkpoint_at);
     d->kill.at = record_at(j, o->kill_at);
     d->stop.at = record_at(j, o->stop_at);
     d->savepoint_at = record_at(j, o->savepoint_at);
@@ -159,6 +162,7 @@ static tarn_status open_sources(job *j, tarn_error *error)
             j->record_count);
     }
     /* What all of them are past already was done by an earlier run. */
+    d->checkpoint.at = passed_min >= d->checkpoint.at ? 0 : d->checkpoint.at;
     d->kill.at = passed_min >= d->kill.at ? 0 : d->kill.at;
     d->stop.at = passed_min > d->stop.at ? 0 : d->stop.at;
     return TARN_OK;

@@ -22,6 +22,8 @@ const char options_usage[] =
     "  --out FILE                 write the result, one line per key, sorted; - is stdout\n"
     "  --checkpoint-dir DIR       write checkpoints below DIR/flights\n"
     "  --checkpoint-interval MS   time between two of them; 0: none (configuration)\n"
+    "  --checkpoint-at FRACTION   stand still when that share of all records was emitted, until\n"
+    "                             one more was taken\n"
     "  --unaligned                barriers overtake what is queued, which joins the checkpoint\n"
     "                             (at once, or after execution.checkpointing.\n"
     "                             aligned-checkpoint-timeout)\n"
@@ -53,6 +55,7 @@ enum option_id {
     OPTION_RESTORE,
     OPTION_ALLOW_OLDER,
     OPTION_CLAIM,
+    OPTION_CHECKPOINT_AT,
     OPTION_KILL_AT,
     OPTION_STOP_AT,
     OPTION_SAVEPOINT_AT,
@@ -79,6 +82,7 @@ static const struct option long_options[] = {
     {"restore", required_argument, NULL, OPTION_RESTORE},
     {"allow-older", no_argument, NULL, OPTION_ALLOW_OLDER},
     {"claim", no_argument, NULL, OPTION_CLAIM},
+    {"checkpoint-at", required_argument, NULL, OPTION_CHECKPOINT_AT},
     {"kill-at", required_argument, NULL, OPTION_KILL_AT},
     {"stop-at", required_argument, NULL, OPTION_STOP_AT},
     {"savepoint-at", required_argument, NULL, OPTION_SAVEPOINT_AT},
@@ -192,6 +196,8 @@ static tarn_status take(options *o, int id, const char *text, tarn_error *error)
     case OPTION_WATERMARK_DELAY:
         return read_count(
             text, "--watermark-delay", WATERMARK_MINUTES_MAX, &o->watermark_minutes, error);
+    case OPTION_CHECKPOINT_AT:
+        return read_fraction(text, "--checkpoint-at", &o->checkpoint_at, error);
     case OPTION_KILL_AT:
         return read_fraction(text, "--kill-at", &o->kill_at, error);
     case OPTION_STOP_AT:
@@ -271,6 +277,18 @@ static void set_defaults(options *o)
         (unsigned)getuid());
 }
 
+/* The option that has something taken at a place of the stream; NULL: none has. */
+static const char *find_taking(const options *o)
+{
+    if (o->stop_at > 0) {
+        return "--stop-at";
+    }
+    if (o->savepoint_at > 0) {
+        return "--savepoint-at";
+    }
+    return o->checkpoint_at > 0 ? "--checkpoint-at" : NULL;
+}
+
 static tarn_status check_together(const options *o, tarn_error *error)
 {
     if (o->restore != NULL && strcmp(o->restore, "latest") == 0 && o->checkpoint_dir == NULL) {
@@ -288,13 +306,10 @@ static tarn_status check_together(const options *o, tarn_error *error)
             0,
             "--claim wants --restore and --checkpoint-dir as well");
     }
-    if ((o->stop_at > 0 || o->savepoint_at > 0) && o->checkpoint_dir == NULL) {
+    const char *taking = find_taking(o);
+    if (taking != NULL && o->checkpoint_dir == NULL) {
         return failure_set(
-            error,
-            TARN_INVALID_ARGUMENT,
-            0,
-            "%s wants --checkpoint-dir as well",
-            o->stop_at > 0 ? "--stop-at" : "--savepoint-at");
+            error, TARN_INVALID_ARGUMENT, 0, "%s wants --checkpoint-dir as well", taking);
     }
     if (o->checkpoint_dir != NULL && strlen(o->checkpoint_dir) >= PATH_MAX - 64) {
         return failure_set(error, TARN_INVALID_ARGUMENT, 0, "--checkpoint-dir is too long");

@@ -33,7 +33,8 @@ typedef struct options {
     const char *memory;         /* NULL: what the configuration says. */
     const char *interval_ms;    /* NULL: likewise. */
     const char *out;            /* "-": standard output. NULL: no result. */
-    double kill_at;             /* 0 .. 1; 0: never. */
+    double checkpoint_at;       /* 0 .. 1; 0: never. */
+    double kill_at;             /* Likewise. */
     double stop_at;             /* Likewise. */
     double savepoint_at;        /* Likewise. */
     const char *savepoint_dir;  /* NULL: what the configuration says. */

@@ -19,6 +19,7 @@ static bool pass_over(const tarn_checkpoint_entry *entry, void *context)
 {
     origin *o = context;
     if (o->passed_over_count == PASSED_OVER_MAX) {
+        o->has_given_up = true;
         return false;
     }
     o->passed_over[o->passed_over_count++] = entry->summary.id;
@@ -43,7 +44,19 @@ static tarn_status open_whole(
     fallback.allocator = allocator;
     fallback.skipped = pass_over;
     fallback.context = o;
-    return tarn_checkpoint_open_whole_in(env, address, &fallback, &o->checkpoint, error);
+    const tarn_status status =
+        tarn_checkpoint_open_whole_in(env, address, &fallback, &o->checkpoint, error);
+    if (!o->has_given_up) {
+        return status;
+    }
+    const tarn_error cause = *error;
+    return failure_set(
+        error,
+        status,
+        cause.system_code,
+        "%u checkpoints are passed over, more cannot be, and the next one is not whole either: %s",
+        PASSED_OVER_MAX,
+        cause.message);
 }
 
 tarn_status origin_open(

@@ -26,6 +26,7 @@ typedef struct origin {
     bool is_latest;                        /* Of the job's own directory. */
     uint64_t passed_over[PASSED_OVER_MAX]; /* The newest first. */
     uint32_t passed_over_count;
+    bool has_given_up; /* There was one more. */
 } origin;
 
 /* Opens what the options say, if anything. allocator: borrowed, until it is closed. */

@@ -205,6 +205,21 @@ static tarn_status meet(source *s, halt *h, tarn_error *error)
     return TARN_OK;
 }
 
+/* Until the checkpoint that one of them asks for is there, or has failed. */
+static tarn_status pause_for_checkpoint(source *s, tarn_error *error)
+{
+    checkpointing *c = s->participant.checkpointing;
+    s->has_paused = true;
+    TRY(meet(s, &s->division->checkpoint, error));
+    if (s->index == 0) {
+        TRY(checkpointing_demand(c, error));
+    }
+    while (!checkpointing_has_answered(c)) {
+        TRY(stand(s, error));
+    }
+    return TARN_OK;
+}
+
 /* A kill that no checkpoint came before would show nothing: it waits until this run has had one. */
 static tarn_status die(source *s, tarn_error *error)
 {
@@ -243,6 +258,9 @@ static tarn_status do_what_is_due(source *s, tarn_error *error)
     if (d->savepoint_at > 0 && passed >= d->savepoint_at && s->index == 0 && !s->has_asked) {
         s->has_asked = true;
         TRY(checkpointing_save(s->participant.checkpointing, error));
+    }
+    if (d->checkpoint.at > 0 && passed >= d->checkpoint.at && !s->has_paused) {
+        TRY(pause_for_checkpoint(s, error));
     }
     if (d->kill.at > 0 && passed >= d->kill.at) {
         TRY(die(s, error));

@@ -10,8 +10,9 @@
  * followed by a watermark, the largest event time that the source has seen less a bound. It travels
  * behind the messages of each batch; workers combine those of all sources (watermarks.h).
  *
- * Where the job is to be killed or stopped all sources stand still, each behind its last record
- * before that one: which records were emitted does not depend on how fast each of them is.
+ * Where a checkpoint is to be taken, or the job to be killed or stopped, all sources stand still,
+ * each behind its last record before that one: which records were emitted does not depend on how
+ * fast each of them is.
  *
  * Thread: its own; the atomic figures may be read by any. The division is shared.
  */
@@ -52,6 +53,7 @@ typedef struct division {
     int64_t watermark_bound_s;
     uint64_t round_size;   /* Records. */
     uint64_t savepoint_at; /* As halt.at, but nobody stands still. */
+    halt checkpoint;       /* One more is taken there, and the job goes on. */
     halt kill;             /* The process kills itself there, after a checkpoint. */
     halt stop;             /* The job is stopped there, with a savepoint. */
 } division;
@@ -67,6 +69,7 @@ typedef struct source {
 
     position position;
     bool is_stopped;                    /* The last barrier was sent. */
+    bool has_paused;                    /* For the checkpoint. */
     bool has_stood;                     /* Where the job was to be stopped. */
     bool has_asked;                     /* For the savepoint. */
     batch *filling[WORKERS_MAX];        /* Per worker: taken and not pushed. */

@@ -187,9 +187,9 @@ TARN_API TARN_NODISCARD tarn_status tarn_acknowledgement_encode(
 /**
  * Takes a subtask's part into the checkpoint. A repeated acknowledgement changes nothing.
  *
- * @retval TARN_CORRUPTION    The bytes are no acknowledgement; the message says where and why.
- * @retval TARN_INCOMPATIBLE  It contradicts another subtask's (parallelism, maximum parallelism),
- * or is of another checkpoint.
+ * @retval TARN_CORRUPTION    The bytes are no acknowledgement; the message says where and why. Or a
+ * file that it names has another size, or is a refused checkpoint's and was not stored anew.
+ * @retval TARN_INCOMPATIBLE  Another subtask's says another (maximum) parallelism, or checkpoint.
  * @retval TARN_MISSING       A file that it names is not in the storage.
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
@@ -208,7 +208,7 @@ TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_acknowledge(
  *                            all; one of which nobody did is not missed. Nothing was committed.
  * @retval TARN_IO_ERROR, TARN_NO_SPACE, TARN_OVER_BUDGET, TARN_NO_MEMORY  Nothing was committed.
  * (If the storage fails so that _metadata can neither be confirmed nor taken back, the log says so,
- * and every shared file is kept until the storage tells, which is asked before deletions.)
+ * every shared file is kept until the storage tells, and tarn/doubt.h is how a caller knows.)
  */
 TARN_API TARN_NODISCARD tarn_status tarn_checkpoint_commit(
     tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error);

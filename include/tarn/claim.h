@@ -17,6 +17,9 @@
  * so what newer checkpoints name of them is the same object, which stays as long as either names
  * it.
  *
+ * KEEP is for a checkpoint of the store's own directory: one that was pinned stays so, any other
+ * one goes on counting.
+ *
  * Source of the modes: Flink's execution.state-recovery.claim-mode. LEGACY is refused: it leaves
  * open who deletes a checkpoint that others build upon.
  *
@@ -37,6 +40,7 @@ typedef enum tarn_claim_mode {
     TARN_CLAIM_MODE_DEFAULT = 0,  /**< As the configuration says; without one NO_CLAIM. */
     TARN_CLAIM_MODE_NO_CLAIM = 1, /**< Its owner's. */
     TARN_CLAIM_MODE_CLAIM = 2,    /**< The job's. */
+    TARN_CLAIM_MODE_KEEP = 3,     /**< Of the store's own directory: whose it was before. */
 } tarn_claim_mode;
 
 /**
@@ -57,8 +61,10 @@ tarn_claim_mode_from_config(const tarn_config *config, tarn_claim_mode *out, tar
  * @param[in] mode  TARN_CLAIM_MODE_DEFAULT stands for NO_CLAIM here.
  *
  * @retval TARN_OK                Done, durably.
- * @retval TARN_INVALID_ARGUMENT  CLAIM, and the store has a newer checkpoint of its own already
- *                                that was not refused.
+ * @retval TARN_INVALID_ARGUMENT  CLAIM, and the store has a checkpoint of its own with a greater
+ *                                number that was not refused, or one with the same number. Remove
+ *                                that first (tarn_checkpoint_remove()), or use NO_CLAIM. KEEP, and
+ *                                the checkpoint is of another directory, or a savepoint.
  * @retval TARN_BUSY              CLAIM, and a process still writes to the other job's directory.
  * @retval TARN_MISSING           A shared file of it is gone; or it was of the store's own
  *                                directory, and is not there any more.

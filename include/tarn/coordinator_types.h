@@ -139,7 +139,8 @@ typedef enum tarn_write_outcome {
     TARN_WRITE_DURABLE,      /**< Metadata is durable and recorded. */
     TARN_WRITE_FAILED,       /**< There is no metadata, and never will be. */
     TARN_WRITE_NOT_RECORDED, /**< It is there, but cannot be found by a restart: delete it. */
-    TARN_WRITE_UNKNOWN,      /**< It may or may not be found: nothing must be deleted. */
+    TARN_WRITE_UNKNOWN,      /**< It may or may not be found, as tarn/doubt.h tells:
+                                nothing must be deleted, and no DISCARD asks for it. */
 } tarn_write_outcome;
 
 typedef struct tarn_coordinator_event {

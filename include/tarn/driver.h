@@ -116,19 +116,21 @@ typedef struct tarn_driver_options {
     tarn_driver_fail_job *fail_job; /**< May be NULL. */
     void *context;                  /**< For both. */
 
-    /** What the backends are restored from, if claim_mode is to say whose that is: a savepoint, a
-     * checkpoint of another directory. Borrowed for the call. NULL: the job begins empty, or goes
-     * on from a checkpoint of its own directory, whose that stays as it was. Given all the same
-     * (with TARN_CLAIM_MODE_CLAIM, if it is to go when newer ones are there), the log warns when
-     * the directory has a newer one by now that is not refused: a commit that was still under way
-     * may have come after the newest was looked for. Then close the driver and restore that one. */
+    /** What the backends are restored from: a savepoint, a checkpoint of another directory, or one
+     * of the job's own. Borrowed for the call. NULL: the job begins empty, or goes on from a
+     * checkpoint of its own directory, whose that stays as it was. Given all the same (with
+     * TARN_CLAIM_MODE_KEEP, which leaves that as it was, too), the log warns when the directory has
+     * a newer one by now that is not refused: a commit that was still under way may have come after
+     * the newest was looked for. Then close the driver and restore that one. */
     const tarn_checkpoint *restored;
     tarn_claim_mode claim_mode; /**< Whose that is from now on. Default: the configuration's. */
 
     /** Checkpoints of the job's directory that were passed over when it was restored: each is
      * refused as by tarn_checkpoint_refuse(), whether an older one is left or the job begins empty
      * or from elsewhere. Borrowed for the call. Those that cannot be read are left out. The one
-     * that is restored cannot be among them. */
+     * that is restored cannot be among them. A job that begins empty refuses all: while restored is
+     * NULL, the newest older one that is not refused is taken for what the job goes on from, and
+     * its files for whole. */
     const uint64_t *refused_ids;
     uint32_t refused_count;
 

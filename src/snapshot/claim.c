@@ -137,6 +137,10 @@ static tarn_status adopt_claim(
     if (record == NULL) {
         return tarn__fail_no_memory(error, "a claimed checkpoint", claim->count);
     }
+    tarn__retained *twin = find_own(store, claim->id);
+    if (twin != NULL) {
+        twin->is_refused = true; /* It came after the claim, by a commit that was under way. */
+    }
     tarn__store_retain(store, record); /* Goes with the store, should this fail. */
     store->highest_id = claim->id > store->highest_id ? claim->id : store->highest_id;
     for (uint32_t i = 0; i < claim->count; i++) {
@@ -228,8 +232,9 @@ bool tarn__store_has(const tarn_checkpoint_store *store, const tarn_checkpoint *
 
 /* A checkpoint of the store's own directory: it is the store's, or is pinned. */
 static tarn_status claim_own(
-    tarn_checkpoint_store *store, uint64_t id, bool is_claimed, tarn_error *error)
+    tarn_checkpoint_store *store, uint64_t id, tarn_claim_mode mode, tarn_error *error)
 {
+    const bool is_claimed = mode == TARN_CLAIM_MODE_CLAIM;
     pthread_mutex_lock(&store->mutex);
     const tarn__retained *own = find_own(store, id);
     const bool is_there = own != NULL && !own->is_surplus;
@@ -243,7 +248,7 @@ static tarn_status claim_own(
             store->storage->address,
             id);
     }
-    if (is_pinned == !is_claimed) {
+    if (mode == TARN_CLAIM_MODE_KEEP || is_pinned == !is_claimed) {
         return TARN_OK;
     }
     if (is_claimed) {
@@ -286,16 +291,18 @@ static tarn_status leave_alone(
     return TARN_OK;
 }
 
-/* Whether the name that a claim's record is to have is that of a pin. */
-static bool has_pin(tarn_checkpoint_store *store, uint64_t id)
+/*
+ * Answers the checkpoint of the directory that is in the way of a claim; 0: none is. One that was
+ * refused is only if it has the number: both would be listed by it when the store is opened again,
+ * as nothing tells of the refusal then.
+ */
+static uint64_t find_obstacle(tarn_checkpoint_store *store, uint64_t claimed_id)
 {
-    bool is_found = false;
     pthread_mutex_lock(&store->mutex);
-    for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
-        is_found = is_found || (r->id == id && r->is_pinned && r->address[0] == '\0');
-    }
+    const bool has_number = find_own(store, claimed_id) != NULL;
     pthread_mutex_unlock(&store->mutex);
-    return is_found;
+    const uint64_t newest = tarn__store_newest(store);
+    return newest >= claimed_id ? newest : has_number ? claimed_id : 0;
 }
 
 static tarn_status take_over(
@@ -304,15 +311,15 @@ static tarn_status take_over(
     const tarn__claim *claim,
     tarn_error *error)
 {
-    const uint64_t newest = has_pin(store, claim->id) ? claim->id : tarn__store_newest(store);
-    if (newest >= claim->id) {
+    const uint64_t obstacle = find_obstacle(store, claim->id);
+    if (obstacle > 0) {
         return tarn__fail(
             error,
             TARN_INVALID_ARGUMENT,
             "%.200s has checkpoint %" PRIu64 " of its own, which is not older than %.200s; claim "
-            "it into a directory without newer ones",
+            "it into a directory without newer ones, remove that one first, or do not claim it",
             store->storage->address,
-            newest,
+            obstacle,
             claim->address);
     }
     if (claim->kind == TARN__CLAIM_CHECKPOINT) {
@@ -338,7 +345,18 @@ static tarn_status take_over(
     return TARN_OK;
 }
 
-/* A claim of an earlier process, or of this one: what it did not take over then is now. */
+static bool is_any_doubted(tarn_checkpoint_store *store, const tarn__retained *record)
+{
+    for (uint32_t i = 0; i < record->count; i++) {
+        if (tarn__store_is_doubted(store, &record->contents[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A claim of an earlier process, or of this one: what it did not take over then is now, and what a
+ * refused checkpoint names as well is brought anew. */
 static tarn_status claim_again(
     tarn_checkpoint_store *store,
     const tarn_checkpoint *checkpoint,
@@ -346,7 +364,7 @@ static tarn_status claim_again(
     tarn__retained *before,
     tarn_error *error)
 {
-    if (before->is_pinned || before->count == claim->count) {
+    if (before->is_pinned || (before->count == claim->count && !is_any_doubted(store, before))) {
         return TARN_OK;
     }
     tarn__retained *record = new_record(store, claim);
@@ -422,13 +440,21 @@ tarn_status tarn_checkpoint_claim(
             error, TARN_INVALID_ARGUMENT, "%s is missing", store == NULL ? "store" : "checkpoint");
     }
     if (mode != TARN_CLAIM_MODE_DEFAULT && mode != TARN_CLAIM_MODE_NO_CLAIM &&
-        mode != TARN_CLAIM_MODE_CLAIM) {
+        mode != TARN_CLAIM_MODE_CLAIM && mode != TARN_CLAIM_MODE_KEEP) {
         return tarn__fail(error, TARN_INVALID_ARGUMENT, "there is no claim mode %d", (int)mode);
     }
-    const bool is_claimed = mode == TARN_CLAIM_MODE_CLAIM;
-    return tarn__store_has(store, checkpoint)
-               ? claim_own(store, checkpoint->summary.id, is_claimed, error)
-               : claim_foreign(store, checkpoint, is_claimed, error);
+    if (tarn__store_has(store, checkpoint)) {
+        return claim_own(store, checkpoint->summary.id, mode, error);
+    }
+    if (mode == TARN_CLAIM_MODE_KEEP) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "%.200s is no checkpoint of %.200s: say whether it is claimed",
+            checkpoint->path,
+            store->storage->address);
+    }
+    return claim_foreign(store, checkpoint, mode == TARN_CLAIM_MODE_CLAIM, error);
 }
 
 /* ---- releasing -------------------------------------------------------------------------- */

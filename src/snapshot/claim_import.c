@@ -12,7 +12,7 @@ enum { BUFFER_BYTES = 1 << 20 };
 static const uint64_t PROGRESS_NS = (uint64_t)10 * 1000 * 1000 * 1000;
 
 /* Files on their way. */
-typedef struct import {
+typedef struct importing {
     tarn_checkpoint_store *store;
     tarn_storage *from;
     const tarn__claim *claim;
@@ -21,7 +21,7 @@ typedef struct import {
     uint64_t linked_count;
     uint64_t copied_count;
     uint64_t copied_bytes;
-} import;
+} importing;
 
 /* ---- what there is ---------------------------------------------------------------------- */
 
@@ -81,7 +81,7 @@ tarn_status tarn__import_check_idle(tarn_storage *storage, tarn_error *error)
 /* ---- one file --------------------------------------------------------------------------- */
 
 static tarn_status copy_content(
-    import *m,
+    importing *m,
     const char *name,
     const tarn__content *content,
     tarn_storage_upload *upload,
@@ -113,7 +113,7 @@ static tarn_status copy_content(
 }
 
 static tarn_status copy_file(
-    import *m, const char *name, const tarn__content *content, tarn_error *error)
+    importing *m, const char *name, const tarn__content *content, tarn_error *error)
 {
     if (m->buffer == NULL) {
         m->buffer = tarn__allocate(m->store->options.account, BUFFER_BYTES);
@@ -134,7 +134,7 @@ static tarn_status copy_file(
     return TARN_OK;
 }
 
-static tarn_status bring(import *m, const tarn__content *content, tarn_error *error)
+static tarn_status bring(importing *m, const tarn__content *content, tarn_error *error)
 {
     char name[TARN__CONTENT_NAME_BYTES];
     tarn_storage_info info;
@@ -160,7 +160,7 @@ static tarn_status bring(import *m, const tarn__content *content, tarn_error *er
     return copy_file(m, name, content, error);
 }
 
-static void show_progress(import *m, uint32_t done)
+static void show_progress(importing *m, uint32_t done)
 {
     const uint64_t now_ns = tarn__clock_monotonic_ns(m->store->options.clock);
     if (now_ns - m->said_ns >= PROGRESS_NS) {
@@ -174,7 +174,7 @@ static void show_progress(import *m, uint32_t done)
     }
 }
 
-static tarn_status bring_all(import *m, tarn__retained *record, tarn_error *error)
+static tarn_status bring_all(importing *m, tarn__retained *record, tarn_error *error)
 {
     for (uint32_t i = 0; i < m->claim->count; i++) {
         const tarn__content *content = &m->claim->contents[i];
@@ -197,7 +197,12 @@ tarn_status tarn__import_all(
     tarn__retained *record,
     tarn_error *error)
 {
-import m = {.store = store, .from = from, .claim = claim, .said_ns = tarn__clock_monotonic_ns(store->options.clock), };
+    importing m = {
+        .store = store,
+        .from = from,
+        .claim = claim,
+        .said_ns = tarn__clock_monotonic_ns(store->options.clock),
+    };
     const tarn_status status = bring_all(&m, record, error);
     tarn__release(m.buffer);
     if (status == TARN_OK && claim->count > 0) {

@@ -103,10 +103,11 @@ static tarn__retained *find_surplus(tarn_checkpoint_store *store)
         if (!r->is_put_off) {
             found = found == NULL && r->is_surplus ? r : found;
             oldest = oldest == NULL && !r->is_pinned ? r : oldest;
-            count += r->is_pinned || r->is_refused ? 0 : 1;
+            const bool counts = !r->is_pinned && !r->is_refused;
+            count += counts ? 1 : 0;
+            store->had_counted = store->had_counted || (counts && !r->is_surplus);
         }
     }
-    store->had_counted = store->had_counted || count > 0;
     const bool is_last_refused = oldest != NULL && oldest->is_refused && store->had_counted;
     if (found == NULL && (is_last_refused || count > store->options.retained_count)) {
         found = oldest;

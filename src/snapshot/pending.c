@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tarn/doubt.h"
 #include "tarn/savepoint.h"
 #include "tarn/version.h"
 
@@ -559,18 +560,32 @@ tarn_status tarn__checkpoint_commit(
     return status;
 }
 
-tarn_status tarn_checkpoint_commit(
-    tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error)
+tarn_status tarn_checkpoint_commit_or_doubt(
+    tarn_pending_checkpoint *checkpoint,
+    tarn_checkpoint_summary *summary,
+    bool *is_in_doubt,
+    tarn_error *error)
 {
-    if (checkpoint == NULL) {
-        return tarn__fail(error, TARN_INVALID_ARGUMENT, "checkpoint is missing");
+    if (checkpoint == NULL || is_in_doubt == NULL) {
+        return tarn__fail(
+            error,
+            TARN_INVALID_ARGUMENT,
+            "%s is missing",
+            checkpoint == NULL ? "checkpoint" : "is_in_doubt");
     }
+    *is_in_doubt = false;
     if (checkpoint->part_count == 0) { /* It would take the place of those that hold something. */
         const uint64_t id = checkpoint->id;
         tarn_checkpoint_abandon(checkpoint);
         return tarn__fail(
             error, TARN_INCOMPATIBLE, "nobody has acknowledged checkpoint %" PRIu64, id);
     }
+    return tarn__checkpoint_commit(checkpoint, /* cleans= */ true, summary, is_in_doubt, error);
+}
+
+tarn_status tarn_checkpoint_commit(
+    tarn_pending_checkpoint *checkpoint, tarn_checkpoint_summary *summary, tarn_error *error)
+{
     bool is_in_doubt = false;
-    return tarn__checkpoint_commit(checkpoint, /* cleans= */ true, summary, &is_in_doubt, error);
+    return tarn_checkpoint_commit_or_doubt(checkpoint, summary, &is_in_doubt, error);
 }

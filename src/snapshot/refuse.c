@@ -56,6 +56,16 @@ static void doubt_contents(
     }
 }
 
+/* Whether one is left that counts, and stays. Under the mutex. */
+static bool has_counted(const tarn_checkpoint_store *store)
+{
+    bool is_found = false;
+    for (const tarn__retained *r = store->retained; r != NULL; r = r->next) {
+        is_found = is_found || (!r->is_pinned && !r->is_refused && !r->is_surplus);
+    }
+    return is_found;
+}
+
 tarn_status tarn__store_refuse(
     tarn_checkpoint_store *store, uint64_t id, uint64_t trusted_id, tarn_error *error)
 {
@@ -72,6 +82,7 @@ tarn_status tarn__store_refuse(
     if (refused != NULL && !refused->is_refused) {
         refused->is_refused = true;
         doubt_contents(store, refused, trusted_id);
+        store->had_counted = store->had_counted && has_counted(store);
     }
     pthread_mutex_unlock(&store->mutex);
     return refused != NULL ? TARN_OK : TARN_NOT_FOUND;

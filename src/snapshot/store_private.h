@@ -38,7 +38,8 @@ struct tarn_checkpoint_store {
     tarn__retained *retained; /* By id, ascending. */
     uint32_t retained_count;
     tarn__retained *condemned; /* Without _metadata; the rest is still to go. */
-    bool had_counted;          /* A cleaning has found one that counts among the retained. */
+    bool had_counted;          /* A cleaning has found one that counts, and not all of those
+                                  were refused since. */
     uint64_t highest_id;
     uint64_t listed_id;        /* What a listing tells has this number, or a greater one. */
     uint64_t inherited_id;     /* Under which a commit of the process before may come. 0: none. */

@@ -205,7 +205,7 @@ static tarn_status read_named(
     return status;
 }
 
-/* Whether what has the name already are the bytes that the name says. */
+/* Whether what has the name already are the bytes that the name says. TARN_MISSING: it has gone. */
 static tarn_status compare(
     webhdfs_upload *upload,
     const char *name,
@@ -290,7 +290,11 @@ static tarn_status judge(webhdfs_upload *upload, const char *name, bool *is_done
             error, TARN_BUSY, "%.200s/%.200s exists already", self->base.address, name);
     }
     if (found.named.size == found.temporary.size) {
-        TARN_TRY(compare(upload, name, &found.named, is_done, error));
+        const tarn_status compared = compare(upload, name, &found.named, is_done, error);
+        if (compared == TARN_MISSING) {
+            return TARN_OK; /* Nothing is in the way any more. */
+        }
+        TARN_TRY(compared);
     }
     if (*is_done) {
         remove_temporary(upload);

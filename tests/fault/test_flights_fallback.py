@@ -11,6 +11,7 @@ import flights
 from flights import read
 
 DAY_MS = str(24 * 3600 * 1000)
+PASSED_OVER_MAX = 64
 KILLS = ("0.3", "0.6", "0.9")  # Checkpoints 1, 2 and 3.
 
 
@@ -65,6 +66,9 @@ class Fallback(flights.FlightsTest):
     def has(self, number):
         return os.path.exists(os.path.join(self.job, "chk-%d" % number, "_metadata"))
 
+    def numbers(self):
+        return [number for number in range(1, 10) if self.has(number)]
+
     def restore(self, *more, retained=3):
         return self.flights.run(*self.options("result.tsv", retained), "--restore", "latest", *more)
 
@@ -115,12 +119,48 @@ class Fallback(flights.FlightsTest):
             flip(os.path.join(self.job, "chk-%d" % number, "_metadata"))
         self.assert_refused(self.restore("--allow-older"), self.job, "no checkpoint that is whole")
 
+    def add_damaged(self, first, count):
+        for number in range(first, first + count):
+            shutil.copytree(os.path.join(self.job, "chk-3"), os.path.join(self.job, "chk-%d" % number))
+            flip(os.path.join(self.job, "chk-%d" % number, "_metadata"))
+
+    def test_as_many_are_passed_over_as_the_driver_can_be_told(self):
+        self.add_damaged(4, PASSED_OVER_MAX)
+        run = self.restore("--allow-older")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("restored checkpoint 3 at", run.stderr)
+        self.assertEqual(read(self.flights.path("result.tsv")), self.straight)
+
+    def test_one_more_ends_the_search_with_a_reason(self):
+        self.add_damaged(4, PASSED_OVER_MAX + 1)
+        before = files_below(self.job)
+        self.assert_refused(self.restore("--allow-older"), "64 checkpoints are passed over", "more cannot be", "chk-4")
+        self.assertTrue(before <= files_below(self.job))
+
     def test_driver_hears_of_what_was_passed_over(self):
         """Two are retained: the one that the job went on from, and the next one. The damaged one does not count."""
         flip(self.newest_only[0])
-        run = self.restore("--allow-older", "--kill-at", "0.95", retained=2)
-        self.assertEqual(run.returncode, -signal.SIGKILL, run.stderr)
-        self.assertEqual([number for number in (2, 4) if self.has(number)], [2, 4])
+        run = self.restore("--allow-older", "--checkpoint-at", "0.95", retained=2)
+        self.assertEqual(run.returncode, 0, run.stderr)  # It has ended: what was to be deleted is.
+        self.assertEqual(self.numbers(), [2, 3, 4])
+        self.assertEqual(read(self.flights.path("result.tsv")), self.straight)
+
+    def test_one_that_is_left_alone_stays_when_the_job_goes_on_from_the_latest(self):
+        """It is the latest as long as the job has none of its own, and is not the job's for that."""
+        path = os.path.join(self.job, "chk-3")
+        more = ("--checkpoint-interval", "0")
+        run = self.flights.run(*self.options("none.tsv", 1), "--restore", path, *more)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertTrue(self.has(3) and not self.has(4))
+        pins = files_below(os.path.join(self.job, "claims"))
+        self.assertEqual(len(pins), 1)
+        run = self.restore(*more)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(files_below(os.path.join(self.job, "claims")), pins)
+        for fraction in ("0.95", "0.98"):  # Checkpoints 4 and 5, of which one is retained.
+            run = self.restore("--kill-at", fraction, retained=1)
+            self.assertEqual(run.returncode, -signal.SIGKILL, run.stderr)
+        self.assertTrue(self.has(3) and self.has(5))
 
     def test_option_needs_a_latest_one(self):
         self.assert_refused(self.flights.run("--allow-older"), "--restore latest", status=2)

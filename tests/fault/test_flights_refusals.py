@@ -31,7 +31,8 @@ class Usage(flights.FlightsTest):
 
     def test_numbers_out_of_range_are_named(self):
         for option, value in (("--repeat", "0"), ("--repeat", "-1"), ("--repeat", "x"), ("--workers", "1000"),
-                              ("--workers", "2x"), ("--sources", "0"), ("--sources", "17"), ("--savepoint-at", "2"), ("--kill-at", "0"), ("--kill-at", "1.5"), ("--kill-at", "nan"),
+                              ("--workers", "2x"), ("--sources", "0"), ("--sources", "17"), ("--savepoint-at", "2"),
+                              ("--checkpoint-at", "0"), ("--kill-at", "0"), ("--kill-at", "1.5"), ("--kill-at", "nan"),
                               ("--checkpoint-interval", "-5"), ("--checkpoint-interval", "")):
             with self.subTest(option=option, value=value):
                 self.assert_usage(option, value, word=option)
@@ -46,7 +47,8 @@ class Usage(flights.FlightsTest):
         self.assert_usage("--claim", word="--restore")
         self.assert_usage("--claim", "--restore", "nowhere", word="--checkpoint-dir")
 
-    def test_savepoints_need_a_place(self):
+    def test_checkpoints_at_a_place_of_the_stream_need_one_on_disk(self):
+        self.assert_usage("--checkpoint-at", "0.5", word="--checkpoint-at")
         self.assert_usage("--savepoint-at", "0.5", word="--savepoint-at")
         self.assert_usage("--stop-at", "0.5", word="--stop-at")
 

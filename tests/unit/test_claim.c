@@ -211,6 +211,48 @@ static void test_a_checkpoint_of_the_own_directory_is_pinned(void **state)
     rig_expect_restored(rig, 5, "a");
 }
 
+/* The claim is as whole as before, but one that was refused since names the same files. */
+static void test_claiming_again_brings_anew_what_may_be_damaged(void **state)
+{
+    snapshot_rig *rig = *state;
+    assert_ok(claim_at(rig, old_job(rig, "chk-2"), TARN_CLAIM_MODE_CLAIM), &rig->error);
+    rig->retained_count = 2; /* The claimed one stays. */
+    reopen(rig);
+    (void)go_on(rig, 3);
+    rig->log[0] = '\0';
+    assert_ok(claim_at(rig, old_job(rig, "chk-2"), TARN_CLAIM_MODE_CLAIM), &rig->error);
+    assert_null(strstr(rig->log, "copied"));
+    assert_ok(tarn__store_refuse(rig->store, 3, 0, &rig->error), &rig->error);
+    assert_ok(claim_at(rig, old_job(rig, "chk-2"), TARN_CLAIM_MODE_CLAIM), &rig->error);
+    assert_non_null(strstr(rig->log, "3 copied"));
+    assert_int_equal(record_count(rig), 1);
+    rig->log[0] = '\0';
+    assert_ok(claim_at(rig, old_job(rig, "chk-2"), TARN_CLAIM_MODE_CLAIM), &rig->error);
+    assert_null(strstr(rig->log, "copied"));
+}
+
+/* A job goes on from one of its own without saying whose that is. */
+static void test_what_is_kept_stays_pinned_or_not(void **state)
+{
+    snapshot_rig *rig = *state;
+    assert_ok(rig_checkpoint(rig, 1, NULL, NULL), &rig->error);
+    assert_ok(claim_at(rig, rig_job(rig, "chk-1"), TARN_CLAIM_MODE_KEEP), &rig->error);
+    assert_int_equal(record_count(rig), 0);
+    assert_ok(claim_at(rig, rig_job(rig, "chk-1"), TARN_CLAIM_MODE_NO_CLAIM), &rig->error);
+    reopen(rig);
+    assert_ok(claim_at(rig, rig_job(rig, "chk-1"), TARN_CLAIM_MODE_KEEP), &rig->error);
+    assert_int_equal(record_count(rig), 1);
+    assert_ok(rig_checkpoint(rig, 2, NULL, NULL), &rig->error);
+    assert_ok(claim_at(rig, rig_job(rig, "chk-2"), TARN_CLAIM_MODE_KEEP), &rig->error);
+    assert_ok(rig_checkpoint(rig, 3, NULL, NULL), &rig->error);
+    assert_int_equal(rig_expect_whole(rig_job(rig, "chk-1")), 1);
+    assert_false(scratch_exists(rig_job(rig, "chk-2")));
+    assert_int_equal(
+        claim_at(rig, old_job(rig, "chk-2"), TARN_CLAIM_MODE_KEEP), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(rig->error.message, "say whether it is claimed"));
+    assert_int_equal(record_count(rig), 1);
+}
+
 static void test_a_pinned_one_that_its_owner_deletes_is_forgotten(void **state)
 {
     snapshot_rig *rig = *state;
@@ -514,6 +556,8 @@ int main(void)
         TEST(test_what_cannot_be_deleted_is_tried_again),
         TEST(test_what_is_not_claimed_stays),
         TEST(test_a_checkpoint_of_the_own_directory_is_pinned),
+        TEST(test_claiming_again_brings_anew_what_may_be_damaged),
+        TEST(test_what_is_kept_stays_pinned_or_not),
         TEST(test_a_pinned_one_that_its_owner_deletes_is_forgotten),
         TEST(test_a_savepoint_is_claimed_too),
         TEST(test_a_claim_that_must_not_be_is_refused),

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "tarn/doubt.h"
+
 #include "snapshot/checkpoint.h"
 #include "snapshot/store_private.h"
 
@@ -78,6 +80,70 @@ static void test_without_an_answer_to_the_mark_there_is_a_doubt(void **state)
         assert_true(is_in_doubt);
         commit_fixture_deliver(f);
     }
+}
+
+/* One part, as every commit through the public interface has to have. */
+static tarn_pending_checkpoint *begin(commit_fixture *f)
+{
+    tarn_pending_checkpoint *pending = NULL;
+    tarn_buffer part = TARN_BUFFER_INIT;
+    const uint64_t id = tarn_checkpoint_store_next_id(f->store);
+    assert_ok(tarn_checkpoint_begin(f->store, id, &pending, &f->error), &f->error);
+    assert_ok(
+        tarn_acknowledgement_encode(id, "source", 0, 1, NULL, 0, &part, &f->error), &f->error);
+    assert_ok(tarn_checkpoint_acknowledge(pending, tarn_buffer_bytes(&part), &f->error), &f->error);
+    tarn_buffer_clear(&part);
+    return pending;
+}
+
+/*
+ * Who drives a coordinator by hand is told what the driver knows: taken for failed, its directory
+ * would be deleted under a checkpoint that is found.
+ */
+static void test_who_commits_by_hand_is_told_of_a_doubt(void **state)
+{
+    static const struct {
+        fault_fate commit, mark;
+        tarn_status status;
+        bool is_in_doubt;
+    } cases[] = {
+        {FAULT_FATE_DONE, FAULT_FATE_DONE, TARN_OK, false},
+        {FAULT_FATE_UNANSWERED, FAULT_FATE_DONE, TARN_OK, false},
+        {FAULT_FATE_LOST, FAULT_FATE_DONE, TARN_REMOTE_ERROR, false},
+        {FAULT_FATE_LOST, FAULT_FATE_LOST, TARN_REMOTE_ERROR, true},
+        {FAULT_FATE_LATE, FAULT_FATE_LATE, TARN_REMOTE_ERROR, true},
+    };
+    commit_fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool is_in_doubt = !cases[i].is_in_doubt;
+        tarn_pending_checkpoint *pending = begin(f);
+        commit_fixture_fate(f, cases[i].commit, cases[i].mark);
+        assert_int_equal(
+            tarn_checkpoint_commit_or_doubt(pending, NULL, &is_in_doubt, &f->error),
+            cases[i].status);
+        assert_int_equal(is_in_doubt, cases[i].is_in_doubt);
+        commit_fixture_deliver(f);
+        commit_fixture_fate(f, FAULT_FATE_DONE, FAULT_FATE_DONE);
+    }
+}
+
+static void test_what_cannot_be_a_commit_is_refused_without_a_doubt(void **state)
+{
+    commit_fixture *f = *state;
+    bool is_in_doubt = true;
+    tarn_pending_checkpoint *pending = begin(f);
+    assert_int_equal(
+        tarn_checkpoint_commit_or_doubt(NULL, NULL, &is_in_doubt, &f->error),
+        TARN_INVALID_ARGUMENT);
+    assert_int_equal(
+        tarn_checkpoint_commit_or_doubt(pending, NULL, NULL, &f->error), TARN_INVALID_ARGUMENT);
+    assert_string_equal(f->error.message, "is_in_doubt is missing");
+    tarn_checkpoint_abandon(pending);
+    const uint64_t id = tarn_checkpoint_store_next_id(f->store);
+    assert_ok(tarn_checkpoint_begin(f->store, id, &pending, &f->error), &f->error);
+    assert_int_equal(
+        tarn_checkpoint_commit_or_doubt(pending, NULL, &is_in_doubt, &f->error), TARN_INCOMPATIBLE);
+    assert_false(is_in_doubt);
 }
 
 /* What another writer has committed under the same number is neither taken for ours nor removed. */
@@ -228,6 +294,8 @@ int main(void)
         TEST(test_what_was_lost_is_withdrawn),
         TEST(test_what_comes_late_finds_the_mark),
         TEST(test_without_an_answer_to_the_mark_there_is_a_doubt),
+        TEST(test_who_commits_by_hand_is_told_of_a_doubt),
+        TEST(test_what_cannot_be_a_commit_is_refused_without_a_doubt),
         TEST(test_what_another_writer_has_written_stays),
         TEST(test_what_another_writer_has_written_stays_when_the_commit_is_refused),
         TEST(test_who_is_fenced_off_deletes_no_shared_file),

@@ -1091,7 +1091,7 @@ static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
     tarn_config_free(config);
     engine e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     tarn_driver_options options = engine_options(env, directory);
-    options.claim_mode = TARN_CLAIM_MODE_CLAIM;
+    options.claim_mode = TARN_CLAIM_MODE_KEEP;
     assert_ok(tarn_driver_open(&options, &e.driver, &error), &error);
     start_engine_tasks(&e);
     for (uint32_t i = 1; i <= 2; i++) {
@@ -1102,6 +1102,16 @@ static void test_a_newer_checkpoint_than_the_restored_one_is_told(void **state)
     assert_ok(tarn_driver_close(e.driver, TARN_JOB_SUSPENDED, &error), &error);
     assert_false(is_newer_told(&options, scratch_join(directory, "job/chk-2"), log));
     assert_true(is_newer_told(&options, scratch_join(directory, "job/chk-1"), log));
+    assert_int_equal(scratch_count(scratch_join(directory, "job"), "claims/"), 0);
+
+    /* Whose it is stays as somebody has said it: one that is left alone is not to go. */
+    options.claim_mode = TARN_CLAIM_MODE_NO_CLAIM;
+    assert_false(is_newer_told(&options, scratch_join(directory, "job/chk-2"), log));
+    const uint32_t pin_count = scratch_count(scratch_join(directory, "job"), "claims/");
+    assert_int_equal(pin_count, 1);
+    options.claim_mode = TARN_CLAIM_MODE_KEEP;
+    assert_false(is_newer_told(&options, scratch_join(directory, "job/chk-2"), log));
+    assert_int_equal(scratch_count(scratch_join(directory, "job"), "claims/"), pin_count);
 
     /* Numbers of another job's have nothing to do with this one's. */
     options.claim_mode = TARN_CLAIM_MODE_NO_CLAIM;

@@ -258,6 +258,25 @@ static void test_the_last_one_can_be_refused_and_goes_when_another_is_there(void
     expect_whole(rig, tarn__store_newest(rig->store));
 }
 
+/* It was cleaned before all were refused, when they still counted. */
+static void test_the_refused_ones_stay_when_others_were_removed_before(void **state)
+{
+    snapshot_rig *rig = *state;
+    tarn_pending_checkpoint *pending = NULL;
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_ok(tarn_checkpoint_remove(rig->store, 1, &rig->error), &rig->error);
+    for (uint64_t id = 3; id >= 2; id--) {
+        assert_ok(tarn_checkpoint_refuse(rig->store, id, &rig->error), &rig->error);
+    }
+    assert_ok(tarn_checkpoint_begin(rig->store, 4, &pending, &rig->error), &rig->error);
+    tarn__checkpoint_abandon(pending);
+    assert_int_equal(count_checkpoints(rig), 2);
+    commit_next(rig, tarn_checkpoint_store_next_id(rig->store), 4);
+    assert_int_equal(count_checkpoints(rig), 1);
+    expect_whole(rig, tarn__store_newest(rig->store));
+}
+
 /* Only the checkpoint that the job goes on from has been looked at. */
 static void test_another_that_names_a_refused_file_does_not_vouch_for_it(void **state)
 {
@@ -300,6 +319,27 @@ static tarn_status claim_copy(snapshot_rig *rig, const char *name, tarn_claim_mo
     return status;
 }
 
+/* Opens the store again, which knows of no refusal, and refuses all. */
+static void refuse_all(snapshot_rig *rig)
+{
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    for (uint64_t id = 1; id <= 3; id++) {
+        const tarn_status status = tarn__store_refuse(rig->store, id, 0, &rig->error);
+        assert_true(status == TARN_OK || status == TARN_NOT_FOUND);
+    }
+}
+
+/* What is listed goes to a coordinator, which takes no number twice. */
+static void expect_listed(snapshot_rig *rig, const uint64_t *expected, uint32_t count)
+{
+    uint64_t ids[8];
+    assert_int_equal(tarn__store_list(rig->store, ids, 8), count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(ids[i], expected[i]);
+    }
+}
+
 /* A copy of the job's directory is whole where the original is not. */
 static void test_a_claimed_copy_takes_the_place_of_what_was_refused(void **state)
 {
@@ -310,11 +350,14 @@ static void test_a_claimed_copy_takes_the_place_of_what_was_refused(void **state
     scratch_copy(rig_job(rig, ""), copy);
     (void)snprintf(damaged, sizeof damaged, "%s", table_of(rig, "chk-3"));
     scratch_flip(rig_job(rig, damaged), 1);
-    rig_close_store(rig);
-    assert_ok(rig_open_store(rig), &rig->error);
-    for (uint64_t id = 1; id <= 3; id++) {
-        assert_ok(tarn__store_refuse(rig->store, id, 0, &rig->error), &rig->error);
-    }
+    refuse_all(rig);
+    assert_int_equal(claim_copy(rig, "copy/chk-3", TARN_CLAIM_MODE_CLAIM), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(rig->error.message, "has checkpoint 3 of its own"));
+    assert_non_null(strstr(rig->error.message, "remove that one first"));
+    assert_int_equal(count_checkpoints(rig), 3);
+
+    assert_ok(tarn_checkpoint_remove(rig->store, 3, &rig->error), &rig->error);
+    refuse_all(rig);
     assert_ok(claim_copy(rig, "copy/chk-3", TARN_CLAIM_MODE_CLAIM), &rig->error);
     commit_next(rig, 4, 3); /* It names what was claimed. */
     expect_whole(rig, 4);
@@ -324,7 +367,44 @@ static void test_a_claimed_copy_takes_the_place_of_what_was_refused(void **state
     commit_next(rig, 6, 6);
     assert_int_equal(count_checkpoints(rig), 3);
     assert_false(scratch_exists(scratch_join(copy, "chk-3")));
-    assert_false(scratch_exists(rig_job(rig, "chk-3")));
+    expect_whole(rig, 4);
+}
+
+/* A later process does not know what was refused. */
+static void test_no_number_is_listed_twice_when_the_store_is_opened_again(void **state)
+{
+    snapshot_rig *rig = *state;
+    static const uint64_t listed[] = {1, 2, 3, 4};
+    rig->retained_count = 9;
+    scratch_copy(rig_job(rig, ""), scratch_join(rig->root.path, "copy"));
+    refuse_all(rig);
+    for (uint64_t id = 1; id <= 3; id++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "copy/chk-%" PRIu64, id);
+        assert_int_equal(claim_copy(rig, name, TARN_CLAIM_MODE_CLAIM), TARN_INVALID_ARGUMENT);
+    }
+    commit_next(rig, 4, 4);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    expect_listed(rig, &listed[3], 1); /* The refused ones have gone with it. */
+
+    /* One that is committed late, by a process that was thought dead, has the number of a claim. */
+    rig_close_store(rig);
+    scratch_remove(rig_job(rig, ""));
+    assert_ok(rig_open_store(rig), &rig->error);
+    assert_ok(claim_copy(rig, "copy/chk-3", TARN_CLAIM_MODE_CLAIM), &rig->error);
+    rig_close_store(rig);
+    scratch_copy(scratch_join(rig->root.path, "copy/chk-3"), rig_job(rig, "chk-3"));
+    assert_ok(rig_open_store(rig), &rig->error);
+    expect_listed(rig, &listed[2], 1);
+    commit_next(rig, 4, 4);
+    expect_listed(rig, &listed[2], 2);
+    rig_close_store(rig);
+    assert_ok(rig_open_store(rig), &rig->error);
+    expect_listed(rig, &listed[2], 2);
+    tarn__store_discard(rig->store, 3);
+    expect_listed(rig, &listed[3], 1);
+    assert_false(scratch_exists(scratch_join(rig->root.path, "copy/chk-3/_metadata")));
     expect_whole(rig, 4);
 }
 
@@ -503,11 +583,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_the_last_one_can_be_refused_and_goes_when_another_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
+            test_the_refused_ones_stay_when_others_were_removed_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
             test_another_that_names_a_refused_file_does_not_vouch_for_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_nothing_here_vouches_when_the_job_comes_from_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_claimed_copy_takes_the_place_of_what_was_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_no_number_is_listed_twice_when_the_store_is_opened_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_the_restored_one_is_found_beside_a_refused_one_of_its_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(

@@ -275,6 +275,22 @@ static void test_what_has_the_name_of_a_content_stays_while_it_cannot_be_read(vo
     free(bytes);
 }
 
+/* What is not there any more when it is to be read is in nobody's way. */
+static void test_what_vanishes_while_it_is_compared_is_looked_for_again(void **state)
+{
+    (void)state;
+    fixture f;
+    char name[128];
+    uint8_t *const bytes = make_content(100, name, sizeof name);
+    open_fixture(&f, NULL);
+    assert_ok(put(&f, f.bare, name, 0, tarn_bytes_at(bytes, 100)), &f.error);
+    fault_server_script(f.server, "OPEN 1 status 404\nDELETE * status 403");
+    assert_ok(put(&f, f.patient, name, 0, tarn_bytes_at(bytes, 100)), &f.error);
+    assert_int_equal(read_back(&f, name, (char *)bytes, 100), 100);
+    close_fixture(&f);
+    free(bytes);
+}
+
 /* A name node says nothing of a renaming that was done, which costs no look. */
 static void test_a_name_node_needs_no_word(void **state)
 {
@@ -389,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_a_doubt_takes_nothing_away),
         cmocka_unit_test(test_damage_under_the_name_of_a_content_is_replaced),
         cmocka_unit_test(test_what_has_the_name_of_a_content_stays_while_it_cannot_be_read),
+        cmocka_unit_test(test_what_vanishes_while_it_is_compared_is_looked_for_again),
         cmocka_unit_test(test_a_name_node_needs_no_word),
         cmocka_unit_test(test_a_removal_without_a_word_is_asked_for_again),
         cmocka_unit_test(test_a_directory_without_a_word_is_asked_for_again),

@@ -155,14 +155,20 @@ static struct {
     uint32_t count;
 } pinned;
 
+/* A name and one number or two, and nothing else. */
 static bool read_pin(const char *line)
 {
-    return sscanf(
-               line,
-               "%255s %" SCNu64 " %" SCNu64,
-               pinned.items[pinned.count].stem,
-               &pinned.items[pinned.count].cases,
-               &pinned.items[pinned.count].compared_min) >= 2;
+    int two_end = 0;
+    int three_end = 0;
+    const int read = sscanf(
+        line,
+        "%255s %" SCNu64 " %n%" SCNu64 " %n",
+        pinned.items[pinned.count].stem,
+        &pinned.items[pinned.count].cases,
+        &two_end,
+        &pinned.items[pinned.count].compared_min,
+        &three_end);
+    return (read == 2 && line[two_end] == '\0') || (read == 3 && line[three_end] == '\0');
 }
 
 static bool read_pinned(const char *path)
