@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "conformance/storage_suite.h"
 #include "support/support.h"
@@ -114,7 +115,7 @@ static int64_t stored_ms(tarn_storage *storage, const char *name)
  */
 static void test_a_content_that_is_there_stays(void **state)
 {
-    enum { APART_US = 20000 };
+    enum { APART_NS = 20000000 };
     static const char whole[] = "whole";
     const char *variable = *state;
     const bool replaces = strcmp(variable, "TARN_WEBHDFS") == 0;
@@ -128,7 +129,7 @@ static void test_a_content_that_is_there_stays(void **state)
     tarn_storage *storage = open_at(getenv(variable), ++next_directory, &account);
     put(storage, name, whole);
     const int64_t first_ms = stored_ms(storage, name);
-    usleep(APART_US);
+    tarn__clock_sleep(APART_NS, NULL);
     put(storage, name, whole);
     expect(storage, name, whole);
     assert_int_equal(stored_ms(storage, name) > first_ms, replaces);
