@@ -73,7 +73,7 @@ static void adopt_restored(tarn_coordinator *c)
 {
     for (uint32_t i = 0; i < c->options.restored_count; i++) {
         const tarn_coordinator_restored *restored = &c->options.restored[i];
-        tarn__store_add(
+        tarn__store_restore(
             &c->store, (tarn__store_entry){.id = restored->id, .is_owned = restored->is_owned});
         c->is_next_full = restored->is_unclaimed;
     }
@@ -88,7 +88,8 @@ static tarn_status fill(tarn_coordinator *c, tarn_error *error)
     const tarn_coordinator_options *o = &c->options;
     TARN_TRY(tarn__job_init(
         &c->job, o->parallelism, o->operator_count, o->edges, o->edge_count, &c->account, error));
-    TARN_TRY(tarn__store_init(&c->store, o->retained_count, o->retention, &c->account, error));
+    TARN_TRY(tarn__store_init(
+        &c->store, o->retained_count, o->restored_count, o->retention, &c->account, error));
     derive(c);
     TARN_TRY(allocate(c, error));
     adopt_restored(c);

@@ -15,12 +15,14 @@ enum { LISTS = 5 };
 tarn_status tarn__store_init(
     tarn__store *store,
     uint32_t retained_count,
+    uint32_t restored_count,
     tarn_checkpoint_retention retention,
     tarn__account *account,
     tarn_error *error)
 {
     assert(retained_count > 0);
-    const uint32_t capacity = retained_count + SPARE_ENTRIES;
+    const uint32_t most = retained_count > restored_count ? retained_count : restored_count;
+    const uint32_t capacity = most + SPARE_ENTRIES;
     tarn__store_entry *entries = tarn__allocate_zeroed(account, capacity, LISTS * sizeof *entries);
     if (entries == NULL) {
         return tarn__fail_no_memory(
@@ -88,11 +90,16 @@ static void discard_waiting(tarn__store *store)
     store->waiting_count = kept;
 }
 
-void tarn__store_add(tarn__store *store, tarn__store_entry entry)
+void tarn__store_restore(tarn__store *store, tarn__store_entry entry)
 {
     assert(store->count < store->capacity);
     assert(store->count == 0 || entry.id > tarn__store_latest_id(store));
     store->entries[store->count++] = entry;
+}
+
+void tarn__store_add(tarn__store *store, tarn__store_entry entry)
+{
+    tarn__store_restore(store, entry);
     store->subsumed_count = 0;
     store->discarded_count = 0;
 

@@ -11,7 +11,9 @@
  *     checkpoint builds; after a savepoint that stops the job there is no next one.
  *   - What is subsumed is discarded once an owned checkpoint that is newer is retained, or the job
  *     ends and is not only SUSPENDED: until then it may be the last checkpoint that the job has.
- *   - At most max(retained_count, 2) entries.
+ *   - At most max(retained_count, 2) entries once one was added. Before that all that were
+ *     restored, of which there are more where fewer are to be retained than before, or where the
+ *     process died between a commit and its deletions: as in Flink, they go with the next one.
  *
  * Source: Flink 1.20, CheckpointSubsumeHelper, CheckpointProperties; vectors/store_traces.jsonl.
  * Thread: pure.
@@ -43,14 +45,18 @@ typedef struct tarn__store {
     tarn__store_entry *waiting;   /* [capacity]: subsumed and not discarded yet. */
 } tarn__store;
 
-/* retained_count is at least 1. */
+/* retained_count is at least 1; restored_count: how many are restored at most. */
 TARN_NODISCARD tarn_status tarn__store_init(
     tarn__store *store,
     uint32_t retained_count,
+    uint32_t restored_count,
     tarn_checkpoint_retention retention,
     tarn__account *account,
     tarn_error *error);
 void tarn__store_clear(tarn__store *store);
+
+/* Takes in a checkpoint that was retained before, after the older ones; nothing goes for it. */
+void tarn__store_restore(tarn__store *store, tarn__store_entry entry);
 
 /*
  * Adds a completed checkpoint, whose id must be above all others, and takes away what exceeds

@@ -145,6 +145,12 @@ class Fallback(flights.FlightsTest):
         self.assertEqual(self.numbers(), [2, 3, 4])
         self.assertEqual(read(self.flights.path("result.tsv")), self.straight)
 
+    def test_all_that_exceed_the_retained_go_with_the_next_one(self):
+        """There may be more of them than are retained: after a kill between a commit and its deletions, or as here."""
+        run = self.restore("--checkpoint-at", "0.95", retained=1)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(self.numbers(), [4])
+
     def test_one_that_is_left_alone_stays_when_the_job_goes_on_from_the_latest(self):
         """It is the latest as long as the job has none of its own, and is not the job's for that."""
         path = os.path.join(self.job, "chk-3")

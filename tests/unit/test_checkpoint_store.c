@@ -6,6 +6,8 @@
 
 #include "checkpoint/store.h"
 
+enum { RESTORED_MAX = 4 };
+
 typedef struct fixture {
     tarn__account account;
     tarn__store store;
@@ -34,7 +36,8 @@ static tarn__store *open_with(
 {
     fixture *f = *state;
     assert_ok(
-        tarn__store_init(&f->store, retained_count, retention, &f->account, &f->error), &f->error);
+        tarn__store_init(&f->store, retained_count, RESTORED_MAX, retention, &f->account, &f->error),
+        &f->error);
     return &f->store;
 }
 
@@ -165,12 +168,31 @@ static void test_init_survives_every_allocation_failure(void **state)
         tarn__account_init(&account, "test", &fault.base);
         tarn__store store = {.count = 0};
         const tarn_status status =
-            tarn__store_init(&store, 3, TARN_CHECKPOINT_RETAIN_NEVER, &account, &f->error);
+            tarn__store_init(&store, 3, 0, TARN_CHECKPOINT_RETAIN_NEVER, &account, &f->error);
         has_fired = fault.fired;
         assert_int_equal(status, has_fired ? TARN_NO_MEMORY : TARN_OK);
         tarn__store_clear(&store);
         assert_int_equal(fault.live_count, 0);
     }
+}
+
+/* More than are retained: all of them until there is a newer one, which all of them go for. */
+static void test_what_exceeds_since_before_the_restart_goes_with_the_next_one(void **state)
+{
+    tarn__store *store = open_with(state, 1, TARN_CHECKPOINT_RETAIN_ON_CANCELLATION);
+    for (uint64_t id = 1; id <= RESTORED_MAX; id++) {
+        tarn__store_restore(store, (tarn__store_entry){.id = id, .is_owned = true});
+        assert_int_equal(store->count, id);
+    }
+    add(store, RESTORED_MAX + 1);
+    assert_int_equal(store->count, 1);
+    assert_int_equal(store->subsumed_count, RESTORED_MAX);
+    assert_int_equal(store->discarded_count, RESTORED_MAX);
+    for (uint64_t id = 1; id <= RESTORED_MAX; id++) {
+        assert_int_equal(store->discarded[id - 1].id, id);
+    }
+    add(store, RESTORED_MAX + 2);
+    expect_ids(store->discarded, store->discarded_count, RESTORED_MAX + 1, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -184,6 +206,7 @@ int main(void)
         TEST(test_what_a_stopping_savepoint_subsumes_waits_for_a_newer_checkpoint),
         TEST(test_a_suspended_job_keeps_what_waits),
         TEST(test_the_retention_decides_at_the_end_of_the_job),
+        TEST(test_what_exceeds_since_before_the_restart_goes_with_the_next_one),
         TEST(test_init_survives_every_allocation_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -607,6 +607,38 @@ static void test_an_owned_restored_checkpoint_is_deleted_when_it_is_subsumed(voi
     assert_int_equal(expect(f, TARN_EFFECT_NOTIFY_COMPLETE, 6)->other_id, 5);
 }
 
+/* As a process leaves it that dies between a commit and its deletions. */
+static void test_all_restored_ones_that_exceed_the_retained_are_deleted(void **state)
+{
+    static const tarn_coordinator_restored restored[] = {
+        {.id = 3, .is_owned = true},
+        {.id = 4, .is_owned = true},
+        {.id = 5, .is_owned = true},
+    };
+    tarn_coordinator_options *options = &((fixture *)*state)->options;
+    options->retained_count = 1;
+    options->restored = restored;
+    options->restored_count = 3;
+    options->next_checkpoint_id = 6;
+    fixture *f = open_with(state);
+    const uint64_t before[] = {3, 4, 5};
+    expect_stored(f, before, 3);
+    TELL(f, REQUEST);
+    expect_start(f, 6);
+    acknowledge_all(f, 6);
+    expect(f, TARN_EFFECT_WRITE, 6);
+    TELL(f, WRITTEN, .checkpoint_id = 6);
+    for (uint64_t id = 3; id <= 5; id++) {
+        expect(f, TARN_EFFECT_SUBSUMED, id);
+    }
+    for (uint64_t id = 3; id <= 5; id++) {
+        assert_true(expect(f, TARN_EFFECT_DISCARD, id)->is_completed);
+    }
+    expect(f, TARN_EFFECT_COMPLETED, 6);
+    const uint64_t after[] = {6};
+    expect_stored(f, after, 1);
+}
+
 static void test_shutdown_ends_the_store_after_the_write_under_way(void **state)
 {
     fixture *f = open_with(state);
@@ -967,6 +999,7 @@ int main(void)
         TEST(test_the_first_checkpoint_after_an_unclaimed_restore_is_full),
         TEST(test_retained_checkpoints_are_listed_oldest_first),
         TEST(test_an_owned_restored_checkpoint_is_deleted_when_it_is_subsumed),
+        TEST(test_all_restored_ones_that_exceed_the_retained_are_deleted),
         TEST(test_shutdown_ends_the_store_after_the_write_under_way),
         TEST(test_a_request_after_the_end_is_heard_when_it_could_have_begun),
         TEST(test_stop_hears_out_whoever_waits),

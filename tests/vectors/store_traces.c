@@ -123,8 +123,8 @@ bool vectors_store_traces(const json_t *vector_case, char *why, size_t why_bytes
     tarn__account_init(&account, "tests/store", NULL);
     tarn__store store;
     tarn_error error;
-    if (tarn__store_init(&store, (uint32_t)retained, retention_of(retention), &account, &error) !=
-        TARN_OK) {
+    if (tarn__store_init(
+            &store, (uint32_t)retained, 0, retention_of(retention), &account, &error) != TARN_OK) {
         return vectors_differ(why, why_bytes, "%s", error.message);
     }
     bool agrees = true;
