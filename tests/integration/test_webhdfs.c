@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/hash.h"
 #include "conformance/storage_suite.h"
 #include "support/support.h"
 
@@ -97,22 +99,54 @@ static bool count(const tarn_storage_entry *entry, void *context)
     return true;
 }
 
+/* When the object was stored, in ms since 1970. */
+static int64_t stored_ms(tarn_storage *storage, const char *name)
+{
+    tarn_storage_info info;
+    tarn_error error;
+    assert_ok(tarn__storage_stat(storage, name, &info, &error), &error);
+    return info.written_ms;
+}
+
 /*
  * HttpFS cannot replace in one step: of an object that another writer has just told to be there,
- * nothing may take it away, even for a moment. That it is the first one's is told by bytes that the
- * name does not tell the truth about.
+ * nothing may take it away, even for a moment, if it is what its name says. That it is the first
+ * one's is told by its time.
  */
 static void test_a_content_that_is_there_stays(void **state)
 {
-    static const char name[] = "shared/86/863955aa863955aa863955aa863955aa-5";
+    enum { APART_NS = 20000000 };
+    static const char whole[] = "whole";
     const char *variable = *state;
     const bool replaces = strcmp(variable, "TARN_WEBHDFS") == 0;
+    const tarn__digest digest = tarn__digest_of(tarn_bytes_of(whole));
+    char text[TARN__DIGEST_TEXT_BYTES];
+    char name[sizeof "shared/-5" + sizeof text];
+    tarn__digest_encode(&digest, text);
+    (void)snprintf(name, sizeof name, "shared/%s-%zu", text, strlen(whole));
     tarn__account account;
     tarn__account_init(&account, "test", NULL);
     tarn_storage *storage = open_at(getenv(variable), ++next_directory, &account);
+    put(storage, name, whole);
+    const int64_t first_ms = stored_ms(storage, name);
+    tarn__clock_sleep(APART_NS, NULL);
+    put(storage, name, whole);
+    expect(storage, name, whole);
+    assert_int_equal(stored_ms(storage, name) > first_ms, replaces);
+    tarn__storage_free(storage);
+    assert_int_equal(atomic_load(&account.block_count), 0);
+}
+
+/* What is not what its name says is replaced, whatever its size; so is what has a plain name. */
+static void test_damage_is_replaced(void **state)
+{
+    static const char name[] = "shared/86/863955aa863955aa863955aa863955aa-5";
+    tarn__account account;
+    tarn__account_init(&account, "test", NULL);
+    tarn_storage *storage = open_at(getenv(*state), ++next_directory, &account);
     put(storage, name, "first");
     put(storage, name, "later");
-    expect(storage, name, replaces ? "later" : "first");
+    expect(storage, name, "later");
     put(storage, name, "other size");
     expect(storage, name, "other size");
     put(storage, "plain", "first");
@@ -140,6 +174,11 @@ int main(void)
             {
                 .name = "test_a_content_that_is_there_stays",
                 .test_func = test_a_content_that_is_there_stays,
+                .initial_state = variables[i],
+            },
+            {
+                .name = "test_damage_is_replaced",
+                .test_func = test_damage_is_replaced,
                 .initial_state = variables[i],
             },
         };
