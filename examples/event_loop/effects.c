@@ -95,6 +95,7 @@ static void complete(loop *l, const tarn_coordinator_effect *effect)
     }
     p->id = 0;
     l->from = NULL;
+    l->stop = l->stop == STOP_PUT_OFF ? STOP_DUE : l->stop;
     if (l->crash_at > 0 && effect->checkpoint_id >= l->crash_at) {
         fflush(stdout);
         kill(getpid(), SIGKILL);
@@ -105,10 +106,11 @@ static void complete(loop *l, const tarn_coordinator_effect *effect)
     }
 }
 
-/* Nothing has stopped: periodic checkpoints go on. */
+/* Nothing has stopped: periodic checkpoints go on, until the stop is asked for again. */
 static void go_on(loop *l, const tarn_coordinator_effect *effect)
 {
     if (effect->checkpoint_kind == TARN_CHECKPOINT_SAVEPOINT_TERMINATE) {
+        l->stop = STOP_PUT_OFF;
         effects_answer(
             l, (tarn_coordinator_event){.kind = TARN_COORDINATOR_START, .delay_ms = INTERVAL_MS});
     }
@@ -116,8 +118,10 @@ static void go_on(loop *l, const tarn_coordinator_effect *effect)
 
 static void give_up(loop *l, const tarn_coordinator_effect *effect)
 {
+    const bool is_stop = effect->checkpoint_kind == TARN_CHECKPOINT_SAVEPOINT_TERMINATE;
     printf(
-        "checkpoint %" PRIu64 " is given up: %s\n",
+        "%s %" PRIu64 " is given up: %s\n",
+        is_stop ? "savepoint" : "checkpoint",
         effect->checkpoint_id,
         tarn_checkpoint_failure_sentence(effect->reason));
     go_on(l, effect);

@@ -136,10 +136,20 @@ static void take_mail(loop *l, mail *letter)
     }
 }
 
-static void stop_with_savepoint(loop *l)
+/* One that comes while a stop is wanted already changes nothing. */
+static void take_signal(loop *l)
 {
     struct signalfd_siginfo signal;
     check_system(read(l->signals, &signal, sizeof signal) == sizeof signal, "event_loop: signal");
+    l->stop = l->stop == STOP_NOT_WANTED ? STOP_DUE : l->stop;
+}
+
+static void stop_with_savepoint(loop *l)
+{
+    if (l->stop != STOP_DUE) {
+        return;
+    }
+    l->stop = STOP_ASKED;
     feed(l, (tarn_coordinator_event){.kind = TARN_COORDINATOR_STOP});
     feed(
         l,
@@ -165,7 +175,7 @@ static void arm_timer(loop *l)
 static void take_ready(loop *l, int fd)
 {
     if (fd == l->signals) {
-        stop_with_savepoint(l);
+        take_signal(l);
     } else if (fd == l->timer) {
         uint64_t count = 0;
         (void)!read(fd, &count, sizeof count); /* Nothing, if it was armed anew meanwhile. */
@@ -182,6 +192,7 @@ void loop_run(loop *l)
     feed(l, (tarn_coordinator_event){.kind = TARN_COORDINATOR_START, .delay_ms = INTERVAL_MS});
     while (!l->has_stopped && !l->has_failed) {
         restart_failed_tasks(l);
+        stop_with_savepoint(l);
         arm_timer(l);
         struct epoll_event ready;
         if (epoll_wait(l->epoll, &ready, 1, -1) == 1) {

@@ -12,7 +12,7 @@
 
 #include "task.h"
 
-enum { INTERVAL_MS = 50, TIMEOUT_MS = 2000, RETAINED = 2, PENDING_MAX = 4, EVENTS_MAX = 64 };
+enum { INTERVAL_MS = 50, TIMEOUT_MS = 60000, RETAINED = 2, PENDING_MAX = 4, EVENTS_MAX = 64 };
 
 extern const char job_name[];
 
@@ -29,11 +29,20 @@ typedef struct write_order {
     tarn_pending_checkpoint *parts;
 } write_order;
 
+/* A stop that did not come to pass is asked for again when a checkpoint shows that one can be. */
+typedef enum stop_state {
+    STOP_NOT_WANTED,
+    STOP_DUE,     /* The loop asks at its next turn. */
+    STOP_ASKED,   /* The coordinator has the request: to stop again would abort it. */
+    STOP_PUT_OFF, /* Until a checkpoint is complete. */
+} stop_state;
+
 typedef struct loop {
     const char *directory;
     const char *from; /* A savepoint, until a checkpoint is complete. NULL: the latest one. */
     uint64_t crash_at;
     uint64_t stop_at;
+    uint64_t timeout_ms;
     uint32_t tolerated;
 
     int epoll, timer, signals;
@@ -51,6 +60,7 @@ typedef struct loop {
     uint32_t event_count;
     task tasks[TASK_COUNT];
     bool has_failed_task[TASK_COUNT];
+    stop_state stop;
     bool has_stopped;
     bool has_failed;
 } loop;

@@ -9,7 +9,9 @@
  *
  *     event_loop DIR                          counts, until SIGTERM stops it with a savepoint
  *     event_loop DIR from=DIR/savepoint-...   goes on from there, not from the latest in DIR
- *     event_loop DIR decline=2 late=3 fail=4  task 1 misbehaves at those checkpoints
+ *     event_loop DIR decline=2 late=3 fail=4  task 1 misbehaves at those checkpoints (late: or at
+ *                                             the first after it that the task hears of)
+ *     event_loop DIR timeout=500              a checkpoint expires after milliseconds (60000)
  *     event_loop DIR crash=6  or  stop=6      SIGKILL, SIGTERM when checkpoint 6 or a later one is
  *                                             complete
  *     event_loop DIR tolerate=0               no failure of a checkpoint is tolerated (default 3)
@@ -138,7 +140,7 @@ static void open_coordinator(loop *l, const tarn_checkpoint *restored)
     options.parallelism = &parallelism;
     options.operator_count = 1;
     options.interval_ms = INTERVAL_MS;
-    options.timeout_ms = TIMEOUT_MS;
+    options.timeout_ms = l->timeout_ms;
     options.tolerable_failures = l->tolerated;
     options.retained_count = RETAINED;
     options.pending_max = PENDING_MAX;
@@ -249,6 +251,7 @@ static bool read_argument(loop *l, char *text)
         {"fail", &m->fail},
         {"crash", &l->crash_at},
         {"stop", &l->stop_at},
+        {"timeout", &l->timeout_ms},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(text, numbers[i].name) == 0) {
@@ -261,7 +264,7 @@ static bool read_argument(loop *l, char *text)
 
 int main(int argc, char **argv)
 {
-    static loop l = {.tolerated = 3};
+    static loop l = {.timeout_ms = TIMEOUT_MS, .tolerated = 3};
     l.directory = argv[1];
     bool is_good = argc >= 2 && argv[1][0] != '-' && strlen(argv[1]) < PATH_MAX - 64;
     for (int i = 2; i < argc && is_good; i++) {
@@ -269,7 +272,7 @@ int main(int argc, char **argv)
     }
     if (!is_good) {
         fputs(
-            "Usage: event_loop DIR [from|decline|late|fail|crash|stop|tolerate=VALUE]...\n",
+            "Usage: event_loop DIR [from|decline|late|fail|timeout|crash|stop|tolerate=VALUE]...\n",
             stderr);
         return 2;
     }

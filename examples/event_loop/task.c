@@ -54,26 +54,36 @@ static void take_snapshot(task *t, uint64_t id)
             id, task_operator, t->index, TASK_COUNT, &state, 1, &part, &error) != TARN_OK) {
         fprintf(stderr, "event_loop: task %u: %s\n", t->index, error.message);
         decline(t, id, TARN_FAILURE_CHECKPOINT_ASYNC_EXCEPTION);
-    } else if (id == t->mishaps.late) {
+    } else if (t->mishaps.late != 0 && id >= t->mishaps.late) {
+        t->mishaps.late = 0;
+        t->late_id = id;
         t->late_part = part;
     } else {
         acknowledge(t, id, part);
     }
 }
 
-/* Returns false when the task fails. */
-static bool follow(task *t, const order *what, bool *is_held)
+/* Should the task be held behind its last barrier: the job goes on. An elder checkpoint may be
+ * given up meanwhile, which changes nothing of that. */
+static void follow_abort(task *t, uint64_t id, uint64_t *held_id)
+{
+    *held_id = *held_id == id ? 0 : *held_id;
+    if (t->late_id == id && t->late_part.data != NULL) {
+        acknowledge(t, id, t->late_part);
+        t->late_part = (tarn_buffer)TARN_BUFFER_INIT;
+    }
+}
+
+/* held_id: of the checkpoint behind whose barrier no record is to take effect; 0: none. Returns
+ * false when the task fails. */
+static bool follow(task *t, const order *what, uint64_t *held_id)
 {
     const uint64_t id = what->checkpoint_id;
     if (!what->is_barrier) {
-        *is_held = false; /* Should it have been the last: the job goes on. */
-        if (t->late_part.data != NULL) {
-            acknowledge(t, id, t->late_part);
-            t->late_part = (tarn_buffer)TARN_BUFFER_INIT;
-        }
+        follow_abort(t, id, held_id);
         return true;
     }
-    *is_held = what->is_last;
+    *held_id = what->is_last ? id : *held_id;
     if (id == t->mishaps.fail) {
         const tarn_coordinator_event event = {.kind = TARN_COORDINATOR_TASK_FAILED};
         send_mail(t, event, (tarn_buffer)TARN_BUFFER_INIT);
@@ -90,15 +100,15 @@ static bool follow(task *t, const order *what, bool *is_held)
 static void *run_task(void *context)
 {
     task *t = context;
-    bool is_held = false;
+    uint64_t held_id = 0;
     for (;;) {
         struct pollfd orders = {.fd = t->orders[0], .events = POLLIN};
-        if (poll(&orders, 1, is_held ? -1 : RECORD_MS) == 0) {
+        if (poll(&orders, 1, held_id != 0 ? -1 : RECORD_MS) == 0) {
             t->sum += ++t->position; /* A record. */
             continue;
         }
         order what;
-        if (read(t->orders[0], &what, sizeof what) != sizeof what || !follow(t, &what, &is_held)) {
+        if (read(t->orders[0], &what, sizeof what) != sizeof what || !follow(t, &what, &held_id)) {
             return NULL;
         }
     }

@@ -35,7 +35,7 @@ typedef struct order {
 typedef struct mishaps {
     uint64_t decline;
     uint64_t fail; /* Its thread ends. */
-    uint64_t late; /* It acknowledges when the checkpoint has been given up. */
+    uint64_t late; /* Or the first after it: it acknowledges when that has been given up. */
 } mishaps;
 
 typedef struct task {
@@ -48,7 +48,8 @@ typedef struct task {
     int orders[2];
     bool is_running;
     pthread_t thread;
-    tarn_buffer late_part;
+    uint64_t late_id;
+    tarn_buffer late_part; /* Of late_id. */
 } task;
 
 /* Ends the program with a sentence if a call of the system failed. */

@@ -36,7 +36,8 @@ static tarn__store *open_with(
 {
     fixture *f = *state;
     assert_ok(
-        tarn__store_init(&f->store, retained_count, RESTORED_MAX, retention, &f->account, &f->error),
+        tarn__store_init(
+            &f->store, retained_count, RESTORED_MAX, retention, &f->account, &f->error),
         &f->error);
     return &f->store;
 }
