@@ -73,7 +73,8 @@ typedef struct tarn_coordinator_options {
 
     uint64_t next_checkpoint_id;               /**< At least 1. Default 1. */
     const tarn_coordinator_restored *restored; /**< [restored_count] by ascending id, below
-                                                    next_checkpoint_id. Copied. */
+                                                    next_checkpoint_id. Copied. What exceeds
+                                                    retained_count goes with the next one. */
     uint32_t restored_count;
 
     uint32_t pending_max; /**< Checkpoints under way, savepoints included; further requests

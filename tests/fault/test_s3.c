@@ -251,6 +251,16 @@ static void test_parts_are_resumed(void **state)
     free(back);
 }
 
+/* Parts go beside the caller: one that append() has taken may not have begun. */
+static void await_sight(const fixture *f, const char *text)
+{
+    enum { TRIES = 20000 };
+    for (uint32_t i = 0; i < TRIES && !fault_server_saw(f->server, text); i++) {
+        tarn__clock_sleep(NS_PER_MS, NULL);
+    }
+    assert_true(fault_server_saw(f->server, text));
+}
+
 /* Also behind an upload that nobody wants any more, whose requests end early. */
 static void test_parts_of_what_is_given_up_are_removed(void **state)
 {
@@ -264,7 +274,7 @@ static void test_parts_of_what_is_given_up_are_removed(void **state)
     open_fixture(&f, NULL);
     assert_ok(tarn__storage_begin(f.storage, "large", 0, &upload, &f.error), &f.error);
     assert_ok(tarn__storage_append(upload, tarn_bytes_at(content, size), &f.error), &f.error);
-    assert_true(fault_server_saw(f.server, "uploadId="));
+    await_sight(&f, "uploadId=");
     assert_false(fault_server_saw(f.server, "DELETE "));
     (void)tarn__give_up_when(&is_given_up);
     tarn__storage_abandon(upload);
