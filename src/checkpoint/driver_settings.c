@@ -144,9 +144,10 @@ static tarn_status refuse(
         return tarn__fail(
             error, TARN_INVALID_ARGUMENT, "refused_ids is NULL but refused_count is not 0");
     }
+    const uint64_t trusted = options->refused_count > 0 ? trusted_id(options, store) : 0;
     for (uint32_t i = 0; i < options->refused_count; i++) {
         const tarn_status status =
-            tarn__store_refuse(store, options->refused_ids[i], trusted_id(options, store), error);
+            tarn__store_refuse(store, options->refused_ids[i], trusted, error);
         TARN_TRY(status == TARN_NOT_FOUND ? TARN_OK : status);
     }
     return TARN_OK;

@@ -65,15 +65,6 @@ tarn_status tarn__claim_forget(tarn_checkpoint_store *store, uint64_t id, tarn_e
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-static tarn__retained *find_own(tarn_checkpoint_store *store, uint64_t id)
-{
-    tarn__retained *r = store->retained;
-    while (r != NULL && (r->id != id || r->address[0] != '\0')) {
-        r = r->next;
-    }
-    return r;
-}
-
 static tarn__retained *find_claimed(tarn_checkpoint_store *store, const char *address)
 {
     tarn__retained *r = store->retained;
@@ -126,7 +117,7 @@ static tarn_status adopt_claim(
     tarn_checkpoint_store *store, const tarn__claim *claim, tarn_error *error)
 {
     if (claim->kind == TARN__CLAIM_PIN) {
-        tarn__retained *own = find_own(store, claim->id);
+        tarn__retained *own = tarn__store_find_own(store, claim->id);
         if (own != NULL) {
             own->is_pinned = true;
             return TARN_OK;
@@ -137,7 +128,7 @@ static tarn_status adopt_claim(
     if (record == NULL) {
         return tarn__fail_no_memory(error, "a claimed checkpoint", claim->count);
     }
-    tarn__retained *twin = find_own(store, claim->id);
+    tarn__retained *twin = tarn__store_find_own(store, claim->id);
     if (twin != NULL) {
         twin->is_refused = true; /* It came after the claim, by a commit that was under way. */
     }
@@ -236,7 +227,7 @@ static tarn_status claim_own(
 {
     const bool is_claimed = mode == TARN_CLAIM_MODE_CLAIM;
     pthread_mutex_lock(&store->mutex);
-    const tarn__retained *own = find_own(store, id);
+    const tarn__retained *own = tarn__store_find_own(store, id);
     const bool is_there = own != NULL && !own->is_surplus;
     const bool is_pinned = own != NULL && own->is_pinned;
     pthread_mutex_unlock(&store->mutex);
@@ -258,7 +249,7 @@ static tarn_status claim_own(
         TARN_TRY(write_record(store, &pin, error));
     }
     pthread_mutex_lock(&store->mutex);
-    tarn__retained *record = find_own(store, id);
+    tarn__retained *record = tarn__store_find_own(store, id);
     if (record != NULL) {
         record->is_pinned = !is_claimed;
     }
@@ -299,7 +290,7 @@ static tarn_status leave_alone(
 static uint64_t find_obstacle(tarn_checkpoint_store *store, uint64_t claimed_id)
 {
     pthread_mutex_lock(&store->mutex);
-    const bool has_number = find_own(store, claimed_id) != NULL;
+    const bool has_number = tarn__store_find_own(store, claimed_id) != NULL;
     pthread_mutex_unlock(&store->mutex);
     const uint64_t newest = tarn__store_newest(store);
     return newest >= claimed_id ? newest : has_number ? claimed_id : 0;
@@ -419,11 +410,11 @@ static tarn_status claim_foreign(
     if (is_claimed) {
         status = tarn__import_list(&checkpoint->metadata, &arena, &claim, error);
     }
-    if (status == TARN_OK && before == NULL) {
+    if (status == TARN_OK && before != NULL) {
+        status = claim_again(store, checkpoint, &claim, before, error);
+    } else if (status == TARN_OK) {
         status = is_claimed ? take_over(store, checkpoint, &claim, error)
                             : leave_alone(store, &claim, error);
-    } else if (status == TARN_OK) {
-        status = claim_again(store, checkpoint, &claim, before, error);
     }
     tarn__arena_clear(&arena);
     return status;

@@ -19,16 +19,6 @@
 #include "base/try.h"
 #include "snapshot/store_private.h"
 
-/* Under the mutex. */
-static tarn__retained *find(tarn_checkpoint_store *store, uint64_t id)
-{
-    tarn__retained *r = store->retained;
-    while (r != NULL && (r->id != id || r->address[0] != '\0' || r->is_surplus)) {
-        r = r->next;
-    }
-    return r;
-}
-
 /* The one that the job goes on from; NULL: it is none of the directory. Under the mutex. */
 static const tarn__retained *find_trusted(
     const tarn_checkpoint_store *store, uint64_t refused_id, uint64_t trusted_id)
@@ -78,14 +68,15 @@ tarn_status tarn__store_refuse(
             store->job);
     }
     pthread_mutex_lock(&store->mutex);
-    tarn__retained *refused = find(store, id);
-    if (refused != NULL && !refused->is_refused) {
+    tarn__retained *refused = tarn__store_find_own(store, id);
+    const bool is_there = refused != NULL && !refused->is_surplus;
+    if (is_there && !refused->is_refused) {
         refused->is_refused = true;
         doubt_contents(store, refused, trusted_id);
         store->had_counted = store->had_counted && has_counted(store);
     }
     pthread_mutex_unlock(&store->mutex);
-    return refused != NULL ? TARN_OK : TARN_NOT_FOUND;
+    return is_there ? TARN_OK : TARN_NOT_FOUND;
 }
 
 tarn_status tarn_checkpoint_refuse(tarn_checkpoint_store *store, uint64_t id, tarn_error *error)

@@ -66,6 +66,15 @@ void tarn__retained_add(tarn__retained *record, const tarn__subtask *subtask)
     }
 }
 
+tarn__retained *tarn__store_find_own(tarn_checkpoint_store *store, uint64_t id)
+{
+    tarn__retained *r = store->retained;
+    while (r != NULL && (r->id != id || r->address[0] != '\0')) {
+        r = r->next;
+    }
+    return r;
+}
+
 void tarn__store_retain(tarn_checkpoint_store *store, tarn__retained *record)
 {
     tarn__retained **place = &store->retained;

@@ -101,6 +101,9 @@ void tarn__pending_note_held(tarn_pending_checkpoint *pending);
 /* Puts a record into its place among the retained. Under the mutex. */
 void tarn__store_retain(tarn_checkpoint_store *store, tarn__retained *record);
 
+/* The record of a checkpoint of the store's own directory, or NULL. Under the mutex. */
+tarn__retained *tarn__store_find_own(tarn_checkpoint_store *store, uint64_t id);
+
 /* A record with room for count contents, or NULL. */
 tarn__retained *tarn__retained_new(tarn__account *account, uint64_t id, uint64_t count);
 
